@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
-import { settingDefaults } from '../../src/app/config/environment-schema.ts';
+import { type SettingName, settingDefaults, settingsList } from '../../src/app/config/environment-schema.ts';
 import { namesWithFile, secretNames } from '../../src/app/config/secret-settings.ts';
-import { formOf, keyOf, type SettingName, settingNames, settingsList } from '../../src/app/config/settings-list.ts';
+import { formOf, keyOf, settingNames } from '../../src/app/config/settings-list.ts';
 
 const head = `# The settings of orgtrail, each with its default or an example. ORGTRAIL_CONFIG names the file; docs/configuration.md explains it.
 # A key is the name of the variable in lower case, without ORGTRAIL_; CLOUDFLARE_… and DATABASE_… are groups.

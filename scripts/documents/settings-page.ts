@@ -1,6 +1,6 @@
-import { settingDefaults } from '../../src/app/config/environment-schema.ts';
+import { type SettingName, settingDefaults, settingsList } from '../../src/app/config/environment-schema.ts';
 import { secretNames } from '../../src/app/config/secret-settings.ts';
-import { keyOf, type SettingName, settingNames, settingsList } from '../../src/app/config/settings-list.ts';
+import { keyOf, settingNames } from '../../src/app/config/settings-list.ts';
 
 /** What a page says beyond the sentence of the list, and what counts if there is no default to name. */
 const more: Partial<Record<SettingName, string>> = {

@@ -4,7 +4,6 @@ import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
-import type { ArchiveMonth } from '../archive/retention.sql.ts';
 import { createArchivedMonths, createMatchMemory } from '../archive/search/archived-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
@@ -15,37 +14,27 @@ import type { Config } from './config/config.ts';
 import { logArchive } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** The archive of a daemon. */
-interface OpenedArchive {
-  readonly archiveMonth: ArchiveMonth;
-  close(): Promise<void>;
-}
-
-interface ArchiveTelemetry {
-  readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'archiveFailed'>;
-}
-
-/** Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it: before anything is opened. */
+/** Before anything is opened. Throws OrgtrailError `configuration` if there is to be an archive and nothing that writes it. */
 export const requireArchiveWriter = async ({ archive }: Pick<Config, 'archive'>): Promise<void> => {
   if (archive !== undefined) await loadDuck();
 };
 
-/**
- * From then on no replica drops a month that is not in the archive. Undefined: none is configured. The database may have one in use
- * nevertheless; then months stay, and the log says why.
- */
+/** From then on no replica drops a month that is not in the archive. The database may have one in use that is not configured here: months stay. */
 export const openArchive = async (
   { archive }: Pick<Config, 'archive'>,
   pool: Pool,
-  { logger, metrics, signal }: ArchiveTelemetry & { readonly signal: AbortSignal },
-): Promise<OpenedArchive | undefined> => {
+  {
+    logger,
+    metrics,
+    signal,
+  }: { readonly logger: Logger; readonly metrics: Pick<Metrics, 'archiveFailed'>; readonly signal: AbortSignal },
+) => {
   if (archive === undefined) return undefined;
   const store = openObjectStore(archive.target, archive.s3);
   await useArchive(pool, store.name);
   const observer = logArchive(logger);
   return {
-    archiveMonth: async (month) => {
+    archiveMonth: async (month: string): Promise<void> => {
       try {
         await archiveMonth({ pool, store, observer, parquetVersion: archive.parquetVersion }, month, signal);
       } catch (error) {
@@ -62,16 +51,13 @@ export const openArchive = async (
   };
 };
 
-/** Opens what searches read archived months from. Undefined: no archive is configured. */
-export const searchedArchiveOf = ({
-  archive,
-}: Pick<Config, 'archive'>): ((pool: Pool) => SearchedArchive) | undefined =>
+export const searchedArchiveOf = ({ archive }: Pick<Config, 'archive'>) =>
   archive &&
-  ((pool) => ({
+  ((pool: Pool): SearchedArchive => ({
     months: createArchivedMonths(pool, openObjectStore(archive.target, archive.s3)),
     memory: createMatchMemory(),
   }));
 
-/** Opens what the feed reads dropped events from. Undefined: no archive is configured, and what was dropped is gone. */
-export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>): ((pool: Pool) => ArchivedEvents) | undefined =>
-  archive && ((pool) => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));
+/** Undefined: no archive is configured, and what was dropped is gone. */
+export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>) =>
+  archive && ((pool: Pool): ArchivedEvents => createArchivedEvents(pool, openObjectStore(archive.target, archive.s3)));

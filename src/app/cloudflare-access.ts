@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import {
-  type ApiBudget,
   createApiBudget,
   createScrubBudget,
   credentialFingerprint,
@@ -22,20 +21,19 @@ import {
 } from '../ingest/cloudflare/credentials.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/permits.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
-import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
+import type { ScrubLeave } from '../ingest/sync/ports.ts';
 import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
 import type { LiveSecrets } from './config/live-secrets.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** The credential of the configuration, the first if there are several. Throws OrgtrailError `configuration` if it has none. */
+/** The first if there are several. Throws OrgtrailError `configuration` if there is none. */
 export const requireCredential = ({ credentials: [first] }: Pick<Config, 'credentials'>): Credential => {
   if (first === undefined) throw new OrgtrailError('configuration', 'no credential');
   return first.credential;
 };
 
-/** How requests to Cloudflare are counted and logged. */
 export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   observer: {
     ...metrics.requests,
@@ -44,31 +42,17 @@ export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   onUnreadable: () => logger.warn('skipped an organization with an invalid id'),
 });
 
-/** How Cloudflare is asked, and how requests are counted, with all credentials. */
-export interface ApiAccess {
-  readonly api: AuditApi;
-  /** Of all credentials together. */
-  readonly budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>;
-  /** Undefined: history is not read a second time. */
-  readonly scrub: ScrubLeave | undefined;
-  readonly budgets: SyncContext['budgets'];
-  /** Those that are read with now. */
-  readonly credentials: () => readonly ReadingCredential[];
-  close(): Promise<void>;
-}
-
 interface AccessParts {
   readonly config: Config;
   readonly pool: Pool;
   readonly secrets: LiveSecrets;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** What is the same for all credentials. */
   readonly connection: Omit<AuditApiOptions, 'credential' | 'budget' | 'principal'>;
 }
 
-/** Called once for each process that reads. A credential that is configured while it runs is taken up with its first use. */
-export const openAccessToApi = (parts: AccessParts): ApiAccess => {
+/** A credential that is configured while the process runs is taken up with its first use. */
+export const openAccessToApi = (parts: AccessParts) => {
   const { config, pool, secrets, logger } = parts;
   const nowMs = () => performance.now();
   const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs });
@@ -120,23 +104,24 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
           'one of several credentials failed to list organizations; what it alone shows is not missed',
         ),
     }),
+    /** Of all credentials together. */
     budget: {
       available: async () => sum(await Promise.all(inUse().map((budget) => budget.available()))),
       blockedSeconds: async () => Math.max(0, ...(await Promise.all(inUse().map((budget) => budget.blockedSeconds())))),
     },
     scrub: openScrub(config, pool, secrets.credentials().map(open)),
-    credentials: () =>
-      secrets.credentials().map((credential) => {
-        const { name, accounts } = credential;
-        return { name, key: open(credential).key(), listsAccounts: accounts !== false };
-      }),
-    close: async () => {
+    credentials: (): readonly ReadingCredential[] =>
+      secrets.credentials().map((credential) => ({
+        name: credential.name,
+        key: open(credential).key(),
+        listsAccounts: credential.accounts !== false,
+      })),
+    close: async (): Promise<void> => {
       await Promise.all(Array.from(opened.values(), (access) => access.close()));
     },
   };
 };
 
-/** Of one credential: requests in any 5 minutes. */
 export const smallestBudget = ({ credentials, apiBudget }: Pick<Config, 'credentials' | 'apiBudget'>): number =>
   Math.min(...(credentials.length > 0 ? credentials.map(({ budget }) => budget) : [apiBudget]));
 
@@ -145,25 +130,17 @@ const largestBudget = ({ credentials, apiBudget }: Config): number =>
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
-interface OpenedAccess {
-  readonly api: AuditApi;
-  readonly principal: Principal;
-  readonly budget: ApiBudget;
-  /** The row of the budget that it counts in before others. */
-  readonly row: () => string;
-  /** Its own row. */
-  readonly key: () => string;
-  close(): Promise<void>;
-}
+type OpenedAccess = ReturnType<typeof openOne>;
 
-interface Shared {
-  readonly limit: ProcessLimit;
-  readonly budgetOf: (principal: Principal) => number;
-  /** Those that credentials are known to be of, sorted. */
-  readonly knownUsers: () => readonly string[];
-}
-
-const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: Shared): OpenedAccess => {
+const openOne = (
+  parts: AccessParts,
+  { name, source }: LiveCredential,
+  shared: {
+    readonly limit: ProcessLimit;
+    readonly budgetOf: (principal: Principal) => number;
+    readonly knownUsers: () => readonly string[];
+  },
+) => {
   const { pool, metrics, logger, secrets, connection } = parts;
   const warnUnsure = () =>
     logger.warn(
@@ -188,16 +165,13 @@ const openOne = (parts: AccessParts, { name, source }: LiveCredential, shared: S
         logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
     },
   });
-  const { api, close } = connectAuditApi({
-    ...connection,
-    credential: source,
-    budget: withProcessLimit(budget, shared.limit),
-    principal,
-  });
-  return { api, principal, budget, row: () => principals().at(-1) ?? fingerprint(), key: fingerprint, close };
+  const limited = withProcessLimit(budget, shared.limit);
+  const { api, close } = connectAuditApi({ ...connection, credential: source, budget: limited, principal });
+  // The row of the budget that it counts in before others; `key` is its own.
+  const row = () => principals().at(-1) ?? fingerprint();
+  return { api, principal, budget, row, key: fingerprint, close };
 };
 
-/** The row of a user that is known is the last one. */
 const principalsOf = (principal: Principal, knownUsers: () => readonly string[]): readonly string[] => {
   const name = principal.current();
   if (name !== undefined) return [name];

@@ -7,7 +7,6 @@ import { openPool } from '../postgres/open-pool.ts';
 import { type Pool, requireReachable } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
 
-/** How long to wait for a database that does not answer yet, and what ends the wait early. */
 export interface DatabaseWait {
   readonly forMs: number;
   readonly signal?: AbortSignal;
@@ -15,34 +14,21 @@ export interface DatabaseWait {
 
 export interface DatabaseOptions {
   readonly wait?: DatabaseWait | undefined;
-  /** True for commands that read: an embedded PostgreSQL is then started if it has data already, and never made. */
+  /** An embedded PostgreSQL is then started if it has data already, and never made. */
   readonly mustExist?: boolean;
-  /** The URL of the configuration with the password as it is now. */
   readonly latestUrl?: (() => string | undefined) | undefined;
 }
 
-/** While it is waited for, the log says so no more often. */
 const SAY_AGAIN_MS = 10_000;
 
-/** A database that answered. */
-export interface Database {
-  readonly pool: Pool;
-  readonly url: string;
-  /** Gives the URL with the password as it is now, for connections to come. */
-  readonly latestUrl: () => string;
-  /** Ends the pool, and the embedded server if that is what this is. */
-  close(): Promise<void>;
-}
+export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
-/**
- * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`, and
- * `configuration` when there is no database to read. Called by open-app.ts and by the commands that need only a database.
- */
+/** Starts the embedded database if none is configured. Throws `database_unreachable`, and `configuration` when there is none to read. */
 export const openDatabase = async (
   config: Config,
   logger: Logger,
   { wait = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
-): Promise<Database> => {
+) => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
     if (mustExist) requireEmbeddedData(config.dataDir);
@@ -53,7 +39,7 @@ export const openDatabase = async (
   // Each worker has one statement under way; scrapes, health and the budget need connections besides.
   const latestUrl = () => configuredUrl?.() ?? url;
   const { pool, close: closePool } = openPool({ url: latestUrl, size: config.concurrency + 4, logger });
-  const close = async () => {
+  const close = async (): Promise<void> => {
     await closePool();
     await server?.stop();
   };

@@ -11,18 +11,8 @@ const signals = [
   ['SIGTERM', 143],
 ] as const;
 
-interface StopSignals {
-  /** Aborts on the first signal, with the exit code as its reason. */
-  readonly signal: AbortSignal;
-  /** `leaveAtOnce` is run before the second signal ends the process; a third one does not wait for it. */
-  takeOver(leaveAtOnce: () => Promise<void>): void;
-  isTakenOver(): boolean;
-  /** Ends the process at once, after `leaveAtOnce`. */
-  leave(code: number): void;
-}
-
-/** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. Called by main.ts, before anything else. */
-export const handleStopSignals = (): StopSignals => {
+/** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. */
+export const handleStopSignals = () => {
   const stop = new AbortController();
   let askedAt = 0;
   let takenOver = false;
@@ -44,8 +34,10 @@ export const handleStopSignals = (): StopSignals => {
     });
   }
   return {
+    /** Aborts on the first signal, with the exit code as its reason. */
     signal: stop.signal,
-    takeOver: (cleanUp) => {
+    /** Run before the second signal ends the process; a third one does not wait for it. */
+    takeOver: (cleanUp: () => Promise<void>): void => {
       takenOver = true;
       leaveAtOnce = cleanUp;
     },
@@ -54,21 +46,17 @@ export const handleStopSignals = (): StopSignals => {
   };
 };
 
-/** How long a page that is under way may still take after the first signal; the whole must leave within 10 s. */
+/** A container often starts before its database. */
+export const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
+/** After the grace of a page in hand, only a statement can be under way, in a database that does not answer. */
+export const SHUTDOWN_TIMEOUT_MS = 6_000;
+/** For a page under way, after the first signal; the whole must leave within 10 s. */
 const GRACE_MS = 4_000;
 
-/** What work is told about a stop: begin nothing new at once, and a little later, drop what is under way. */
-interface GracefulStop {
-  readonly stopping: () => boolean;
-  readonly signal: AbortSignal;
-}
-
-/** Turns the first signal of the process into a stop that lets the page in hand be finished. */
-export const gracefulStop = (asked: AbortSignal): GracefulStop => {
+/** Begin nothing new at once (`stopping`), and a little later, drop what is under way (`signal`). */
+export const gracefulStop = (asked: AbortSignal) => {
   const hard = new AbortController();
-  const begin = () => {
-    void sleep(GRACE_MS, undefined, { ref: false }).then(() => hard.abort(asked.reason));
-  };
+  const begin = () => void sleep(GRACE_MS, undefined, { ref: false }).then(() => hard.abort(asked.reason));
   if (asked.aborted) begin();
   else asked.addEventListener('abort', begin, { once: true });
   return { stopping: () => asked.aborted, signal: hard.signal };

@@ -4,8 +4,6 @@ import { startRetention } from '../archive/retention.sql.ts';
 import { reasonOf } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
-import type { ServedStore } from '../evidence/served-store.sql.ts';
-import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { syncForever } from '../ingest/sync/daemon.ts';
 import { endRestsOfRefused } from '../ingest/sync/discovery/lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
@@ -17,33 +15,22 @@ import { openArchive, requireArchiveWriter } from './archive.ts';
 import type { Config } from './config/config.ts';
 import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
 import { type App, openApp } from './open-app.ts';
-import { cannotListen, gracefulStop } from './process.ts';
+import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, gracefulStop, SHUTDOWN_TIMEOUT_MS } from './process.ts';
 import { serveEvidence, startEvidenceOnceUsable } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { describeNotRead, unreadMonthsOf } from './sync-context.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
-/** A container often starts before its database. */
-const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
-/** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
-const SHUTDOWN_TIMEOUT_MS = 6_000;
+export type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 
-/** A running daemon, in this process. */
-export interface Daemon {
-  readonly app: App;
-  readonly httpUrl: string;
-  /** Finishes the page and the deliveries in hand and closes everything. */
-  stop(): Promise<void>;
-}
-
-/** Starts everything in order: database, schema, sinks, HTTP, retention, scheduler. Used by `run` and by `demo`. */
+/** In order: database, schema, sinks, HTTP, retention, scheduler. */
 export const startDaemon = async (
   config: Config,
   logger: Logger,
   observer: SyncObserver,
   starting: AbortSignal,
   secrets: LiveSecrets = fixedSecrets(config),
-): Promise<Daemon> => {
+) => {
   await requireArchiveWriter(config);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
@@ -64,13 +51,11 @@ export const startDaemon = async (
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);
   opened.defer(() => served.close());
-  const evidenceParts = { servedEvidence: served.store, shownEvidence: served.shown };
-  const http = await startHttp({ config, secrets, app, metrics, trouble, logger, ...evidenceParts }).catch(
-    (error: unknown) => {
-      stop.abort();
-      throw error;
-    },
-  );
+  const parts = { config, secrets, app, metrics, trouble, logger };
+  const http = await startHttp(parts, served).catch((error: unknown) => {
+    stop.abort();
+    throw error;
+  });
   opened.defer(() => http.close());
   const { pool } = app.database;
   const archive = await openArchive(config, pool, { logger, metrics, signal: stop.signal });
@@ -96,12 +81,13 @@ export const startDaemon = async (
     );
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
-  const syncing = startSyncing({ config, app, trouble, logger, stopping, hardStop });
+  const syncing = startSyncing(parts, stopping, hardStop);
   const running = opened.move();
   return {
     app,
     httpUrl: http.url,
-    stop: async () => {
+    /** Finishes the page and the deliveries in hand and closes everything. */
+    stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
         Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting]),
@@ -112,18 +98,19 @@ export const startDaemon = async (
   };
 };
 
-interface HttpParts {
+interface Parts {
   readonly config: Config;
   readonly secrets: LiveSecrets;
   readonly app: App;
   readonly metrics: Metrics;
-  readonly trouble: SyncTrouble;
+  readonly trouble: ReturnType<typeof createSyncTrouble>;
   readonly logger: Logger;
-  readonly servedEvidence: ServedStore | undefined;
-  readonly shownEvidence: ShownEvidence;
 }
 
-const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...evidence }: HttpParts) => {
+const startHttp = async (
+  { config, secrets, app, metrics, trouble, logger }: Parts,
+  evidence: ReturnType<typeof serveEvidence>,
+) => {
   // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
   const { startHttpServer } = await import('../http/server.ts');
   return await startHttpServer({
@@ -146,23 +133,15 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...ev
     observer: metrics.http,
     feed: app.feed,
     operations: app.operations,
-    ...evidence,
+    servedEvidence: evidence.store,
+    shownEvidence: evidence.shown,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics),
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http, 'the console, the API and metrics');
   });
 };
 
-interface SyncingParts {
-  readonly config: Config;
-  readonly app: App;
-  readonly trouble: SyncTrouble;
-  readonly logger: Logger;
-  readonly stopping: () => boolean;
-  readonly hardStop: AbortSignal;
-}
-
-const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: SyncingParts) =>
+const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => boolean, hardStop: AbortSignal) =>
   syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
@@ -179,7 +158,7 @@ const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: Sync
 /** A failover makes positions jump by so much more for each second between the last note and the first commit. */
 const NOTE_EVERY_MS = 5_000;
 
-/** Notes in the database every few seconds that it is at work, until the signal. Called by the daemon; replicas share the notes. */
+/** Until the signal; replicas share the notes. */
 const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     // A database that is away is told of by all else; without a note positions jump further, and no less safely.
@@ -188,21 +167,14 @@ const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: A
   }
 };
 
-/** What keeps the daemon from syncing as a whole, for readiness: reading may work although writing does not. */
-interface SyncTrouble {
-  /** Something failed, for this reason. */
-  failed(reason: string): void;
-  /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
-  current(): string | undefined;
-}
-
-/** Remembers a failure for two ticks. `nowMs` is a steady clock. Used by `run`. */
-export const createSyncTrouble = (tickMs: number, nowMs: () => number): SyncTrouble => {
+/** For readiness: reading may work although nothing can be synced. Remembers a failure for two ticks. `nowMs` is a steady clock. */
+export const createSyncTrouble = (tickMs: number, nowMs: () => number) => {
   let latest: { readonly reason: string; readonly atMs: number } | undefined;
   return {
-    failed: (reason) => {
+    failed: (reason: string): void => {
       latest = { reason, atMs: nowMs() };
     },
+    /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
     current: () => (latest !== undefined && nowMs() - latest.atMs <= 2 * tickMs ? latest.reason : undefined),
   };
 };

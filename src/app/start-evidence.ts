@@ -3,17 +3,16 @@ import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
-import type { AnchorTarget } from '../evidence/anchor.ts';
 import { anchorForever, bothLogs, readAnchors } from '../evidence/anchors/anchor-forever.ts';
-import { openAnchors, type S3Settings } from '../evidence/anchors/open-anchors.ts';
+import { openAnchors } from '../evidence/anchors/open-anchors.ts';
 import { anchorOfSink, createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever, refuse } from '../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore, noteBuilderSettings } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
 import { publicKeyOfFile, signerOfCommand, signerOfFile } from '../evidence/keys.ts';
-import { createServedStore, type ServedStore } from '../evidence/served-store.sql.ts';
-import { createShownEvidence, type ShownEvidence } from '../evidence/shown-evidence.sql.ts';
+import { createServedStore } from '../evidence/served-store.sql.ts';
+import { createShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import { openFeed } from '../feed/open-feed.ts';
 import { canonicalFilters } from '../ingest/planning/filters.ts';
@@ -25,8 +24,8 @@ import type { Config, EvidenceConfig } from './config/config.ts';
 import type { LiveSecrets } from './config/live-secrets.ts';
 import type { App } from './open-app.ts';
 import { type Database, openDatabase } from './open-database.ts';
-import { cannotListen } from './process.ts';
-import { kindPolicies } from './sync-context.ts';
+import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from './process.ts';
+import { kindPolicies, processTime } from './sync-context.ts';
 import { logAnchors, logEvidence } from './telemetry/log-delivery.ts';
 import { createBuilderMetrics } from './telemetry/metrics.ts';
 
@@ -39,38 +38,31 @@ interface RunningEvidence {
   close(): Promise<void>;
 }
 
-/** What building needs of the process that it is in. */
 interface EvidenceHost {
   readonly database: Pick<App['database'], 'latestUrl'>;
-  /** Names the process in leases. */
   readonly owner: string;
   readonly feed: Pick<App['feed'], 'waitBeyond'>;
   readonly sync: { readonly time: Time };
 }
 
-interface EvidenceParts extends Signers {
+interface EvidenceParts {
+  readonly signer: LogSigner | undefined;
+  readonly nextSigner: LogSigner | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
 const NOTHING: RunningEvidence = { ended: Promise.resolve(), close: async () => {} };
 
-/** Of `signerOf` and `nextSignerOf`. */
-interface Signers {
-  readonly signer: LogSigner | undefined;
-  readonly nextSigner: LogSigner | undefined;
-}
-
 const NEXT_KEY_FILE = 'ORGTRAIL_EVIDENCE_NEXT_KEY_FILE';
 
-/** What signs, by the settings; undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
+/** Undefined if none is set. Throws OrgtrailError `configuration` for a key that cannot be used. */
 export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
   if (evidence?.keyFile === undefined) return undefined;
   const { keyFile, signer } = evidence;
   return signer === undefined ? signerOfFile(keyFile) : signerOfCommand(signer, publicKeyOfFile(keyFile));
 };
 
-/** The same of the key that is to follow it. */
 export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | undefined => {
   if (evidence?.nextKeyFile === undefined) return undefined;
   const { nextKeyFile, nextSigner } = evidence;
@@ -79,25 +71,22 @@ export const nextSignerOf = (evidence: EvidenceConfig | undefined): LogSigner | 
     : signerOfCommand(nextSigner, publicKeyOfFile(nextKeyFile, NEXT_KEY_FILE), 'ORGTRAIL_EVIDENCE_NEXT_SIGNER');
 };
 
-/** The public keys that this process has, by its settings. */
 export const publicKeysOf = (evidence: EvidenceConfig | undefined): readonly Buffer[] => [
   ...(evidence?.keyFile === undefined ? [] : [publicKeyOfFile(evidence.keyFile)]),
   ...(evidence?.nextKeyFile === undefined ? [] : [publicKeyOfFile(evidence.nextKeyFile, NEXT_KEY_FILE)]),
 ];
 
-/** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
+/** Names the filters of this process, since only hashes are stored. */
 export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
-  filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
+  filters: kindPolicies(config).map(({ kind, filters, filterHash }) => ({
     kind,
-    hash,
+    hash: filterHash,
     text: canonicalFilters(filters),
   })),
   everyMs,
 });
 
-/**
- * Starts to build the evidence beside ingestion, if it is configured. Called once the schema is current, by the daemon and by the command that builds alone.
- */
+/** Nothing if it is not configured. The schema must be current. */
 const startEvidence = (
   config: Config,
   app: EvidenceHost,
@@ -116,15 +105,8 @@ const startEvidence = (
   }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
   const own = [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey);
-  const anchoring = anchoringOf(pool, {
-    own,
-    logger,
-    time: app.sync.time,
-    targets: evidence.anchors,
-    s3: evidence.s3,
-  });
   const ended = buildForever({
-    ...anchoring,
+    ...anchoringOf(pool, evidence, { own, logger, time: app.sync.time }),
     store: createEvidenceStore(pool, app.owner, leaseMs),
     signer,
     nextSigner,
@@ -147,7 +129,7 @@ const startEvidence = (
   return { ended, close };
 };
 
-/** The same beside ingestion, which a key that cannot be used does not stop: it is looked for again after each interval. */
+/** A key that cannot be used does not stop ingestion: it is looked for again after each interval. */
 export const startEvidenceOnceUsable = (
   config: Config,
   app: EvidenceHost,
@@ -186,23 +168,13 @@ export const startEvidenceOnceUsable = (
   };
 };
 
-/** Sinks that get records of checkpoints. */
 const anchorsOfSinks = ({ sinks }: Config): string[] =>
   sinks.filter(({ settings }) => settings.checkpoints === true).map(({ name }) => anchorOfSink(name));
 
-interface AnchoringParts {
-  /** The public keys of this process. */
-  readonly own: readonly Buffer[];
-  readonly logger: Logger;
-  readonly time: Time;
-  readonly targets: readonly AnchorTarget[];
-  readonly s3: S3Settings;
-}
-
-/** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
 const anchoringOf = (
   pool: Pool,
-  { own, logger, time, targets, s3 }: AnchoringParts,
+  { anchors: targets, s3 }: EvidenceConfig,
+  { own, logger, time }: { readonly own: readonly Buffer[]; readonly logger: Logger; readonly time: Time },
 ): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
   if (targets.length === 0) return {};
   const anchors = openAnchors(targets, s3);
@@ -231,55 +203,24 @@ const anchoringOf = (
   };
 };
 
-/** What is served of the evidence over HTTP, on connections of its own. If none is configured, the console still shows a log that there is. */
-export const serveEvidence = (
-  { evidence }: Config,
-  { database }: Pick<App, 'database'>,
-  logger: Logger,
-): { readonly store: ServedStore | undefined; readonly shown: ShownEvidence; close(): Promise<void> } => {
-  if (evidence === undefined)
+/** On connections of its own. If none is configured, the console still shows a log that there is. */
+export const serveEvidence = ({ evidence }: Config, { database }: Pick<App, 'database'>, logger: Logger) => {
+  if (evidence === undefined) {
     return { store: undefined, shown: createShownEvidence(database.pool, false), close: async () => {} };
-  const { pool, close } = openPool({
-    url: database.latestUrl,
-    size: CONNECTIONS,
-    sharedFor: 'the evidence',
-    logger,
-  });
+  }
+  const { pool, close } = openPool({ url: database.latestUrl, size: CONNECTIONS, sharedFor: 'the evidence', logger });
   return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
-};
-
-/** A container often starts before its database. */
-const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
-/** After a stop only a statement can be under way, in a database that does not answer. */
-const SHUTDOWN_TIMEOUT_MS = 6_000;
-
-export const processTime: Time = {
-  nowMs: () => performance.now(),
-  sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
 };
 
 interface BuilderParts {
   readonly logger: Logger;
   readonly secrets: LiveSecrets;
-  /** Whether health and metrics are served. */
   readonly isServed: boolean;
   readonly starting: AbortSignal;
 }
 
-/** A process that builds evidence, and nothing else. */
-interface EvidenceBuilder {
-  /** Ends what is under way and closes everything. */
-  stop(): Promise<void>;
-}
-
-/**
- * Opens the database and starts to build. Needs no credential of Cloudflare, and no more rights than those of orgtrail_evidence: so it makes
- * no schema. Throws OrgtrailError `configuration` without a key, `database_outdated` if the schema is not that of this version.
- */
-export const startEvidenceBuilder = async (
-  config: Config,
-  { logger, secrets, isServed, starting }: BuilderParts,
-): Promise<EvidenceBuilder> => {
+/** Needs only the rights of orgtrail_evidence, so it makes no schema. Throws OrgtrailError `configuration` without a key, `database_outdated`. */
+export const startEvidenceBuilder = async (config: Config, { logger, secrets, isServed, starting }: BuilderParts) => {
   const [signer, nextSigner] = [signerOf(config.evidence), nextSignerOf(config.evidence)];
   if (signer === undefined) {
     throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
@@ -304,7 +245,7 @@ export const startEvidenceBuilder = async (
   logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');
   const running = opened.move();
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([evidence.ended, sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
       await running.disposeAsync();
@@ -318,7 +259,7 @@ const serve = async (
   { logger, secrets }: Pick<BuilderParts, 'logger' | 'secrets'>,
   opened: AsyncDisposableStack,
 ): Promise<string> => {
-  const { serveBuilder } = await import('../http/builder-server.ts');
+  const { serveBuilder } = await import('../http/health.routes.ts');
   const metrics = createBuilderMetrics(version);
   const evidence = () => readEvidenceStatus(pool);
   const server = await serveBuilder({

@@ -11,7 +11,7 @@ import { createAlarmStore, createDeliveryStore, neverRefused, registerSinks } fr
 import { hasAlarmChanges, noteAlarms, registerAlarmSinks } from '../sinks/findings/alarms.sql.ts';
 import { readFindingHead } from '../sinks/findings/read-findings.sql.ts';
 import { type NoteObserver, noteFindings, noteForever, wantDetections } from '../sinks/findings/record-findings.sql.ts';
-import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
+import type { DeliveryContext, DeliveryObserver, SinkConfig, SinkStream } from '../sinks/ports.ts';
 import { createLiveSink, redactorOf } from '../sinks/registry.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
 import { type AlarmFacts, alarmsOf } from '../status/alarms.ts';
@@ -24,31 +24,19 @@ import { teeObserver } from './telemetry/log.ts';
 import { logDelivery } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
+/** Shared by all sinks, whose statements are short, and apart from the connections for pulling. */
 const MAX_CONNECTIONS = 6;
 /** If a notification is lost, this ends the wait. */
 const MAX_WAIT_MS = 30_000;
 /** As often as the other anchors. */
 const CHECKPOINTS_EVERY_MS = 300_000;
 
-interface RunningSinks {
-  /** Resolves once a stop was asked for and no delivery is under way any more. */
-  readonly ended: Promise<unknown>;
-  close(): Promise<void>;
-}
-
-interface SinkAppOptions extends DeliveryStop {
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Default: those of the configuration; they never change. */
-  readonly secrets?: LiveSecrets | undefined;
-}
-
-/**
- * Starts delivering to all sinks of the configuration. Called by the daemon, once the schema is current. Throws
- * OrgtrailError `configuration` for a sink that cannot be used.
- */
-export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
+/** The schema must be current. Throws OrgtrailError `configuration` for a sink that cannot be used. */
+export const startSinks = async (
+  config: Config,
+  app: App,
+  options: DeliveryStop & { readonly logger: Logger; readonly metrics: Metrics; readonly secrets?: LiveSecrets },
+): Promise<{ readonly ended: Promise<unknown>; close(): Promise<void> }> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets, { aws: config.aws }));
   if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
@@ -86,16 +74,17 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
       options,
     ),
   );
-  const { waitForNews: waitBeyond, time } = context;
-  loops.push(startFindings(config.sinks, { pool, time, logger, signal: options.asked, waitBeyond }));
+  const noting = { pool, time: context.time, logger, signal: options.asked };
+  loops.push(startFindings(config.sinks, noting, context.waitForNews));
   const facts = async () => ({
     status: await app.statusReader.read(config),
     sinks: await app.sinks(),
     evidence: await app.metricsSource.evidence(),
     tickMs: config.tickMs,
   });
-  loops.push(startAlarms(config.sinks, { pool, time, logger, signal: options.asked, facts }));
+  loops.push(startAlarms(config.sinks, noting, facts));
   return {
+    /** Resolves once a stop was asked for and no delivery is under way any more. */
     ended: Promise.all(loops),
     close: async () => {
       await Promise.all(sinkConfigs.map(({ sink }) => sink.close().catch(() => {})));
@@ -105,13 +94,11 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   };
 };
 
-type ConfiguredSink = SinkConfig & Pick<DeliveryContext, 'redact'>;
-
 const configuredSink = (
   { name, settings }: NamedSink,
   secrets: LiveSecrets,
   surroundings: SinkSurroundings,
-): ConfiguredSink => {
+): SinkConfig & Pick<DeliveryContext, 'redact'> => {
   let latest = settings;
   const current = () => {
     const now = secrets.sink(name, settings);
@@ -120,27 +107,27 @@ const configuredSink = (
   };
   const live = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
   const sink = settings.events === 'alarms' ? neverRefused(live) : live;
-  const redact = (text: string) => redactorOf(current())(text);
-  const { format, organizations, accounts, copies, events: stream, start } = settings;
-  const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
-  const limits = {
+  return {
+    name,
+    sink,
+    format: settings.format,
+    batchEvents: Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events),
+    maxBytes: sink.maxBytes,
+    organizationIds: settings.organizations,
+    accountIds: settings.accounts,
+    copies: settings.copies,
+    stream: settings.events,
+    startsNow: settings.start === 'now',
+    minSeverity: settings.min_severity,
+    hasCheckpoints: settings.checkpoints,
     maxAgeMs: settings.max_age,
     maxEventBytes: settings.max_event_bytes,
     maxIntervalMs: settings.max_interval,
+    redact: (text) => redactorOf(current())(text),
   };
-  const wanted = {
-    organizationIds: organizations,
-    accountIds: accounts,
-    copies,
-    stream,
-    startsNow: start === 'now',
-    minSeverity: settings.min_severity,
-    hasCheckpoints: settings.checkpoints,
-  };
-  return { name, sink, format, batchEvents, maxBytes: sink.maxBytes, ...wanted, ...limits, redact };
 };
 
-/** What a sink of findings waits for is not the feed but what was found in it. */
+/** Sinks of findings and alarms do not wait for the feed. */
 const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
   { stream }: SinkConfig,
   context: C,
@@ -150,19 +137,21 @@ const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
   const { store, time } = context;
   switch (stream) {
     case 'detections':
-      return { ...context, waitForNews: (after, signal) => waitForFindings(pool, time, after, signal) };
+      return {
+        ...context,
+        waitForNews: (after, signal) => until(async () => ((await readFindingHead(pool)) ?? 0) > after, time, signal),
+      };
     case 'alarms':
       return {
         ...context,
         store: createAlarmStore(pool, store, leaseMs),
-        waitForNews: (after, signal) => waitForAlarms(pool, time, after, signal),
+        waitForNews: (after, signal) => until(() => hasAlarmChanges(pool, after), time, signal),
       };
     default:
       return context;
   }
 };
 
-/** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
   while ((await feed.head()).position <= after) {
     await feed.waitBeyond(after, MAX_WAIT_MS, signal);
@@ -183,23 +172,30 @@ const deliveryEvents = [
 ] as const satisfies (keyof DeliveryObserver)[];
 
 /** How soon a sink receives what was noted. */
-const FINDINGS_EVERY_MS = 1_000;
+const NOTED_EVERY_MS = 1_000;
 
-const ofDetections = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
-  sinks.filter(({ settings }) => settings.events === 'detections');
+/** Rejects if the signal aborts or the database fails. */
+const until = async (
+  isThere: () => Promise<boolean>,
+  time: Pick<Time, 'sleep'>,
+  signal: AbortSignal,
+): Promise<void> => {
+  while (!(await isThere())) await time.sleep(NOTED_EVERY_MS, signal);
+};
 
-interface FindingsOptions {
+const ofStream = (sinks: readonly NamedSink[], stream: SinkStream): readonly NamedSink[] =>
+  sinks.filter(({ settings }) => settings.events === stream);
+
+interface Noting {
   readonly pool: Pool;
   readonly time: Time;
   readonly logger: Logger;
-  /** Ends it. */
   readonly signal: AbortSignal;
-  waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Before the sinks are registered: says from where on detections are noted, if a sink is sent them. */
+/** Before the sinks are registered, which fixes where detections begin. */
 const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofDetections(sinks);
+  const wanted = ofStream(sinks, 'detections');
   if (wanted.length === 0) return;
   await wantDetections(
     pool,
@@ -207,10 +203,13 @@ const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise
   );
 };
 
-/** Asks the detections about what comes in, as long as the daemon runs; resolves after the signal. Nothing without a sink that is sent them. */
-const startFindings = async (sinks: readonly NamedSink[], options: FindingsOptions): Promise<void> => {
-  if (ofDetections(sinks).length === 0) return;
-  const { pool, time, logger, signal, waitBeyond } = options;
+/** Until the signal; nothing without a sink of detections. */
+const startFindings = async (
+  sinks: readonly NamedSink[],
+  { pool, time, logger, signal }: Noting,
+  waitBeyond: DeliveryContext['waitForNews'],
+): Promise<void> => {
+  if (ofStream(sinks, 'detections').length === 0) return;
   const note = (maxPositions: number) => noteFindings(pool, maxPositions);
   await noteForever({ time, observer: logFindings(logger), note, waitBeyond }, signal);
 };
@@ -231,51 +230,27 @@ const logFindings = (logger: Logger): NoteObserver => {
   };
 };
 
-/** Resolves once the detections have been asked beyond this position; rejects if the signal aborts or the database fails. */
-const waitForFindings = async (
-  pool: Pool,
-  time: Pick<Time, 'sleep'>,
-  after: number,
-  signal: AbortSignal,
-): Promise<void> => {
-  while (((await readFindingHead(pool)) ?? 0) <= after) await time.sleep(FINDINGS_EVERY_MS, signal);
-};
-
 const TROUBLE_EVERY_MS = 15_000;
-/** How soon a sink receives what was noted. */
-const CHANGES_EVERY_MS = 1_000;
-/** So long a trouble must last: what passes by itself is no alarm. */
+/** What passes by itself is no alarm. */
 const OPEN_AFTER_MS = 120_000;
 
-const ofAlarms = (sinks: readonly NamedSink[]): readonly NamedSink[] =>
-  sinks.filter(({ settings }) => settings.events === 'alarms');
-
-/** Once the sinks are registered: says where those of alarms begin. */
+/** Once the sinks are registered: fixes where those of alarms begin. */
 const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofAlarms(sinks).map(({ name, settings }) => ({ name, start: settings.start }));
+  const wanted = ofStream(sinks, 'alarms').map(({ name, settings }) => ({ name, start: settings.start }));
   await registerAlarmSinks(pool, wanted);
 };
 
-interface AlarmOptions {
-  readonly pool: Pool;
-  readonly time: Pick<Time, 'sleep'>;
-  readonly logger: Logger;
-  /** Ends it. */
-  readonly signal: AbortSignal;
-  /** How everything stands. Rejects if the database does not answer. */
-  facts(): Promise<AlarmFacts>;
-  /** Default: two minutes. */
-  readonly openAfterMs?: number;
-}
-
-/** Looks at how everything stands, and notes what is wrong, until the signal. Nothing without a sink of alarms. */
-const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): Promise<void> => {
-  if (ofAlarms(sinks).length === 0) return;
-  const { pool, time, logger, signal, facts, openAfterMs = OPEN_AFTER_MS } = options;
+/** Until the signal; nothing without a sink of alarms. */
+const startAlarms = async (
+  sinks: readonly NamedSink[],
+  { pool, time, logger, signal }: Noting,
+  facts: () => Promise<AlarmFacts>,
+): Promise<void> => {
+  if (ofStream(sinks, 'alarms').length === 0) return;
   let failures = 0;
   while (!signal.aborted) {
     try {
-      await noteAlarms(pool, alarmsOf(await facts()), openAfterMs);
+      await noteAlarms(pool, alarmsOf(await facts()), OPEN_AFTER_MS);
       if (failures > 0) logger.info({ failures }, 'alarms are noted again');
       failures = 0;
     } catch (error) {
@@ -286,14 +261,4 @@ const startAlarms = async (sinks: readonly NamedSink[], options: AlarmOptions): 
     }
     await time.sleep(TROUBLE_EVERY_MS, signal).catch(() => {});
   }
-};
-
-/** Resolves once an alarm was opened or resolved after this one; rejects if the signal aborts or the database fails. */
-const waitForAlarms = async (
-  pool: Pool,
-  time: Pick<Time, 'sleep'>,
-  after: number,
-  signal: AbortSignal,
-): Promise<void> => {
-  while (!(await hasAlarmChanges(pool, after))) await time.sleep(CHANGES_EVERY_MS, signal);
 };

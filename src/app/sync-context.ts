@@ -1,19 +1,13 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readDroppedUnderOthers } from '../archive/retention.sql.ts';
-import { formatDuration } from '../base/time.ts';
+import { formatDuration, type Time } from '../base/time.ts';
 import { canonicalFilters, type Filter } from '../ingest/planning/filters.ts';
 import { laneIntervals } from '../ingest/planning/planner.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import { kindOf } from '../ingest/sources/registry.ts';
 import { RETENTION_MS } from '../ingest/sources/source-kind.ts';
-import {
-  type AuditApi,
-  discoveryPace,
-  type ScrubLeave,
-  type SyncContext,
-  type SyncObserver,
-} from '../ingest/sync/ports.ts';
+import { discoveryPace, type SyncContext, type SyncObserver } from '../ingest/sync/ports.ts';
 import { readUnreadMonths } from '../ingest/sync/store/entries.sql.ts';
 import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { SourceScope } from '../ingest/sync/store/sources.sql.ts';
@@ -23,30 +17,19 @@ import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
 import { teeObserver } from './telemetry/log.ts';
 
-interface SyncParts {
+interface SyncParts extends Pick<SyncContext, 'api' | 'kinds' | 'budgets' | 'scrub'> {
   readonly pool: Pool;
-  readonly api: AuditApi;
-  /** Names this process in leases. */
   readonly owner: string;
-  readonly kinds: readonly KindPolicy[];
-  /** Made known whether or not a listing shows them. */
   readonly namedAccounts: readonly string[];
-  /** Those that are read with now. */
   readonly credentials: () => readonly ReadingCredential[];
-  /** Of one credential, the smallest: requests in any 5 minutes. */
   readonly smallestBudget: number;
-  readonly budgets: SyncContext['budgets'];
-  /** Undefined: history is not read a second time. */
-  readonly scrub: ScrubLeave | undefined;
   readonly storeObserver: SyncStoreObserver;
   readonly observers: readonly SyncObserver[];
 }
 
-/** All that syncing sees of the outside, from the configuration. Called by open-app.ts. */
 export const createSyncContext = (config: Config, parts: SyncParts): SyncContext => {
   const { leaseMs, organizationIds, settleDelaysMs, concurrency, tickMs } = config;
   const { pool, api, owner, kinds, scrub } = parts;
-  const historyMs = historyOf(config);
   return {
     api,
     leaseMs,
@@ -61,16 +44,13 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       leaseMs,
       kinds,
       settleDelaysMs,
-      historyMs,
+      historyMs: historyOf(config),
       scope: sourceScopeOf(config),
       accountIds: parts.namedAccounts,
       credentials: parts.credentials,
       observer: parts.storeObserver,
     }),
-    time: {
-      nowMs: () => performance.now(),
-      sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
-    },
+    time: processTime,
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
     organizationListing: {
@@ -85,6 +65,11 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
     budgets: parts.budgets,
     random: Math.random,
   };
+};
+
+export const processTime: Time = {
+  nowMs: () => performance.now(),
+  sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
 };
 
 const syncEvents = [
@@ -108,7 +93,6 @@ const syncEvents = [
   'sourceFailed',
 ] as const satisfies readonly (keyof SyncObserver)[];
 
-/** Which sources are wanted. */
 const sourceScopeOf = ({ accounts, organizationIds }: Pick<Config, 'accounts' | 'organizationIds'>): SourceScope => ({
   organizationIds,
   // Named organizations are all that is asked for: an account must belong to one of them.
@@ -117,10 +101,7 @@ const sourceScopeOf = ({ accounts, organizationIds }: Pick<Config, 'accounts' | 
 
 type Wanted = Pick<Config, 'history' | 'retentionMs' | 'archive'>;
 
-/**
- * The oldest time wanted: the configured start, the end of what is kept here or of what Cloudflare keeps, whichever is
- * latest. Whole seconds.
- */
+/** The configured start, the end of what is kept here or of what Cloudflare keeps, whichever is latest. Whole seconds. */
 export const horizonOf = (config: Wanted, nowMs: number): number => {
   const { history } = config;
   const startMs = 'sinceMs' in history ? history.sinceMs : Number.NEGATIVE_INFINITY;
@@ -129,7 +110,7 @@ export const horizonOf = (config: Wanted, nowMs: number): number => {
 
 const wholeSecond = (ms: number): number => Math.floor(ms / 1_000) * 1_000;
 
-/** How much is wanted at most, as of any moment. What retention drops into an archive is wanted. */
+/** As of any moment. What retention drops into an archive is wanted. */
 const historyOf = ({ history, retentionMs, archive }: Wanted): number =>
   Math.min(
     'durationMs' in history ? history.durationMs : Number.POSITIVE_INFINITY,
@@ -137,7 +118,7 @@ const historyOf = ({ history, retentionMs, archive }: Wanted): number =>
     archive === undefined ? retentionMs : Number.POSITIVE_INFINITY,
   );
 
-/** How the sources of each kind in force are read. `droppedUntilMs`: of some kinds, nothing older is wanted. */
+/** `droppedUntilMs`: of some kinds, nothing older is wanted. */
 export const kindPolicies = (
   config: Config,
   droppedUntilMs: ReadonlyMap<string, number> = new Map(),
@@ -155,15 +136,13 @@ export const kindPolicies = (
     };
   });
 
-/** More is read than the database keeps. */
 const hasDeepHistory = ({ archive, retentionMs }: Wanted): boolean =>
   archive !== undefined && Number.isFinite(retentionMs);
 
-/** The same. What was dropped and had been read under other filters counts as read: it would be stored a second time. */
+/** What was dropped and had been read under other filters counts as read: it would be stored a second time. */
 export const kindPoliciesWithDrops = async (config: Config, pool: Pool): Promise<readonly KindPolicy[]> =>
   kindPolicies(config, await readDroppedUnderOthers(pool, kindPolicies(config)));
 
-/** The months that must not be dropped yet, each with one of the sources that have not been read in full. */
 export const unreadMonthsOf = (
   config: Config,
   pool: Pool,
@@ -174,7 +153,7 @@ export const unreadMonthsOf = (
   return readUnreadMonths(pool, kinds, sourceScopeOf(config), { nowMs, untilMs });
 };
 
-/** Says which months are not read because of the retention. Undefined: none. */
+/** Months not read because of the retention. Undefined: none. */
 export const describeNotRead = async (config: Config, pool: Pool): Promise<string | undefined> => {
   const { retentionMs, archive } = config;
   if (archive !== undefined || !Number.isFinite(retentionMs)) return undefined;

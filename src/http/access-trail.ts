@@ -6,31 +6,29 @@ import { addressGroup } from './guard.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the trail of access calls a request of this route that was answered. Refusals are noted of every route. */
+    /** Name of an answered request of this route in the trail. Refusals are noted for every route. */
     readonly trail?: AccessKind;
   }
   interface FastifyRequest {
-    /** Who it is; undefined before that is known, and for public routes. */
+    /** Undefined before it is known, and for public routes. */
     identity: Identity | undefined;
-    /** How many events the answer has given so far; undefined: it gives none. */
+    /** Events that the answer has given so far; undefined: it gives none. */
     eventsGiven: number | undefined;
-    /** Called once, when the answer begins to give events. */
+    /** Called when the answer begins to give events. */
     onGiving: (() => void) | undefined;
   }
 }
 
-/** Of a value that a request brings. */
 const MAX_VALUE = 300;
-/** A hash takes more than what is kept of a text then. */
+/** Below this, a hash would take more than the text. */
 const LEAST_HASHED = 60;
 const HASH_DIGITS = 16;
-/** A search that an event was opened from has many values. */
 const SEARCH_VALUES = 7;
-/** Of all values, as JSON. With the blanks of PostgreSQL that is less than 8,000 characters: of more, the database would keep nothing. */
+/** All values, as JSON: with the blanks of PostgreSQL under 8,000 characters, beyond which the database keeps nothing. */
 const MAX_VALUES = 5_500;
 const refusals = [401, 403, 429];
 
-/** What the trail keeps of a query, beside what an address names: the search (of an event that was opened from one: in `search`), the form of the answer, the filter of a reader. Positions of readers change each time. */
+/** Beside what an address names: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
 const keptParameters = [...searchFields, 'search', 'format', 'detection', 'severity', 'who', 'kind'];
 
 interface Watching {
@@ -39,7 +37,6 @@ interface Watching {
   signInFailed(): void;
 }
 
-/** Counts all answers and notes those of the trail, for all routes that are added after it. */
 export const watchAnswers = (server: FastifyInstance, watching: Watching): void => {
   server.decorateRequest('identity', undefined);
   server.decorateRequest('eventsGiven', undefined);
@@ -53,10 +50,9 @@ export const watchAnswers = (server: FastifyInstance, watching: Watching): void 
   });
 };
 
-/** What may take hours, and is noted at its beginning as well. */
 const isLong = (kind: AccessKind): boolean => kind === 'export' || kind === 'feed';
 
-/** Counts the events that pieces have given to the request. Their buffers are used again only after the next one is asked for. */
+/** The pieces' buffers are used again only after the next one is asked for. */
 export async function* counted<T extends { readonly events?: number }>(
   request: FastifyRequest,
   pieces: AsyncIterable<T>,
@@ -67,11 +63,22 @@ export async function* counted<T extends { readonly events?: number }>(
   }
 }
 
-/** Called before the head of an answer that gives events is written. */
+/** To be called before the head of an answer that gives events is written. */
 export const beginsGiving = (request: FastifyRequest, events = 0): void => {
   request.eventsGiven = events;
   request.onGiving?.();
 };
+
+export const changeNote = (request: FastifyRequest, kind: AccessKind, what: AccessNote['what']): AccessNote => ({
+  kind,
+  outcome: 'ok',
+  who: request.identity?.who,
+  address: request.ip,
+  route: `${request.method} ${request.routeOptions.url}`,
+  status: 303,
+  what,
+  requests: 1,
+});
 
 const answered = (request: FastifyRequest, reply: FastifyReply, watching: Watching): void => {
   const { raw } = reply;
@@ -129,7 +136,7 @@ const trailOf = (request: FastifyRequest): AccessKind | undefined => request.rou
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unmatched' : `${request.method} ${request.routeOptions.url ?? 'unmatched'}`;
 
-/** What names an event or another page is kept whatever stands beside it, which is cut as far as it must be. */
+/** What names an event or another page is kept; the rest is cut as far as it must be. */
 const parametersOf = (request: FastifyRequest): Pick<AccessNote, 'what' | 'whole'> => {
   const { '*': value, ...params } = asRecord(request.params);
   const given: Record<string, unknown> = { ...asRecord(request.query), ...params, value };
@@ -152,7 +159,7 @@ const parametersOf = (request: FastifyRequest): Pick<AccessNote, 'what' | 'whole
   }
 };
 
-const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
+export const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const short = (value: unknown, most: number): unknown =>

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifySchema, onRequestAsyncHookHandler } from 'fastify';
 import { EvidenceFault } from '../evidence/bytes.ts';
 import { writePolicy } from '../evidence/notes/policy.ts';
 import { parseVerifierKey } from '../evidence/notes/signed-note.ts';
@@ -12,7 +12,7 @@ import {
 } from '../evidence/served-store.sql.ts';
 import { parseTilePath } from '../evidence/tree/tiles.ts';
 import { sqlState } from '../postgres/sql-state.ts';
-import { problemSchema, refusals, withToken } from './openapi.ts';
+import { integer, problem, refusals, text, withToken } from './openapi.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 /** A tile never changes, and is only for who has the token. */
@@ -20,25 +20,21 @@ const IMMUTABLE = 'private, max-age=31536000, immutable';
 const INSUFFICIENT_PRIVILEGE = '42501';
 const tags = ['evidence'];
 
-/** What is below `/evidence`, by the paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
+/** Paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
 export const evidenceRoutes = (
   server: FastifyInstance,
   store: ServedStore | undefined,
   onRequest: onRequestAsyncHookHandler,
 ): void => {
+  const about = (summary: string, schema: FastifySchema) => ({
+    onRequest,
+    schema: { ...withToken, tags, summary, ...schema },
+  });
   server.get(
     '/evidence/policy',
-    {
-      onRequest,
-      schema: {
-        ...withToken,
-        tags,
-        summary: 'The keys of the logs',
-        response: textAnswers(
-          'c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.',
-        ),
-      },
-    },
+    about('The keys of the logs', {
+      response: textAnswers('c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.'),
+    }),
     (_request, reply) =>
       answer(reply, store, async (from) => {
         const vkeys = await from.vkeys();
@@ -47,56 +43,15 @@ export const evidenceRoutes = (
   );
   server.get<{ Params: LogParameters }>(
     '/evidence/:feed/:log/checkpoint',
-    {
-      onRequest,
-      schema: {
-        ...withToken,
-        tags,
-        summary: 'The last signed checkpoint of a log',
-        params: logParameters,
-        response: textAnswers('A signed note: c2sp.org/tlog-checkpoint.'),
-      },
-    },
+    about('The last signed checkpoint of a log', {
+      params: logParameters,
+      response: textAnswers('A signed note: c2sp.org/tlog-checkpoint.'),
+    }),
     ({ params }, reply) => answer(reply, store, async (from) => (await from.signed(addressOf(params)))?.note),
   );
-  tileRoute(server, store, onRequest);
-  server.get<{ Params: Pick<LogParameters, 'feed'>; Querystring: { readonly position: number } }>(
-    '/evidence/:feed/events/proof',
-    {
-      onRequest,
-      schema: {
-        ...withToken,
-        tags,
-        summary: 'The proof that an event is in the log',
-        params: proofParameters,
-        querystring: proofQuery,
-        response: textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
-      },
-    },
-    ({ params, query: { position } }, reply) =>
-      answer(reply, store, (from) => servedProof(from, addressOf({ ...params, log: 'events' }), position), {
-        'content-disposition': `attachment; filename="${position}.tlog-proof"`,
-      }),
-  );
-};
-
-const tileRoute = (
-  server: FastifyInstance,
-  store: ServedStore | undefined,
-  onRequest: onRequestAsyncHookHandler,
-): void => {
   server.get<{ Params: LogParameters & { readonly '*': string } }>(
     '/evidence/:feed/:log/tile/*',
-    {
-      onRequest,
-      schema: {
-        ...withToken,
-        tags,
-        summary: 'A hash tile of a log, or the data of its leaves',
-        params: tileParameters,
-        response: tileAnswers,
-      },
-    },
+    about('A hash tile of a log, or the data of its leaves', { params: tileParameters, response: tileAnswers }),
     async ({ params }, reply) => {
       const tile = tileOf(params['*']);
       if (tile === undefined) return notFound(reply, 'not the path of a tile');
@@ -105,9 +60,20 @@ const tileRoute = (
       return await answer(reply, store, (from) => servedTile(from, addressOf(params), tile), headers);
     },
   );
+  server.get<{ Params: Pick<LogParameters, 'feed'>; Querystring: { readonly position: number } }>(
+    '/evidence/:feed/events/proof',
+    about('The proof that an event is in the log', {
+      params: proofParameters,
+      querystring: proofQuery,
+      response: textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
+    }),
+    ({ params, query: { position } }, reply) =>
+      answer(reply, store, (from) => servedProof(from, addressOf({ ...params, log: 'events' }), position), {
+        'content-disposition': `attachment; filename="${position}.tlog-proof"`,
+      }),
+  );
 };
 
-/** Sends a text or bytes, with these headers; undefined is a 404. */
 const answer = async (
   reply: FastifyReply,
   store: ServedStore | undefined,
@@ -151,7 +117,6 @@ const addressOf = ({ feed, log }: LogParameters): LogAddress => {
   return { feedId, generation: Number(generation), log };
 };
 
-/** The parameters of an address below `/evidence`. */
 interface LogParameters {
   readonly feed: string;
   readonly log: 'events' | 'journal';
@@ -171,11 +136,9 @@ const tileParameters = {
   properties: {
     feed,
     log,
-    '*': {
-      type: 'string',
-      description:
-        'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
-    },
+    '*': text(
+      'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
+    ),
   },
   required: ['feed', 'log', '*'],
 } as const;
@@ -185,35 +148,24 @@ const proofParameters = { type: 'object', properties: { feed }, required: ['feed
 const proofQuery = {
   type: 'object',
   additionalProperties: false,
-  properties: {
-    position: {
-      type: 'integer',
-      minimum: 1,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'The position of the event in the feed.',
-    },
-  },
+  properties: { position: integer('The position of the event in the feed.', 1) },
   required: ['position'],
 } as const;
 
 const binary = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } as const;
-const text = { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } as const;
+const plainText = { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } as const;
 
 const answers = {
-  400: { description: 'The address or the query is not valid.', ...problemSchema },
+  400: problem('The address or the query is not valid.'),
   ...refusals,
-  404: { description: 'There is no such log or tile, or it is not signed yet.', ...problemSchema },
-  503: { description: 'The database does not answer, or the account may not read the evidence.', ...problemSchema },
+  404: problem('There is no such log or tile, or it is not signed yet.'),
+  503: problem('The database does not answer, or the account may not read the evidence.'),
 } as const;
 
-/** Of a route that gives a text, or a file of bytes. */
-const textAnswers = (description: string) => ({ 200: { description, content: text }, ...answers });
+const textAnswers = (description: string) => ({ 200: { description, content: plainText }, ...answers });
 
 const tileAnswers = {
   200: { description: 'Hashes of 32 bytes, or leaves after their length in two bytes.', content: binary },
   ...answers,
-  410: {
-    description: 'The data of a leaf of these was dropped by retention; its hash is in the tile.',
-    ...problemSchema,
-  },
+  410: problem('The data of a leaf of these was dropped by retention; its hash is in the tile.'),
 };

@@ -4,16 +4,14 @@ import type { Logger } from 'pino';
 import { BusyError, OrgtrailError, SearchError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { MAX_WAIT_MS } from '../base/memory.ts';
+import { unknownParameter } from '../base/text.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
 
-/** What a request that failed is answered with, in the API and in the console. */
 interface Failure {
   /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
   readonly code: number;
   readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'archive' | 'error';
-  /** For the client: says nothing about internals. */
   readonly reason: string;
-  /** When it makes sense to try again. */
   readonly retryAfterSeconds?: number;
 }
 
@@ -26,7 +24,7 @@ const troubles = {
   slow: { status: 'slow', reason: 'the database took too long to answer: it is busy, or a lock is held' },
 } as const;
 
-/** Describes the failure to the client, and logs the details with the id of the request. */
+/** Logs the details with the id of the request. */
 export const failureOf = (error: FastifyError, request: FastifyRequest, logger: Logger): Failure => {
   const { statusCode } = error;
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
@@ -62,7 +60,7 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
   };
 };
 
-/** It is for the operator: each request says it until the object or the storage is as it must be. */
+/** Logged for each request until the object or the storage is mended. */
 const archiveFailure = (
   { message, hint }: OrgtrailError,
   { id: requestId }: FastifyRequest,
@@ -77,15 +75,23 @@ const searchFailure = ({ reason, message }: SearchError): Failure =>
     ? { code: 400, status: 'bad request', reason: message }
     : { code: 503, status: 'slow', reason: message, retryAfterSeconds: RETRY_AFTER_SECONDS };
 
-/** Whether a browser asks for a page, and no program for the API. */
+/** An error that `failureOf` answers with this code and reason. */
+export const httpError = (statusCode: number, reason: string): Error =>
+  Object.assign(new Error(reason), { statusCode });
+
+/** In words: a misspelt parameter would mean all of them. */
+export const unknownIn = (query: Readonly<Record<string, unknown>>, known: readonly string[]): readonly string[] =>
+  Object.keys(query)
+    .filter((name) => !known.includes(name))
+    .map((name) => unknownParameter(name, known));
+
 export const wantsPage = ({ url, headers }: FastifyRequest): boolean =>
   !url.startsWith('/v1/') && (headers.accept ?? '').includes('text/html');
 
-/** For programs: in the shape of all problems of the API. */
 export const sendNotFound = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
   reply.code(404).send({ status: 'not found', reason: `there is no ${request.method} ${request.url.split('?')[0]}` });
 
-/** Aborts when the connection of the answer closes, and with it the reason for what is under way. Also after an answer that was sent in full. */
+/** Aborts when the connection closes, also after an answer that was sent in full. */
 export const goneSignal = (reply: FastifyReply): AbortSignal => {
   const gone = new AbortController();
   if (reply.raw.destroyed) gone.abort();
@@ -93,10 +99,7 @@ export const goneSignal = (reply: FastifyReply): AbortSignal => {
   return gone.signal;
 };
 
-/**
- * Makes an answer that is no stream, in a place that it keeps until the reader has all of it. Exports stand back meanwhile. `bytes` are those of
- * the entries in it. Rejects with BusyError.
- */
+/** For answers that are no stream, in a place kept until the reader has all. Exports stand back meanwhile. Rejects with BusyError. */
 export const inPlace = async <T>(
   streams: StreamLimits,
   reply: FastifyReply,
@@ -116,16 +119,12 @@ export const inPlace = async <T>(
   });
 };
 
-/**
- * Waits for the memory of entries of so many bytes, in place of what was lent before: who waits holds nothing. It is given back when the answer has
- * been sent, or sooner by what this resolves with.
- */
+/** Replaces what was lent before: who waits holds nothing. Given back when the answer is sent, or by the returned function. */
 export type Lend = (bytes: number) => Promise<() => void>;
 
-/** A reader that takes so much within the time-out is not cut. */
+/** A reader that takes this much within the time-out is not cut. */
 const SLICE_BYTES = 65_536;
 
-/** Cuts every answer that is no stream of its own when its reader takes nothing for the time-out. */
 export const cutStalled = (
   server: FastifyInstance,
   { stallTimeoutMs, stalled }: Pick<StreamLimits, 'stallTimeoutMs' | 'stalled'>,

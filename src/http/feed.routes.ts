@@ -3,7 +3,6 @@ import type { StreamLimits, StreamPlace } from '../base/limits.ts';
 import type { ServedStore, SignedLog } from '../evidence/served-store.sql.ts';
 import {
   conflictOf,
-  type FeedCursor,
   type FeedHead,
   type FeedPiece,
   type FeedRange,
@@ -26,15 +25,9 @@ const DEFAULT_LIMIT = 10_000;
 
 type FeedRequest = FastifyRequest<{ Querystring: FeedQuery }>;
 
-interface Answer {
-  readonly range: FeedRange;
-  readonly cursor: FeedCursor;
-  readonly head: number;
-  /** Of the moment when the reader was told of all drops and jumps that concern it. */
-  readonly lastDrop: number;
-}
+type Answer = Awaited<ReturnType<typeof answerTo>>;
 
-/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the last signed checkpoint. */
+/** `GET /v1/events`. `evidence` gives the last signed checkpoint. */
 export const feedRoutes = (
   server: FastifyInstance,
   source: FeedSource,
@@ -85,7 +78,6 @@ export const feedRoutes = (
   );
 };
 
-/** Where the reader is; a text says what is wrong with the query. */
 const presentedBy = (query: FeedQuery): Presented | string => {
   const { cursor, after, check, dropped, feed_id: feedId } = query;
   const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);
@@ -110,16 +102,17 @@ const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & {
   dropped: head.lastDrop,
 });
 
-/** What to send: at once if there is something, else as soon as there is, or when the time is over. */
+/** At once if there are events, else as soon as there are, or when the time is over. */
 const answerTo = async (
   source: FeedSource,
   query: FeedQuery,
   presented: Presented,
   head: FeedHead,
   signal: AbortSignal,
-): Promise<Answer> => {
+) => {
   const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds, copies } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
+  // Snapshot taken when the reader was told of all drops and jumps that concern it.
   const { lastDrop } = head;
   let { feedId, position } = head;
   const { dropped = 0 } = presented;
@@ -137,12 +130,8 @@ const answerTo = async (
     // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
     if (now.lastDrop !== lastDrop || now.position < presented.after) {
       const cursor = { nextPosition: presented.after, feedId: now.feedId, check: presented.check, dropped };
-      return {
-        range: { ...range, after: presented.after, until: presented.after },
-        cursor,
-        head: now.position,
-        lastDrop,
-      };
+      const nothing = { ...range, after: presented.after, until: presented.after };
+      return { range: nothing, cursor, head: now.position, lastDrop };
     }
     after = position;
     ({ feedId, position } = now);
@@ -174,24 +163,19 @@ const begin = async (pieces: AsyncIterator<FeedPiece>): Promise<AsyncIterable<Fe
   };
 };
 
-interface Sending {
-  readonly answer: Answer;
-  /** The last signed checkpoint of the evidence. */
-  readonly signed: SignedLog | undefined;
-  readonly place: StreamPlace;
-}
-
 const send = async (
   request: FeedRequest,
   reply: FastifyReply,
   pieces: AsyncIterable<FeedPiece>,
-  { answer, signed, place }: Sending,
+  {
+    answer: { cursor, head },
+    signed,
+    place,
+  }: { readonly answer: Answer; readonly signed: SignedLog | undefined; readonly place: StreamPlace },
 ): Promise<void> => {
   const { query } = request;
-  const { cursor, head } = answer;
   const encoding = encodingFor(request.headers['accept-encoding']);
   beginsGiving(request);
-  // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': formats[query.format ?? 'native'].contentType,
@@ -209,12 +193,12 @@ const send = async (
   await streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };
 
-/** So old may be what is said of it: readers that poll do not each ask the database. */
+/** Readers that poll do not each ask the database. */
 const FRESH_MS = 1_000;
 /** After a failure, such as a right that is missing. */
 const REST_MS = 30_000;
 
-/** The last signed checkpoint of the events; undefined if there is none or it cannot be read. */
+/** Undefined if there is none or it cannot be read. */
 export const recentlySigned = (
   store: ServedStore | undefined,
   nowMs: () => number = () => performance.now(),
@@ -234,6 +218,5 @@ export const recentlySigned = (
   };
 };
 
-/** `Orgtrail-Evidence: SIZE ROOT`; nothing without a checkpoint. */
 const signedHeader = (signed: SignedLog | undefined): Readonly<Record<string, string>> =>
   signed === undefined ? {} : { 'orgtrail-evidence': `${signed.size} ${signed.root.toString('base64')}` };

@@ -4,10 +4,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isLoopbackHost } from '../base/addresses.ts';
 import { type AccessSource, type Identity, type Scope, scopes } from './access/access.ts';
 
-/** How the trail calls the holder of the token of the environment. */
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
 
-/** The token of the environment, or what gives the latest one: it may be renewed. */
+/** A function gives the latest one: it may be renewed. */
 export type FeedToken = string | undefined | (() => string | undefined);
 
 export const latestToken = (token: FeedToken): string | undefined => (typeof token === 'function' ? token() : token);
@@ -15,42 +14,28 @@ export const latestToken = (token: FeedToken): string | undefined => (typeof tok
 type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 
 interface GuardOptions {
-  /** Where the server listens. */
   readonly host: string;
-  /** The token of the environment; it has every scope. */
   readonly feedToken: FeedToken;
   readonly access: AccessSource;
 }
 
-/** A token that was presented and is right. */
 interface Presented {
   readonly who: string;
-  /** Of the database; undefined: the one of the environment. */
+  /** Undefined: ORGTRAIL_FEED_TOKEN. */
   readonly tokenId: number | undefined;
   readonly scopes: readonly Scope[];
 }
 
 /** Who gets in. All routes of the server ask this one object. */
-export interface Guard {
-  /** A hook for what gives out data: lets in who has a token with one of the scopes. Answers 401, 403 and 429 itself. */
-  requireScope(...anyOf: Scope[]): Hook;
-  /** A hook for health and metrics, which need no token: on loopback local requests only, or a token. Answers 403 and 429 itself. */
-  readonly requireLocalOrToken: Hook;
-  /** Whether the request needs no token at all: no token is set, the server listens on loopback, and the request is local. */
-  isOpen(request: FastifyRequest): boolean;
-  /** Whether there is a token that one could sign in with. */
-  canSignIn(): Promise<boolean>;
-  /** Undefined for a text that is no token. Rejects if the database does not answer. */
-  present(token: string): Promise<Presented | undefined>;
-}
+export type Guard = ReturnType<typeof createGuard>;
 
-export const createGuard = (options: GuardOptions): Guard => {
+export const createGuard = (options: GuardOptions) => {
   const { host, access } = options;
   const onLoopback = isLoopbackHost(host);
   const isSet = () => latestToken(options.feedToken) !== undefined;
   const { throttled, refuseWithout } = createRefusals(options);
   const isOpen = (request: FastifyRequest) => !isSet() && onLoopback && isLocalRequest(request);
-  const present: Guard['present'] = async (token) => {
+  const present = async (token: string): Promise<Presented | undefined> => {
     const feedToken = latestToken(options.feedToken);
     if (feedToken !== undefined && sameSecret(token, feedToken)) {
       return { who: FEED_TOKEN_NAME, tokenId: undefined, scopes };
@@ -63,11 +48,14 @@ export const createGuard = (options: GuardOptions): Guard => {
     return bearer === undefined ? undefined : await present(bearer);
   };
   return {
+    /** No token is set, the server listens on loopback, and the request is local. */
     isOpen,
+    /** Undefined for a text that is no token. Rejects if the database does not answer. */
     present,
     canSignIn: async () => isSet() || (await access.hasTokens()),
+    /** Lets in who has a token with one of the scopes. Answers 401, 403 and 429 itself. */
     requireScope:
-      (...anyOf) =>
+      (...anyOf: Scope[]): Hook =>
       async (request, reply) => {
         const presented = await presentedBy(request);
         request.identity = presented && identityOf(presented);
@@ -75,17 +63,17 @@ export const createGuard = (options: GuardOptions): Guard => {
         if (presented !== undefined) return await refuse(reply, 403, lacking(presented, anyOf));
         if (!isOpen(request)) await refuseWithout(request, reply);
       },
-    requireLocalOrToken: async (request, reply) => {
+    /** For health and metrics: on loopback local requests only, or a token. Answers 403 and 429 itself. */
+    requireLocalOrToken: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       if (!onLoopback || isLocalRequest(request) || (await presentedBy(request)) !== undefined) return;
       if (!(await throttled(request, reply))) await refuse(reply, 403, notLocalReason);
     },
   };
 };
 
-/** The answer to a request without a valid token. */
 const createRefusals = ({ host, feedToken }: GuardOptions) => {
   const throttle = new FailureThrottle(() => performance.now());
-  /** Counts a wrong token; true once it has answered that there were too many. A right one has been let in by now. */
+  /** True once it has answered that there were too many wrong tokens. A right one has been let in by now. */
   const throttled = async (request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
     const waitSeconds = bearerOf(request) === undefined ? undefined : throttle.failed(request.ip);
     if (waitSeconds === undefined) return false;
@@ -122,33 +110,28 @@ const refuse = async (reply: FastifyReply, code: keyof typeof statusWords, reaso
   await reply.code(code).send({ status: statusWords[code], reason });
 };
 
-/** Compares a secret in constant time. Hashes first: then both have one length, and the time says nothing about either. */
+/** Hashes first: both have one length, and the time says nothing about either. */
 const sameSecret = (given: string, expected: string): boolean => {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 };
 
 const WINDOW_MS = 60_000;
-/** As of attempts to sign in. */
+/** The same for attempts to sign in. */
 export const FAILURES_PER_MINUTE = 10;
-/** Bounds the memory. The oldest are forgotten first. */
+/** Bounds the memory; the oldest are forgotten first. */
 const MAX_ADDRESSES = 10_000;
 
-interface Failures {
-  readonly sinceMs: number;
-  count: number;
-}
-
-/** Counts what an address, of IPv6 a /64, gets wrong. `nowMs` is a clock that never goes back. */
+/** IPv6 addresses count by their /64. `nowMs` is a clock that never goes back. */
 export class FailureThrottle {
-  readonly #failures = new Map<string, Failures>();
+  readonly #failures = new Map<string, { readonly sinceMs: number; count: number }>();
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** Counts one more failure. Seconds to wait, from the eleventh within a minute on; undefined before. */
+  /** Seconds to wait, from the eleventh within a minute on; undefined before. */
   failed(address: string): number | undefined {
     const group = addressGroup(address);
     const nowMs = this.#nowMs();
@@ -179,10 +162,10 @@ export const addressGroup = (address: string): string => {
   return [...first, ...zeros, ...last].slice(0, 4).join(':');
 };
 
-/** What a program on this machine calls this server, with or without a port. */
+/** With or without a port. */
 const loopbackName = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
-/** What proxies add. A program on this machine that asks for itself has no reason to send one of them. */
+/** Added by proxies: a program on this machine that asks for itself has no reason to send one. */
 const forwardingHeaders = [
   'forwarded',
   'x-forwarded-for',
@@ -193,21 +176,19 @@ const forwardingHeaders = [
 ] as const;
 
 /**
- * Whether a request to a loopback address was sent by a program on this machine for itself: it names a loopback name, and
- * no proxy has added a header. A page of another site whose name leads here (DNS rebinding) has that name; a proxy on the
- * same host passes its own name, or names the client that it forwards for. The headers count as they came, whatever proxy is trusted:
- * a page can send them too.
+ * Whether a request to a loopback address was sent by a program on this machine for itself: it names a loopback name, and no proxy has
+ * added a header. A page of another site whose name leads here (DNS rebinding) has that name; a proxy on the same host passes its own name,
+ * or names the client that it forwards for. The headers count as they came, whatever proxy is trusted: a page can send them too.
  */
 const isLocalRequest = ({ headers }: FastifyRequest): boolean =>
   loopbackName.test(headers.host ?? '') && forwardingHeaders.every((name) => headers[name] === undefined);
 
-/** Refuses a request with more than one Host header: what stands in front may have checked another one. A hook of Fastify. */
+/** What stands in front may have checked another Host header. */
 export const oneHost = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
   const names = request.raw.rawHeaders.filter((_, index) => index % 2 === 0);
   if (names.filter((name) => name.toLowerCase() === 'host').length < 2) return;
   await reply.code(400).send({ status: 'bad request', reason: 'the request has more than one Host header' });
 };
 
-/** Why a request that is not local is refused, and what opens it. */
 const notLocalReason =
   'this server listens on loopback without a token, so it answers only to localhost, 127.… and [::1], and not through a proxy: set ORGTRAIL_FEED_TOKEN and send it as a bearer token';

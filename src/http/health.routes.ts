@@ -1,30 +1,32 @@
-import type { FastifyInstance } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import Fastify from 'fastify';
+import type { Logger } from 'pino';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { StatusReader } from '../status/status-reader.sql.ts';
 import type { AccessSource } from './access/access.ts';
-import type { Guard } from './guard.ts';
-import { healthOf, type ReadinessOptions, readiness } from './health.ts';
+import { failureOf } from './failure.ts';
+import { createGuard, type FeedToken, type Guard } from './guard.ts';
+import { evidenceHealth, healthOf, isStopped, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
 import { jsonAnswer } from './openapi.ts';
 
 export interface HealthOptions extends ReadinessOptions {
   /** `token`: health and metrics need one with the scope metrics, too. Default `open`. */
   readonly healthAccess?: 'open' | 'token';
   readonly tickMs: number;
-  /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
+  /** Requests per 5 minutes: with the number of sources, how often each is asked. */
   readonly apiBudget: number;
-  /** How things stand; rejects if the database does not answer. */
+  /** Rejects if the database does not answer. */
   readonly status: StatusReader;
-  /** How the sinks stand; rejects as `status` does. */
+  /** Rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
-  /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
+  /** Undefined if there is none. Rejects as `status` does. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
-  /** Tokens and sessions of the database, and the trail of access. */
   readonly access: AccessSource;
 }
 
-/** The description of a route about health: its summary, and what its answer is. */
 export const aboutHealth = (summary: string, answer: string) => ({
   summary,
   tags: ['health'],
@@ -42,12 +44,7 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
   server.get(
     '/readyz',
     { onRequest: local, schema: aboutHealth('It can serve', 'The database answers, and the schema is current.') },
-    async (_request, reply) => {
-      const reasons = await unreadyReasons();
-      return reply
-        .code(reasons.length === 0 ? 200 : 503)
-        .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
-    },
+    async (_request, reply) => sendReadiness(reply, await unreadyReasons()),
   );
   server.get(
     '/healthz',
@@ -77,4 +74,58 @@ const metricsAnswer = {
   response: {
     200: { description: 'The text format, version 0.0.4.', content: { 'text/plain': { schema: { type: 'string' } } } },
   },
+};
+
+const REQUEST_TIMEOUT_MS = 30_000;
+
+interface BuilderServerOptions extends Pick<HealthOptions, 'metrics' | 'schemaState'> {
+  readonly host: string;
+  readonly port: number;
+  readonly healthAccess: 'open' | 'token';
+  readonly feedToken: FeedToken;
+  readonly logger: Logger;
+  readonly evidence: () => Promise<EvidenceStatus | undefined>;
+}
+
+/** The account of a builder may not read the tokens of the database. */
+const noTokens: AccessSource = {
+  tokenOf: async () => undefined,
+  hasTokens: async () => false,
+  sessions: { start: async () => {}, find: async () => undefined, end: async () => {} },
+  note: () => {},
+  trouble: () => undefined,
+};
+
+/** `/livez`, `/readyz`, `/healthz` and `/metrics` of a process that builds evidence alone. Rejects if the port is taken. */
+export const serveBuilder = async (
+  options: BuilderServerOptions,
+): Promise<{ readonly url: string; close(): Promise<void> }> => {
+  const server = Fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+  });
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const { code, status, reason } = failureOf(error, request, options.logger);
+    return reply.code(code).send({ status, reason });
+  });
+  const guard = createGuard({ ...options, access: noTokens });
+  const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : guard.requireLocalOrToken;
+  const unreadyReasons = readiness(options);
+  server.get('/livez', () => ({ status: 'ok' }));
+  server.get('/readyz', { onRequest: guard.requireLocalOrToken }, async (_request, reply) =>
+    sendReadiness(reply, await unreadyReasons()),
+  );
+  server.get('/healthz', { onRequest }, async () => {
+    const evidence = await options.evidence();
+    const status = evidence === undefined || isStopped(evidence) ? 'failing' : 'ok';
+    return { status, evidence: evidence === undefined ? null : evidenceHealth(evidence) };
+  });
+  server.get('/metrics', { onRequest }, async (_request, reply) =>
+    reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
+  );
+  const url = await server.listen({ host: options.host, port: options.port });
+  return { url, close: () => server.close() };
 };

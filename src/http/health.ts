@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
 import { reasonOf } from '../base/errors.ts';
 import { type EvidenceStatus, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
@@ -6,16 +7,14 @@ import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble, listingTroubles } from '../status/health.ts';
 import { isAccount, type StatusWithStates, sinkState, statesOf, totalsOf, worst } from '../status/source-state.ts';
 
-/** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
+/** The names are a contract (docs/guide/health.md). */
 export const healthOf = (
   status: StatusWithStates,
   shownSinks: readonly SinkStatus[],
   tickMs: number,
-  {
-    evidence,
-    accessTrouble,
-  }: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
+  more: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
 ) => {
+  const { evidence, accessTrouble } = more;
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -47,7 +46,6 @@ export const healthOf = (
     ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
     ...(troubles.length === 0 ? {} : { troubles }),
   };
-  const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({
     organization_id: gone.organizationId,
     organization_name: gone.organizationName,
@@ -60,21 +58,18 @@ export const healthOf = (
     listing,
     ...(isStopped(evidence) || accessTrouble !== undefined ? ['failing'] : []),
   ]);
-  const feed = { feed_position: status.position, position_jumps: status.positionJumps };
-  const wait = status.retentionWait === undefined ? {} : { retention_wait: status.retentionWait };
-  const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
-  const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
   return {
     status: state,
-    ...feed,
-    ...wait,
+    feed_position: status.position,
+    position_jumps: status.positionJumps,
+    ...(status.retentionWait !== undefined && { retention_wait: status.retentionWait }),
     api: apiHealth(status),
     discovery,
     sources,
-    ...totals,
+    ...(!status.isWhole && { totals: totalHealth(totalsOf(status.groups, sources.length)) }),
     vanished,
-    sinks,
-    ...more,
+    sinks: shownSinks.map(sinkHealth),
+    ...(evidence !== undefined && { evidence: evidenceHealth(evidence) }),
     ...accessHealth(accessTrouble),
   };
 };
@@ -89,11 +84,9 @@ const apiHealth = (status: StatusWithStates) => {
   };
 };
 
-/** Only if no row can be written. */
 export const accessHealth = (trouble: string | undefined) =>
   trouble === undefined ? {} : { access_log: { state: 'failing', last_error: trouble } };
 
-/** Of all sources, if there are too many to name each. */
 const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   sources: totals.sources,
   shown: totals.shown,
@@ -111,7 +104,6 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
 export const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
   evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
-/** What `/healthz` says of the evidence. */
 export const evidenceHealth = (evidence: EvidenceStatus) => ({
   state: evidence.state,
   origin: evidence.origin,
@@ -158,21 +150,16 @@ const sinkHealth = (sink: SinkStatus) => ({
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
 });
 
-/** A probe is answered by then, whatever the database does. */
 const READINESS_TIMEOUT_MS = 3_000;
 
 export interface ReadinessOptions {
   /** `current`, or what is wrong with the schema. */
   readonly schemaState: () => Promise<string>;
-  /** What keeps syncing as a whole from going on, although the database may answer. */
+  /** Keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
 }
 
-/**
- * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
- * not asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not
- * answer must not use up the connections.
- */
+/** Ready is what can serve and store, whether or not Cloudflare answers. One look at the database at a time: probes must not use up connections. */
 export const readiness = (options: ReadinessOptions): (() => Promise<readonly string[]>) => {
   let underWay: Promise<readonly string[]> | undefined;
   return async () => {
@@ -188,6 +175,9 @@ export const readiness = (options: ReadinessOptions): (() => Promise<readonly st
     return trouble === undefined ? reasons : [...reasons, `syncing fails: ${trouble}`];
   };
 };
+
+export const sendReadiness = (reply: FastifyReply, reasons: readonly string[]): FastifyReply =>
+  reply.code(reasons.length === 0 ? 200 : 503).send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
 
 const reasonsByDatabase = async (options: ReadinessOptions): Promise<string[]> => {
   try {

@@ -3,7 +3,7 @@ import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { type Copies, copiesChoices } from '../feed/feed.ts';
 import { type FormatName, formatNames, formats } from '../formats/registry.ts';
 
-/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json` to clients that `onRequest` lets in. */
+/** Routes that are added after it, at `/v1/openapi.json`. */
 export const describeApi = async (
   server: FastifyInstance,
   version: string,
@@ -37,99 +37,75 @@ export const describeApi = async (
   );
 };
 
-/** The answers of a route that gives one JSON document, or says that it cannot. */
+/** One JSON document, or that there is none now. */
 export const jsonAnswer = (description: string) => ({
   200: { description, type: 'object', additionalProperties: true },
   503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
 
-/** The description of a route that requires the token. */
 export const withToken = { security: [{ feedToken: [] as string[] }] };
 
-/** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
-export interface FeedQuery {
-  readonly cursor?: string;
+/** As checked and converted by `feedQuerySchema`. `wait` is in seconds. */
+export interface FeedQuery extends Readonly<Partial<Record<'cursor' | 'feed_id' | 'check', string>>> {
   readonly after?: number;
   readonly limit?: number;
   readonly format?: FormatName;
   readonly organization?: readonly string[];
   readonly account?: readonly string[];
   readonly copies?: Copies;
-  /** Seconds. */
   readonly wait?: number;
-  readonly feed_id?: string;
-  readonly check?: string;
   readonly last_line?: boolean;
   readonly dropped?: number;
 }
+
+export const text = (description: string, more: { readonly minLength?: number; readonly maxLength?: number } = {}) =>
+  ({ type: 'string', ...more, description }) as const;
+
+export const integer = (description: string, minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
+  ({ type: 'integer', minimum, maximum, description }) as const;
+
+const ids = (description: string) =>
+  ({
+    type: 'array',
+    maxItems: 100,
+    items: { type: 'string', minLength: 1, maxLength: 64 },
+    description,
+  }) as const;
 
 export const feedQuerySchema = {
   type: 'object',
   additionalProperties: false,
   properties: {
-    cursor: {
-      type: 'string',
-      minLength: 1,
-      maxLength: 400,
-      description:
-        'The Orgtrail-Next-Cursor of the previous answer: continue there. Without it and without `after`, reading starts at the beginning. It has position, feed, check and drop together, so that another or a restored database always answers 409.',
-    },
-    after: {
-      type: 'integer',
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description:
-        'Instead of `cursor`: the last position that you have. Alone it cannot detect a restored database; send `feed_id` and `check` with it.',
-    },
-    limit: {
-      type: 'integer',
-      minimum: 1,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'Maximum number of events (default 10000). There is no upper bound: the answer is a stream.',
-    },
+    cursor: text(
+      'The Orgtrail-Next-Cursor of the previous answer: continue there. Without it and without `after`, reading starts at the beginning. It has position, feed, check and drop together, so that another or a restored database always answers 409.',
+      { minLength: 1, maxLength: 400 },
+    ),
+    after: integer(
+      'Instead of `cursor`: the last position that you have. Alone it cannot detect a restored database; send `feed_id` and `check` with it.',
+      0,
+    ),
+    limit: integer('Maximum number of events (default 10000). There is no upper bound: the answer is a stream.', 1),
     format: { type: 'string', enum: formatNames, description: 'Default native: docs/formats.md.' },
-    organization: {
-      type: 'array',
-      maxItems: 100,
-      items: { type: 'string', minLength: 1, maxLength: 64 },
-      description: 'Only events of this organization (id). May be given more than once.',
-    },
-    account: {
-      type: 'array',
-      maxItems: 100,
-      items: { type: 'string', minLength: 1, maxLength: 64 },
-      description:
-        'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
-    },
+    organization: ids('Only events of this organization (id). May be given more than once.'),
+    account: ids(
+      'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
+    ),
     copies: {
       type: 'string',
       enum: copiesChoices,
       description:
         'Sign-ins and other entries about a user stand in the log of every account that the user may use. `all` (default): every copy. `first`: only the copy with the lowest position of those that meet `organization` and `account`.',
     },
-    wait: {
-      type: 'integer',
-      minimum: 0,
-      maximum: 300,
-      description:
-        'If there are no events yet: answer as soon as there are, or with an empty body after this many seconds.',
-    },
-    feed_id: {
-      type: 'string',
+    wait: integer(
+      'If there are no events yet: answer as soon as there are, or with an empty body after this many seconds.',
+      0,
+      300,
+    ),
+    feed_id: text('The feed that `after` belongs to: another database answers 409.', { maxLength: 64 }),
+    check: text('The Orgtrail-Next-Check that came with `after`: 409 if that position is now a different event.', {
       maxLength: 64,
-      description: 'The feed that `after` belongs to: another database answers 409.',
-    },
-    check: {
-      type: 'string',
-      maxLength: 64,
-      description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is now a different event.',
-    },
-    dropped: {
-      type: 'integer',
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'The number of the last deletion by retention (from the 410): acknowledges it and continues.',
-    },
+    }),
+    dropped: integer('The number of the last deletion by retention (from the 410): acknowledges it and continues.', 0),
     last_line: {
       type: 'boolean',
       description:
@@ -138,19 +114,20 @@ export const feedQuerySchema = {
   },
 } as const;
 
-/** What all answers that are no success look like. */
-export const problemSchema = {
+const problemSchema = {
   type: 'object',
   required: ['status', 'reason'],
   properties: { status: { type: 'string' }, reason: { type: 'string' } },
   additionalProperties: true,
 } as const;
 
-/** Of all routes that want a token. */
+/** An answer that is no success. */
+export const problem = (description: string) => ({ description, ...problemSchema });
+
 export const refusals = {
-  401: { description: 'No valid bearer token.', ...problemSchema },
-  403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
-  429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
+  401: problem('No valid bearer token.'),
+  403: problem('A token without this scope, or on loopback a request that is not local.'),
+  429: problem('Too many wrong tokens from this address within a minute: Retry-After.'),
 } as const;
 
 const header = (type: string, description: string) => ({ type, description });
@@ -170,23 +147,15 @@ export const feedResponses = {
       ),
     },
     content: Object.fromEntries(
-      [...new Set(Object.values(formats).map(({ contentType }) => contentType))].map((contentType) => [
-        contentType,
-        { schema: { type: 'string' } },
-      ]),
+      Object.values(formats).map(({ contentType }) => [contentType, { schema: { type: 'string' } }]),
     ),
   },
-  400: { description: 'The query is not valid.', ...problemSchema },
+  400: problem('The query is not valid.'),
   ...refusals,
-  409: { description: 'The position does not belong to this feed as it is now.', ...problemSchema },
-  410: {
-    description: 'Retention has dropped unread events after the position, and they are not in an archive.',
-    ...problemSchema,
-  },
-  500: { description: 'Internal error; the log has the details under the request id in `reason`.', ...problemSchema },
-  503: {
-    description:
-      'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After); or the archive cannot be read, or has a fault (`archive`).',
-    ...problemSchema,
-  },
+  409: problem('The position does not belong to this feed as it is now.'),
+  410: problem('Retention has dropped unread events after the position, and they are not in an archive.'),
+  500: problem('Internal error; the log has the details under the request id in `reason`.'),
+  503: problem(
+    'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After); or the archive cannot be read, or has a fault (`archive`).',
+  ),
 };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Fastify from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { Logger } from 'pino';
@@ -10,12 +10,12 @@ import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { SearchSource } from '../search/ports.ts';
 import type { SavedSearches } from '../search/saved-searches.sql.ts';
-import type { OverviewSource } from '../status/overview.ts';
+import type { OverviewSource } from '../status/overview.sql.ts';
 import { totalsOf } from '../status/source-state.ts';
 import { scopes } from './access/access.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
-import type { OperationsSource } from './console/operations.ts';
+import type { Operations } from './console/operations.ts';
 import { evidenceRoutes } from './evidence.routes.ts';
 import { cutStalled, failureOf } from './failure.ts';
 import { feedRoutes, recentlySigned } from './feed.routes.ts';
@@ -23,60 +23,41 @@ import { createGuard, type FeedToken, oneHost } from './guard.ts';
 import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.ts';
 import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
-import { arrivalsRoutes, searchRoutes, summaryRoutes } from './search/routes.ts';
+import { searchRoutes } from './search/routes.ts';
 
-/** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
+/** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTIONS_CHECK_MS = 5_000;
 
 export interface HttpOptions extends HealthOptions {
   readonly host: string;
   readonly port: number;
-  /** A token with every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
+  /** Has every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
   readonly feedToken: FeedToken;
-  /** Called for every answer and every failed attempt to sign in. */
-  readonly observer: HttpObserver;
-  /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
+  readonly observer: Omit<Parameters<typeof watchAnswers>[1], 'note'>;
+  /** Addresses and subnets whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
-  /** How long a request may take to arrive, with its body. Milliseconds, default 30,000. */
+  /** Until a request has arrived with its body. Milliseconds, default 30,000. */
   readonly requestTimeoutMs?: number;
   readonly version: string;
-  /** Called for requests that failed for reasons that the client is not told. */
+  /** For failures that the client is not told. */
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
-  /** Searches that are kept under a name. */
   readonly savedSearches: SavedSearches;
-  /** The logs of the evidence; undefined if none is configured. */
+  /** Undefined if none is configured. */
   readonly servedEvidence?: ServedStore | undefined;
-  /** What the console shows of the evidence, also if none is configured. */
+  /** Also if none is configured. */
   readonly shownEvidence?: ShownEvidence | undefined;
-  /** How many answers of the feed and of searches are sent at once. */
   readonly streams: StreamLimits;
-  /** What the console shows beside the status. */
   readonly overview: OverviewSource;
-  /** What the console's pages of operation show. */
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
 }
 
-/** Declared here: edges do not import each other. */
-interface HttpObserver {
-  answered(route: string, status: string): void;
-  signInFailed(): void;
-}
+export type HttpServer = Awaited<ReturnType<typeof startHttpServer>>;
 
-export interface HttpServer {
-  /** Where it listens. */
-  readonly url: string;
-  /** All of the API, `METHOD /path`. */
-  readonly routes: readonly string[];
-  /** Those that the API's description leaves out: the console's. */
-  readonly hiddenRoutes: readonly string[];
-  close(): Promise<void>;
-}
-
-/** Serves health, metrics, status and the feed. Called by the command `run`. Rejects if the port is taken. */
-export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
+/** Rejects if the port is taken. */
+export const startHttpServer = async (options: HttpOptions) => {
   const server = Fastify({
     logger: false,
     genReqId: () => randomUUID(),
@@ -91,8 +72,8 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     ajv: { customOptions: { removeAdditional: false, verbose: true } },
     schemaErrorFormatter: schemaFault,
   });
-  const routes: string[] = [];
-  const hiddenRoutes: string[] = [];
+  // Routes of the API, `METHOD /path`, and those of the console, which its description leaves out.
+  const [routes, hiddenRoutes]: [string[], string[]] = [[], []];
   server.addHook('onRoute', ({ method, url, schema }) => {
     (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
@@ -105,7 +86,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   watchAnswers(server, { ...options.observer, note: options.access.note });
   cutStalled(server, options.streams);
   server.addHook('onRequest', oneHost);
-  refuseNul(server);
+  server.addHook('onRequest', refuseNul);
   await describeApi(server, options.version, guard.requireLocalOrToken);
   healthRoutes(server, options, guard);
   server.get(
@@ -136,22 +117,17 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
-  summaryRoutes(server, options.search, options.streams, guard.requireScope('search'));
-  arrivalsRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, routes, hiddenRoutes, close: () => server.close() };
+  return { url, routes, hiddenRoutes, close: (): Promise<void> => server.close() };
 };
 
-/** PostgreSQL cannot have NUL in a text, and no client sends it by accident. Answers 400. */
-const refuseNul = (server: FastifyInstance): void => {
-  server.addHook('onRequest', async ({ raw }, reply) => {
-    if (!/%00/.test(raw.url ?? '')) return;
-    await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
-  });
+/** PostgreSQL cannot have NUL in a text, and no client sends it by accident. */
+const refuseNul = async ({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  if (!/%00/.test(raw.url ?? '')) return;
+  await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
 };
 
-/** What Ajv adds with `verbose`. */
 interface SchemaParts {
   readonly properties?: Readonly<Record<string, unknown>>;
   readonly minimum?: number;
@@ -159,7 +135,7 @@ interface SchemaParts {
   readonly enum?: readonly unknown[];
 }
 
-/** What is wrong with the parameters of a request, in words that name the parameter. The formatter of Fastify; needs Ajv's `verbose`. */
+/** The formatter of Fastify, in words that name the parameter; needs Ajv's `verbose`. */
 const schemaFault = (errors: readonly FastifySchemaValidationError[], part: string): Error => {
   const [error] = errors;
   return new Error(error === undefined ? `${part} is not valid` : faultText(error, part));

@@ -12,9 +12,8 @@ export interface AlarmFacts {
   readonly tickMs: number;
 }
 
-/** So far the newest entries may be behind: as in the alert OrgtrailNotFresh. */
+/** As in the alert OrgtrailNotFresh. */
 const NOT_FRESH_SECONDS = 600;
-/** So many are named. */
 const MOST_NAMED = 3;
 
 const nameOf = (source: SourceWithState): string =>
@@ -25,112 +24,73 @@ const listOf = (names: readonly string[]): string => {
   return `${names.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 };
 
-/** One alarm for all sources that have this trouble. */
-const ofSources = (
-  sources: readonly SourceWithState[],
-  alarm: Omit<Alarm, 'summary'> & { readonly text: string },
-): Alarm[] => {
-  const { text, ...rest } = alarm;
-  return sources.length === 0 ? [] : [{ ...rest, summary: `${text}: ${listOf(sources.map(nameOf))}` }];
-};
+type SourceTrouble = readonly [
+  alarm: string,
+  severity: Alarm['severity'],
+  text: string,
+  has: (source: SourceWithState) => boolean,
+];
 
-const sourceAlarms = ({ sources }: StatusWithStates): readonly Alarm[] => {
-  const read = sources.filter(({ state }) => state !== 'refused');
-  const late = read.filter(({ lagSeconds }) => lagSeconds > NOT_FRESH_SECONDS);
-  return [
-    ...ofSources(
-      sources.filter(({ state }) => state === 'refused'),
-      {
-        alarm: 'access_lost',
-        severity: 'critical',
-        text: 'Cloudflare refuses these audit logs',
-      },
-    ),
-    ...ofSources(
-      read.filter(({ holes }) => holes > 0),
-      {
-        alarm: 'coverage_hole',
-        severity: 'critical',
-        text: 'Some time cannot be collected, and entries may be missing there',
-      },
-    ),
-    ...ofSources(read.filter(claimsFuture), {
-      alarm: 'clock',
-      severity: 'critical',
-      text: 'The future is stated as collected, so nothing is read until then',
-    }),
-    ...ofSources(read.filter(nearsLoss), {
-      alarm: 'loss_near',
-      severity: 'critical',
-      text: 'Cloudflare will soon delete what is not collected',
-    }),
-    ...ofSources(
-      read.filter(({ state }) => state === 'failing'),
-      {
-        alarm: 'source_failing',
-        severity: 'high',
-        text: 'These audit logs cannot be read',
-      },
-    ),
-    ...ofSources(late, { alarm: 'not_fresh', severity: 'high', text: 'The newest entries are not collected' }),
-  ];
-};
+const sourceTroubles: readonly SourceTrouble[] = [
+  ['access_lost', 'critical', 'Cloudflare refuses these audit logs', ({ state }) => state === 'refused'],
+  [
+    'coverage_hole',
+    'critical',
+    'Some time cannot be collected, and entries may be missing there',
+    ({ holes }) => holes > 0,
+  ],
+  ['clock', 'critical', 'The future is stated as collected, so nothing is read until then', claimsFuture],
+  ['loss_near', 'critical', 'Cloudflare will soon delete what is not collected', nearsLoss],
+  ['source_failing', 'high', 'These audit logs cannot be read', ({ state }) => state === 'failing'],
+  ['not_fresh', 'high', 'The newest entries are not collected', ({ lagSeconds }) => lagSeconds > NOT_FRESH_SECONDS],
+];
+
+/** Of a refused source nothing else is said. */
+const sourceAlarms = ({ sources }: StatusWithStates): readonly Alarm[] =>
+  sourceTroubles.flatMap(([alarm, severity, text, has]) => {
+    const these = sources.filter((source) => (alarm === 'access_lost' || source.state !== 'refused') && has(source));
+    return these.length === 0 ? [] : [{ alarm, severity, summary: `${text}: ${listOf(these.map(nameOf))}` }];
+  });
 
 const discoveryAlarms = ({ status, tickMs }: AlarmFacts): readonly Alarm[] => {
   const { ageSeconds, lastError, accountsRefused } = status.discovery;
   const gone = status.vanished.map(({ organizationName, organizationId }) => organizationName ?? organizationId ?? '?');
-  const alarm = (name: string, severity: Alarm['severity'], summary: string): Alarm => ({
-    alarm: name,
-    severity,
-    summary,
-  });
-  return [
-    ...(ageSeconds !== null && ageSeconds > discoveryTooOldSeconds(tickMs)
-      ? [
-          alarm(
-            'listing_fails',
-            'high',
-            `Organizations have not been listed for long: ${lastError ?? 'no reason known'}`,
-          ),
-        ]
-      : []),
-    ...(accountsRefused === undefined ? [] : [alarm('accounts_refused', 'high', 'Accounts may not be listed')]),
-    ...(gone.length === 0
-      ? []
-      : [alarm('vanished', 'critical', `Organizations or accounts are gone, or no longer listed: ${listOf(gone)}`)]),
-  ];
+  const alarms: Alarm[] = [];
+  if (ageSeconds !== null && ageSeconds > discoveryTooOldSeconds(tickMs)) {
+    const summary = `Organizations have not been listed for long: ${lastError ?? 'no reason known'}`;
+    alarms.push({ alarm: 'listing_fails', severity: 'high', summary });
+  }
+  if (accountsRefused !== undefined) {
+    alarms.push({ alarm: 'accounts_refused', severity: 'high', summary: 'Accounts may not be listed' });
+  }
+  if (gone.length > 0) {
+    const summary = `Organizations or accounts are gone, or no longer listed: ${listOf(gone)}`;
+    alarms.push({ alarm: 'vanished', severity: 'critical', summary });
+  }
+  return alarms;
 };
 
 const sinkAlarms = (sinks: readonly SinkStatus[]): readonly Alarm[] =>
-  sinks.flatMap((sink) => {
+  sinks.flatMap((sink): Alarm[] => {
     const state = sinkState(sink);
     if (state === 'ok') return [];
     const why = state === 'failing' ? (sink.lastError ?? 'no reason known') : `${sink.lagEvents} events behind`;
-    return [
-      { alarm: `sink_${state} ${sink.name}`, severity: 'high', summary: `The sink ${sink.name}: ${why}` } as const,
-    ];
+    return [{ alarm: `sink_${state} ${sink.name}`, severity: 'high', summary: `The sink ${sink.name}: ${why}` }];
   });
 
 const evidenceAlarms = (evidence: EvidenceStatus | undefined): readonly Alarm[] => {
   if (evidence === undefined) return [];
   const { state, stateReason } = evidence;
-  const stopped = state === 'forked' || state === 'halted' || state === 'behind';
-  const summary = `Evidence is no longer signed (${state}): ${stateReason ?? 'no reason known'}`;
-  return [
-    ...(stopped ? [{ alarm: `evidence_${state}`, severity: 'critical', summary } as const] : []),
-    ...(state === 'ok' && isUnanchored(evidence)
-      ? [
-          {
-            alarm: 'evidence_unanchored',
-            severity: 'medium',
-            summary: 'No anchor has a checkpoint of the evidence: a user who alters the database could sign it again',
-          } as const,
-        ]
-      : []),
-  ];
+  if (state === 'forked' || state === 'halted' || state === 'behind') {
+    const summary = `Evidence is no longer signed (${state}): ${stateReason ?? 'no reason known'}`;
+    return [{ alarm: `evidence_${state}`, severity: 'critical', summary }];
+  }
+  if (state !== 'ok' || !isUnanchored(evidence)) return [];
+  const summary = 'No anchor has a checkpoint of the evidence: a user who alters the database could sign it again';
+  return [{ alarm: 'evidence_unanchored', severity: 'medium', summary }];
 };
 
-/** What is wrong at this moment. A pure function of the facts; each trouble is one alarm, whatever it is about. */
+/** A pure function; each trouble is one alarm, whatever it is about. */
 export const alarmsOf = (facts: AlarmFacts): readonly Alarm[] => [
   ...sourceAlarms(facts.status),
   ...discoveryAlarms(facts),

@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
 
-/** What differs in one log, as a run of `verify` found it. */
 export interface CheckFinding {
   readonly kind: string;
   readonly id: string;
@@ -8,7 +7,6 @@ export interface CheckFinding {
   readonly extra: number;
   readonly changed: number;
   readonly fixed: number;
-  /** Some of them. */
   readonly ids: readonly string[];
   /** Why it was not compared to its end. */
   readonly failure?: string;
@@ -30,48 +28,41 @@ interface CheckResult {
   readonly doneAs: string;
 }
 
-/** A run of `orgtrail verify`. */
 export interface VerifyRun extends CheckResult {
   readonly sources: number;
-  /** How many of the logs were not compared to the end. */
+  /** Logs that were not compared to the end. */
   readonly failed: number;
   readonly fixes: boolean;
   readonly findings: readonly CheckFinding[];
 }
 
-/** A round of the scrub lane of one source. */
 export interface ScrubRoundResult extends CheckResult {
   readonly sourceKind: string;
   readonly sourceId: string;
   readonly name: string | null;
   readonly round: number;
   readonly lastReadAt: Date;
-  /** How much of its time is read, from 0 to 1. */
+  /** From 0 to 1. */
   readonly share: number;
 }
 
 export interface CheckPage<T> {
-  /** Newest first. */
   readonly rows: readonly T[];
-  /** For the next page; undefined on the last one. */
   readonly nextBefore: number | undefined;
 }
 
-/** Which of them. */
 export interface AskedChecks {
-  /** Below this number. */
   readonly before: number | undefined;
   readonly limit: number;
-  /** Only those that found something. */
+  /** Those that found something. */
   readonly found: boolean;
 }
 
-/** What all rounds add up to that are kept. */
+/** Of all rounds that are kept. */
 export interface ScrubTotals {
-  /** Of so many sources there is a round. */
   readonly sources: number;
   readonly underWay: number;
-  /** Rounds that found something, and how much. */
+  /** Rounds that found something. */
   readonly withFindings: number;
   readonly missing: number;
   readonly changed: number;
@@ -94,7 +85,7 @@ const parameters = (kind: 'verify' | 'scrub', { before, found, limit }: AskedChe
   limit,
 ];
 
-/** Runs of `verify`, newest first. Called by the console and by `status`. */
+/** Newest first. */
 export const readVerifyRuns = async (pool: Pool, page: AskedChecks): Promise<CheckPage<VerifyRun>> => {
   const { rows } = await pool.query<VerifyRun>(
     `select ${result}, sources, failed, fixes, findings from checks where ${asked}`,
@@ -103,7 +94,7 @@ export const readVerifyRuns = async (pool: Pool, page: AskedChecks): Promise<Che
   return pageOf(rows, page.limit);
 };
 
-/** Rounds of the scrub lane, those that began last first. Called by the console. */
+/** Those that began last first. */
 export const readScrubRounds = async (pool: Pool, page: AskedChecks): Promise<CheckPage<ScrubRoundResult>> => {
   const { rows } = await pool.query<ScrubRoundResult>(
     `select c.*, coalesce(a.name, o.name) as name from (

@@ -4,18 +4,18 @@ import { longestPauseMs } from '../ingest/planning/poll-interval.ts';
 import { RETENTION_NEAR_MS } from '../ingest/sources/source-kind.ts';
 import type { CollectionRules } from '../search/search-coverage.sql.ts';
 
-/** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
+/** Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
 export type SourceHealth = (typeof sourceStates)[number];
 
-/** The facts of a source that its state depends on. Seconds; null if there has never been one. */
+/** Seconds; null if there has never been one. */
 export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
   readonly failures: number;
   /** The kind of the last failure that made it rest. Null: none has, its windows are being halved. */
   readonly lastFailure: string | null;
-  /** How many holes there are, time that could not be collected: entries may be missing there. */
+  /** Holes: time that could not be collected, where entries may be missing. */
   readonly holes: number;
   /** Between now and the end of what has been read. */
   readonly lagSeconds: number;
@@ -34,35 +34,30 @@ export const MAX_FUTURE_SECONDS = 61;
 export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
   futureSeconds !== null && futureSeconds > MAX_FUTURE_SECONDS;
 
-/** Nothing for a day is quiet. */
 export const QUIET_AFTER_SECONDS = 86_400;
-/** So many ticks may pass before a source is behind, and so many of the longest pauses if those are longer. */
+/** Ticks before a source is behind, or longest pauses if those take longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
 const MIN_BEHIND_SECONDS = 60;
 
-/** How long a source goes unasked on purpose. Milliseconds. */
+/** How long a source is left unasked on purpose. Milliseconds. */
 export interface Pauses {
   readonly tickMs: number;
   /** Of the most silent source. */
   readonly longestMs: number;
 }
 
-/** The lag from which on a source is behind. A silent source is polled less often on purpose; the longest pause counts for all. */
+/** A silent source is polled less often on purpose: the longest pause counts for all. */
 export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
   Math.max(MIN_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
 
-/** The pauses of so many sources: a tick, or what the budget allows. */
+/** A tick, or what the budget allows. */
 export const pausesOf = (settings: { tickMs: number; apiBudget: number }, sources: number): Pauses => {
   const { tickMs, apiBudget } = settings;
   return { tickMs, longestMs: longestPauseMs({ tickMs, equalMs: laneIntervals(sources, apiBudget).liveMs }) };
 };
 
-/**
- * Refused before failing before incomplete before behind: the state names what has to be mended first. Incomplete means that the
- * API does not serve all of what is wanted; behind, that the live tail lags, or that history is still missing. A pure function of the facts; used by
- * /healthz, status and the metrics. `readSummary` says the same in SQL, of tens of thousands at once.
- */
+/** The state names what has to be mended first. Behind: the live tail lags, or history is missing. `readSummary` says the same in SQL. */
 export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
   if (isFailing(facts) || claimsFuture(facts)) return 'failing';
@@ -82,7 +77,7 @@ const isFailing = ({ failures, lastFailure }: SourceFacts): boolean =>
 export const nearsLoss = ({ retentionSlackSeconds }: { readonly retentionSlackSeconds: number }): boolean =>
   retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
 
-/** A lane that is failing. Null: it has not rested for a failure yet, its windows are being halved. */
+/** Null: it has not rested for a failure yet, its windows are being halved. */
 export interface LaneTrouble {
   readonly lane: string;
   readonly failures: number;
@@ -90,22 +85,19 @@ export interface LaneTrouble {
   readonly lastError: string | null;
 }
 
-/** `backfill fails: …`; what a lane fails by says nothing about the others. */
+/** `backfill fails: …`; says nothing about other lanes. */
 export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
   `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
 
-/** The facts of the API that every source depends on. */
 export interface ApiFacts {
   /** By how much Cloudflare's clock is ahead of the database's; null before the first listing. */
   readonly clockAheadSeconds: number | null;
-  /** Null: requests are sent. */
   readonly requestsBlocked: { readonly seconds: number; readonly because: string } | null;
 }
 
 /** Shorter waits, and smaller differences, are not noticed. */
 const NOTICED_SECONDS = 60;
 
-/** What is wrong with the clock and with the budget, and what to do. Used by /healthz and `status`. */
 export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): readonly string[] => {
   const troubles: string[] = [];
   if (clockAheadSeconds !== null && Math.abs(clockAheadSeconds) > NOTICED_SECONDS) {
@@ -125,24 +117,21 @@ export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): r
   return troubles;
 };
 
-/** Listings that name fewer than they count, or that not every credential answers: what they do not name is not missed. */
+/** Listings that name fewer than they count, or not answered for every credential: what they leave out is not missed. */
 export interface ShortListings {
   readonly of: 'organizations' | 'accounts';
   readonly listings: number;
   /** RFC 3339. */
   readonly since: string;
-  /** Of the first of them. */
   readonly reason: string;
 }
 
-/** The facts of the listings that what is read depends on. */
 export interface ListingFacts {
   readonly shortListings: readonly ShortListings[];
   /** Why no credential may list accounts, if they are to be read. */
   readonly accountsRefused?: string;
 }
 
-/** What is wrong with listings, and what to do. Used by /healthz, `status` and the console. */
 export const listingTroubles = ({ shortListings, accountsRefused }: ListingFacts): readonly string[] => [
   ...shortListings.map(
     ({ of, listings, since, reason }) =>
@@ -155,25 +144,20 @@ export const listingTroubles = ({ shortListings, accountsRefused }: ListingFacts
       ]),
 ];
 
-/** An organization or account that is gone, or that no listing shows any more, and for how long; null: not known. */
+/** How long it has been gone or left out of listings; null: not known. */
 export interface GoneFacts {
   readonly goneSeconds: number | null;
 }
 
-/** So long one that is gone is news. */
 export const VANISHED_SECONDS = 86_400;
 
-/**
- * Which of the organizations and accounts that are gone, or have left the listings, need attention: those that did within a day, and all of them if
- * nothing is left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
- */
+/** Those that went within a day, which need attention; all of them if nothing is left to pull. */
 export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>
   sources === 0 ? gone : gone.filter(({ goneSeconds }) => goneSeconds !== null && goneSeconds <= VANISHED_SECONDS);
 
 /** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
 export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);
 
-/** What counts as collected under this configuration. */
 export const collectionRulesOf = (
   config: Pick<CollectionRules, 'organizationIds'> & Parameters<typeof pausesOf>[0],
 ): CollectionRules => ({
@@ -181,10 +165,7 @@ export const collectionRulesOf = (
   behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
 });
 
-/**
- * What time that has not been read from Cloudflare is called, on every page and by every command: one number (`gap_seconds`,
- * all of the time wanted that is not collected, the delay and holes included), and one word for it.
- */
+/** The one word on every surface for `gap_seconds`: all wanted time that is not collected, delay and holes included. */
 export const NOT_COLLECTED = 'Not collected';
 /** `lag_seconds`: from the end of what is collected to now. */
 export const DELAY = 'Delay';
@@ -197,7 +178,6 @@ interface Uncollected {
 /** `45s`; whole seconds, since the next turn collects what is less. */
 export const collectionSpan = (seconds: number): string => (seconds < 1 ? '0s' : formatDuration(seconds * 1_000));
 
-/** All of it in one sentence, with where it is. */
 export const notCollectedSentence = ({ gapSeconds, lagSeconds }: Uncollected): string => {
   const all = `${NOT_COLLECTED}: ${collectionSpan(gapSeconds)}`;
   if (gapSeconds < 1) return `${all}.`;

@@ -6,57 +6,105 @@ import { longStatement, type Pool } from '../postgres/pool.ts';
 import { db, isTimeout, readOnly } from '../postgres/queries.ts';
 import { organizationChanges, organizations } from '../postgres/tables/sources.ts';
 import { hasOtherResult, resultName } from '../search/summary/count.sql.ts';
-import type {
-  Activity,
-  OrganizationChange,
-  OverviewSource,
-  ProcessFigures,
-  ReadingPace,
-  SourceCoverage,
-} from './overview.ts';
+import type { SummaryBucket } from '../search/summary/summary.ts';
 import type { MetricsSource } from './scrape.sql.ts';
 
 const ACTIVITY_HOURS = 48;
-/** How many events there were in each hour changes little in that time, and may be dear to count. */
+/** The hourly counts change little in that time, and may be expensive. */
 const KEEP_ACTIVITY_MS = 30_000;
 const MAX_CHANGED_COUNTED = 10_000;
 
-/** Requests in any five minutes. */
 interface CountedLimits {
   readonly apiBudget: number;
   readonly credentials: readonly { readonly budget: number }[];
 }
 
-interface CountedRequests {
-  /** To Cloudflare, in the last five minutes. */
-  recentRequests(): number;
-}
-
 const limitOf = ({ apiBudget, credentials }: CountedLimits): number | undefined =>
   credentials.length > 1 ? undefined : (credentials[0]?.budget ?? apiBudget);
 
-/** Joins the statements of the store and the metrics of this process to what the overview of the console needs. */
+export type OverviewSource = ReturnType<typeof createOverviewSource>;
+
+/** Each rejects if the database does not answer. */
 export const createOverviewSource = (
   pool: Pool,
   { settleDelaysMs, ...limits }: CountedLimits & { readonly settleDelaysMs: readonly number[] },
   { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
-  process: CountedRequests & { readonly registry: Registry },
-): OverviewSource => ({
+  /** `recentRequests`: in the last five minutes. */
+  process: { recentRequests(): number; readonly registry: Registry },
+) => ({
+  /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   settleDelaysMs,
-  coverage: (keys) => readCoverage(pool, keys),
-  pace: (keys) => readPace(pool, keys),
+  coverage: (keys: readonly SourceKey[]) => readCoverage(pool, keys),
+  /** A source without anything read yet has none. */
+  pace: (keys: readonly SourceKey[]) => readPace(pool, keys),
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
-  hours: (organizationId) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
-  changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
+  hours: (organizationId: string) => readOrganizationHours(pool, ACTIVITY_HOURS, organizationId),
+  changes: (limit: number, organizationId?: string) => readOrganizationChanges(pool, limit, organizationId),
   changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),
-  budget: async () => {
+  budget: async (): Promise<ApiBudgetFigures> => {
     const [available, blocked] = await Promise.all([budgetAvailable(), blockedSeconds()]);
     return { available, blockedSeconds: blocked, per5Minutes: limitOf(limits) };
   },
   figures: () => processFigures(process),
 });
 
-/** One query at a time, whose answer serves all requests for a while. */
+export type TimeRange = readonly [fromMs: number, toMs: number];
+
+export interface DrawnHole {
+  readonly range: TimeRange;
+  readonly reason: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly nextAttemptAtMs: number;
+}
+
+export interface SourceCoverage extends SourceKey {
+  /** The horizon: nothing older is wanted. */
+  readonly sinceMs: number;
+  readonly nowMs: number;
+  /** Oldest first, as the view coverage_gaps. */
+  readonly gaps: readonly TimeRange[];
+  /** By number of settle pass; the first reading is what is no gap. */
+  readonly passes: readonly { readonly pass: number; readonly ranges: readonly TimeRange[] }[];
+  /** Of the first reading, newest first, no more than 200. */
+  readonly holes: readonly DrawnHole[];
+  readonly walks: readonly { readonly lane: string; readonly range: TimeRange; readonly readUntilMs: number | null }[];
+}
+
+export interface Activity {
+  /** Oldest first, those without events included. */
+  readonly hours: readonly SummaryBucket[];
+  readonly bySource: ReadonlyMap<string, number>;
+}
+
+export interface OrganizationChange extends Readonly<Omit<typeof organizationChanges.$inferSelect, 'id'>> {
+  readonly organizationName: string | null;
+}
+
+/** Since the process started. */
+export interface ProcessFigures {
+  /** In the last five minutes. */
+  readonly recentRequests: number;
+  readonly defectiveEntries: number;
+  /** Live lane, cumulative: events seen within `seconds`. */
+  readonly lateness: readonly { readonly seconds: number; readonly events: number }[];
+}
+
+export interface ApiBudgetFigures {
+  readonly available: number;
+  /** Of all replicas. Undefined with several credentials: each user of Cloudflare has a limit of its own. */
+  readonly per5Minutes: number | undefined;
+  readonly blockedSeconds: number;
+}
+
+/** How much was read lately, for the estimate of the time left. */
+export interface ReadingPace extends SourceKey {
+  readonly readSeconds: number;
+  /** `PACE_MINUTES`, or less if the reading began less than that ago. */
+  readonly overSeconds: number;
+}
+
+/** One query at a time; its answer serves all requests for a while. */
 const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
   let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
   return () => {
@@ -93,22 +141,18 @@ const processFigures = async ({
   };
 };
 
-/** Of the page of an organization: beyond it, its hours are left out. */
+/** After this, the page of an organization leaves its hours out. */
 const HOURS_TIMEOUT_MS = 230;
 
 interface ActivityRow {
   readonly start_ms: number | null;
   readonly source_kind: string | null;
   readonly source_id: string | null;
-  /** `every`: whatever the result is. */
   readonly result: 'every' | 'success' | 'failure' | 'other';
   readonly events: number;
 }
 
-/**
- * Events of the last `hours` hours, this one included, of all, or of one organization and its accounts (and then by no source). Reads one or two monthly
- * partitions, and of them three indexes (docs/decisions/25) if that is worth it. Called by the console, which keeps the answer for a while.
- */
+/** The current hour included; of one organization without sources. Reads up to two partitions and three indexes (docs/decisions/25). */
 export const readActivity = async (
   client: Pick<PoolClient, 'query'>,
   hours: number,
@@ -159,7 +203,7 @@ const activityStatement = (organizationId: string | undefined): string => {
       select hour, null, null, 'every', 0 from generate_series(${first}, now(), interval '1 hour') hour) counted`;
 };
 
-/** The hours of one organization with its accounts; undefined if counting them takes too long for a page. */
+/** With its accounts; undefined if counting takes too long for a page. */
 export const readOrganizationHours = async (
   pool: Pool,
   hours: number,
@@ -176,7 +220,6 @@ export const readOrganizationHours = async (
   }
 };
 
-/** The latest changes of organizations, newest first; of one of them if `organizationId` is given. */
 export const readOrganizationChanges = async (
   pool: Pool,
   limit: number,
@@ -192,7 +235,7 @@ export const readOrganizationChanges = async (
     .limit(limit);
 };
 
-/** How many entries came again with other content; no more than `most` are counted. */
+/** Entries that came again with other content, counted up to `most`. */
 export const countChangedEntries = async (pool: Pool, most: number): Promise<number> => {
   const { rows } = await pool.query<{ changed: number }>(
     'select count(*)::integer as changed from (select from audit_event_changes limit $1) c',
@@ -201,12 +244,11 @@ export const countChangedEntries = async (pool: Pool, most: number): Promise<num
   return rows[0]?.changed ?? 0;
 };
 
-/** The newest of them are enough to be drawn and listed. */
+/** The newest are enough to draw and list. */
 const MAX_HOLES = 200;
 
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
 
-/** Of these sources, in no order. Called by the console, for the sources of one page. */
 export const readCoverage = async (pool: Pool, keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]> => {
   const { rows } = await pool.query<SourceCoverage>(
     `select s.kind, s.id,
@@ -234,13 +276,9 @@ export const readCoverage = async (pool: Pool, keys: readonly SourceKey[]): Prom
   return rows;
 };
 
-/** The time left is estimated from what was read in the last so many minutes. */
 export const PACE_MINUTES = 15;
 
-/**
- * How much of the history of these sources was read lately. What was read before that, by a settle pass or the scrub lane, does not
- * count, nor does a piece that was begun earlier: the live tail of today is one. Called by the console, for first readings that are under way.
- */
+/** Settle passes and the scrub lane do not count, nor a piece begun before the window: the live tail of today is one. */
 const readPace = async (pool: Pool, keys: readonly SourceKey[]): Promise<readonly ReadingPace[]> => {
   if (keys.length === 0) return [];
   const { rows } = await pool.query<ReadingPace>(

@@ -1,49 +1,65 @@
 import type { Pool } from 'pg';
-import type { ArchiveStatus } from '../archive/archive-status.sql.ts';
+import { readArchiveStatus } from '../archive/archive-status.sql.ts';
 import type { StreamLoad } from '../base/limits.ts';
-import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import type { ApiBudget } from '../ingest/cloudflare/api-budget.sql.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import type { GoneAccounts } from './status.sql.ts';
-import type { StatusFigures } from './status-reader.sql.ts';
+import { countGoneAccounts, countOrganizations, countVanished } from './status.sql.ts';
+import type { StatusReader } from './status-reader.sql.ts';
 
-/** What a scrape reads from the database, so that every replica shows the same. */
-export interface MetricsSource {
-  figures(): Promise<StatusFigures>;
-  sinks(): Promise<readonly SinkStatus[]>;
-  /** Of this process alone. */
-  streamLoad(): StreamLoad;
-  organizationCounts(): Promise<Readonly<Record<string, number>>>;
-  vanishedCount(): Promise<number>;
-  /** Undefined if the logs of accounts are not read. */
-  goneAccounts(): Promise<GoneAccounts | undefined>;
-  /** Undefined if the logs of accounts are not read. */
-  accountListings(): Promise<AccountListings | undefined>;
-  /** Undefined if history is not read a second time, or there is none. */
-  scrubRoundAge(): Promise<number | undefined>;
-  /** Undefined if no evidence is configured, or there is none yet. */
-  evidence(): Promise<EvidenceStatus | undefined>;
-  /** Evidence is configured for this process, also if there is none yet. */
-  readonly isEvidenceSet: boolean;
-  /** Undefined if no archive is configured. */
-  archive(): Promise<ArchiveStatus | undefined>;
-  budgetAvailable(): Promise<number>;
-  blockedSeconds(): Promise<number>;
+export type MetricsSource = ReturnType<typeof createMetricsSource>;
+
+/** From the database, so that every replica shows the same. Undefined figures: of what is not read or not configured, or does not exist yet. */
+export const createMetricsSource = (
+  { scrub, sources, organizationIds, evidence, archive, retentionMs }: ScrapedConfig,
+  pool: Pool,
+  budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>,
+  kinds: readonly KindPolicy[],
+  {
+    statusReader,
+    sinks,
+    streamLoad,
+  }: {
+    readonly statusReader: StatusReader;
+    sinks(): Promise<readonly SinkStatus[]>;
+    streamLoad(): StreamLoad;
+  },
+) => ({
+  figures: statusReader.figures,
+  sinks,
+  streamLoad,
+  organizationCounts: () => countOrganizations(pool),
+  vanishedCount: () => countVanished(pool),
+  goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),
+  accountListings: async () => (sources.includes('account') ? await countAccountListings(pool) : undefined),
+  evidence: async () => (evidence === undefined ? undefined : await readEvidenceStatus(pool)),
+  /** Also if there is no log yet. */
+  isEvidenceSet: evidence !== undefined,
+  archive: async () => (archive === undefined ? undefined : await readArchiveStatus(pool, retentionMs)),
+  scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
+  budgetAvailable: budget.available,
+  blockedSeconds: budget.blockedSeconds,
+});
+
+interface ScrapedConfig {
+  readonly scrub: { readonly share: number };
+  readonly sources: readonly string[];
+  readonly organizationIds: readonly string[] | undefined;
+  readonly evidence: object | undefined;
+  readonly archive: object | undefined;
+  readonly retentionMs: number;
 }
 
-/** How many listings of accounts there are, by how the last attempt at each ended. */
 export interface AccountListings {
-  /** It named some. */
   readonly listed: number;
-  /** It named none. */
   readonly empty: number;
   readonly refused: number;
   readonly failed: number;
-  /** Not attempted yet. */
   readonly waiting: number;
 }
 
-/** Those of organizations that are gone are left out. */
+/** Without listings of organizations that are gone. */
 export const countAccountListings = async (pool: Pool): Promise<AccountListings> => {
   const { rows } = await pool.query<AccountListings>(
     `select count(*) filter (where state = 'listed')::integer as listed,
@@ -58,11 +74,8 @@ export const countAccountListings = async (pool: Pool): Promise<AccountListings>
   return rows[0] ?? { listed: 0, empty: 0, refused: 0, failed: 0, waiting: 0 };
 };
 
-/**
- * Since when the oldest round goes on or went on last, in seconds: of all active organizations the longest time since their round under way
- * began, or the last one if none is under way. If none has begun yet, since the organization was first seen. Undefined without organizations. `organizationIds` limits it to an allow-list.
- */
-export const readScrubAge = async (
+/** Seconds since the oldest current (or last) round of any active organization began; before a first round, since it was first seen. */
+const readScrubAge = async (
   pool: Pool,
   kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
   organizationIds: readonly string[] | undefined,

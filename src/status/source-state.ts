@@ -13,23 +13,19 @@ import {
 } from './health.ts';
 import type { AccountStatus, OrganizationStatus, SourceStatus, Status } from './status.sql.ts';
 
-/** How often sources are asked, by which it is judged whether one is behind. */
 export interface AskingPace {
   readonly tickMs: number;
   /** Requests per 5 minutes. */
   readonly apiBudget: number;
-  /** How many sources there are to ask. Default: those that are shown. */
+  /** Number of sources to ask. Default: those that are shown. */
   readonly asked?: number | undefined;
 }
 
-/** How everything stands, with the state of each source that is named. */
 export interface StatusWithStates extends Omit<Status, 'gone' | 'sources'> {
-  /** The organizations and accounts that vanished. */
   readonly vanished: Status['gone'];
-  /** All of them; or, if `isWhole` is false, those that most need attention, the most urgent first. */
+  /** Without `isWhole` only those that most need attention, the most urgent first. */
   readonly sources: readonly SourceWithState[];
   readonly isWhole: boolean;
-  /** What all of them add up to. */
   readonly groups: readonly SourceGroup[];
 }
 
@@ -41,7 +37,6 @@ export const withState = (source: SourceStatus, pauses: Pauses): SourceWithState
   return { ...source, state, firstReading: isFirstReading({ ...source, state }, behindAfterSeconds(pauses)) };
 };
 
-/** The status with the state of each source, and the organizations and accounts that vanished. */
 export const withStates = (status: Status, pace: AskingPace): StatusWithStates => {
   const { gone, sources: stored, ...rest } = status;
   const pauses = pausesOf(pace, pace.asked ?? stored.length);
@@ -52,15 +47,14 @@ export const withStates = (status: Status, pace: AskingPace): StatusWithStates =
 /** Seconds; the alert OrgtrailSinkBehind has the same. */
 const SINK_BEHIND_SECONDS = 600;
 
-/** How a sink is, in one word. */
 export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
   failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
 
-/** The state that most needs attention: one word for the whole. `vanished`: an organization or account did. */
+/** `vanished`: an organization or account did. */
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
-/** The states of all that can need attention: sources, sinks, what vanished, and listings. */
+/** Of sources, sinks, what vanished, and listings. */
 export const statesOf = (
   { groups, vanished, discovery, ...api }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'> & ApiFacts,
   sinks: readonly SinkStatus[],
@@ -73,35 +67,8 @@ export const statesOf = (
   ...(discovery.shortListings.length === 0 ? [] : ['incomplete']),
 ];
 
-/** What is said of many sources together: of all organizations, or of the accounts of one organization, that are in one state. */
-export interface SourceGroup {
-  readonly owner: 'organization' | 'account';
-  /** Whose accounts they are; null: of no organization that is known. Of organizations, which are one group, always null. */
-  readonly organizationId: string | null;
-  readonly state: SourceHealth;
-  readonly sources: number;
-  readonly mostLagSeconds: number;
-  readonly mostGapSeconds: number;
-  readonly leastRetentionSlackSeconds: number;
-  readonly holes: number;
-  /** How many of the sources have holes. */
-  readonly withHoles: number;
-  /** What was read, and not a second time at least a day later. */
-  readonly readOnceSeconds: number;
-  /** How many of the sources have some of it. */
-  readonly readOnce: number;
-  /** What version 0.1 claimed as read and has not been proven since. */
-  readonly unprovenSeconds: number;
-  /** How many of the sources have some of it. */
-  readonly unproven: number;
-  /** Of how many Cloudflare will soon delete time that is not collected. */
-  readonly nearLoss: number;
-  /** How many of the sources are read for the first time; the figures below are of these. */
-  readonly firstReading: number;
-  readonly firstReadingNearLoss: number;
-  readonly firstReadingWantedSeconds: number;
-  readonly firstReadingGapSeconds: number;
-}
+/** All organizations, or the accounts of one organization, that are in one state. */
+export type SourceGroup = Readonly<ReturnType<typeof groupOf>>;
 
 /** The groups of these sources, as `readSummary` has them of all that are stored. */
 export const groupsOf = (sources: readonly SourceWithState[]): readonly SourceGroup[] => {
@@ -111,14 +78,15 @@ export const groupsOf = (sources: readonly SourceWithState[]): readonly SourceGr
   return [organizations, accounts].flatMap((some) => Array.from(Map.groupBy(some, keyOf).values(), groupOf));
 };
 
-const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
+const groupOf = (sources: readonly SourceWithState[]) => {
   const [first] = sources;
   if (first === undefined) throw new Error('a group has at least one source');
   const sum = (of: (source: SourceWithState) => number): number => sources.reduce((all, source) => all + of(source), 0);
   const most = (of: (source: SourceWithState) => number): number =>
     sources.reduce((all, source) => Math.max(all, of(source)), Number.NEGATIVE_INFINITY);
   return {
-    owner: isAccount(first) ? 'account' : 'organization',
+    owner: isAccount(first) ? ('account' as const) : ('organization' as const),
+    /** Whose accounts they are; null: of no known organization, and for organizations. */
     organizationId: isAccount(first) ? first.organizationId : null,
     state: first.state,
     sources: sources.length,
@@ -126,12 +94,17 @@ const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
     mostGapSeconds: most(({ gapSeconds }) => gapSeconds),
     leastRetentionSlackSeconds: -most(({ retentionSlackSeconds }) => -retentionSlackSeconds),
     holes: sum(({ holes }) => holes),
+    /** Number of sources with holes. */
     withHoles: sum(({ holes }) => Number(holes > 0)),
+    /** Read, and not a second time at least a day later. */
     readOnceSeconds: sum(({ readOnceSeconds }) => readOnceSeconds),
     readOnce: sum(({ readOnceSeconds }) => Number(readOnceSeconds > 0)),
+    /** What version 0.1 claimed as read and has not been proven since. */
     unprovenSeconds: sum(({ unprovenSeconds }) => unprovenSeconds),
     unproven: sum(({ unprovenSeconds }) => Number(unprovenSeconds > 0)),
+    /** Sources with uncollected time that Cloudflare will soon delete. */
     nearLoss: sum((source) => Number(nearsLoss(source))),
+    /** Sources that are read for the first time; the figures below are of these. */
     firstReading: sum(({ firstReading }) => Number(firstReading)),
     firstReadingNearLoss: sum((source) => Number(source.firstReading && nearsLoss(source))),
     firstReadingWantedSeconds: sum(({ firstReading, wantedSeconds }) => (firstReading ? wantedSeconds : 0)),
@@ -139,51 +112,38 @@ const groupOf = (sources: readonly SourceWithState[]): SourceGroup => {
   };
 };
 
-/** How many organizations and how many accounts there are among many sources. */
 export interface SourceCounts {
   readonly organizations: number;
   readonly accounts: number;
 }
 
-type Figure =
-  | 'sources'
-  | 'holes'
-  | 'withHoles'
-  | 'readOnceSeconds'
-  | 'readOnce'
-  | 'unprovenSeconds'
-  | 'unproven'
-  | 'nearLoss'
-  | 'firstReading'
-  | 'firstReadingNearLoss'
-  | 'firstReadingWantedSeconds'
-  | 'firstReadingGapSeconds';
+type Figure = Exclude<
+  keyof SourceGroup,
+  'owner' | 'organizationId' | 'state' | 'mostLagSeconds' | 'mostGapSeconds' | 'leastRetentionSlackSeconds'
+>;
 
-/** The sum of a figure of the groups, of organizations and of accounts. */
 export const countsOf = (groups: readonly SourceGroup[], figure: Figure = 'sources'): SourceCounts => {
   const of = (wanted: SourceGroup['owner']): number =>
     groups.reduce((sum, group) => (group.owner === wanted ? sum + group[figure] : sum), 0);
   return { organizations: of('organization'), accounts: of('account') };
 };
 
-/** The sum of a figure of all groups. */
 export const sumOf = (groups: readonly SourceGroup[], figure: Figure = 'sources'): number =>
   groups.reduce((sum, group) => sum + group[figure], 0);
 
-/** The largest gap of all groups; -Infinity without any. */
+/** -Infinity without any. */
 export const mostGapSeconds = (groups: readonly SourceGroup[]): number =>
   groups.reduce((most, group) => Math.max(most, group.mostGapSeconds), Number.NEGATIVE_INFINITY);
 
 type StateCounts = Readonly<Partial<Record<SourceHealth, number>>>;
 
-/** How many sources are in each state that any is in. */
 export const countsByState = (groups: readonly Pick<SourceGroup, 'state' | 'sources'>[]): StateCounts => {
   const counts: Partial<Record<SourceHealth, number>> = {};
   for (const { state, sources } of groups) counts[state] = (counts[state] ?? 0) + sources;
   return counts;
 };
 
-/** What is said of all sources if there are too many to name each: JSON for people and programs, a contract. */
+/** For too many sources to name each. JSON for people and programs: a contract. */
 export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
   const of = (owner: SourceGroup['owner']): StateCounts =>
     countsByState(groups.filter((group) => group.owner === owner));
@@ -191,7 +151,6 @@ export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
     groups.reduce((all, group) => Math.max(all, group[figure]), 0);
   return {
     sources: sumOf(groups),
-    /** How many of them are named. */
     shown,
     organizations: of('organization'),
     accounts: of('account'),
@@ -202,52 +161,42 @@ export const totalsOf = (groups: readonly SourceGroup[], shown: number) => {
       Number.POSITIVE_INFINITY,
     ),
     holes: sumOf(groups, 'holes'),
+    /** Read, and not a second time at least a day later. */
     readOnceSeconds: sumOf(groups, 'readOnceSeconds'),
+    /** What version 0.1 claimed as read and has not been proven since. */
     unprovenSeconds: sumOf(groups, 'unprovenSeconds'),
   };
 };
 
 export type SourceWithState = SourceStatus & {
   readonly state: SourceHealth;
-  /** Its history is being read for the first time, and it lacks nothing else: see `isFirstReading`. */
   readonly firstReading: boolean;
 };
 export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
 export type AccountWithState = Extract<SourceWithState, AccountStatus>;
 
-/** Whose log it is decides what it is called. */
 export const isOrganization = <T extends SourceStatus>(source: T): source is T & OrganizationStatus =>
   source.accountId === undefined;
 
 export const isAccount = <T extends SourceStatus>(source: T): source is T & AccountStatus =>
   source.accountId !== undefined;
 
-/** Null: it has none, or it is not known. */
 export const ownerName = (
   source: Pick<SourceStatus, 'accountId' | 'accountName' | 'organizationName'>,
 ): string | null => (source.accountId === undefined ? source.organizationName : (source.accountName ?? null));
 
-/** What tells a history that is being read from time that was skipped. Seconds. */
+/** Seconds. */
 interface HistoryFacts extends Pick<SourceFacts, 'gapSeconds'> {
-  /** From the horizon to now. */
   readonly wantedSeconds: number;
-  /** From the horizon to the oldest time that is collected; all that is wanted if nothing is. */
+  /** From the horizon to the oldest collected time; all that is wanted if nothing is. */
   readonly unreadHistorySeconds: number;
 }
 
-/**
- * Whether all that it lacks, beside the ordinary delay, is older than anything that was ever collected: it is read for the first
- * time, newest first, and no time was skipped. False as soon as its newest time lags, or time in between is missing: then it is behind.
- * A pure function; `readSummary` says the same in SQL.
- */
+/** True if, beside the ordinary delay, it lacks only time older than all that was collected. `readSummary` says the same in SQL. */
 const isFirstReading = (
   { state, gapSeconds, unreadHistorySeconds }: HistoryFacts & { readonly state: SourceHealth },
   behindAfterSeconds: number,
 ): boolean => state === 'behind' && gapSeconds - unreadHistorySeconds <= behindAfterSeconds;
 
-/** How much of the time that is wanted is collected, from 0 to 1. */
-export const collectedShare = ({
-  wantedSeconds,
-  gapSeconds,
-}: Pick<HistoryFacts, 'wantedSeconds' | 'gapSeconds'>): number =>
+export const collectedShare = ({ wantedSeconds, gapSeconds }: Omit<HistoryFacts, 'unreadHistorySeconds'>): number =>
   wantedSeconds <= 0 ? 1 : Math.min(1, Math.max(0, 1 - gapSeconds / wantedSeconds));

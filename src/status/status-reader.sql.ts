@@ -17,9 +17,7 @@ import {
   type AskingPace,
   isAccount,
   isOrganization,
-  type OrganizationWithState,
   type SourceGroup,
-  type SourceWithState,
   type StatusWithStates,
   urgency,
   withState,
@@ -38,70 +36,52 @@ import {
 } from './status.sql.ts';
 import { isShown, keysOfAccount, keysOfOrganization, organizationKeys, type StatusScope } from './status-scope.sql.ts';
 
-/** So many sources are shown each by itself. Of more, what they add up to, and as many of those that most need attention. */
+/** Above this, groups are shown, and the sources that most need attention. */
 export const MOST_EACH = 1_000;
 
-/** What of many sources is named. */
 interface Selection {
-  /** Every source, however many. Default: no. */
   readonly all?: boolean | undefined;
-  /** If there are too many to name all of them: no more than so many. Default: `MOST_EACH`. */
   readonly most?: number | undefined;
-  /** The same: only those in these states. */
   readonly states?: readonly string[] | undefined;
 }
 
-/** The sources of one organization or account, among so many. */
-interface SourcesOfOwner {
-  readonly sources: readonly SourceWithState[];
-  readonly among: number;
-}
-
-/** What metrics show of the status. */
 export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
   readonly organizations: readonly OrganizationStatus[];
   readonly accounts: AccountFigures;
 }
 
-/** Each account by itself, or if there are too many what those of each organization add up to. */
+/** Above `MOST_EACH`, the sums of each organization. */
 export type AccountFigures = { readonly each: readonly AccountStatus[] } | { readonly groups: readonly SourceGroup[] };
 
-/** All of it rejects if the database does not answer. */
-export interface StatusReader {
-  /** How everything stands: with every source, or of more than `MOST_EACH` as `selection` says. */
-  read(pace: AskingPace, selection?: Selection): Promise<StatusWithStates>;
-  /** All organizations, however many sources there are. */
-  organizations(pace: AskingPace): Promise<readonly OrganizationWithState[]>;
-  ofOrganization(organizationId: string, pace: AskingPace): Promise<SourcesOfOwner>;
-  ofAccount(accountId: string, pace: AskingPace): Promise<SourcesOfOwner>;
-  figures(): Promise<StatusFigures>;
-}
+export type StatusReader = ReturnType<typeof createStatusReader>;
 
-/** The status of the sources in `scope`. `mostEach`: more are not shown each by itself. */
-export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH): StatusReader => {
-  const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace): Promise<SourcesOfOwner> => {
+/** Each rejects if the database does not answer. `mostEach`: more are not shown each by itself. */
+export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MOST_EACH) => {
+  const some = async (keys: Promise<readonly SourceKey[]>, pace: AskingPace) => {
     const [sources, { sources: among }] = await Promise.all([
       keys.then((wanted) => readSources(pool, scope, wanted)),
       countShown(pool, scope),
     ]);
+    // `among`: the number of all sources.
     return { sources: sources.map((source) => withState(source, pausesOf(pace, among))), among };
   };
   return {
-    read: async (pace, selection = {}) => {
+    /** Every source, or above `MOST_EACH` as `selection` says. */
+    read: async (pace: AskingPace, selection: Selection = {}): Promise<StatusWithStates> => {
       const { sources: among } = await countShown(pool, scope);
       if (selection.all === true || among <= mostEach) return withStates(await readStatus(pool, scope), pace);
       const { most = mostEach, states } = selection;
       const behindAfter = behindAfterSeconds(pausesOf(pace, pace.asked ?? among));
       return await readMany(pool, scope, { behindAfterSeconds: behindAfter, most, states });
     },
-    organizations: async (pace) => (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
-    ofOrganization: (organizationId, pace) => some(keysOfOrganization(pool, organizationId), pace),
-    ofAccount: (accountId, pace) => some(keysOfAccount(pool, accountId), pace),
+    organizations: async (pace: AskingPace) =>
+      (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
+    ofOrganization: (organizationId: string, pace: AskingPace) => some(keysOfOrganization(pool, organizationId), pace),
+    ofAccount: (accountId: string, pace: AskingPace) => some(keysOfAccount(pool, accountId), pace),
     figures: () => readFigures(pool, scope, mostEach),
   };
 };
 
-/** How everything stands, with those sources alone that most need attention. */
 const readMany = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<StatusWithStates> => {
   const [{ gone, ...rest }, { groups, worst }] = await Promise.all([
     readFrame(pool, scope),
@@ -134,28 +114,16 @@ const readFigures = async (pool: Pool, scope: StatusScope, mostEach: number): Pr
 };
 
 interface SummaryOptions {
-  /** The lag from which on a source is behind. */
   readonly behindAfterSeconds: number;
-  /** No more than so many sources are named. */
   readonly most: number;
-  /** Those in these states alone are named. Default: all. */
   readonly states?: readonly string[] | undefined;
 }
 
-/** A source, and the state by which it was chosen. */
 interface NamedSource extends SourceKey {
   readonly state: SourceHealth;
   readonly firstReading: boolean;
 }
 
-interface Summary {
-  /** Of all sources. */
-  readonly groups: readonly SourceGroup[];
-  /** Those that most need attention first: what is about to be lost, then by state, then the largest gap. */
-  readonly worst: readonly NamedSource[];
-}
-
-/** How many sources a status shows, and how many of them are of accounts. */
 export const countShown = async (
   pool: Pool,
   scope: StatusScope,
@@ -167,7 +135,7 @@ export const countShown = async (
   return row ?? { sources: 0, accounts: 0 };
 };
 
-/** The state of each source as `sourceHealth` tells it. */
+/** As `sourceHealth`. */
 const stateOf = (behindAfterSeconds: number): SQL => {
   const { lagSeconds, gapSeconds, holes, lastEventAt } = syncStatus;
   return sql`case when ${isRefused} then 'refused'
@@ -179,7 +147,7 @@ const stateOf = (behindAfterSeconds: number): SQL => {
     else 'fresh' end`;
 };
 
-/** As `isFirstReading` tells it. */
+/** As `isFirstReading`. */
 const FIRST = sql`first_reading`;
 
 const groups = sql`select owner, case owner when 'account' then organization_id end as "organizationId", state, count(*)::integer as sources,
@@ -193,7 +161,6 @@ const groups = sql`select owner, case owner when 'account' then organization_id 
     coalesce(sum(gap_seconds) filter (where ${FIRST}), 0) as "firstReadingGapSeconds"
   from facts group by 1, 2, 3`;
 
-/** What nothing is lacking of. */
 const HEALTHY = sql`state in ('fresh', 'quiet')`;
 
 const worst = ({
@@ -206,11 +173,8 @@ const worst = ({
     organization_name, organization_id, owner = 'account', account_name, account_id
   limit ${most}`;
 
-/**
- * How things stand with tens of thousands of sources, without a row for each: what groups of them add up to, and the names of those that need
- * attention. Each table is read once.
- */
-const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<Summary> => {
+/** For tens of thousands of sources, without a row for each. `worst`: what is about to be lost first, then by state, then the largest gap. Each table is read once. */
+const readSummary = async (pool: Pool, scope: StatusScope, options: SummaryOptions) => {
   const { sourceKind, sourceId, accountId, accountName, organizationId, organizationName } = syncStatus;
   const { lagSeconds, gapSeconds, retentionSlackSeconds, holes, unprovenSeconds, readOnceSeconds } = syncStatus;
   const { ahead, failed, first } = failureJoins;

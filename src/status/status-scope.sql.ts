@@ -5,15 +5,13 @@ import type { SourceScope } from '../ingest/sync/store/sources.sql.ts';
 import { db } from '../postgres/queries.ts';
 import { syncStatus } from '../postgres/tables/sources.ts';
 
-/** Which sources a status shows: those that are read. What is missing limits nothing. */
+/** What is missing limits nothing. */
 export interface StatusScope {
-  /** The kinds that are read. */
   readonly kinds?: readonly string[] | undefined;
   readonly organizationIds?: SourceScope['organizationIds'];
   readonly accounts?: SourceScope['accounts'];
 }
 
-/** What is read under a configuration. */
 export const statusScopeOf = (config: {
   readonly sources: readonly string[];
   readonly organizationIds: SourceScope['organizationIds'];
@@ -43,10 +41,7 @@ export const isShown = ({ kinds, organizationIds, accounts = 'all' }: StatusScop
     and case when ${accountId} is null then ${ofOrganization} else ${ofAccount} end`;
 };
 
-/**
- * SQL: the source of a row of `table`, which has the columns source_kind and source_id, may be one of these. Arrays: the condition reaches the index
- * of each table through views and groups. It lets through an id of one kind for another kind, too. Undefined: all of them.
- */
+/** A superset of these sources for rows of `table`. Arrays, so that the condition reaches each table's index through views and groups. */
 export const mayBeAmong = (keys: readonly SourceKey[] | undefined, table: string): SQL => {
   if (keys === undefined) return sql`true`;
   const any = (values: readonly string[]) => sql`any(${sql.param(values)}::text[])`;
@@ -55,15 +50,13 @@ export const mayBeAmong = (keys: readonly SourceKey[] | undefined, table: string
   return sql`${kind} = ${any(kinds)} and ${id} = ${any(keys.map((key) => key.id))}`;
 };
 
-/** The logs of organizations, without those of accounts. */
 export const organizationKeys = (pool: Pool): Promise<readonly SourceKey[]> =>
   keysWhere(pool, sql`s.account_id is null`);
 
-/** The log of an organization, and those of the accounts that belong to it now. */
+/** With the accounts that belong to it now. */
 export const keysOfOrganization = (pool: Pool, organizationId: string): Promise<readonly SourceKey[]> =>
   keysWhere(pool, sql`coalesce(s.organization_id, a.organization_id) = ${organizationId}`);
 
-/** The logs of an account. */
 export const keysOfAccount = (pool: Pool, accountId: string): Promise<readonly SourceKey[]> =>
   keysWhere(pool, sql`s.account_id = ${accountId}`);
 

@@ -17,20 +17,16 @@ import {
 } from './health.ts';
 import { isShown, mayBeAmong, type StatusScope } from './status-scope.sql.ts';
 
-/** Of one source. */
 const FIRST_HOLES = 5;
 
-/** SQL: Cloudflare refuses the log. */
 export const isRefused = sql<boolean>`(${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false))`;
 
 type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
 
 const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);
 
-/** The oldest time that is wanted of a source. */
 const horizon = sql.raw('least(now(), greatest(sources.wanted_since, now() - sources.wanted_history))');
 
-/** Seconds from the horizon to what is collected first, as of `readSince`: all that is wanted if that is null. */
 export const unreadHistory = (readSince: SQL): SQL<number> =>
   sql`extract(epoch from least(now(), greatest(coalesce(${readSince}, now()), ${horizon})) - ${horizon})::float8`;
 
@@ -43,11 +39,9 @@ const laneColumns = {
   openWalks: sql<number>`coalesce(worked.open_walks, 0)`,
   /** How far its coverage, of any pass, reaches beyond now. */
   futureSeconds: sql<number | null>`extract(epoch from reach.read_until - clock_timestamp())::float8`,
-  /** From the horizon to now. */
   wantedSeconds: sql<number>`extract(epoch from now() - ${horizon})::float8`,
-  /** From the horizon to the oldest time that is collected. */
   unreadHistorySeconds: unreadHistory(sql`reach.read_since`),
-  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
+  /** The most urgent first; before them `coverage`, if it claims what cannot be. */
   failingLanes: sql<readonly LaneTrouble[]>`coalesce(troubled.failing_lanes, '[]')`,
 };
 
@@ -68,7 +62,7 @@ const columns = {
   leaseEpoch: syncStatus.leaseEpoch,
   retentionSlackSeconds: syncStatus.retentionSlackSeconds,
   holes: syncStatus.holes,
-  /** The oldest of its holes within the time wanted: Cloudflare deletes them first. */
+  /** The oldest within the time wanted: Cloudflare deletes them first. */
   firstHoles: sql<readonly StoredHole[]>`case when ${syncStatus.holes} = 0 then '[]' else coalesce((
     select json_agg(json_build_object('sinceMs', extract(epoch from since) * 1000, 'beforeMs', extract(epoch from before) * 1000,
       'reason', reason, 'message', message) order by since)
@@ -78,7 +72,7 @@ const columns = {
       order by since limit ${FIRST_HOLES}) oldest), '[]') end`,
   /** What version 0.1 claimed as read and has not been proven since. */
   unprovenSeconds: syncStatus.unprovenSeconds,
-  /** What was read, and not a second time at least a day later. */
+  /** Not read a second time at least a day later. */
   readOnceSeconds: syncStatus.readOnceSeconds,
   accountId: syncStatus.accountId,
   accountName: syncStatus.accountName,
@@ -90,16 +84,13 @@ interface LogStatus extends Omit<SourceRow, 'firstHoles' | 'organizationId' | 'a
   readonly firstHoles: readonly CoverageHole[];
 }
 
-/** How the log of an organization is. */
 export interface OrganizationStatus extends LogStatus {
   readonly organizationId: string;
   readonly accountId?: never;
   readonly accountName?: never;
 }
 
-/** How the log of an account is. */
 export interface AccountStatus extends LogStatus {
-  /** The organization that it belongs to now; null if it belongs to none that is known. */
   readonly organizationId: string | null;
   readonly accountId: string;
   readonly accountName: string | null;
@@ -108,33 +99,31 @@ export interface AccountStatus extends LogStatus {
 /** JSON for people and programs has the keys of accounts for accounts alone. */
 export type SourceStatus = OrganizationStatus | AccountStatus;
 
-interface GoneOrganization extends GoneFacts {
+interface GoneOwnerFacts extends GoneFacts {
   /** Its log answers, and is read on. */
   readonly isReadOn: boolean;
-  readonly organizationId: string;
   readonly organizationName: string | null;
   readonly goneAt: Date | null;
+}
+
+interface GoneOrganization extends GoneOwnerFacts {
+  readonly organizationId: string;
   readonly accountId?: never;
 }
 
 /** JSON for people and programs has the keys of accounts for accounts alone. */
-interface GoneAccount extends GoneFacts {
-  readonly isReadOn: boolean;
+interface GoneAccount extends GoneOwnerFacts {
   /** The organization that it belonged to last. */
   readonly organizationId: string | null;
-  readonly organizationName: string | null;
-  readonly goneAt: Date | null;
   readonly accountId: string;
   readonly accountName: string | null;
 }
-
-type GoneOwner = GoneOrganization | GoneAccount;
 
 interface RetentionWait {
   readonly reason: string;
   /** RFC 3339. */
   readonly until: string;
-  /** What ends it, once all holds are there. */
+  /** Ends it, once all holds are there. */
   readonly command: string;
 }
 
@@ -150,17 +139,17 @@ const SHORT_LISTINGS = `(select coalesce(json_agg(json_build_object('of', kind, 
 const headColumns = {
   feedId: feedHead.feedId,
   position: feedHead.position,
-  /** By how much Cloudflare's clock was ahead of the database's at the last listing; null before the first. */
+  /** Cloudflare's clock relative to the database's at the last listing; null before the first. */
   clockAheadSeconds: sql<
     number | null
   >`extract(epoch from ${discovery.serverTime} - ${discovery.lastSuccessAt})::float8`,
-  /** For how long no request is sent, and why; null: requests are sent. */
+  /** Null: requests are sent. */
   requestsBlocked: sql<{ readonly seconds: number; readonly because: string } | null>`(
     select json_build_object('seconds', extract(epoch from blocked_until - clock_timestamp()), 'because', because)
     from ${requestsBlocked} where blocked_until is not null)`,
-  /** How often positions jumped because a failover or a restore may have lost commits. */
+  /** After a failover or restore that may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
-  /** Why retention drops nothing, and until when: behind a failover or a restore. Null: it does not wait. */
+  /** Behind a failover or a restore. Null: retention does not wait. */
   retentionWait: sql<RetentionWait | null>`(select json_build_object('reason', w.reason, 'until', ${sql.raw(rfc3339('w.ends_at'))},
     'command', 'orgtrail hold confirm') from retention_waits w where w.confirmed_at is null and w.ends_at > clock_timestamp()
     order by w.ends_at desc limit 1)`,
@@ -169,12 +158,11 @@ const headColumns = {
     /** Null if there has never been one. */
     ageSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${discovery.lastSuccessAt})::float8`,
     lastError: sql<string | null>`case when ${discovery.shortSince} is null then ${discovery.lastError} end`,
-    /** Who lists at this moment. */
     leaseOwner: sql<
       string | null
     >`case when ${discovery.leaseUntil} > clock_timestamp() then ${discovery.leaseOwner} end`,
     organizations: discovery.organizations,
-    /** Null: some may be listed, or none are. */
+    /** Null: some may be listed, or accounts are not read. */
     accountsRefused: sql<string | null>`${sql.raw(REFUSED_LISTINGS)}`,
     shortListings: sql<readonly ShortListings[]>`${sql.raw(SHORT_LISTINGS)}`,
   },
@@ -186,25 +174,22 @@ export interface Status extends Omit<Head, 'discovery' | 'retentionWait'> {
   readonly retentionWait?: RetentionWait;
   readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & ListingFacts;
   readonly sources: readonly SourceStatus[];
-  /** The organizations that went gone last or have left the listings, newest first, no more than 100 of them; then the accounts likewise. */
-  readonly gone: readonly GoneOwner[];
+  /** Gone or out of the listings, newest first, at most 100 organizations, then as many accounts. */
+  readonly gone: readonly (GoneOrganization | GoneAccount)[];
 }
 
-/** So many names are enough to see what happened. */
 const MAX_GONE = 100;
 
-/** When organization o went gone last. */
 const lastGone = `left join lateral (
          select max(changed_at) as changed_at from organization_changes where organization_id = o.id and change = 'gone') c on true`;
 
-/** How things stand, from the database alone: the same for every replica. `scope` limits it to what is read. */
+/** From the database alone: the same for every replica. */
 export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<Status> => {
   const [frame, sources] = await Promise.all([readFrame(pool, scope), readSources(pool, scope)]);
   const { gone, ...head } = frame;
   return { ...head, sources, gone };
 };
 
-/** All that a status says beside its sources. */
 export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<Status, 'sources'>> => {
   const [[head], gone, goneAccounts] = await Promise.all([
     db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
@@ -236,7 +221,7 @@ export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<St
   };
 };
 
-/** The sources that are shown, or those of `keys` that are shown: organizations by name, each before its accounts. */
+/** `keys` limits them. Organizations by name, each before its accounts. */
 export const readSources = async (
   pool: Pool,
   scope: StatusScope,
@@ -309,7 +294,7 @@ const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][
   message,
 });
 
-/** How many organizations vanished, or left the listings, within a day and have not come back. From the tables: the same for every replica. */
+/** Gone or out of the listings within a day. From the tables: the same for every replica. */
 export const countVanished = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*)::integer as count from organizations o ${lastGone}
@@ -319,7 +304,6 @@ export const countVanished = async (pool: Pool): Promise<number> => {
   return rows[0]?.count ?? 0;
 };
 
-/** How many organizations there are in each state, gone ones included. */
 export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<string, number>>> => {
   const { state } = organizations;
   const rows = await db(pool).select({ state, count: count() }).from(organizations).groupBy(state);
@@ -327,9 +311,9 @@ export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<st
 };
 
 export interface GoneAccounts {
-  /** How many accounts no listing shows any more and refuse. */
+  /** No listing shows them, and they refuse. */
   readonly gone: number;
-  /** How many have become so, or have left the listings, within a day. */
+  /** Gone or out of the listings within a day. */
   readonly vanished: number;
 }
 
@@ -351,7 +335,7 @@ const joined = (name: string): SQL =>
     `${name}.source_kind = sources.kind and ${name}.source_id = sources.id and ${name}.filter_hash = sources.filter_hash`,
   );
 
-/** How far coverage reaches, of any pass, and where that of the first reading begins. */
+/** `read_until` is of any pass, `read_since` of the first reading. */
 const reach = (keys: Keys) => sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until,
     min(lower(ranges)) filter (where pass = 0) as read_since
   from coverage where ${mayBeAmong(keys, 'coverage')} group by source_kind, source_id, filter_hash) reach`;
@@ -371,17 +355,14 @@ const troubled = (
       order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane)) as failing_lanes
   from lanes where failures > 0 and ${mayBeAmong(keys, 'lanes')} group by source_kind, source_id, filter_hash) troubled`;
 
-/**
- * What the view sync_status says of lanes, for all sources at once, or for those of `keys`: the view looks up the lanes of each, which
- * takes seconds for tens of thousands. To be joined to `sources`.
- */
+/** For all sources or `keys`, to be joined to `sources`: the view sync_status looks lanes up one by one, seconds for tens of thousands. */
 const laneJoins = (keys: Keys) => ({
   reach: { table: reach(keys), on: joined('reach') },
   worked: { table: worked(keys), on: joined('worked') },
   troubled: { table: troubled(keys), on: joined('troubled') },
 });
 
-/** What of it decides the state of a source, and no more. To be joined to `sources`. */
+/** Only what decides the state of a source. To be joined to `sources`. */
 export const failureJoins = {
   ahead: {
     table: sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until

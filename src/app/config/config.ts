@@ -1,163 +1,47 @@
-import type { ParquetVersion } from '../../archive/parquet/parquet.ts';
-import type { ArchiveKeys, ArchiveTarget } from '../../archive/store.ts';
+import type { ArchiveKeys } from '../../archive/store.ts';
 import { isLoopbackHost } from '../../base/addresses.ts';
 import { awsVariables } from '../../base/s3/credentials.ts';
 import { formatDuration } from '../../base/time.ts';
-import type { AnchorTarget } from '../../evidence/anchor.ts';
-import type { S3Settings } from '../../evidence/anchors/open-anchors.ts';
 import type { Credential, NamedCredential } from '../../ingest/cloudflare/credentials.ts';
-import type { Filter } from '../../ingest/planning/filters.ts';
-import type { SourceKindName } from '../../ingest/sources/registry.ts';
+import { type Filter, parseFilters } from '../../ingest/planning/filters.ts';
+import { kindOf, type SourceKindName, sourceKindNames } from '../../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
 import { databasePasswords, databaseUrlWarning } from '../../postgres/database-url.ts';
 import { secretsOfSink } from '../../sinks/registry.ts';
 import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
-import {
-  type AccountsWanted,
-  environmentSchema,
-  type History,
-  type LogLevel,
-  readFilters,
-  type Settings,
-} from './environment-schema.ts';
+import { environmentSchema, type LogLevel, type Settings } from './environment-schema.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
-import {
-  configurationError,
-  describeFault,
-  type Fault,
-  inOrder,
-  locateFault,
-  unknownSettings,
-} from './settings-list.ts';
+import { configurationError, describeFault, inOrder, locateFault, unknownSettings } from './settings-list.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
-import { type ConfigFile, readConfigFile, settingsBelow } from './yaml.ts';
+import { readConfigFile, settingsBelow } from './yaml.ts';
 
-/** Everything that the environment and the YAML file say, checked. Only this file makes one. */
-export interface Config {
-  /** Undefined only for commands that do not talk to Cloudflare. */
-  readonly credential: Credential | undefined;
-  /** All that may be read with: `credential`, by the name `default`, and those of CLOUDFLARE_CREDENTIALS. */
-  readonly credentials: readonly NamedCredential[];
-  readonly baseUrl: string;
-  /** Undefined: the embedded PostgreSQL in `dataDir`. */
-  readonly databaseUrl: string | undefined;
-  readonly dataDir: string;
-  readonly schedule: string;
-  readonly tickMs: number;
-  readonly history: History;
-  /** Whole months older than this are dropped; infinite: none ever is. */
-  readonly retentionMs: number;
-  /** Where months are kept before they are dropped; undefined: nowhere. */
-  readonly archive: ArchiveConfig | undefined;
-  readonly settleDelaysMs: readonly number[];
-  readonly organizationIds: readonly string[] | undefined;
-  /** The kinds of logs that are read. */
-  readonly sources: readonly SourceKindName[];
-  /** All accounts that listings show, those of organizations alone, or these. */
-  readonly accounts: AccountsWanted;
-  /** What requests for the logs of each kind are filtered by. */
-  readonly filters: Readonly<Record<SourceKindName, readonly Filter[]>>;
-  /** Requests in any 5 minutes of one principal, of all replicas together. */
-  readonly apiBudget: number;
-  /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
-  readonly scrub: { readonly share: number; readonly everyMs: number };
-  readonly concurrency: number;
-  /** False: pages are read without the fast path, for a comparison. */
-  readonly fastPath: boolean;
-  /** How long a replica that has died or is paused keeps its sources. */
-  readonly leaseMs: number;
-  readonly http: {
-    readonly host: string;
-    readonly port: number;
-    readonly feedToken: string | undefined;
-    /** A body is cut when its reader has taken nothing for so long. */
-    readonly stallTimeoutMs: number;
-    /** Whether health and metrics need a token, too. */
-    readonly healthAccess: 'open' | 'token';
-    /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
-    readonly trustedProxies: readonly string[];
-  };
-  /** Undefined: no evidence is built. */
-  readonly evidence: EvidenceConfig | undefined;
-  /** Where events are pushed to. */
-  readonly sinks: readonly NamedSink[];
-  /** What Amazon's own variables say, for credentials of object storage. */
-  readonly aws: S3Settings['environment'];
-  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
-  /** Warnings of variables that are probably misspelt: every command logs them. */
-  readonly unknownSettings: readonly string[];
-  /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
-  readonly warnings: readonly string[];
-}
-
-interface ArchiveConfig {
-  readonly target: ArchiveTarget;
-  /** What signs the requests if it is object storage. */
-  readonly s3: ArchiveKeys;
-  /** Of objects that are written. */
-  readonly parquetVersion: ParquetVersion;
-}
-
-/** The signed log of what is stored. */
-export interface EvidenceConfig {
-  /** What names the logs. */
-  readonly base: string;
-  /** Undefined: this process reads the logs, and builds nothing. */
-  readonly keyFile: string | undefined;
-  /** A command that signs; `keyFile` is that of its public key then. */
-  readonly signer: string | undefined;
-  /** The key that is to follow, or that has followed, and what signs with it. */
-  readonly nextKeyFile: string | undefined;
-  readonly nextSigner: string | undefined;
-  readonly intervalMs: number;
-  /** Where checkpoints are kept outside the database. */
-  readonly anchors: readonly AnchorTarget[];
-  /** What signs the requests of those that are object storage. */
-  readonly s3: S3Settings;
-  /** How long a statement of what is covered of a source is good for. */
-  readonly statementsMs: number;
-}
+export type Config = Readonly<NonNullable<ReturnType<typeof readEnvironment>>>;
+export type EvidenceConfig = NonNullable<Config['evidence']>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
-/** If the configured one has a fault, which is what ends the command. */
+/** For messages about further credentials, when the configured budget has a fault. */
 const FALLBACK_BUDGET = 900;
 
 interface LoadOptions {
-  /** False for commands that do not talk to Cloudflare. */
   readonly needsCredential: boolean;
-  /** True when a person reads the log. */
   readonly interactive: boolean;
-  /** What is logged if no setting says so; else `info`. */
   readonly logLevel?: LogLevel;
 }
 
-/** All settings, with what is wrong with them. */
-export interface ReadConfig {
-  /** Undefined if there are faults. */
-  readonly config: Config | undefined;
-  readonly faults: readonly Fault[];
-  readonly file: ConfigFile;
-  /** The settings that count, those of the file included, as text. */
-  readonly settings: Readonly<Record<string, string>>;
-  /** The names of those that are from the file. */
-  readonly fromFile: ReadonlySet<string>;
-}
+export type ReadConfig = ReturnType<typeof readConfig>;
 
-/**
- * Reads the environment, and below it the file that its ORGTRAIL_CONFIG names. Throws one OrgtrailError `configuration` (exit 2) that
- * names every fault at once. Called by each command, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
- */
+/** Reads the environment and the file of its ORGTRAIL_CONFIG. Throws one OrgtrailError `configuration` that names every fault. */
 export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
   configWithoutFaults(readConfig(environment, options));
 
-/** The configuration, if nothing is wrong with it; else throws what `loadConfig` throws. */
+/** Throws what `loadConfig` throws. */
 export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
   if (config === undefined) throw configurationError(faults.map(describeFault));
   return config;
 };
 
-/** Reads as `loadConfig` does, but returns the faults: for commands that show them, or the origin of each setting. */
-export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
+/** As `loadConfig`, but returns the faults: for commands that show them, or the origin of each setting. */
+export const readConfig = (environment: Environment, options: LoadOptions) => {
   const given = withoutEmpty(environment);
   const file = readConfigFile(given['ORGTRAIL_CONFIG']);
   const below = settingsBelow(file, given);
@@ -170,23 +54,23 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
   const config = readEnvironment(env, { ...options, needsCredential }, messages);
   const places = new Map([...file.places].filter(([path]) => fromFile.has(path.split('.')[0] ?? '')));
   const faults = inOrder([...file.faults, ...messages.map((message) => locateFault(message, places))]);
-  if (config === undefined || faults.length > 0) return { config: undefined, faults, file, settings, fromFile };
-  const warnings = config.warnings.map((warning) => describeFault(locateFault(warning, places)));
+  const warnings = config?.warnings.map((warning) => describeFault(locateFault(warning, places))) ?? [];
+  const sound = faults.length > 0 ? undefined : config && { ...config, warnings: [...warnings, ...file.warnings] };
   return {
-    config: deepFreeze({ ...config, warnings: [...warnings, ...file.warnings] }),
+    config: deepFreeze<Config | undefined>(sound),
     faults,
     file,
+    /** Those of the file included, as text. */
     settings,
     fromFile,
   };
 };
 
-/** Also if another setting is wrong; what cannot be read has its own fault. */
 const kindsInForce = (env: Record<string, string>): readonly SourceKindName[] =>
   environmentSchema.shape.ORGTRAIL_SOURCES.safeParse(env['ORGTRAIL_SOURCES']).data ?? [];
 
-/** Adds to `faults` what is wrong, each with the name of its setting first; then undefined. */
-const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
+/** Undefined if it has added to `faults`, each with the name of its setting first. */
+const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]) => {
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
   const filters = readFilters(env, kindsInForce(env), faults);
@@ -201,14 +85,17 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
   return {
+    /** Undefined only for commands that do not talk to Cloudflare. */
     credential,
-    credentials: [...withDefault(credential, values.ORGTRAIL_API_BUDGET), ...further.credentials],
+    credentials: [...withDefault(credential, values.ORGTRAIL_API_BUDGET), ...further.credentials] as const,
     baseUrl: values.CLOUDFLARE_BASE_URL,
+    /** Undefined: the embedded PostgreSQL in `dataDir`. */
     databaseUrl: values.DATABASE_URL,
     dataDir: values.ORGTRAIL_DATA_DIR,
     schedule: values.ORGTRAIL_SCHEDULE,
     tickMs: tickIntervalMs(values.ORGTRAIL_SCHEDULE) ?? 0,
     history: values.ORGTRAIL_HISTORY,
+    /** Whole months older than this are dropped; infinite: none ever is. */
     retentionMs: values.ORGTRAIL_RETENTION,
     archive: archiveOf(values, env),
     settleDelaysMs: values.ORGTRAIL_SETTLE,
@@ -216,57 +103,91 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     sources: values.ORGTRAIL_SOURCES,
     accounts: values.ORGTRAIL_ACCOUNTS,
     filters,
+    /** Requests in any 5 minutes of one principal, of all replicas together. */
     apiBudget: values.ORGTRAIL_API_BUDGET,
+    /** Reading all of history again: its share of the budget (0: off), and the minimum time between the starts of two rounds. */
     scrub: { share: values.ORGTRAIL_SCRUB_SHARE, everyMs: values.ORGTRAIL_SCRUB_EVERY },
     concurrency: values.ORGTRAIL_CONCURRENCY,
+    /** False: without the fast path, for a comparison. */
     fastPath: values.ORGTRAIL_FAST_PATH,
+    /** How long a replica that has died or is paused keeps its sources. */
     leaseMs: values.ORGTRAIL_LEASE,
     http: {
       host: values.ORGTRAIL_HTTP_HOST,
       port: values.ORGTRAIL_HTTP_PORT,
       feedToken: values.ORGTRAIL_FEED_TOKEN,
+      /** A body is cut when its reader has taken nothing for so long. */
       stallTimeoutMs: values.ORGTRAIL_STALL_TIMEOUT,
+      /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
     evidence: evidenceOf(values, env),
+    /** Amazon's own variables, for credentials of object storage. */
     aws: awsOf(env),
     sinks,
     log: {
-      level:
-        env['ORGTRAIL_LOG_LEVEL'] === undefined
-          ? (options.logLevel ?? values.ORGTRAIL_LOG_LEVEL)
-          : values.ORGTRAIL_LOG_LEVEL,
-      format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
+      level: env['ORGTRAIL_LOG_LEVEL'] === undefined && options.logLevel ? options.logLevel : values.ORGTRAIL_LOG_LEVEL,
+      format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? ('pretty' as const) : ('json' as const)),
     },
+    /** Warnings about variables that are probably misspelt: every command logs them. */
     unknownSettings: unknown,
-    warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
+    /** Settings that are allowed but probably not meant, `unknownSettings` included; logged at start. */
+    warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)] as const,
   };
+};
+
+const filterSettingOf = (kind: SourceKindName): `ORGTRAIL_FILTERS_${string}` =>
+  `ORGTRAIL_FILTERS_${kind.toUpperCase()}S`;
+
+/** The own setting of each kind, else that of all. Adds to `faults`; the names must be those of every kind in force that a setting is for. */
+const readFilters = (
+  env: Readonly<Record<string, string>>,
+  inForce: readonly SourceKindName[],
+  faults: string[],
+): Readonly<Record<SourceKindName, readonly Filter[]>> => {
+  const found: Partial<Record<SourceKindName, readonly Filter[]>> = {};
+  // What is wrong for each kind is said once, with the names of the first.
+  const said = new Map<string, string>();
+  for (const kind of sourceKindNames) {
+    const own = filterSettingOf(kind);
+    const setting = env[own] === undefined ? 'ORGTRAIL_FILTERS' : own;
+    const read = parseFilters(env[setting] ?? '', kindOf({ kind }).filters);
+    found[kind] = read.filters;
+    if (setting !== own && !inForce.includes(kind)) continue;
+    for (const fault of read.faults) {
+      const [what = fault] = fault.split(';', 1);
+      if (!said.has(`${setting} ${what}`)) said.set(`${setting} ${what}`, `${setting}: ${fault}`);
+    }
+  }
+  faults.push(...said.values());
+  return found as Record<SourceKindName, readonly Filter[]>;
 };
 
 const awsOf = (env: Record<string, string>): ArchiveKeys['environment'] =>
   Object.fromEntries(awsVariables.map((name) => [name, env[name]]));
 
-const archiveOf = (values: Settings, env: Record<string, string>): ArchiveConfig | undefined =>
-  values.ORGTRAIL_ARCHIVE === undefined
-    ? undefined
-    : {
-        target: values.ORGTRAIL_ARCHIVE,
-        parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
-        s3: {
-          accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
-          secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,
-          environment: awsOf(env),
-        },
-      };
+const archiveOf = (values: Settings, env: Record<string, string>) =>
+  values.ORGTRAIL_ARCHIVE && {
+    target: values.ORGTRAIL_ARCHIVE,
+    parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
+    s3: {
+      accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
+      secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,
+      environment: awsOf(env),
+    },
+  };
 
-const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
+const evidenceOf = (values: Settings, env: Record<string, string>) =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
     ? undefined
     : {
         base: values.ORGTRAIL_EVIDENCE_ORIGIN,
+        /** Undefined: this process builds nothing. */
         keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
+        /** A command that signs; `keyFile` is that of its public key then. */
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
+        /** The key that is to follow, or has followed. */
         nextKeyFile: values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE,
         nextSigner: values.ORGTRAIL_EVIDENCE_NEXT_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
@@ -276,10 +197,10 @@ const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConf
           secretKey: values.ORGTRAIL_EVIDENCE_S3_SECRET_KEY,
           environment: awsOf(env),
         },
+        /** How long a statement of coverage is good for. */
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 
-/** With whether another credential is needed: what is faulty may have been one. */
 const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
   const before = faults.length;
   const credentials = readCredentials(env['CLOUDFLARE_CREDENTIALS'], budget ?? FALLBACK_BUDGET, faults);
@@ -306,7 +227,7 @@ const deepFreeze = <T>(value: T): T => {
   return value;
 };
 
-/** What settings that are right by themselves say against each other, each with the name of its setting first. */
+/** Settings that are right by themselves but not together, each text with the name of its setting first. */
 const contradictionsOf = (values: Settings, sinks: readonly NamedSink[]): string[] => [
   ...((values.ORGTRAIL_SETTLE.at(-1) ?? 0) >= values.ORGTRAIL_RETENTION
     ? ['ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again']
@@ -344,7 +265,7 @@ const nextKeyFaults = (values: Settings): string[] => [
     : []),
 ];
 
-/** What is probably not meant. `env`: as it was given, without what is empty. */
+/** `env`: as it was given, without what is empty. */
 const warningsOf = (env: Record<string, string>, values: Settings): string[] => {
   const warnings: string[] = [];
   const settleDelaysMs = values.ORGTRAIL_SETTLE;
@@ -384,7 +305,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   return warnings;
 };
 
-/** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
+/** All that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {
   const secrets: (string | undefined)[] = [config.http.feedToken];
   for (const { credential } of config.credentials) {

@@ -1,6 +1,6 @@
 import { didYouMean, nearest } from '../../base/text.ts';
 import type { Credential, NamedCredential } from '../../ingest/cloudflare/credentials.ts';
-import { readSecretFile } from './secret-settings.ts';
+import { isObject, parseObject, type Raw, readSecretFile, repeatedBy } from './secret-settings.ts';
 
 const SETTING = 'CLOUDFLARE_CREDENTIALS';
 const EXPECTED = `${SETTING} must be a JSON object of credentials, such as {"acme": {"token": "cfat_…"}}`;
@@ -11,21 +11,14 @@ const MIN_BUDGET = 10;
 const MAX_BUDGET = 1_000_000_000;
 const members = ['token', 'token_file', 'email', 'key', 'key_file', 'budget', 'accounts', 'organizations'];
 
-type Raw = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/**
- * Reads CLOUDFLARE_CREDENTIALS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret, by mistake.
- * Reads the files of secrets. `standardBudget` is that of a credential that names none.
- */
+/** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readCredentials = (
   text: string | undefined,
   standardBudget: number,
   faults: string[],
 ): readonly NamedCredential[] => {
   if (text === undefined) return [];
-  const named = Object.entries(parse(text, faults)).flatMap(([name, raw]) => {
+  const named = Object.entries(parseObject(text, EXPECTED, faults)).flatMap(([name, raw]) => {
     if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
       faults.push(`${SETTING}: the name of a credential must have 1 to 40 characters of a-z, 0-9, _ and -`);
       return [];
@@ -37,19 +30,6 @@ export const readCredentials = (
   });
   faults.push(...twice(named));
   return named;
-};
-
-const parse = (text: string, faults: string[]): Raw => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-    faults.push(EXPECTED);
-  } catch (error) {
-    // What the parser says beyond the place is a piece of the text.
-    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
-    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
-  }
-  return {};
 };
 
 const readOne = (name: string, raw: Raw, standardBudget: number, faults: string[]): readonly NamedCredential[] => {
@@ -110,7 +90,6 @@ const readBudget = (path: string, value: unknown, faults: string[]): number => {
   return MIN_BUDGET;
 };
 
-/** True: for all of them; undefined: it does not say. */
 const readUse = (path: string, value: unknown, faults: string[]): boolean | readonly string[] | undefined => {
   if (value === undefined || value === true) return value;
   const isId = (id: unknown): id is string => typeof id === 'string' && /^[\w-]{1,64}$/.test(id);
@@ -120,12 +99,7 @@ const readUse = (path: string, value: unknown, faults: string[]): boolean | read
 };
 
 /** The same secret under two names would be counted, listed and tried twice. */
-const twice = (credentials: readonly NamedCredential[]): string[] => {
-  const firstBy = new Map<string, string>();
-  return credentials.flatMap(({ name, credential }) => {
-    const key = JSON.stringify(credential);
-    const first = firstBy.get(key);
-    firstBy.set(key, first ?? name);
-    return first === undefined ? [] : [`${SETTING}.${name} has the secret of ${SETTING}.${first}`];
-  });
-};
+const twice = (credentials: readonly NamedCredential[]): string[] =>
+  repeatedBy(credentials, ({ credential }) => credential).map(
+    ([{ name }, first]) => `${SETTING}.${name} has the secret of ${SETTING}.${first}`,
+  );

@@ -6,22 +6,13 @@ import { settingDefaults } from './environment-schema.ts';
 import { namesWithFile, secretNames } from './secret-settings.ts';
 import { describePlace, formOf, keyOf, type Place, settingNames } from './settings-list.ts';
 
-/** A setting, where it is from, and what it is. */
 export interface EffectiveSetting {
-  /** As a variable: ORGTRAIL_API_BUDGET. */
   readonly setting: string;
-  /** In the YAML file: api_budget. */
   readonly key: string;
   readonly source: 'default' | 'environment' | '.env' | 'file';
-  /** Of the file. */
   readonly place?: Place | undefined;
-  /** If the file has it as well, which does not count. */
+  /** Where the file has it as well, which does not count. */
   readonly overridden?: Place | undefined;
-}
-
-interface ShownSetting extends EffectiveSetting {
-  /** As YAML and JSON have it, with all secrets hidden; null: it is not set. */
-  readonly value: unknown;
 }
 
 type SettingsRead = Pick<ReadConfig, 'settings' | 'file' | 'fromFile'>;
@@ -30,7 +21,7 @@ const HIDDEN = '(hidden)';
 /** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
 const MIN_SECRET = 6;
 
-/** Every setting in the order of the documented example; of one that comes from a file its NAME_FILE. */
+/** In the order of the documented example; a setting that comes from a file is its NAME_FILE. */
 export const effectiveSettings = (read: SettingsRead, dotenv: readonly string[]): readonly EffectiveSetting[] =>
   settingNames.flatMap((name) => {
     const asFile = `${name}_FILE`;
@@ -55,14 +46,16 @@ const sourceOf = (
   return { setting, key, source: dotenv.includes(setting) ? '.env' : 'environment', ...(overridden && { overridden }) };
 };
 
-/** The sources in words: `environment, which overrides /etc/orgtrail.yaml:3:1`. */
 export const describeSource = ({ source, place, overridden }: EffectiveSetting): string => {
   if (place !== undefined) return describePlace(place);
   return overridden === undefined ? source : `${source}, which overrides ${describePlace(overridden)}`;
 };
 
-/** The same with their values. Only for settings without faults. */
-export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): readonly ShownSetting[] => {
+/** Only for settings without faults. Secrets are hidden; null: not set. */
+export const shownSettings = (
+  read: ReadConfig,
+  dotenv: readonly string[],
+): readonly (EffectiveSetting & { readonly value: unknown })[] => {
   const defaults = settingDefaults();
   const secrets = read.config === undefined ? [] : secretsOf(read.config);
   const hidden = secrets.filter(({ length }) => length >= MIN_SECRET);
@@ -92,24 +85,30 @@ const naturalValue = (setting: string, text: string): unknown => {
   }
 };
 
-const shownCredentials = (credentials: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
+type Named = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+const shownCredentials = (credentials: Named): unknown =>
   Object.fromEntries(
-    Object.entries(credentials).map(([name, credential]) => {
-      const shown: Record<string, unknown> = { ...credential };
-      for (const key of ['token', 'key', 'email']) if (key in shown) shown[key] = HIDDEN;
-      return [name, shown];
+    Object.entries(credentials).map(([name, credential]) => [name, hiding(credential, ['token', 'key', 'email'])]),
+  );
+
+const shownSinks = (sinks: Named): unknown =>
+  Object.fromEntries(
+    Object.entries(sinks).map(([name, sink]) => {
+      const shown = hiding(sink, sinkSecrets);
+      const { secretAddresses } = sinkKinds[sink['type'] as SinkType];
+      return [
+        name,
+        { ...shown, ...Object.fromEntries(secretAddresses.map((key) => [key, shownAddress(String(shown[key]))])) },
+      ];
     }),
   );
 
-const shownSinks = (sinks: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
-  Object.fromEntries(Object.entries(sinks).map(([name, sink]) => [name, shownSink(sink)]));
-
-const shownSink = (sink: Readonly<Record<string, unknown>>): unknown => {
-  const shown: Record<string, unknown> = { ...sink };
-  for (const key of sinkSecrets) if (key in shown) shown[key] = HIDDEN;
-  for (const key of sinkKinds[sink['type'] as SinkType].secretAddresses) shown[key] = shownAddress(String(shown[key]));
-  return shown;
-};
+const hiding = (
+  values: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, keys.includes(key) ? HIDDEN : value]));
 
 const shownAddress = (text: string): string => {
   const { origin, href } = new URL(text);
@@ -124,15 +123,9 @@ const withoutSecrets = (value: unknown, secrets: readonly string[]): unknown => 
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner, secrets)]));
 };
 
-/** A key of the file, what it is, and a comment. */
-interface CommentedValue {
-  readonly key: string;
-  readonly value: unknown;
-  readonly comment: string;
-}
-
-/** The settings as a YAML file that orgtrail can read. */
-export const settingsYaml = (values: readonly CommentedValue[]): string => {
+export const settingsYaml = (
+  values: readonly { readonly key: string; readonly value: unknown; readonly comment: string }[],
+): string => {
   const document = new Document({});
   for (const { key, value, comment } of values) {
     const node = document.createNode(value) as Node;

@@ -4,30 +4,21 @@ import { parseArchive } from '../../archive/store.ts';
 import { parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
 import { parseAnchors } from '../../evidence/anchor.ts';
 import { faultOfBase } from '../../evidence/notes/checkpoint.ts';
-import { type Filter, parseFilters } from '../../ingest/planning/filters.ts';
-import { kindOf, type SourceKindName, sourceKindNames } from '../../ingest/sources/registry.ts';
+import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
 import { databaseUrlFault } from '../../postgres/database-url.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** How far back to read: from an instant on, or for so long before now. */
 export type History = { readonly sinceMs: number } | { readonly durationMs: number };
 
-const MIN_SETTLE_MS = 1_000;
-const MIN_BUDGET = 10;
-const MIN_RETENTION_MS = 86_400_000;
-const MIN_LEASE_MS = 1_000;
-const MAX_LEASE_MS = 600_000;
-const MIN_STALL_MS = 1_000;
-const MAX_STALL_MS = 3_600_000;
-const MIN_STATEMENTS_MS = 60_000;
-const MAX_STATEMENTS_MS = 90 * 86_400_000;
-const MIN_SCRUB_MS = 1_000;
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
 const MAX_SCRUB_SHARE = 0.5;
 
-/** A text setting read by `parse`, which gives undefined for what it cannot read; `expected` says what it accepts. */
+/** `parse` gives undefined for what it cannot read; `expected` says what it accepts. */
 const setting = <T>(fallback: string, expected: string, parse: (text: string) => T | undefined) =>
   z
     .string()
@@ -48,11 +39,39 @@ const wholeNumber = (fallback: string, smallest: number, largest: number) =>
     return value >= smallest && value <= largest ? value : undefined;
   });
 
-const list = (text: string): string[] =>
-  text
-    .split(/[\s,]+/)
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
+const duration = (fallback: string, expected: string, leastMs: number, mostMs = Number.POSITIVE_INFINITY) =>
+  setting(fallback, expected, (text) => {
+    const durationMs = parseDurationMs(text);
+    return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined;
+  });
+
+const oneOf = <const T extends string>(fallback: string, expected: string, words: readonly T[]) =>
+  setting(fallback, expected, (text) => words.find((word) => word === text));
+
+/** `parse` gives a text for what it cannot read: what is wrong with it. */
+const orFault = <T extends object>(parse: (text: string) => T | string) =>
+  z
+    .string()
+    .transform((text, issue) => {
+      const value = parse(text);
+      if (typeof value !== 'string') return value;
+      issue.addIssue({ code: 'custom', message: value });
+      return z.NEVER;
+    })
+    .optional();
+
+const textWithout = (faultOf: (text: string) => string | undefined) =>
+  z
+    .string()
+    .superRefine((text, issue) => {
+      const message = faultOf(text);
+      if (message !== undefined) issue.addIssue({ code: 'custom', message });
+    })
+    .optional();
+
+const optionalText = z.string().optional();
+
+const list = (text: string): string[] => text.split(/[\s,]+/).filter((item) => item !== '');
 
 const httpUrl = (text: string): string | undefined => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -61,12 +80,12 @@ const httpUrl = (text: string): string | undefined => {
   return text.replace(/\/+$/, '');
 };
 
-const settleDelays = (text: string): number[] | undefined => {
+const settleDelays = (text: string): readonly number[] | undefined => {
   if (text === 'none') return [];
   const delaysMs = list(text).map(parseDurationMs);
   const valid = delaysMs.every((delayMs, index) => {
     const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
-    return delayMs !== undefined && delayMs >= MIN_SETTLE_MS && delayMs > before;
+    return delayMs !== undefined && delayMs >= SECOND_MS && delayMs > before;
   });
   return valid ? (delaysMs as number[]) : undefined;
 };
@@ -86,10 +105,9 @@ const share = (text: string): number | undefined => {
 
 const retention = (text: string): number | undefined => {
   const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
-  return durationMs >= MIN_RETENTION_MS ? durationMs : undefined;
+  return durationMs >= DAY_MS ? durationMs : undefined;
 };
 
-/** All accounts that listings show, those of organizations alone, or these. */
 export type AccountsWanted = 'all' | 'organizations' | readonly string[];
 
 const accountsWanted = (text: string): AccountsWanted | undefined => {
@@ -110,19 +128,15 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
 };
 
-/** The message shows none of it. */
 const s3Key = z
   .string()
   .trim()
   .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
   .optional();
 
-/**
- * Reads ORGTRAIL_TRUSTED_PROXIES: addresses and subnets, separated by commas or spaces. Undefined if one is neither.
- * Called by environment-schema.ts.
- */
+/** Undefined if one is neither an address nor a subnet. */
 const parseProxies = (text: string): readonly string[] | undefined => {
-  const items = text.split(/[\s,]+/).filter((item) => item !== '');
+  const items = list(text);
   return items.every(isAddressOrSubnet) ? items : undefined;
 };
 
@@ -133,127 +147,259 @@ const isAddressOrSubnet = (item: string): boolean => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 };
 
-/** What each variable may hold, and what counts if it is not set. Called by config.ts. */
-export const environmentSchema = z.object({
-  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
-  DATABASE_URL: z
-    .string()
-    .superRefine((text, issue) => {
-      const message = databaseUrlFault(text);
-      if (message !== undefined) issue.addIssue({ code: 'custom', message });
-    })
-    .optional(),
-  ORGTRAIL_DATA_DIR: z.string().default('./data'),
-  ORGTRAIL_SCHEDULE: setting('*/30 * * * * *', 'a cron pattern with seconds such as "*/30 * * * * *"', (text) =>
-    tickIntervalMs(text) === undefined ? undefined : text,
-  ),
-  ORGTRAIL_HISTORY: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
-  ORGTRAIL_RETENTION: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
-  ORGTRAIL_SETTLE: setting(
-    '10m,24h,7d,30d',
-    'increasing durations of at least 1s such as "10m,24h", or "none"',
-    settleDelays,
-  ),
-  ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
-  ORGTRAIL_SOURCES: setting(
-    'organizations,accounts',
-    '"organizations", "accounts", or both with a comma between',
-    sourceKinds,
-  ),
-  ORGTRAIL_ACCOUNTS: setting('all', '"all", "organizations", or account ids, separated by commas', accountsWanted),
-  ORGTRAIL_API_BUDGET: wholeNumber('900', MIN_BUDGET, 1_000_000_000),
-  ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
-  ORGTRAIL_SCRUB_EVERY: setting('7d', 'a duration of at least 1s such as 7d', (text) => {
-    const everyMs = parseDurationMs(text);
-    return everyMs !== undefined && everyMs >= MIN_SCRUB_MS ? everyMs : undefined;
-  }),
-  ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
-  ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
-  ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
-  ORGTRAIL_FEED_TOKEN: z
-    .string()
-    .min(16, 'must have at least 16 characters: `openssl rand -hex 32` makes one')
-    .optional(),
-  ORGTRAIL_STALL_TIMEOUT: setting('60s', 'a duration from 1s to 1h', (text) => {
-    const timeoutMs = parseDurationMs(text);
-    const fits = timeoutMs !== undefined && timeoutMs >= MIN_STALL_MS && timeoutMs <= MAX_STALL_MS;
-    return fits ? timeoutMs : undefined;
-  }),
-  ORGTRAIL_TRUSTED_PROXIES: setting(
-    '',
-    'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',
-    parseProxies,
-  ),
-  ORGTRAIL_HEALTH_ACCESS: setting('open', '"open" or "token"', (text) =>
-    text === 'open' || text === 'token' ? text : undefined,
-  ),
-  ORGTRAIL_ARCHIVE: z
-    .string()
-    .transform((text, issue) => {
-      const target = parseArchive(text);
-      if (typeof target !== 'string') return target;
-      issue.addIssue({ code: 'custom', message: target });
-      return z.NEVER;
-    })
-    .optional(),
-  ORGTRAIL_ARCHIVE_PARQUET: setting('2', '1 or 2', (text) => (text === '1' ? 1 : text === '2' ? 2 : undefined)),
-  ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: s3Key,
-  ORGTRAIL_ARCHIVE_S3_SECRET_KEY: s3Key,
-  /** Read by sink-config.ts. */
-  ORGTRAIL_SINKS: z.string().optional(),
-  ORGTRAIL_FAST_PATH: setting('on', '"on" or "off"', (text) =>
-    text === 'on' || text === 'off' ? text === 'on' : undefined,
-  ),
-  /** Switches evidence on, with a key. */
-  ORGTRAIL_EVIDENCE_ORIGIN: z
-    .string()
-    .superRefine((text, issue) => {
-      const message = faultOfBase(text);
-      if (message !== undefined) issue.addIssue({ code: 'custom', message });
-    })
-    .optional(),
-  ORGTRAIL_EVIDENCE_KEY_FILE: z.string().optional(),
-  ORGTRAIL_EVIDENCE_SIGNER: z.string().optional(),
-  ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: z.string().optional(),
-  ORGTRAIL_EVIDENCE_NEXT_SIGNER: z.string().optional(),
-  ORGTRAIL_EVIDENCE_INTERVAL: setting('10s', 'a duration from 1s to 1h', (text) => {
-    const intervalMs = parseDurationMs(text);
-    const fits = intervalMs !== undefined && intervalMs >= MIN_STALL_MS && intervalMs <= MAX_STALL_MS;
-    return fits ? intervalMs : undefined;
-  }),
-  ORGTRAIL_EVIDENCE_ANCHORS: z
-    .string()
-    .transform((text, issue) => {
-      const anchors = parseAnchors(text);
-      if (typeof anchors !== 'string') return anchors;
-      issue.addIssue({ code: 'custom', message: anchors });
-      return z.NEVER;
-    })
-    .optional(),
-  /** Of the buckets that name no file of their own. */
-  ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: s3Key,
-  ORGTRAIL_EVIDENCE_S3_SECRET_KEY: s3Key,
-  ORGTRAIL_EVIDENCE_STATEMENTS: setting('24h', 'a duration from 1m to 90d', (text) => {
-    const everyMs = parseDurationMs(text);
-    const fits = everyMs !== undefined && everyMs >= MIN_STATEMENTS_MS && everyMs <= MAX_STATEMENTS_MS;
-    return fits ? everyMs : undefined;
-  }),
-  ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
-    const leaseMs = parseDurationMs(text);
-    return leaseMs !== undefined && leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS ? leaseMs : undefined;
-  }),
-  ORGTRAIL_LOG_LEVEL: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
-    logLevels.find((level) => level === text.toLowerCase()),
-  ),
-  ORGTRAIL_LOG_FORMAT: setting('', '"json" or "pretty"', (text) =>
-    text === '' || text === 'json' || text === 'pretty' ? text : undefined,
-  ),
-});
+const sinksExample = `
+  siem:
+    type: splunk_hec
+    url: https://splunk.example.com:8088
+    token_file: /run/secrets/splunk-token
+  archive:
+    type: file
+    path: /var/lib/orgtrail/events.ndjson
+  lake:
+    type: s3
+    endpoint: https://ACCOUNT_ID.r2.cloudflarestorage.com
+    bucket: audit
+    prefix: cloudflare
+    format: logpush
+    access_key_id_file: /run/secrets/r2-key-id
+    secret_access_key_file: /run/secrets/r2-secret
+  security:
+    type: slack
+    webhook_url_file: /run/secrets/slack-webhook`;
 
-/** What the schema makes of an environment without faults. */
+const credentialsExample = `
+    acme:
+      token_file: /run/secrets/acme-token
+      accounts: [0a1b2c3d4e5f60718293a4b5c6d7e8f9]`;
+
+/** How a value is written in the YAML file; as a variable each of them is text. Default: `text`. */
+export type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks' | 'credentials';
+
+interface Declared {
+  /** Undefined: it has a reader of its own. */
+  readonly type?: z.ZodType;
+  readonly form?: Form;
+  readonly means: string;
+  readonly example?: string;
+}
+
+/** Every setting, in the documented order. */
+const declared = {
+  CLOUDFLARE_API_TOKEN: { means: "A user's API token; or email and api_key.", example: 'the-token' },
+  CLOUDFLARE_EMAIL: { means: 'The email address of the account.', example: 'admin@example.com' },
+  CLOUDFLARE_API_KEY: { means: 'The Global API Key of that account.', example: 'the-key' },
+  CLOUDFLARE_CREDENTIALS: {
+    form: 'credentials',
+    means: 'Further credentials, by name: docs/accounts.md.',
+    example: credentialsExample,
+  },
+  CLOUDFLARE_BASE_URL: {
+    type: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
+    means: 'Base URL of the API.',
+  },
+  DATABASE_URL: {
+    type: textWithout(databaseUrlFault),
+    means: 'PostgreSQL; without it an embedded one is used.',
+    example: 'postgres://orgtrail:PASSWORD@db.example.com:5432/orgtrail?sslmode=verify-full',
+  },
+  ORGTRAIL_DATA_DIR: {
+    type: z.string().default('./data'),
+    means: 'Directory for the data of the embedded PostgreSQL.',
+  },
+  ORGTRAIL_SCHEDULE: {
+    type: setting('*/30 * * * * *', 'a cron pattern with seconds such as "*/30 * * * * *"', (text) =>
+      tickIntervalMs(text) === undefined ? undefined : text,
+    ),
+    means: 'Cron pattern with seconds: when to look for new events.',
+  },
+  ORGTRAIL_HISTORY: {
+    type: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
+    means: 'How far back to read: a duration or a date. With ORGTRAIL_RETENTION alone, no further than that.',
+  },
+  ORGTRAIL_RETENTION: {
+    type: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
+    means:
+      'Whole months of events that are older are dropped: 730d, or forever. With ORGTRAIL_ARCHIVE they go there first.',
+  },
+  ORGTRAIL_ARCHIVE: {
+    type: orFault(parseArchive),
+    means: 'Where each month is kept as Parquet before it is dropped, object storage or a directory: docs/archive.md.',
+    example: 's3://audit-archive/orgtrail?region=eu-central-1',
+  },
+  ORGTRAIL_ARCHIVE_PARQUET: {
+    type: setting('2', '1 or 2', (text) => ([1, 2] as const).find((each) => String(each) === text)),
+    form: 'number',
+    means: 'The version of the encodings of objects that are written: 1 for readers that refuse 2, up to 6 % larger.',
+  },
+  ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
+    type: s3Key,
+    means: 'The access key of that bucket; without it, what Amazon gives the machine or the container.',
+    example: 'the-access-key',
+  },
+  ORGTRAIL_ARCHIVE_S3_SECRET_KEY: { type: s3Key, means: 'The secret key of that.', example: 'the-secret-key' },
+  ORGTRAIL_SETTLE: {
+    type: setting('10m,24h,7d,30d', 'increasing durations of at least 1s such as "10m,24h", or "none"', settleDelays),
+    form: 'list',
+    means: 'When the same time is read again for late entries; or none.',
+  },
+  ORGTRAIL_ORGANIZATIONS: {
+    type: setting('', 'organization ids, separated by commas', organizationIds),
+    form: 'list',
+    means: 'Ids of organizations; without it, all.',
+    example: '[019c4f65e7607d8c9f6f6b58aa3aff50]',
+  },
+  ORGTRAIL_FILTERS: {
+    form: 'filters',
+    means:
+      'Collect only matching entries; the names are those of the API. Write values as they are, without %2B and the like.',
+    example: '[action_type.not=view, actor_email.not=bot@example.com]',
+  },
+  ORGTRAIL_FILTERS_ORGANIZATIONS: {
+    form: 'filters',
+    means: 'Filters of the logs of organizations, instead of the filters of all.',
+    example: '[action_type.not=view]',
+  },
+  ORGTRAIL_FILTERS_ACCOUNTS: {
+    form: 'filters',
+    means: 'Filters of the logs of accounts, instead of the filters of all.',
+    example: '[resource_scope.not=user]',
+  },
+  ORGTRAIL_SOURCES: {
+    type: setting('organizations,accounts', '"organizations", "accounts", or both with a comma between', sourceKinds),
+    form: 'list',
+    means: 'Which logs are read: organizations, accounts, or both.',
+  },
+  ORGTRAIL_ACCOUNTS: {
+    type: setting('all', '"all", "organizations", or account ids, separated by commas', accountsWanted),
+    form: 'list',
+    means: 'all: those that listings show; organizations: those of the organizations that are read; or ids.',
+  },
+  ORGTRAIL_API_BUDGET: {
+    type: wholeNumber('900', 10, 1_000_000_000),
+    form: 'number',
+    means: 'Requests in any 5 minutes of one user, of all replicas together.',
+  },
+  ORGTRAIL_FAST_PATH: {
+    type: setting('on', '"on" or "off"', (text) => (text === 'on' || text === 'off' ? text === 'on' : undefined)),
+    means: 'off parses pages without the fast path: slower, with the same result.',
+  },
+  ORGTRAIL_SCRUB_SHARE: {
+    type: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
+    means: 'The share of the budget for reading all of history again; 0 is off.',
+  },
+  ORGTRAIL_SCRUB_EVERY: {
+    type: duration('7d', 'a duration of at least 1s such as 7d', SECOND_MS),
+    means: 'Minimum time between the starts of two rounds of that.',
+  },
+  ORGTRAIL_CONCURRENCY: { type: wholeNumber('16', 1, 64), form: 'number', means: 'Organizations read at once.' },
+  ORGTRAIL_LEASE: {
+    type: duration('30s', 'a duration from 1s to 10m', SECOND_MS, 600 * SECOND_MS),
+    means: 'How long a replica that died keeps its organizations.',
+  },
+  ORGTRAIL_HTTP_HOST: {
+    type: z.string().default('127.0.0.1'),
+    means: 'The address that the console, the API, health and metrics are served on.',
+  },
+  ORGTRAIL_HTTP_PORT: { type: wholeNumber('8080', 0, 65_535), form: 'number', means: 'Its port; 0 is any free one.' },
+  ORGTRAIL_FEED_TOKEN: {
+    type: z.string().min(16, 'must have at least 16 characters: `openssl rand -hex 32` makes one').optional(),
+    means: 'A token with every scope, of 16 characters or more.',
+    example: 'made-by-openssl-rand-hex-32',
+  },
+  ORGTRAIL_HEALTH_ACCESS: {
+    type: oneOf('open', '"open" or "token"', ['open', 'token']),
+    means: 'Whether /healthz and /metrics need a token: open or token.',
+  },
+  ORGTRAIL_TRUSTED_PROXIES: {
+    type: setting('', 'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"', parseProxies),
+    form: 'list',
+    means: 'Proxies whose X-Forwarded headers are believed: addresses and subnets.',
+    example: '[10.0.0.5, 10.1.0.0/16]',
+  },
+  ORGTRAIL_STALL_TIMEOUT: {
+    type: duration('60s', 'a duration from 1s to 1h', SECOND_MS, HOUR_MS),
+    means: 'Cut off a response after its reader has taken nothing for this long.',
+  },
+  ORGTRAIL_SINKS: {
+    type: optionalText,
+    form: 'sinks',
+    means: 'Receivers that events are pushed to, by name: docs/sinks.md.',
+    example: sinksExample,
+  },
+  ORGTRAIL_EVIDENCE_ORIGIN: {
+    type: textWithout(faultOfBase),
+    means: 'Builds a signed Merkle log of what is stored, named so: where it is served, without the scheme.',
+    example: 'audit.example.com/evidence',
+  },
+  ORGTRAIL_EVIDENCE_KEY_FILE: {
+    type: optionalText,
+    means: 'The file of the key that signs it, Ed25519 in PEM; of the public key if a command signs.',
+    example: '/run/secrets/evidence-key.pem',
+  },
+  ORGTRAIL_EVIDENCE_SIGNER: {
+    type: optionalText,
+    means: 'A command that signs instead: the text on stdin, 64 bytes on stdout.',
+    example: 'sign-with-kms',
+  },
+  ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: {
+    type: optionalText,
+    means:
+      'The key that is to follow, or has followed, as ORGTRAIL_EVIDENCE_KEY_FILE: the journal says which of them sign.',
+    example: '/run/secrets/evidence-key-2.pem',
+  },
+  ORGTRAIL_EVIDENCE_NEXT_SIGNER: {
+    type: optionalText,
+    means: 'A command that signs with the next key instead, as ORGTRAIL_EVIDENCE_SIGNER.',
+    example: 'sign-with-kms --key 2',
+  },
+  ORGTRAIL_EVIDENCE_ANCHORS: {
+    type: orFault(parseAnchors),
+    form: 'list',
+    means:
+      'Where signed checkpoints are kept outside the database: directories, object storage, witnesses, time stamps; docs/evidence.md.',
+    example: '[file:/mnt/worm/orgtrail]',
+  },
+  ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: {
+    type: s3Key,
+    means: 'The access key of s3 anchors; without it, what Amazon gives the machine or the container.',
+    example: 'the-access-key',
+  },
+  ORGTRAIL_EVIDENCE_S3_SECRET_KEY: { type: s3Key, means: 'The secret key of that.', example: 'the-secret-key' },
+  ORGTRAIL_EVIDENCE_INTERVAL: {
+    type: duration('10s', 'a duration from 1s to 1h', SECOND_MS, HOUR_MS),
+    means: 'How often a checkpoint is signed while there are new events.',
+  },
+  ORGTRAIL_EVIDENCE_STATEMENTS: {
+    type: duration('24h', 'a duration from 1m to 90d', 60 * SECOND_MS, 90 * DAY_MS),
+    means: 'How often the journal of the evidence states what is covered of each source.',
+  },
+  ORGTRAIL_LOG_LEVEL: {
+    type: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
+      logLevels.find((level) => level === text.toLowerCase()),
+    ),
+    means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.',
+  },
+  ORGTRAIL_LOG_FORMAT: {
+    type: oneOf('', '"json" or "pretty"', ['', 'json', 'pretty']),
+    means: 'json, or pretty, which it is on a terminal.',
+    example: 'json',
+  },
+} satisfies Record<string, Declared>;
+
+export type SettingName = keyof typeof declared;
+type CheckedName = { [N in SettingName]: (typeof declared)[N] extends { type: z.ZodType } ? N : never }[SettingName];
+
+export const settingsList: Readonly<Record<SettingName, Declared>> = declared;
+
+export const environmentSchema = z.object(
+  Object.fromEntries(
+    Object.entries<Declared>(declared).flatMap(([name, { type }]) => (type === undefined ? [] : [[name, type]])),
+  ) as { [N in CheckedName]: (typeof declared)[N]['type'] },
+);
+
 export type Settings = z.infer<typeof environmentSchema>;
 
-/** The text that counts for a setting that is not set, by name; undefined: there is none. */
+/** Undefined: there is no default. */
 export const settingDefaults = (): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries(
     Object.entries(z.toJSONSchema(environmentSchema, { io: 'input' }).properties ?? {}).map(([name, property]) => [
@@ -263,34 +409,3 @@ export const settingDefaults = (): Readonly<Record<string, string | undefined>> 
         : undefined,
     ]),
   );
-
-/** The setting that holds the filters of one kind instead of ORGTRAIL_FILTERS. */
-const filterSettingOf = (kind: SourceKindName): `ORGTRAIL_FILTERS_${string}` =>
-  `ORGTRAIL_FILTERS_${kind.toUpperCase()}S`;
-
-/**
- * The filters of each kind: its own setting, else those of all. Adds to `faults` what is wrong; the names must be those of every kind in
- * force that a setting is for.
- */
-export const readFilters = (
-  env: Readonly<Record<string, string>>,
-  inForce: readonly SourceKindName[],
-  faults: string[],
-): Readonly<Record<SourceKindName, readonly Filter[]>> => {
-  const found: Partial<Record<SourceKindName, readonly Filter[]>> = {};
-  // What is wrong for each kind is said once, with the names of the first.
-  const said = new Map<string, string>();
-  for (const kind of sourceKindNames) {
-    const own = filterSettingOf(kind);
-    const setting = env[own] === undefined ? 'ORGTRAIL_FILTERS' : own;
-    const read = parseFilters(env[setting] ?? '', kindOf({ kind }).filters);
-    found[kind] = read.filters;
-    if (setting !== own && !inForce.includes(kind)) continue;
-    for (const fault of read.faults) {
-      const [what = fault] = fault.split(';', 1);
-      if (!said.has(`${setting} ${what}`)) said.set(`${setting} ${what}`, `${setting}: ${fault}`);
-    }
-  }
-  faults.push(...said.values());
-  return found as Record<SourceKindName, readonly Filter[]>;
-};

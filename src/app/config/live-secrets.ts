@@ -13,39 +13,21 @@ import { DEFAULT_CREDENTIAL } from './credentials.ts';
 import { secretNames } from './secret-settings.ts';
 import type { NamedSink } from './sinks.ts';
 
-/** The secrets of the configuration as they are now: those that come from files may be renewed while orgtrail runs. */
-export interface LiveSecrets {
-  /** The one that is set by itself. Throws OrgtrailError `configuration` when asked for what is not set. */
-  readonly credential: CredentialSource;
-  /** All that may be read with now, in the order of the configuration. A name keeps its `source` for as long as the process lives. */
-  credentials(): readonly LiveCredential[];
-  /** The configured URL with the user and the password that its file has now; undefined: none is configured. */
-  databaseUrl(): string | undefined;
-  feedToken(): string | undefined;
-  /** These settings with the secrets that their files have now. */
-  sink(name: string, settings: SinkSettings): SinkSettings;
-  /** Reads all files of secrets again. True when something changed. What cannot be read stays as it was. */
-  reload(): boolean;
-  /** Calls it after each change, for as long as the process lives. */
-  onChanged(listener: () => void): void;
-}
+/** Secrets that come from files may be renewed while orgtrail runs. */
+export type LiveSecrets = ReturnType<typeof createLiveSecrets>;
 
 interface LiveSecretsOptions {
-  /** What no log line may hold: new secrets are added to it. */
   readonly hidden: string[];
-  /** Names the settings that changed. */
   readonly onChange?: (settings: readonly string[]) => void;
-  /** Says why the files were not taken, once for each reason. */
   readonly onFault?: (reason: string) => void;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Secrets that never change: of a configuration that was not read from an environment. */
+/** For a configuration that was not read from an environment. */
 export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({}, config, { hidden: [] });
 
-/** The secrets of `config`, which was read from `env`. Called by the commands that run for long. */
-export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions): LiveSecrets => {
+export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions) => {
   let latest = config;
   let lastFault: string | undefined;
   const listeners: (() => void)[] = [];
@@ -79,50 +61,49 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     if (current === undefined) throw new OrgtrailError('configuration', 'no credential');
     return current;
   };
-  const refreshCredential = (): boolean => {
-    const before = credential();
-    reload();
-    return credential() !== before;
-  };
-  const sources = new Map<string, CredentialSource>();
-  const sourceOf = ({ name, credential: first }: NamedCredential): CredentialSource => {
-    const known = sources.get(name);
-    if (known !== undefined) return known;
-    let last = first;
-    // One that is no longer configured stays what it was.
-    const current = () => {
-      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
-      return last;
-    };
+  const live = (current: () => Credential): CredentialSource => {
     const refresh = () => {
       const before = current();
       reload();
       return current() !== before;
     };
-    const source = { current, refresh };
+    return { current, refresh };
+  };
+  const sources = new Map<string, CredentialSource>();
+  const sourceOf = (name: string, first: Credential): CredentialSource => {
+    const known = sources.get(name);
+    if (known !== undefined) return known;
+    let last = first;
+    // One that is no longer configured stays what it was.
+    const source = live(() => {
+      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
+      return last;
+    });
     sources.set(name, source);
     return source;
   };
   return {
-    credential: { current: credential, refresh: refreshCredential },
-    credentials: () =>
-      latest.credentials.map((named) => {
-        const { credential: _, ...rest } = named;
-        return { ...rest, source: sourceOf(named) };
-      }),
-    databaseUrl: () => {
+    /** Throws OrgtrailError `configuration` when asked for what is not set. */
+    credential: live(credential),
+    /** In the order of the configuration. A name keeps its `source` for as long as the process lives. */
+    credentials: (): readonly LiveCredential[] =>
+      latest.credentials.map(({ credential: first, ...rest }) => ({ ...rest, source: sourceOf(rest.name, first) })),
+    /** With the user and the password that its file has now; undefined: none is configured. */
+    databaseUrl: (): string | undefined => {
       // Asked for each new connection, the first sign of a changed password is one that fails.
       if (env['DATABASE_URL_FILE'] || env['ORGTRAIL_CONFIG']) reload();
       return config.databaseUrl && withPasswordOf(config.databaseUrl, latest.databaseUrl);
     },
-    feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
-    sink: (name, settings) => withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    feedToken: (): string | undefined => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
+    sink: (name: string, settings: SinkSettings) =>
+      withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    /** True when something changed. What cannot be read stays as it was. */
     reload,
-    onChanged: (listener) => void listeners.push(listener),
+    onChanged: (listener: () => void) => void listeners.push(listener),
   };
 };
 
-/** The YAML file and that of all sinks count, too: what else is in them is not taken while orgtrail runs. */
+/** Of these files, only secrets are taken while orgtrail runs. */
 const hasFiles = (env: Environment): boolean =>
   ['ORGTRAIL_CONFIG', ...secretNames.map((name) => `${name}_FILE`)].some((name) => (env[name] ?? '') !== '') ||
   ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS'].some((name) => /"\w+_file"/.test(env[name] ?? ''));
@@ -138,7 +119,6 @@ const withSameObjects = (before: readonly NamedCredential[], after: readonly Nam
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** By the names of the settings, without a value. */
 const changedSettings = (before: Config, after: Config): string[] => {
   const changed: string[] = [];
   if (!isSame(before.credential, after.credential)) changed.push('the Cloudflare credential');
@@ -154,7 +134,6 @@ const changedSettings = (before: Config, after: Config): string[] => {
   return changed;
 };
 
-/** Of those that have a name of their own. */
 const changedCredentials = (before: readonly NamedCredential[], after: readonly NamedCredential[]): string[] => {
   const names = new Set([...before, ...after].map(({ name }) => name).filter((name) => name !== DEFAULT_CREDENTIAL));
   const named = (list: readonly NamedCredential[], name: string) => list.find((each) => each.name === name);
@@ -175,10 +154,10 @@ const withSecrets = (settings: SinkSettings, latest: SinkSettings | undefined): 
   return { ...settings, ...secretPart(latest) };
 };
 
-/** Secrets are read again this often, for those that nothing refuses: a feed token that was revoked, say. */
+/** For secrets that nothing refuses: a feed token that was revoked, say. */
 const RELOAD_EVERY_MS = 60_000;
 
-/** The secrets of a command that runs for long; the log says when one was renewed. `hidden` is what the log blanks. */
+/** The log says when one was renewed. `hidden` is what the log blanks. */
 export const openSecrets = (
   env: Readonly<Record<string, string | undefined>>,
   config: Config,
@@ -190,11 +169,14 @@ export const openSecrets = (
     onFault: (reason) => logger.warn({ reason }, 'reloading secrets failed; keeping the current ones'),
   });
 
-/** Reads secrets again now and then until the signal aborts, and whenever the process is asked to (SIGHUP). */
+/** Until the signal aborts, and whenever the process is asked to (SIGHUP). */
 export const keepReloading = (
   secrets: LiveSecrets,
   logger: Logger,
-  { signal, onReloadAsked }: { readonly signal: AbortSignal; readonly onReloadAsked?: OnReloadAsked | undefined },
+  {
+    signal,
+    onReloadAsked,
+  }: { readonly signal: AbortSignal; readonly onReloadAsked?: ((listener: () => void) => void) | undefined },
 ): void => {
   const timer = setInterval(() => secrets.reload(), RELOAD_EVERY_MS);
   timer.unref();
@@ -203,6 +185,3 @@ export const keepReloading = (
     if (!secrets.reload()) logger.info('secrets reload requested: files unchanged');
   });
 };
-
-/** Registers what is to be done when the process is asked to read its secrets again. */
-type OnReloadAsked = (listener: () => void) => void;

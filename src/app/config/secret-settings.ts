@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Credential } from '../../ingest/cloudflare/credentials.ts';
 
-/** The settings that hold secrets; each may also come from a file, as `NAME_FILE`. */
+/** Each may also come from a file, as `NAME_FILE`. */
 export const secretNames = [
   'CLOUDFLARE_API_TOKEN',
   'CLOUDFLARE_API_KEY',
@@ -16,13 +16,9 @@ export const secretNames = [
   'ORGTRAIL_ARCHIVE_S3_SECRET_KEY',
 ] as const;
 
-/** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */
 export const namesWithFile = [...secretNames, 'ORGTRAIL_EVIDENCE_ANCHORS'] as const;
 
-/**
- * The environment with the content of every `NAME_FILE` in place of its secret. Adds to `faults` what is wrong, and never
- * names a path or a value there: either may be the secret itself, by mistake.
- */
+/** Adds to `faults`, and never names a path or a value there: either may be the secret itself, by mistake. */
 export const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
   const result = { ...env };
   for (const name of namesWithFile) {
@@ -35,7 +31,7 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
   return result;
 };
 
-/** What a file of a secret holds. Adds to `faults`, as `setting`, why it holds none; then undefined. */
+/** Adds to `faults`, as `setting`, why it holds none; then undefined. */
 export const readSecretFile = (file: string, setting: string, faults: string[]): string | undefined => {
   try {
     const secret = readFileSync(file, 'utf8').trim();
@@ -48,7 +44,7 @@ export const readSecretFile = (file: string, setting: string, faults: string[]):
   return undefined;
 };
 
-/** The one way of authenticating that the environment has; adds to `faults` what is wrong, without the values. */
+/** Adds to `faults`, without the values. */
 export const readCredential = (
   env: Record<string, string>,
   needed: boolean,
@@ -73,4 +69,35 @@ export const readCredential = (
   if (key !== undefined) faults.push('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL beside it');
   else if (needed) faults.push('no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY');
   return undefined;
+};
+
+export type Raw = Readonly<Record<string, unknown>>;
+
+export const isObject = (value: unknown): value is Raw =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The object of a setting in JSON; an empty one if it has added to `faults` that it must be what `expected` says. */
+export const parseObject = (text: string, expected: string, faults: string[]): Raw => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+    faults.push(expected);
+  } catch (error) {
+    // What the parser says beyond the place is a piece of the text.
+    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
+    faults.push(`${expected}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+  }
+  return {};
+};
+
+/** Those that have the same as one before them, with the name of the first. An undefined `own` is no one else's. */
+export const repeatedBy = <T extends { readonly name: string }>(
+  all: readonly T[],
+  own: (one: T) => unknown,
+): readonly (readonly [T, first: string])[] => {
+  const groups = Map.groupBy(all, (one) => JSON.stringify(own(one)));
+  return all.flatMap((one) => {
+    const first = own(one) === undefined ? one : groups.get(JSON.stringify(own(one)))?.[0];
+    return first === undefined || first === one ? [] : [[one, first.name] as const];
+  });
 };

@@ -5,35 +5,26 @@ import { OrgtrailError } from '../../base/errors.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface SettingsWithFile {
-  readonly environment: Environment;
-  /** The file that settings were read from; undefined if there is none. */
-  readonly file: string | undefined;
-  /** The settings that are from it. */
-  readonly names: readonly string[];
-}
-
 const WRITABLE_BY_OTHERS = 0o022;
 const credentials = ['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_CREDENTIALS'];
 
 /**
- * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration`
- * for a file that another account could have written, and for one that could send a credential of the environment elsewhere:
- * `.env` is taken from the working directory, which another user may own.
+ * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration` for
+ * a file that another account could have written, and for one that could send a credential of the environment elsewhere: `.env` is taken
+ * from the working directory, which another user may own.
  */
-export const withSettingsFile = (environment: Environment, path: string, uid: number | undefined): SettingsWithFile => {
+export const withSettingsFile = (environment: Environment, path: string, uid: number | undefined) => {
   const file = resolve(path);
   const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats === undefined) return { environment, file: undefined, names: [] };
+  if (stats === undefined) return { environment, file: undefined, names: [] as string[] };
   const foreign = foreignFault(file, stats, uid);
   if (foreign !== undefined) throw new OrgtrailError('configuration', foreign.message, { hint: foreign.hint });
   const said = parseEnv(readFileSync(file, 'utf8'));
   refuseMixture(file, said, environment);
   const names = Object.keys(said).filter((name) => environment[name] === undefined);
-  return { environment: { ...said, ...environment }, file, names };
+  return { environment: { ...said, ...environment } as Environment, file, names };
 };
 
-/** Why a file of settings is not read by the account `uid`, and what to do: another account could have written it. */
 export const foreignFault = (
   file: string,
   { uid: owner, mode }: Pick<Stats, 'uid' | 'mode'>,

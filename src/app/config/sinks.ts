@@ -4,9 +4,8 @@ import { didYouMean, nearest } from '../../base/text.ts';
 import { formats } from '../../formats/registry.ts';
 import { findingFormats, isFindingFormat } from '../../sinks/findings/finding.ts';
 import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../../sinks/registry.ts';
-import { readSecretFile } from './secret-settings.ts';
+import { isObject, parseObject, type Raw, readSecretFile, repeatedBy } from './secret-settings.ts';
 
-/** A sink as ORGTRAIL_SINKS names it. */
 export interface NamedSink {
   readonly name: string;
   readonly settings: SinkSettings;
@@ -15,43 +14,21 @@ export interface NamedSink {
 const SETTING = 'ORGTRAIL_SINKS';
 const EXPECTED = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 
-type Raw = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/**
- * Reads ORGTRAIL_SINKS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret,
- * by mistake. Reads the files of secrets.
- */
+/** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readSinks = (text: string | undefined, faults: string[]): readonly NamedSink[] => {
   if (text === undefined) return [];
   const sinks: NamedSink[] = [];
-  for (const [name, raw] of Object.entries(parse(text, faults))) {
-    const found: string[] = [];
+  for (const [name, raw] of Object.entries(parseObject(text, EXPECTED, faults))) {
     if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
       faults.push(`${SETTING}: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -`);
     } else if (!isObject(raw)) faults.push(`${SETTING}.${name} must be an object`);
     else {
-      const settings = readSink(`${SETTING}.${name}`, raw, found);
+      const settings = readSink(`${SETTING}.${name}`, raw, faults);
       if (settings !== undefined) sinks.push({ name, settings });
     }
-    faults.push(...found);
   }
   faults.push(...shared(sinks));
   return sinks;
-};
-
-const parse = (text: string, faults: string[]): Raw => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-    faults.push(EXPECTED);
-  } catch (error) {
-    // What the parser says beyond the place is a piece of the text.
-    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
-    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
-  }
-  return {};
 };
 
 const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | undefined => {
@@ -65,7 +42,7 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
       faults.push(
         ...(issue.code === 'unrecognized_keys'
           ? issue.keys.map((key) => unknownKey(path, named(key), values['type']))
-          : describe(path, issue, named, isMissing(values, issue.path))),
+          : [describe(path, issue, named, isMissing(values, issue.path))]),
       );
     }
     return undefined;
@@ -74,7 +51,6 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
   return parsed.data;
 };
 
-/** The settings with the content of every `NAME_file` in place of its secret. */
 const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
   const values: Record<string, unknown> = { ...raw };
   const fromFile = new Set<string>();
@@ -95,41 +71,32 @@ const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
   undefined;
 
-/** A fault like those of the other settings: the place, and what is expected there. Never shows the value. */
+/** Never shows the value. */
 const describe = (
   path: string,
   issue: z.core.$ZodIssue,
   named: (key: PropertyKey) => string,
   missing: boolean,
-): string[] => {
+): string => {
   const at = [path, ...issue.path.map(named)].join('.');
+  const said = isSentence(issue.message) ? issue.message : undefined;
   switch (issue.code) {
     case 'invalid_union':
-      return [`${at} must be one of ${sinkTypes.join(', ')}`];
+      return `${at} must be one of ${sinkTypes.join(', ')}`;
     case 'invalid_value':
-      return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
+      return `${at} must be one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_type':
-      return [
-        missing
-          ? `${at} ${isSentence(issue.message) ? issue.message : 'is missing'}`
-          : `${at} must be ${article(issue.expected)}`,
-      ];
+      return missing ? `${at} ${said ?? 'is missing'}` : `${at} must be ${article(issue.expected)}`;
     case 'too_small':
-      return [
-        issue.origin === 'string' || issue.origin === 'array'
-          ? `${at} is empty`
-          : `${at} must be at least ${issue.minimum}`,
-      ];
+      return issue.origin === 'string' || issue.origin === 'array'
+        ? `${at} is empty`
+        : `${at} must be at least ${issue.minimum}`;
     case 'too_big':
-      return [`${at} must be at most ${issue.maximum}`];
+      return `${at} must be at most ${issue.maximum}`;
     case 'invalid_format':
-      return [
-        isSentence(issue.message)
-          ? `${at} ${issue.message}`
-          : `${at} has characters that are not allowed, or is too long`,
-      ];
+      return `${at} ${said ?? 'has characters that are not allowed, or is too long'}`;
     default:
-      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not valid'}`];
+      return `${at} ${said ?? 'is not valid'}`;
   }
 };
 
@@ -148,7 +115,7 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
 const isSentence = (message: string): boolean => /^(must|is) /.test(message);
 const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
 
-/** Contradictions, and files that do not exist; each text begins with its place. */
+/** Each text begins with its place. */
 const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };
@@ -171,7 +138,6 @@ const ofCheckpoints = ({ type, checkpoints, events, format }: SinkSettings): str
     : [`.checkpoints sends records in JSON, and the format ${format} is not JSON: use native or another that is`];
 };
 
-/** What a sink cannot say of the events that it is sent. */
 const ofStream = ({ events, format, min_severity: minSeverity }: SinkSettings): string[] => {
   if (events === 'entries') return minSeverity === undefined ? [] : ['.min_severity is for "events": "detections"'];
   return isFindingFormat(format) ? [] : [`.format must be one of ${findingFormats.join(', ')} for these events`];
@@ -186,20 +152,15 @@ const isReadable = (file: string): boolean => {
   }
 };
 
-/** What two sinks of a kind cannot share. */
-const shared = (sinks: readonly NamedSink[]): string[] => {
-  const firstBy = new Map<string, string>();
-  return sinks.flatMap(({ name, settings }) => {
+const shared = (sinks: readonly NamedSink[]): string[] =>
+  repeatedBy(sinks, ({ settings }) => {
     const own = kindOf(settings).exclusive(settings);
-    if (own === undefined) return [];
-    const key = JSON.stringify([settings.type, own.value]);
-    const first = firstBy.get(key);
-    firstBy.set(key, first ?? name);
-    return first === undefined ? [] : [`${SETTING}.${name}.${own.setting} is also that of ${SETTING}.${first}`];
+    return own && [settings.type, own.value];
+  }).map(([{ name, settings }, first]) => {
+    const setting = kindOf(settings).exclusive(settings)?.setting;
+    return `${SETTING}.${name}.${setting} is also that of ${SETTING}.${first}`;
   });
-};
 
-/** Settings that are allowed but probably not meant. */
 export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
   sinks.flatMap(({ name, settings }) =>
     kindOf(settings)

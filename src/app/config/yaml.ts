@@ -22,7 +22,6 @@ import { secretNames } from './secret-settings.ts';
 import { foreignFault } from './settings-file.ts';
 import { type Fault, formOf, keyOf, type Place, type Places, settingGroups, settingsByKey } from './settings-list.ts';
 
-/** What a YAML file says, as the environment would say it. */
 interface YamlSettings {
   readonly settings: Readonly<Record<string, string>>;
   readonly places: Places;
@@ -32,7 +31,7 @@ interface YamlSettings {
 /** More of them are no configuration, but an attempt to fill the memory. */
 const MAX_ALIASES = 100;
 
-/** Reads the text of `file`. Never throws, and no fault holds a value: each may be a secret, by mistake. */
+/** Never throws, and no fault holds a value: each may be a secret, by mistake. */
 export const readYamlSettings = (text: string, file: string): YamlSettings => {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -50,7 +49,6 @@ export const readYamlSettings = (text: string, file: string): YamlSettings => {
   return { settings: reader.settings, places: reader.places, faults: [...broken, ...reader.faults] };
 };
 
-/** One walk over a document. */
 class Reader {
   readonly settings: Record<string, string> = {};
   readonly places = new Map<string, Place>();
@@ -198,7 +196,6 @@ const keysOf = (group: string): string =>
     .join(', ');
 
 export interface ConfigFile extends YamlSettings {
-  /** Its absolute path; undefined: none is named. */
   readonly file: string | undefined;
   readonly warnings: readonly string[];
 }
@@ -206,10 +203,7 @@ export interface ConfigFile extends YamlSettings {
 const MAX_BYTES = 1024 * 1024;
 const READABLE_BY_ALL = 0o004;
 
-/**
- * Reads the YAML file that ORGTRAIL_CONFIG names. Its faults tell why it cannot be read, too: like `.env` it must belong to this account
- * or to root, and no other account may write to it.
- */
+/** Like `.env` the file must belong to this account or to root, and no other account may write to it; its faults say so. */
 export const readConfigFile = (path: string | undefined): ConfigFile => {
   if (path === undefined) return { file: undefined, ...nothing, faults: [], warnings: [] };
   const file = resolve(path);
@@ -235,7 +229,6 @@ export const readConfigFile = (path: string | undefined): ConfigFile => {
 
 const nothing: Pick<YamlSettings, 'settings' | 'places'> = { settings: {}, places: new Map() };
 
-/** A warning, if a file that every account can read has a secret in it. */
 const openSecrets = (file: string, { settings }: YamlSettings): string[] => {
   if (process.geteuid === undefined) return [];
   const names = secretNames.filter((name) => holdsSecret(name, settings[name] ?? ''));
@@ -252,7 +245,7 @@ const holdsSecret = (name: string, text: string): boolean => {
   return text !== '';
 };
 
-/** The settings of the file that count: one that the environment has, itself or as `NAME_FILE`, is that of the environment. */
+/** What the environment has, itself or as `NAME_FILE`, counts in place of the file's. */
 export const settingsBelow = (
   { settings }: YamlSettings,
   environment: Readonly<Record<string, string>>,
@@ -281,7 +274,7 @@ const words: Partial<Record<ErrorCode, string>> = {
   BLOCK_AS_IMPLICIT_KEY: `this is indented wrong, or needs quotes: ${QUOTES}`,
 };
 
-/** What is wrong with the YAML of a document, the first of each line: the others follow from it. */
+/** The first of each line: the others follow from it. */
 const yamlFaults = (document: Document, placeAt: (offset: number) => Place): readonly Fault[] => {
   const byLine = new Map<number, Fault>();
   for (const { code, pos } of document.errors) {

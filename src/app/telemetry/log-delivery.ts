@@ -5,16 +5,12 @@ import type { EvidenceObserver } from '../../evidence/builder/ports.ts';
 import type { DeliveryObserver } from '../../sinks/ports.ts';
 import { onceADay } from './log-sync.ts';
 
-/**
- * What the log says of sinks: that one begins to fail, or works again, not every attempt. `nowMs` is a clock that never
- * goes back.
- */
+/** Logs when a sink begins to fail or works again, not every attempt. `nowMs` is a clock that never goes back. */
 export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
   const mayWarn = onceADay(nowMs);
   const maySaySkipped = onceADay(nowMs);
   const states = new Map<string, string>();
   const failedCheckpoints = new Map<string, string>();
-  /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
     const before = states.get(sink) ?? 'delivers';
     states.set(sink, state);
@@ -27,18 +23,16 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       if (first !== undefined) {
         const refused = { ...facts, deadLetters: deadLetters.length, event: first.position, reason: first.reason };
         const words = 'sink rejected events permanently; see `orgtrail sink dead-letters`';
-        if (mayWarn(sink)) logger.warn(refused, words);
-        else logger.debug(refused, words);
+        logger[mayWarn(sink) ? 'warn' : 'debug'](refused, words);
       }
       if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'sink recovered');
       else logger.debug(facts, 'delivered');
     },
-    skipped: ({ sink, events, position }) => {
-      const facts = { sink, events, position };
-      const words = 'sink skips events that are older than its max_age';
-      if (maySaySkipped(sink)) logger.warn(facts, words);
-      else logger.debug(facts, words);
-    },
+    skipped: ({ sink, events, position }) =>
+      logger[maySaySkipped(sink) ? 'warn' : 'debug'](
+        { sink, events, position },
+        'sink skips events that are older than its max_age',
+      ),
     split: ({ sink, events }) =>
       logger.debug({ sink, events }, 'batch rejected as a whole; retrying with smaller batches'),
     failed: ({ sink, reason, afterMs, misconfigured }) => {
@@ -52,8 +46,7 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       if (enter(sink, 'delivers')) logger.info({ sink }, 'sink recovered');
     },
     interrupted: (facts) => {
-      const { sink } = facts;
-      if (enter(sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
+      if (enter(facts.sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
       else logger.debug(facts, 'sink delivery interrupted');
     },
     checkpointDelivered: (facts) => {
@@ -68,7 +61,6 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
   };
 };
 
-/** Says what the archive does. */
 export const logArchive = (logger: Logger): ArchiveObserver => ({
   written: ({ month, kind, key, events, bytes }) =>
     logger.info({ month, kind, key, events, bytes }, 'wrote an object of the archive, and read it back'),
@@ -80,15 +72,14 @@ export const logArchive = (logger: Logger): ArchiveObserver => ({
     ),
 });
 
-/** Says what building the evidence does: a line for each checkpoint of events, and at once what stops it. */
+/** A line for each checkpoint of events, and at once what stops it. */
 export const logEvidence = (logger: Logger): EvidenceObserver => {
   let told: string | undefined;
   return {
     signed: ({ log, origin, size, root }) => {
       told = undefined;
       const facts = { origin, size, root: Buffer.from(root).toString('base64') };
-      if (log === 'events') logger.info(facts, 'evidence checkpoint');
-      else logger.debug(facts, 'evidence checkpoint');
+      logger[log === 'events' ? 'info' : 'debug'](facts, 'evidence checkpoint');
     },
     stopped: (state, reason) => {
       if (told !== reason) logger.error({ state, reason }, `evidence is ${state}: nothing is signed`);
@@ -112,7 +103,7 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
   };
 };
 
-/** Says what anchors keep, and when one fails: once until it works again, or fails for another reason. */
+/** A failing anchor is logged once until it works again or fails for another reason. */
 export const logAnchors = (logger: Logger): AnchorObserver => {
   const told = new Map<string, string>();
   return {

@@ -9,10 +9,7 @@ import { MAX_AHEAD_MS } from '../../ingest/sync/planning-time.ts';
 import type { NearRetention, SyncObserver } from '../../ingest/sync/ports.ts';
 import { type NameOf, type Names, noNames } from '../../search/names/names.sql.ts';
 
-/**
- * What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. `nowMs` is a clock that never
- * goes back: what would be said again and again is said once a day.
- */
+/** News and trouble at info and warn, the ordinary course at debug; repetitions once a day. `nowMs` is a clock that never goes back. */
 export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNames): SyncObserver => {
   const of = (source: SourceKey) => ({
     source: source.id,
@@ -20,11 +17,22 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
     // Lines about organizations are as they were before there were other kinds.
     ...(kindOf(source).owner === 'organization' ? {} : { kind: source.kind }),
   });
+  const mayWarnOfMissed = onceADay(nowMs);
+  const retention = logRetention(logger, nowMs);
   return {
     ...logOrganizations(logger, names.organization),
     ...logAccounts(logger, nowMs, names.account),
-    missedButOpen: warnOfMissed(logger, nowMs, names.organization),
-    ...logPlans(logger, nowMs),
+    missedButOpen: (event) => {
+      if (!mayWarnOfMissed(event.organizationId)) return;
+      logger.warn(
+        { ...event, name: names.organization(event.organizationId) },
+        'an organization is no longer listed, but its audit log answers; collection continues',
+      );
+    },
+    jobsPlanned: ({ sources, due, nearRetention }) => {
+      logger.debug({ sources, due: due.length }, 'jobs planned');
+      retention(nearRetention);
+    },
     pageCommitted: logPages(logger, nowMs, of),
     walkEnded: ({ source, lane, result }) => {
       if (result === 'fenced') {
@@ -41,21 +49,9 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
   };
 };
 
-/** What of a source goes into a line. */
-type FactsOf = (source: SourceKey) => {
-  readonly source: string;
-  readonly name: string | undefined;
-  readonly kind?: string;
-};
+type FactsOf = (source: SourceKey) => { readonly source: string; readonly name: string | undefined };
 
-const logTrouble = (
-  logger: Logger,
-  nowMs: () => number,
-  of: FactsOf,
-): Pick<
-  SyncObserver,
-  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksCompared' | 'futureTrimmed'
-> => {
+const logTrouble = (logger: Logger, nowMs: () => number, of: FactsOf): SyncObserver => {
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
@@ -120,31 +116,6 @@ const isoRange = ({ fromMs, toMs }: Range) => ({
   before: new Date(toMs).toISOString(),
 });
 
-const warnOfMissed = (
-  logger: Logger,
-  nowMs: () => number,
-  nameOf: NameOf,
-): NonNullable<SyncObserver['missedButOpen']> => {
-  const mayWarn = onceADay(nowMs);
-  return (event) => {
-    if (!mayWarn(event.organizationId)) return;
-    logger.warn(
-      { ...event, name: nameOf(event.organizationId) },
-      'an organization is no longer listed, but its audit log answers; collection continues',
-    );
-  };
-};
-
-const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobsPlanned'> => {
-  const retention = logRetention(logger, nowMs);
-  return {
-    jobsPlanned: ({ sources, due, nearRetention }) => {
-      logger.debug({ sources, due: due.length }, 'jobs planned');
-      retention(nearRetention);
-    },
-  };
-};
-
 /** No more than a line in this time, for all pages since the last one. */
 const DEFECTS_EVERY_MS = 60_000;
 
@@ -187,11 +158,7 @@ const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
-/** Logs the listing of organizations and their changes. */
-const logOrganizations = (
-  logger: Logger,
-  nameOf: NameOf,
-): Pick<SyncObserver, 'discovered' | 'organizationChanged' | 'discoveryFailed'> => {
+const logOrganizations = (logger: Logger, nameOf: NameOf): SyncObserver => {
   let appeared: string[] = [];
   let shortBefore: string | undefined;
   const named = (organizationId: string) => ({ organizationId, name: nameOf(organizationId) });
@@ -218,8 +185,7 @@ const logOrganizations = (
     },
     discoveryFailed: ({ error }) => {
       flush();
-      const reason = error instanceof Error ? error.message : String(error);
-      logger.warn({ reason }, 'listing organizations failed');
+      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'listing organizations failed');
     },
     organizationChanged: ({ organizationId, change }) => {
       if (change === 'appeared') appeared.push(organizationId);
@@ -233,12 +199,11 @@ const what: Readonly<Record<string, string>> = {
   left: ': no listing that is read shows it any more; its audit log answers, and is read on',
 };
 
-/** Logs listings of accounts that fail, and what becomes of accounts. */
 const logAccounts = (
   logger: Logger,
   nowMs: () => number,
   nameOf: (accountId: string) => string | undefined,
-): Pick<SyncObserver, 'accountChanged' | 'accountListingEmpty' | 'accountListingFailed' | 'accountsListed'> => {
+): SyncObserver => {
   let appeared: string[] = [];
   let empty: string[] = [];
   const mayWarn = onceADay(nowMs);
@@ -286,10 +251,7 @@ const logAccounts = (
 /** A first backfill begins with time that is about to be deleted, and reads it by itself: what lasts longer is trouble. */
 const GRACE_MS = 3_600_000;
 
-/**
- * Warns of sources that have time which is not collected and which Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
- * Called with all of them after every plan.
- */
+/** For 30 days before Cloudflare deletes unread time, again for the last 7, once a day each. Called with all sources after every plan. */
 const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly NearRetention[]) => void) => {
   const mayWarn = onceADay(nowMs);
   let nearSinceMs = new Map<string, number>();

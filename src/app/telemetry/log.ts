@@ -11,17 +11,13 @@ interface LogOptions {
   readonly level: LogLevel;
   readonly format: 'json' | 'pretty';
   readonly destination: Writable;
-  /** Values that must not appear in any line, wherever they come from. More may be added while the log is in use. */
   readonly secrets: readonly string[];
 }
 
 /** Shorter ones would blank out ordinary words. */
 const MIN_SECRET = 6;
 
-/**
- * The log of the process: one JSON object per line, or lines for people. It is never given a credential; should one reach
- * a message anyway (an error of a library), it is blanked before the line is written (invariant 12).
- */
+/** It is never given a credential; should one reach a message anyway (an error of a library), it is blanked (invariant 12). */
 export const createLogger = (options: LogOptions): Logger => {
   const blank = (line: string): string =>
     options.secrets.reduce(
@@ -58,15 +54,11 @@ const harmless = (destination: Writable): Writable =>
     },
   });
 
-/** Most migrations take a moment; one that builds an index over all events takes minutes, and must not look like a start that hangs. */
+/** An index over all events takes minutes, and must not look like a start that hangs. */
 const TELL_EVERY_MS = 10_000;
-/** Those that stay in the way are named again. */
 const NAME_AGAIN_MS = 60_000;
 
-/**
- * Migrates as `migrateDatabase` does, and logs what it does: that it begins, every ten seconds which step it is at and for how long,
- * and that it has ended. Says nothing if the schema is current. Called by the composition root and by `migrate`.
- */
+/** Logs the beginning, the current step every ten seconds, and the end. Says nothing if the schema is current. */
 export const migrateWithLog = async (
   pool: Pool,
   logger: Logger,
@@ -96,7 +88,6 @@ export const migrateWithLog = async (
   }
 };
 
-/** Names the sessions that a statement waits for: at once, if others are in the way, and each minute. */
 export const logBlocked = (logger: Logger): OnBlocked => {
   let named = '';
   let againAt = 0;
@@ -109,10 +100,7 @@ export const logBlocked = (logger: Logger): OnBlocked => {
   };
 };
 
-/**
- * One observer that passes each event to all of `observers`, in their order. `names` are the events; an observer that does not have a
- * handler for one does not receive it.
- */
+/** `names` are the events; an observer without a handler for one does not receive it. */
 export const teeObserver = <Observer extends object>(
   names: readonly (keyof Observer)[],
   observers: readonly Observer[],

@@ -7,85 +7,57 @@ import type { AccountFigures } from '../../status/status-reader.sql.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
 
-/** The gauges of what a scrape reads from the database and the budget, the same for every replica. */
+/** A metric of each name, in this order, which is that of `/metrics`. */
+export const metricsOf = <Name extends string, Metric>(
+  help: Readonly<Record<Name, string>>,
+  make: (settings: { readonly name: string; readonly help: string }) => Metric,
+): Readonly<Record<Name, Metric>> =>
+  Object.fromEntries(Object.entries<string>(help).map(([name, help]) => [name, make({ name, help })])) as Record<
+    Name,
+    Metric
+  >;
+
+export const gaugesOf = <Name extends string>(
+  registers: Registry[],
+  labelNames: string[],
+  help: Readonly<Record<Name, string>>,
+) => metricsOf(help, (settings) => new Gauge({ ...settings, labelNames, registers }));
+
 export const createStatusGauges = (registers: Registry[]) => ({
-  ...createSourceGauges(registers),
+  perAccount: createAccountGauges(registers),
+  ...gaugesOf(registers, ['state'], { orgtrail_organizations: 'Organizations by state.' }),
+  ...gaugesOf(registers, [], {
+    orgtrail_organizations_vanished: 'Organizations that went gone within the last 24 hours and have not come back.',
+  }),
+  perOrganization: gaugesOf(registers, ['organization_id'], {
+    orgtrail_source_lag_seconds: 'Seconds between the newest contiguous time read and now.',
+    orgtrail_source_gap_seconds: 'Seconds of unread time between the horizon and now.',
+    orgtrail_coverage_holes:
+      'Holes: ranges of time, usually one second, that the API cannot serve even in parts, or always miscounts.',
+    orgtrail_coverage_unproven_seconds:
+      'Seconds of time that version 0.1 claimed as read and that have not been proven since.',
+    orgtrail_coverage_future_seconds:
+      'Seconds by which claimed time reaches beyond now. Usually negative; above 61 is an error that hides unread time.',
+    orgtrail_source_last_success_timestamp_seconds:
+      'Time when the live lane last stored something new or read its window to a credible end.',
+    orgtrail_retention_slack_seconds:
+      'Seconds until Cloudflare deletes the oldest unread entries; 0 means data is being lost.',
+  }),
+  ...gaugesOf(registers, [], {
+    orgtrail_scrub_round_age_seconds:
+      'Seconds since the current scrub round (or the last one) began, for the organization that waits longest; NaN if the lane is off.',
+    orgtrail_api_budget_available: 'Requests that the budget allows right now.',
+    orgtrail_api_blocked_seconds: 'Seconds until the current Retry-After block ends; 0 if not blocked.',
+    orgtrail_discovery_age_seconds: 'Seconds since the organizations were last listed; +Inf before the first listing.',
+    orgtrail_clock_difference_seconds:
+      'Seconds by which the clock of Cloudflare is ahead of that of the database, as of the last plan.',
+    orgtrail_feed_position: 'Position of the newest stored event.',
+    orgtrail_position_jumps: 'Number of position jumps after a failover or restore that may have lost commits.',
+  }),
   evidence: createEvidenceGauges(registers),
 });
 
-const createSourceGauges = (registers: Registry[]) => {
-  const perOrganization = (name: string, help: string) =>
-    new Gauge({ name, help, labelNames: ['organization_id'], registers });
-  return {
-    perAccount: createAccountGauges(registers),
-    organizations: new Gauge({
-      name: 'orgtrail_organizations',
-      help: 'Organizations by state.',
-      labelNames: ['state'],
-      registers,
-    }),
-    vanished: new Gauge({
-      name: 'orgtrail_organizations_vanished',
-      help: 'Organizations that went gone within the last 24 hours and have not come back.',
-      registers,
-    }),
-    lag: perOrganization('orgtrail_source_lag_seconds', 'Seconds between the newest contiguous time read and now.'),
-    gap: perOrganization('orgtrail_source_gap_seconds', 'Seconds of unread time between the horizon and now.'),
-    holes: perOrganization(
-      'orgtrail_coverage_holes',
-      'Holes: ranges of time, usually one second, that the API cannot serve even in parts, or always miscounts.',
-    ),
-    unproven: perOrganization(
-      'orgtrail_coverage_unproven_seconds',
-      'Seconds of time that version 0.1 claimed as read and that have not been proven since.',
-    ),
-    future: perOrganization(
-      'orgtrail_coverage_future_seconds',
-      'Seconds by which claimed time reaches beyond now. Usually negative; above 61 is an error that hides unread time.',
-    ),
-    lastSuccess: perOrganization(
-      'orgtrail_source_last_success_timestamp_seconds',
-      'Time when the live lane last stored something new or read its window to a credible end.',
-    ),
-    slack: perOrganization(
-      'orgtrail_retention_slack_seconds',
-      'Seconds until Cloudflare deletes the oldest unread entries; 0 means data is being lost.',
-    ),
-    scrubRoundAge: new Gauge({
-      name: 'orgtrail_scrub_round_age_seconds',
-      help: 'Seconds since the current scrub round (or the last one) began, for the organization that waits longest; NaN if the lane is off.',
-      registers,
-    }),
-    budget: new Gauge({
-      name: 'orgtrail_api_budget_available',
-      help: 'Requests that the budget allows right now.',
-      registers,
-    }),
-    blocked: new Gauge({
-      name: 'orgtrail_api_blocked_seconds',
-      help: 'Seconds until the current Retry-After block ends; 0 if not blocked.',
-      registers,
-    }),
-    discoveryAge: new Gauge({
-      name: 'orgtrail_discovery_age_seconds',
-      help: 'Seconds since the organizations were last listed; +Inf before the first listing.',
-      registers,
-    }),
-    clocks: new Gauge({
-      name: 'orgtrail_clock_difference_seconds',
-      help: 'Seconds by which the clock of Cloudflare is ahead of that of the database, as of the last plan.',
-      registers,
-    }),
-    position: new Gauge({ name: 'orgtrail_feed_position', help: 'Position of the newest stored event.', registers }),
-    positionJumps: new Gauge({
-      name: 'orgtrail_position_jumps',
-      help: 'Number of position jumps after a failover or restore that may have lost commits.',
-      registers,
-    }),
-  };
-};
-
-/** Sets them from `source`. Rejects if the database does not answer. */
+/** Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
   const [status, counts, vanished, accountsGone, listings, scrubAge, budget, blocked, evidence] = await Promise.all([
     source.figures(),
@@ -99,120 +71,98 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
     source.evidence(),
   ]);
   showEvidence(gauges.evidence, evidence, source.isEvidenceSet);
-  for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
-  gauges.vanished.set(vanished);
+  for (const state of ['active', 'refused', 'gone']) {
+    gauges.orgtrail_organizations.labels(state).set(counts[state] ?? 0);
+  }
+  gauges.orgtrail_organizations_vanished.set(vanished);
   showAccounts(gauges.perAccount, status.accounts, accountsGone);
   showListings(gauges.perAccount, listings);
-  gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
-  gauges.budget.set(budget);
-  gauges.blocked.set(blocked);
-  gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
-  gauges.position.set(status.position);
-  gauges.positionJumps.set(status.positionJumps);
+  gauges.orgtrail_scrub_round_age_seconds.set(scrubAge ?? Number.NaN);
+  gauges.orgtrail_api_budget_available.set(budget);
+  gauges.orgtrail_api_blocked_seconds.set(blocked);
+  gauges.orgtrail_discovery_age_seconds.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
+  gauges.orgtrail_feed_position.set(status.position);
+  gauges.orgtrail_position_jumps.set(status.positionJumps);
+  const { perOrganization: each } = gauges;
   // An organization that is gone must not keep its last value.
-  const { lag, gap, holes, unproven, future, lastSuccess, slack } = gauges;
-  for (const gauge of [lag, gap, holes, unproven, future, lastSuccess, slack]) gauge.reset();
+  for (const gauge of Object.values(each)) gauge.reset();
   for (const row of status.organizations) {
     const label = { organization_id: row.organizationId };
-    lag.set(label, row.lagSeconds);
-    gap.set(label, row.gapSeconds);
-    holes.set(label, row.holes);
-    unproven.set(label, row.unprovenSeconds);
-    if (row.futureSeconds !== null) future.set(label, row.futureSeconds);
-    slack.set(label, row.retentionSlackSeconds);
-    if (row.lastSuccessAt !== null) lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
+    each.orgtrail_source_lag_seconds.set(label, row.lagSeconds);
+    each.orgtrail_source_gap_seconds.set(label, row.gapSeconds);
+    each.orgtrail_coverage_holes.set(label, row.holes);
+    each.orgtrail_coverage_unproven_seconds.set(label, row.unprovenSeconds);
+    if (row.futureSeconds !== null) each.orgtrail_coverage_future_seconds.set(label, row.futureSeconds);
+    each.orgtrail_retention_slack_seconds.set(label, row.retentionSlackSeconds);
+    if (row.lastSuccessAt !== null) {
+      each.orgtrail_source_last_success_timestamp_seconds.set(label, row.lastSuccessAt.getTime() / 1_000);
+    }
   }
 };
 
-/** Makes the gauges of the logs of accounts. Without accounts they have no samples. */
-export const createAccountGauges = (registers: Registry[]) => {
-  const perAccount = (name: string, help: string) =>
-    new Gauge({ name, help, labelNames: ['organization_id', 'account_id'], registers });
-  return {
-    accounts: new Gauge({
-      name: 'orgtrail_accounts',
-      help: 'Accounts by state; no samples if their logs are not read.',
-      labelNames: ['state'],
-      registers,
-    }),
-    accountsVanished: new Gauge({
-      name: 'orgtrail_accounts_vanished',
-      help: 'Accounts that went gone within the last 24 hours and have not come back; no sample if their logs are not read.',
-      registers,
-    }),
-    accountListings: new Gauge({
-      name: 'orgtrail_account_listings',
-      help: 'Listings of accounts, one of each organization and of each credential, by how the last attempt ended; no samples if logs of accounts are not read.',
-      labelNames: ['state'],
-      registers,
-    }),
-    accountLag: perAccount(
-      'orgtrail_account_lag_seconds',
+/** Without accounts they have no samples. */
+export const createAccountGauges = (registers: Registry[]) => ({
+  ...gaugesOf(registers, ['state'], { orgtrail_accounts: 'Accounts by state; no samples if their logs are not read.' }),
+  ...gaugesOf(registers, [], {
+    orgtrail_accounts_vanished:
+      'Accounts that went gone within the last 24 hours and have not come back; no sample if their logs are not read.',
+  }),
+  ...gaugesOf(registers, ['state'], {
+    orgtrail_account_listings:
+      'Listings of accounts, one of each organization and of each credential, by how the last attempt ended; no samples if logs of accounts are not read.',
+  }),
+  ...gaugesOf(registers, ['organization_id', 'account_id'], {
+    orgtrail_account_lag_seconds:
       'Seconds between the newest contiguous time read of an account and now; without accounts that refuse. Above 1,000 accounts: the most of each organization.',
-    ),
-    accountGap: perAccount(
-      'orgtrail_account_gap_seconds',
+    orgtrail_account_gap_seconds:
       'Seconds of unread time of an account between the horizon and now. Above 1,000 accounts: the most of each organization.',
-    ),
-    accountHoles: perAccount(
-      'orgtrail_account_coverage_holes',
+    orgtrail_account_coverage_holes:
       'Holes of an account. Above 1,000 accounts: of all accounts of each organization together.',
-    ),
-    accountSlack: perAccount(
-      'orgtrail_account_retention_slack_seconds',
+    orgtrail_account_retention_slack_seconds:
       'Seconds until Cloudflare deletes the oldest unread entries of an account. Above 1,000 accounts: the fewest of each organization.',
-    ),
-  };
-};
+  }),
+});
 
 type AccountGauges = ReturnType<typeof createAccountGauges>;
 
-/** Sets them. `gone`: the accounts that are gone; undefined: logs of accounts are not read. */
+/** `gone` is undefined if logs of accounts are not read. */
 export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, gone: GoneAccounts | undefined): void => {
   // An account that is gone must not keep its last value.
   for (const gauge of Object.values(gauges)) gauge.reset();
   // Without labels, a reset leaves a sample of 0.
   if (gone === undefined) {
-    gauges.accountsVanished.remove();
+    gauges.orgtrail_accounts_vanished.remove();
     return;
   }
   const series = 'each' in accounts ? accounts.each.map(seriesOf) : seriesOfGroups(accounts.groups);
   const sum = (of: 'active' | 'refused'): number => series.reduce((all, one) => all + one[of], 0);
-  gauges.accounts.set({ state: 'active' }, sum('active'));
-  gauges.accounts.set({ state: 'refused' }, sum('refused'));
-  gauges.accounts.set({ state: 'gone' }, gone.gone);
-  gauges.accountsVanished.set(gone.vanished);
+  gauges.orgtrail_accounts.set({ state: 'active' }, sum('active'));
+  gauges.orgtrail_accounts.set({ state: 'refused' }, sum('refused'));
+  gauges.orgtrail_accounts.set({ state: 'gone' }, gone.gone);
+  gauges.orgtrail_accounts_vanished.set(gone.vanished);
   for (const { labels, lagSeconds, gapSeconds, holes, slackSeconds } of series) {
-    if (lagSeconds !== undefined) gauges.accountLag.set(labels, lagSeconds);
-    gauges.accountGap.set(labels, gapSeconds);
-    gauges.accountHoles.set(labels, holes);
-    gauges.accountSlack.set(labels, slackSeconds);
+    if (lagSeconds !== undefined) gauges.orgtrail_account_lag_seconds.set(labels, lagSeconds);
+    gauges.orgtrail_account_gap_seconds.set(labels, gapSeconds);
+    gauges.orgtrail_account_coverage_holes.set(labels, holes);
+    gauges.orgtrail_account_retention_slack_seconds.set(labels, slackSeconds);
   }
 };
 
-/** After `showAccounts`. Undefined: logs of accounts are not read. */
-const showListings = ({ accountListings }: AccountGauges, listings: AccountListings | undefined): void => {
+const showListings = (gauges: AccountGauges, listings: AccountListings | undefined): void => {
+  if (listings === undefined) return;
   for (const state of ['listed', 'empty', 'refused', 'failed', 'waiting'] as const) {
-    if (listings !== undefined) accountListings.set({ state }, listings[state]);
+    gauges.orgtrail_account_listings.set({ state }, listings[state]);
   }
 };
 
-/** What is shown of an account, or of all accounts of an organization together: then account_id is empty. */
-interface Series {
-  readonly labels: { readonly organization_id: string; readonly account_id: string };
-  readonly active: number;
-  readonly refused: number;
-  /** Undefined: all of them refuse. These lag by nature, and are counted by state. */
-  readonly lagSeconds: number | undefined;
-  readonly gapSeconds: number;
-  readonly holes: number;
-  readonly slackSeconds: number;
-}
+/** Of one account, or of all accounts of an organization together: then account_id is empty. */
+type Series = Readonly<ReturnType<typeof seriesOf>>;
 
-const seriesOf = (account: AccountStatus): Series => ({
+const seriesOf = (account: AccountStatus) => ({
   labels: { organization_id: account.organizationId ?? '', account_id: account.accountId },
   active: account.refused ? 0 : 1,
   refused: account.refused ? 1 : 0,
+  /** Undefined: all of them refuse, and lag by nature. */
   lagSeconds: account.refused ? undefined : account.lagSeconds,
   gapSeconds: account.gapSeconds,
   holes: account.holes,
@@ -237,83 +187,51 @@ const seriesOfGroups = (groups: readonly SourceGroup[]): readonly Series[] => {
   });
 };
 
-/** Of the evidence; all NaN, and no state, if none is configured. */
+/** All NaN, and no state, if none is configured. */
 export const createEvidenceGauges = (registers: Registry[]) => ({
-  unbegun: new Gauge({
-    name: 'orgtrail_evidence_unbegun',
-    help: '1 if evidence is configured and no checkpoint of its newest generation was ever signed, else 0; NaN without evidence.',
-    registers,
+  ...gaugesOf(registers, [], {
+    orgtrail_evidence_unbegun:
+      '1 if evidence is configured and no checkpoint of its newest generation was ever signed, else 0; NaN without evidence.',
+    orgtrail_evidence_key_order_pending:
+      '1 if another key was ordered and no process has stated it yet, else 0; NaN without evidence.',
+    orgtrail_evidence_tree_size: 'Leaves of the log of events; NaN without evidence.',
+    orgtrail_evidence_lag_events: 'Stored positions that have no leaf yet; NaN without evidence.',
+    orgtrail_evidence_checkpoint_age_seconds:
+      'Seconds since a checkpoint of the events was last signed; one is signed when there are new events. NaN before the first.',
   }),
-  keyPending: new Gauge({
-    name: 'orgtrail_evidence_key_order_pending',
-    help: '1 if another key was ordered and no process has stated it yet, else 0; NaN without evidence.',
-    registers,
+  ...gaugesOf(registers, ['anchor'], {
+    orgtrail_evidence_anchor_age_seconds:
+      'Seconds since an anchor of the settings was last seen to have the newest checkpoints; +Inf if it never had one.',
   }),
-  size: new Gauge({
-    name: 'orgtrail_evidence_tree_size',
-    help: 'Leaves of the log of events; NaN without evidence.',
-    registers,
+  ...gaugesOf(registers, [], {
+    orgtrail_evidence_unanchored: '1 if no anchor of the settings has a checkpoint, else 0; NaN without evidence.',
+    orgtrail_evidence_statement_age_seconds:
+      'Seconds since the coverage of a source was last stated; each is stated once a day. NaN before the first.',
+    orgtrail_evidence_unstated_sources: 'Sources whose coverage was never stated; NaN without evidence.',
+    orgtrail_evidence_overdue_sources:
+      'Sources that are read and whose coverage was not stated for twice as long as ORGTRAIL_EVIDENCE_STATEMENTS; NaN if no process builds yet.',
   }),
-  lag: new Gauge({
-    name: 'orgtrail_evidence_lag_events',
-    help: 'Stored positions that have no leaf yet; NaN without evidence.',
-    registers,
-  }),
-  age: new Gauge({
-    name: 'orgtrail_evidence_checkpoint_age_seconds',
-    help: 'Seconds since a checkpoint of the events was last signed; one is signed when there are new events. NaN before the first.',
-    registers,
-  }),
-  anchorAge: new Gauge({
-    name: 'orgtrail_evidence_anchor_age_seconds',
-    help: 'Seconds since an anchor of the settings was last seen to have the newest checkpoints; +Inf if it never had one.',
-    labelNames: ['anchor'],
-    registers,
-  }),
-  unanchored: new Gauge({
-    name: 'orgtrail_evidence_unanchored',
-    help: '1 if no anchor of the settings has a checkpoint, else 0; NaN without evidence.',
-    registers,
-  }),
-  stated: new Gauge({
-    name: 'orgtrail_evidence_statement_age_seconds',
-    help: 'Seconds since the coverage of a source was last stated; each is stated once a day. NaN before the first.',
-    registers,
-  }),
-  unstated: new Gauge({
-    name: 'orgtrail_evidence_unstated_sources',
-    help: 'Sources whose coverage was never stated; NaN without evidence.',
-    registers,
-  }),
-  overdue: new Gauge({
-    name: 'orgtrail_evidence_overdue_sources',
-    help: 'Sources that are read and whose coverage was not stated for twice as long as ORGTRAIL_EVIDENCE_STATEMENTS; NaN if no process builds yet.',
-    registers,
-  }),
-  state: new Gauge({
-    name: 'orgtrail_evidence_state',
-    help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked, and nothing more once it is ended.',
-    labelNames: ['state'],
-    registers,
+  ...gaugesOf(registers, ['state'], {
+    orgtrail_evidence_state:
+      '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked, and nothing more once it is ended.',
   }),
 });
 
-/** Sets them. `isSet`: evidence is configured for this process, also if there is no log yet. */
 export const showEvidence = (
   gauges: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
   isSet: boolean,
 ): void => {
-  const { size, lag, age, anchorAge, unanchored, stated, unstated, overdue, state } = gauges;
-  gauges.unbegun.set(isSet || evidence !== undefined ? Number(isUnbegun(evidence)) : Number.NaN);
-  gauges.keyPending.set(evidence === undefined ? Number.NaN : Number(evidence.keyOrdered !== null));
-  size.set(evidence?.size ?? Number.NaN);
-  lag.set(evidence?.lagEvents ?? Number.NaN);
-  age.set(evidence?.signedSecondsAgo ?? Number.NaN);
-  stated.set(evidence?.statedSecondsAgo ?? Number.NaN);
-  unstated.set(evidence?.unstatedSources ?? Number.NaN);
-  overdue.set(evidence?.overdueSources ?? Number.NaN);
-  unanchored.set(evidence === undefined ? Number.NaN : Number(isUnanchored(evidence)));
+  gauges.orgtrail_evidence_unbegun.set(isSet || evidence !== undefined ? Number(isUnbegun(evidence)) : Number.NaN);
+  gauges.orgtrail_evidence_key_order_pending.set(evidence ? Number(evidence.keyOrdered !== null) : Number.NaN);
+  gauges.orgtrail_evidence_tree_size.set(evidence?.size ?? Number.NaN);
+  gauges.orgtrail_evidence_lag_events.set(evidence?.lagEvents ?? Number.NaN);
+  gauges.orgtrail_evidence_checkpoint_age_seconds.set(evidence?.signedSecondsAgo ?? Number.NaN);
+  gauges.orgtrail_evidence_statement_age_seconds.set(evidence?.statedSecondsAgo ?? Number.NaN);
+  gauges.orgtrail_evidence_unstated_sources.set(evidence?.unstatedSources ?? Number.NaN);
+  gauges.orgtrail_evidence_overdue_sources.set(evidence?.overdueSources ?? Number.NaN);
+  gauges.orgtrail_evidence_unanchored.set(evidence ? Number(isUnanchored(evidence)) : Number.NaN);
+  const { orgtrail_evidence_state: state, orgtrail_evidence_anchor_age_seconds: anchorAge } = gauges;
   state.reset();
   anchorAge.reset();
   if (evidence === undefined) return;
@@ -321,9 +239,8 @@ export const showEvidence = (
     // One that was taken out of the settings would only grow older.
     if (isConfigured) anchorAge.labels(anchor).set(secondsAgo ?? Number.POSITIVE_INFINITY);
   }
-  for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
+  for (const each of evidenceStates) state.labels(each).set(Number(each === evidence.state));
 };
 
-/** Nothing was signed, and no operator has ended it. */
 const isUnbegun = (evidence: EvidenceStatus | undefined): boolean =>
   evidence === undefined || (evidence.signedSecondsAgo === null && evidence.state !== 'ended');

@@ -1,29 +1,17 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../../base/errors.ts';
-import { isTimeout, readOnly, selectList } from '../../postgres/queries.ts';
+import { isTimeout, type Row, readOnly, selectList } from '../../postgres/queries.ts';
 import { accessLog } from '../../postgres/tables/access.ts';
 import type { AccessNote } from './access.ts';
 
 const TIMEOUT_MS = 5_000;
 
-/** A row of the trail, with its time to the microsecond. What it says of a request comes from who sent that. */
-export interface ShownAccess {
-  readonly id: number;
-  /** As PostgreSQL writes it, in UTC. */
-  readonly at: string;
-  readonly kind: string;
-  readonly outcome: string;
-  readonly who: string | null;
-  readonly account: string;
-  readonly address: string | null;
-  readonly route: string | null;
-  readonly status: number | null;
-  readonly what: unknown;
-  readonly events: number | null;
-  readonly requests: number;
-}
+const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
+const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
 
-/** Where a page of the trail begins. */
+/** What it says of a request comes from who sent that. `at`: to the microsecond, as PostgreSQL writes it in UTC. */
+export type ShownAccess = Row<typeof columns> & { readonly at: string };
+
 export interface AccessCursor {
   readonly at: string;
   readonly id: number;
@@ -32,7 +20,7 @@ export interface AccessCursor {
 export interface AskedAccess {
   /** `sessionProof` of the session that asks; undefined: it is none. */
   readonly session: Buffer | undefined;
-  /** The name of the token of this session; undefined: ORGTRAIL_FEED_TOKEN, or a local request. */
+  /** Undefined: ORGTRAIL_FEED_TOKEN, or a local request. */
   readonly token: string | undefined;
   readonly who: string | undefined;
   readonly kind: string | undefined;
@@ -44,14 +32,12 @@ export interface AskedAccess {
   readonly limit: number;
 }
 
-/** Some rows of the trail, the newest first, or why there are none to see. */
 export interface AccessPage {
   /** `own`: rows of the token of the session alone. */
   readonly shown: 'all' | 'own' | 'none';
-  /** Whether the token of the session can prove itself: one of an earlier version cannot. */
+  /** False for a token of an earlier version. */
   readonly canProve: boolean;
   readonly rows: readonly ShownAccess[];
-  /** Undefined: there are no older ones. */
   readonly next: AccessCursor | undefined;
 }
 
@@ -97,12 +83,10 @@ const readPage = async (client: PoolClient, asked: AskedAccess): Promise<AccessP
   };
 };
 
-const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
-const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
 const statement = `select ${selectList('l', columns)}, l.at::text as at
   from orgtrail_read_access_log($1, $2, $3, $4, $5, $6, $7, $8, $9) l order by l.at desc, l.id desc`;
 
-/** Appends to `access_log`, all or none. Rejects if the database does not answer or refuses it. */
+/** All or none. Rejects if the database does not answer or refuses it. */
 export const noteAccess = async (pool: Pool, notes: readonly AccessNote[]): Promise<void> => {
   await pool.query('select orgtrail_note_access($1::jsonb)', [JSON.stringify(notes, storable)]);
 };

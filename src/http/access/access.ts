@@ -1,50 +1,48 @@
 import { createHash } from 'node:crypto';
 
-/** What a token may open. */
 export const scopes = ['feed', 'search', 'metrics'] as const;
 export type Scope = (typeof scopes)[number];
 
-/** Reads `feed,search`; undefined if one of them is no scope, or there is none. */
+/** Undefined if one of them is no scope, or there is none. */
 export const parseScopes = (text: string): readonly Scope[] | undefined => {
   const names = text.split(/[\s,]+/).filter((name) => name !== '');
   const known = scopes.filter((scope) => names.includes(scope));
   return known.length > 0 && names.every((name) => known.some((scope) => scope === name)) ? known : undefined;
 };
 
-export type AccessKind =
-  | 'sign-in'
-  | 'sign-out'
-  | 'refusal'
-  | 'search'
-  | 'export'
-  | 'event'
-  | 'feed'
-  | 'access-log'
-  // In the console, or by a command.
-  | 'saved-search'
-  | 'mute'
-  | 'replay'
-  // By a command.
-  | 'evidence'
-  | 'hold'
-  | 'token';
+export const accessKinds = [
+  'sign-in',
+  'sign-out',
+  'refusal',
+  'search',
+  'export',
+  'event',
+  'feed',
+  'access-log',
+  'saved-search',
+  'mute',
+  'evidence',
+  'hold',
+  'replay',
+  'token',
+] as const;
+export type AccessKind = (typeof accessKinds)[number];
 
-/** A row of the trail of access, as `access_log` keeps it and the log says it. */
 export interface AccessNote {
   readonly kind: AccessKind;
   /** `begun`: the end is another note. */
   readonly outcome: 'begun' | 'ok' | 'refused' | 'failed' | 'cut off';
-  /** The name of a token, or what a command was told; undefined: not known. */
+  /** A token, or what a command was told; undefined: not known. */
   readonly who?: string | undefined;
   readonly address?: string | undefined;
   readonly route: string;
   readonly status?: number | undefined;
   /** Parameters without secrets. */
   readonly what: Readonly<Record<string, unknown>>;
-  /** The same, if `what` is cut: for the log alone. */
+  /** If `what` is cut: all of it, for the log alone. */
   readonly whole?: Readonly<Record<string, unknown>>;
   readonly events?: number | undefined;
-  /** How many requests it stands for; 0 if it has only begun. */
+  /** Requests that it stands for; 0 if it has only begun. */
   readonly requests: number;
 }
 
@@ -57,18 +55,14 @@ interface Repeated {
 
 /** The same access within this time is one row with a count. */
 export const REPEAT_MS = 3_600_000;
-/** So many different ones are kept at a time of those who got in. Beyond them the sums of the oldest are noted before its hour is over. */
+/** Of those who got in. Beyond, the sums of the oldest are noted before its hour is over. */
 export const MAX_READERS = 2_000;
-/** The same of strangers who were refused. Those beyond are told apart by no address: they may have as many as they like. */
+/** Of strangers who were refused. Beyond, addresses are left out: strangers may have any number. */
 export const MAX_STRANGERS = 500;
 
-/** Whose share of the memory is used up. */
 export type AccessLimit = 'readers' | 'strangers';
 
-/**
- * Bounds the trail: an access of its kind is noted at once, and what repeats it within an hour is one note at the end of
- * the hour, with the sums. The sums over all notes are what happened. What strangers cause takes no room from those who got in.
- */
+/** Notes the first access of its kind, and its repetitions within an hour as one sum. Strangers take no room from those who got in. */
 export class RepeatedAccess {
   readonly #readers = new Map<string, Repeated>();
   readonly #strangers = new Map<string, Repeated>();
@@ -78,7 +72,6 @@ export class RepeatedAccess {
     this.#onLimit = onLimit;
   }
 
-  /** What is to be noted now. */
   add(note: AccessNote, nowMs: number): readonly AccessNote[] {
     const isStranger = note.who === undefined && note.outcome === 'refused';
     const seen = isStranger ? this.#strangers : this.#readers;
@@ -94,7 +87,7 @@ export class RepeatedAccess {
     return [...before, first];
   }
 
-  /** The sums of what has been kept for an hour, or of everything; they are forgotten. */
+  /** Sums of at least an hour, or with an infinite `nowMs` everything; they are forgotten. */
   take(nowMs: number): readonly AccessNote[] {
     return [this.#readers, this.#strangers].flatMap((seen) => {
       const due = [...seen].filter(([, { sinceMs }]) => nowMs - sinceMs >= REPEAT_MS);
@@ -109,7 +102,6 @@ export class RepeatedAccess {
 const keyOf = ({ kind, outcome, who, address, route, status, what }: AccessNote): string =>
   JSON.stringify([kind, outcome, who, address, route, status, what]);
 
-/** Adds to what it repeats. False if there is none. */
 const count = (seen: ReadonlyMap<string, Repeated>, note: AccessNote): boolean => {
   const kept = seen.get(keyOf(note));
   if (kept === undefined) return false;
@@ -127,32 +119,18 @@ const sumsOf = (seen: Map<string, Repeated>, keys: readonly string[]): readonly 
       : [{ ...kept.note, requests: kept.requests, events: kept.events }];
   });
 
-/** Who a request comes from, as far as that is known. */
 export interface Identity {
-  /** The name of the token, or ORGTRAIL_FEED_TOKEN; undefined: open on loopback. */
+  /** Token name or ORGTRAIL_FEED_TOKEN; undefined: open on loopback. */
   readonly who: string | undefined;
-  /** Signed in to the console. */
   readonly session: boolean;
 }
 
-/** A token of the database that opens something now. */
-interface NamedToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-}
-
-/** Proves to the database that a session began with its token: `access-log-proof.ts` makes both. */
-export interface SessionProof {
-  readonly token: Buffer;
-  readonly session: Buffer;
-}
-
-/** What decides who gets in, and keeps what they got. Declared here: edges do not import each other. */
 export interface AccessSource {
-  /** The token of this text; undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
-  tokenOf(text: string): Promise<NamedToken | undefined>;
-  /** Whether there is any token in the database. False if that cannot be read. */
+  /** Undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
+  tokenOf(
+    text: string,
+  ): Promise<{ readonly id: number; readonly name: string; readonly scopes: readonly Scope[] } | undefined>;
+  /** False if that cannot be read. */
   hasTokens(): Promise<boolean>;
   /** Each rejects if the database does not answer. */
   readonly sessions: {
@@ -160,26 +138,24 @@ export interface AccessSource {
       readonly key: Buffer;
       readonly tokenId: number | undefined;
       readonly seconds: number;
-      /** What lets it read the trail of access, and set sinks back; undefined: of the token of the environment, which has none. */
-      readonly proof: SessionProof | undefined;
+      /** Lets it read the trail of access and replay sinks; undefined for ORGTRAIL_FEED_TOKEN. */
+      readonly proof: { readonly token: Buffer; readonly session: Buffer } | undefined;
     }): Promise<void>;
-    /** The session of one of these keys; undefined if it has ended, by itself or with its token. */
+    /** Undefined if it has ended, by itself or with its token. */
     find(keys: readonly Buffer[]): Promise<{ readonly tokenName: string | null } | undefined>;
     end(keys: readonly Buffer[]): Promise<void>;
   };
-  /** Appends to the trail of access. Neither throws nor waits. */
+  /** Neither throws nor waits. */
   note(note: AccessNote): void;
-  /** Why no row of the trail could be written for minutes. */
+  /** Why no row could be written for minutes. */
   trouble(): string | undefined;
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** What proves a token to the database, to read access_log and to set sinks back: it opens nothing over HTTP, and the token cannot be derived from it. */
+/** Lets sessions read access_log and replay sinks. It opens nothing over HTTP, and the token cannot be derived from it. */
 export const tokenProof = (token: string): Buffer => digest(`orgtrail access log ${token}`);
 
-/** What proves a session of the console in the same way, made of its cookie. */
 export const sessionProof = (cookie: string): Buffer => digest(`orgtrail access log of session ${cookie}`);
 
-/** What the database keeps of such a proof. */
 export const keptOfProof = (proof: Buffer): Buffer => createHash('sha256').update(proof).digest();

@@ -28,7 +28,7 @@ const columns = {
   replaysSinks: accessTokens.replaysSinks,
 };
 
-/** A token as `token list --json` prints it: nothing of it opens anything. */
+/** As `token list --json` prints it: nothing of it opens anything. */
 export type AccessToken = Row<typeof columns>;
 
 const activeColumns = {
@@ -41,13 +41,12 @@ const activeColumns = {
   expiresInMs: sql<number | null>`extract(epoch from ${expiresAt} - clock_timestamp())::float8 * 1000`,
 };
 
-/** What a presented token is compared with. */
 export type ActiveToken = Row<typeof activeColumns>;
 
 /** SHA-256, hexadecimal. It needs no salt: a token has 256 random bits. */
 export const hashOfToken = (token: string): string => createHash('sha256').update(token).digest('hex');
 
-/** Makes a token and returns it once: only its hash is stored. Undefined if there is one of this name that is not revoked. */
+/** Returns the token once: only its hash is stored. Undefined if an unrevoked one has this name. */
 export const createAccessToken = async (
   pool: Pool,
   wanted: {
@@ -78,11 +77,11 @@ export const createAccessToken = async (
   }
 };
 
-/** All of them, revoked ones too, oldest first. */
+/** Revoked ones too, oldest first. */
 export const readAccessTokens = async (pool: Pool): Promise<readonly AccessToken[]> =>
   await db(pool).select(columns).from(accessTokens).orderBy(accessTokens.id);
 
-/** Ends a token and its sessions; it stays in the table. Undefined if there is none of this name that is not revoked. */
+/** Its sessions end; it stays in the table. Undefined if no unrevoked one has this name. */
 export const revokeAccessToken = async (pool: Pool, name: string): Promise<AccessToken | undefined> => {
   const [revoked] = await db(pool)
     .update(accessTokens)
@@ -92,7 +91,6 @@ export const revokeAccessToken = async (pool: Pool, name: string): Promise<Acces
   return revoked;
 };
 
-/** Those that open something now. */
 export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken[]> =>
   await db(pool)
     .select(activeColumns)
@@ -100,37 +98,19 @@ export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken
     .where(and(isNull(revokedAt), or(isNull(expiresAt), gt(expiresAt, databaseTime))));
 
 const TIMEOUT_MS = 5_000;
-/** Revoked tokens stay in the table. */
 const MOST_TOKENS = 500;
 
-/** A token as the console shows it: nothing of it opens anything. */
-export interface ShownToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  readonly state: 'active' | 'expired' | 'revoked';
-  readonly createdAt: Date;
-  readonly createdAs: string;
-  readonly expiresAt: Date | null;
-  readonly revokedAt: Date | null;
-  readonly revokedAs: string | null;
-  /** Its sessions see all of the trail of access. */
-  readonly seesAccessLog: boolean;
-  /** Its sessions may set a sink back. */
-  readonly replaysSinks: boolean;
+export interface ShownToken extends AccessToken {
   /** `2026-11-27`, in UTC, by the trail of access, which has 400 days; null: not in that time. */
   readonly usedOn: string | null;
   /** Of the console, in force now. */
   readonly sessions: number;
-  /** When the newest of these sessions began. */
   readonly lastSignInAt: Date | null;
 }
 
-/** What the page of tokens is made from. */
 export interface TokenOverview {
   /** Those that open something first, then by when they were made, the newest first. */
   readonly tokens: readonly ShownToken[];
-  /** There are more than are listed. */
   readonly isCut: boolean;
   /** Sessions in force that began with ORGTRAIL_FEED_TOKEN. */
   readonly feedTokenSessions: number;

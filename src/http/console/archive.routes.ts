@@ -1,21 +1,32 @@
 import type { FastifyInstance } from 'fastify';
-import type { ArchivedMonth, ArchiveFault } from '../../archive/archive-status.sql.ts';
-import type { Hold } from '../../archive/holds.sql.ts';
+import {
+  type ArchivedMonth,
+  type ArchiveFault,
+  type ArchiveOverview,
+  readArchiveOverview,
+} from '../../archive/archive-status.sql.ts';
+import { type Hold, readHolds } from '../../archive/holds.sql.ts';
 import { formatDuration } from '../../base/time.ts';
 import { commandBlock, type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead, type ShownArchive } from './operations.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from './words.ts';
 
+interface ShownArchive extends ArchiveOverview {
+  readonly configured: string | undefined;
+  readonly retentionMs: number;
+}
+
 /** `/archive`: the months on object storage, and what retention takes next. */
-export const archivePages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const archivePages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get('/archive', { schema: hidden }, async (request, reply) => {
-    const body = archiveBody(await operations.archive());
+    const { archive, retentionMs } = operations.config;
+    const overview = await readArchiveOverview(operations.pool, retentionMs);
+    const body = archiveBody({ ...overview, configured: archive?.target.name, retentionMs });
     return sendPage(request, reply, frame, { title: 'Archive', current: OPERATIONS_PATH, body });
   });
 };
 
-/** The archive month by month, what is wrong with it, and what is due next. */
 const archiveBody = (archive: ShownArchive): Html => html`<div class="stack">
 ${operationsHead('/archive', 'Archive')}
 ${statePanel(archive)}
@@ -29,12 +40,12 @@ ${commandsPanel}
 
 const statePanel = ({
   configured,
-  inUse,
+  ...archive
 }: ShownArchive): Html => html`<section class="panel" aria-labelledby="state"><h2 id="state">${configured === undefined ? 'No archive configured' : 'Archive in use'}</h2><div class="stack">
 ${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, and with <code>ORGTRAIL_RETENTION</code>, months go to object storage as Parquet, and are read back and compared, before they leave the database; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
-${useOf(configured, inUse)}</div></section>`;
+${useOf(configured, archive.inUse)}</div></section>`;
 
-/** What the database knows of it decides what may be dropped, whatever a process is set to. */
+/** The database decides what may be dropped, whatever a process is set to. */
 const useOf = (configured: string | undefined, inUse: string | undefined): Html | null => {
   if (inUse === undefined) {
     return configured === undefined
@@ -110,14 +121,13 @@ ${commandBlock('command-verify', 'the command that reads everything back', 'orgt
 ${commandBlock('command-restore', 'the command that prints the events of a month', 'orgtrail archive restore 2024-01 > january.ndjson')}</div></section>`;
 
 /** `/holds`: what retention keeps on purpose. */
-export const holdPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const holdPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get('/holds', { schema: hidden }, async (request, reply) => {
-    const body = holdsBody(await operations.holds());
+    const body = holdsBody(await readHolds(operations.pool));
     return sendPage(request, reply, frame, { title: 'Legal holds', current: OPERATIONS_PATH, body });
   });
 };
 
-/** All legal holds: those in force, and those that were released. */
 const holdsBody = (holds: readonly Hold[]): Html => {
   const inForce = holds.filter(({ releasedAt }) => releasedAt === null);
   const released = holds.filter(({ releasedAt }) => releasedAt !== null);

@@ -1,41 +1,39 @@
 import type { FastifyInstance } from 'fastify';
-import { unknownParameter } from '../../base/text.ts';
-import type { CheckFinding, CheckPage, ScrubRoundResult, ScrubTotals, VerifyRun } from '../../status/checks.sql.ts';
+import {
+  type CheckFinding,
+  type CheckPage,
+  readScrubRounds,
+  readScrubTotals,
+  readVerifyRuns,
+  type ScrubRoundResult,
+  type ScrubTotals,
+  type VerifyRun,
+} from '../../status/checks.sql.ts';
+import { httpError, unknownIn } from '../failure.ts';
 import { type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead } from './operations.ts';
-import { type Frame, hidden, sendPage } from './page.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from './page.ts';
 import { stateMark } from './source-states.ts';
-import { countOf, countText, spanText, timeOf } from './words.ts';
+import { countOf, countText, shellWord, spanText, timeOf } from './words.ts';
 
 const PAGE_SIZE = 25;
 const parameters = ['runs_before', 'rounds_before', 'found'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** Throws for what is misspelt: it would mean all of them. */
-const refuseUnknown = (query: Query): void => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown === undefined) return;
-  throw Object.assign(new Error(unknownParameter(unknown, parameters)), { statusCode: 400 });
-};
-
-/** What is no number of a row is as if it were not there. */
-const numberIn = (query: Query, name: string): number | undefined => {
-  const text = query[name];
-  return typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
-};
-
 /** `/checks`: what was read a second time, and with what result. */
-export const checkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const checkPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get<{ Querystring: Query }>('/checks', { schema: hidden }, async (request, reply) => {
     const { query } = request;
-    refuseUnknown(query);
-    const asked = { runsBefore: numberIn(query, 'runs_before'), roundsBefore: numberIn(query, 'rounds_before') };
+    const [unknown] = unknownIn(query, parameters);
+    if (unknown !== undefined) throw httpError(400, unknown);
+    const asked = { runsBefore: rowNumberOf(query['runs_before']), roundsBefore: rowNumberOf(query['rounds_before']) };
     const found = query['found'] === 'true';
+    const { pool } = operations;
     const [runs, rounds, totals] = await Promise.all([
-      operations.verifyRuns({ before: asked.runsBefore, limit: PAGE_SIZE, found }),
-      operations.scrubRounds({ before: asked.roundsBefore, limit: PAGE_SIZE, found }),
-      operations.scrubTotals(),
+      readVerifyRuns(pool, { before: asked.runsBefore, limit: PAGE_SIZE, found }),
+      readScrubRounds(pool, { before: asked.roundsBefore, limit: PAGE_SIZE, found }),
+      readScrubTotals(pool),
     ]);
     const body = checksBody({ runs, rounds, totals, found, ...asked });
     return sendPage(request, reply, frame, { title: 'Checks', current: OPERATIONS_PATH, body });
@@ -46,13 +44,11 @@ interface ChecksView {
   readonly runs: CheckPage<VerifyRun>;
   readonly rounds: CheckPage<ScrubRoundResult>;
   readonly totals: ScrubTotals;
-  /** Only those that found something. */
   readonly found: boolean;
   readonly runsBefore: number | undefined;
   readonly roundsBefore: number | undefined;
 }
 
-/** All of it: runs of `verify`, rounds of the scrub lane, and what a finding means. */
 const checksBody = (view: ChecksView): Html => html`<div class="stack">
 ${operationsHead('/checks', 'Checks')}
 <p class="hint">History that was read from Cloudflare a second time and compared with what is stored, entry by entry. ${
@@ -123,14 +119,12 @@ const pager = (view: ChecksView, which: 'runs' | 'rounds', name: string): Html |
 ${nextBefore === undefined ? null : html`<a class="button" rel="next" href="${href(nextBefore)}">Older</a>`}</nav>`;
 };
 
-/** Of so many logs what differs is listed; the command repairs all of them. */
+/** Logs whose differences are listed; the command repairs all. */
 const SHOWN = 5;
 
-/** The page of an organization or account. */
 const sourceHref = (kind: string, id: string): string =>
   `/${kind === 'organization' ? 'organizations' : 'accounts'}/${encodeURIComponent(id)}`;
 
-/** Runs of `verify`, each with what it found and the command that repairs it. */
 const runsTable = (
   runs: readonly VerifyRun[],
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of runs"><table class="sinks">
@@ -180,7 +174,7 @@ ${failure === undefined ? null : html`<p class="error-text">${failure}</p>`}</li
 const commandOf = (run: VerifyRun): string => {
   const ids = (kind: 'organization' | 'account'): string => {
     const of = run.findings.filter((finding) => (finding.kind === 'organization') === (kind === 'organization'));
-    return of.length === 0 ? '' : ` --${kind} ${of.map(({ id }) => quoted(id)).join(' ')}`;
+    return of.length === 0 ? '' : ` --${kind} ${of.map(({ id }) => shellWord(id)).join(' ')}`;
   };
   const named = run.findings.length < 20 ? `${ids('organization')}${ids('account')}` : '';
   return `orgtrail verify --since ${instant(run.since)} --before ${instant(run.before)}${named} --fix`;
@@ -188,10 +182,6 @@ const commandOf = (run: VerifyRun): string => {
 
 const instant = (time: Date): string => time.toISOString().replace('.000Z', 'Z');
 
-/** An id that a shell would not take for itself is quoted. */
-const quoted = (id: string): string => (/^[\w-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`);
-
-/** What each finding means, and what is done about it. */
 const meaningsPanel = html`<section class="panel" aria-labelledby="meanings"><h2 id="meanings">What a finding means</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table>
 <thead><tr><th scope="col">Finding</th><th scope="col">It means</th><th scope="col">What repairs it</th></tr></thead>

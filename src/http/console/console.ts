@@ -7,7 +7,7 @@ import fastifyRateLimit from '@fastify/rate-limit';
 import fastifyStatic from '@fastify/static';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { failureOf, sendNotFound, wantsPage } from '../failure.ts';
+import { failureOf, httpError, sendNotFound, wantsPage } from '../failure.ts';
 import { accessLogPages } from './access-log/routes.ts';
 import { archivePages, holdPages } from './archive.routes.ts';
 import { checkPages } from './checks.routes.ts';
@@ -18,7 +18,7 @@ import { viewRoutes } from './events/result-view.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
 import { evidencePages, proofRoutes } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
-import type { OperationsSource } from './operations.ts';
+import type { Operations } from './operations.ts';
 import { accountRoutes, type OverviewOptions, organizationRoutes, overviewRoutes } from './overview/routes.ts';
 import { type Frame, nextAddress, sendPage, themeRoutes, timesRoutes } from './page.ts';
 import { type SavedOptions, savedRoutes } from './saved/routes.ts';
@@ -30,14 +30,10 @@ import { keepZone } from './words.ts';
 interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions, SavedOptions {
   readonly version: string;
   readonly logger: Logger;
-  /** What the pages of operation show. */
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
 }
 
-/**
- * The console: pages for people at `/`, made here on the server. What is added to `pages` is for those who have signed
- * in, has the headers of security, and is escaped by `html`. Called by the HTTP server.
- */
+/** Pages for people, made on the server. What is added to `pages` is for those who have signed in, and has the headers of security. */
 export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOptions): Promise<void> => {
   const frame: Frame = { version: options.version };
   await server.register(async (console) => {
@@ -101,7 +97,6 @@ const securityHeaders = {
   strictTransportSecurity: false,
 };
 
-/** People get a page, and no word about how things are inside. */
 const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): void => {
   console.setErrorHandler((error: FastifyError, request, reply) => {
     const { code, status, reason, retryAfterSeconds } = failureOf(error, request, logger);
@@ -129,22 +124,18 @@ const titles: Readonly<Record<number, string>> = {
 
 const tryAgain = ({ url }: FastifyRequest): Html => html`<a href="${nextAddress(url)}">Try again</a>`;
 
-/** What is not there, or was asked for in a wrong way, is so the next time, too. */
+/** What is missing or was asked for wrongly is so the next time, too. */
 const wayBack = ({ url }: FastifyRequest): Html =>
   /^\/(?:events|searches)/.test(url)
     ? html`<a href="/events">Back to events</a>`
     : html`<a href="/">To the overview</a>`;
 
-/** The bundle has all of them in one folder beside it. */
 const bundled = fileURLToPath(new URL('console', import.meta.url));
 const folders = existsSync(bundled)
   ? [bundled]
   : [fileURLToPath(new URL('assets', import.meta.url)), fileURLToPath(new URL('.', import.meta.resolve('idiomorph')))];
 
-/**
- * Style, scripts and the logo. They are public and hold no data. Asked for again each time (an ETag keeps that small), so
- * that replicas of two versions behind one address do no harm.
- */
+/** Public, without data. Revalidated each time (an ETag keeps that small), so that replicas of two versions behind one address do no harm. */
 const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   await console.register(fastifyStatic, {
     root: folders,
@@ -162,16 +153,13 @@ const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   });
 };
 
-/**
- * Refuses what another site lets a browser send (CSRF): everything but GET and HEAD has to come from the console itself.
- * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, if there is none yet.
- */
+/** CSRF: everything but GET and HEAD must come from the console itself. SameSite=Strict helps besides; this holds for signing in, too. */
 const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
   if (request.is404 || request.method === 'GET' || request.method === 'HEAD') return;
   const { origin, 'sec-fetch-site': site } = request.headers;
   const fromHere = typeof origin === 'string' ? hostOf(origin) === request.host : site === 'same-origin';
   if (fromHere && (site === undefined || site === 'same-origin')) return;
-  throw Object.assign(new Error('this form was not sent from this console'), { statusCode: 403 });
+  throw httpError(403, 'this form was not sent from this console');
 };
 
 const hostOf = (origin: string): string | undefined => (URL.canParse(origin) ? new URL(origin).host : undefined);

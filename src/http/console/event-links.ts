@@ -4,21 +4,16 @@ import type { EntityKind } from '../../search/entities.ts';
 import { printSearch, type Search, type TimeBound } from '../../search/query/search.ts';
 import type { Term, TermField } from '../../search/query/terms.ts';
 import { type Html, html } from './html.ts';
-import { pageZone, partsOfInstant, UTC } from './words.ts';
+import { pageZone, partsOfInstant, shortened, UTC } from './words.ts';
 
 const MAX_SHOWN = 120;
 
-/** Shortened for a table; the whole is on the page of the event. */
-const short = (text: string): string =>
-  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
-
-/** A value that searches for itself within the search at hand. Never a link to what the value says. */
+/** A value that searches for itself within the search. Never a link to what the value says. */
 export const filterLink = (search: Search, filter: Partial<Search>, text: string): Html =>
   text === ''
     ? html`<span class="muted">(empty)</span>`
-    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${short(text)}</a>`;
+    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${shortened(text, MAX_SHOWN)}</a>`;
 
-/** How an actor is best named, and searched for. */
 export const actorOf = (
   event: FoundEvent,
 ): { readonly text: string; readonly more?: string; readonly filter: NonNullable<Search['actor']> } | undefined => {
@@ -46,7 +41,6 @@ export const resourceOf = (
   };
 };
 
-/** The time to the millisecond, and how long ago that is. */
 export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Html => {
   if (actionTime === null) return html`${sortTime === '-infinity' ? 'no time' : sortTime}`;
   const timeMs = parseInstantMs(actionTime) ?? nowMs;
@@ -56,32 +50,29 @@ export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Htm
   return html`<time datetime="${actionTime}" title="${title}">${date} <span class="clock">${clock}<span class="fraction">${fraction.slice(0, 4)}</span></span></time>`;
 };
 
-/** A word in a colour: what went wrong should be seen. Words that are not known have the colour of neither. */
+/** What went wrong should be seen; unknown words have the colour of neither. */
 export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   const word = actionResult?.toLowerCase();
-  const text = html`${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}`;
+  const text = html`${shortened(actionResult ?? 'unknown', MAX_SHOWN)}${statusCode === null ? null : html` ${statusCode}`}`;
   // What is usual has no colour: the eye goes to the rest.
   if (word === 'success') return html`<span class="muted">${text}</span>`;
   const kind = word === 'failure' || word === 'failed' ? 'failing' : 'unknown';
   return html`<span class="state state-${kind}">${text}</span>`;
 };
 
-/** The page of a search. */
 export const linkOf = (search: Search): string => {
   const text = printSearch(search).toString();
   return text === '' ? '/events' : `/events?${text}`;
 };
 
-/** The page of one actor, address, token or resource. */
 export const entityHref = (kind: EntityKind, value: string): string => `/${kind}/${encodeURIComponent(value)}`;
 
-/** The search with one more term. The page moves what a field can say into the field. */
+/** The page moves what a field can say into the field. */
 export const withTerm = (search: Search, field: TermField, value: string, isNegated: boolean): Search => {
   const term: Term = { field, isNegated, values: [value] };
   return { ...search, terms: [...(search.terms ?? []), term] };
 };
 
-/** The search of a stretch of time, which ends with it. */
 export const withinTime = (search: Search, sinceMs: number, beforeMs: number): Search => ({
   ...search,
   since: boundOf(sinceMs),

@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from './html.ts';
 import { offsetText, pageZone, TIMES_COOKIE, UTC, zoneOf } from './words.ts';
 
-/** The pages that the menu names. */
 const menu = [
   { href: '/', name: 'Overview' },
   { href: '/events', name: 'Events' },
@@ -11,21 +10,18 @@ const menu = [
   { href: '/sinks', name: 'Operation' },
 ] as const;
 
-/** What all pages of a console share. Made once by `consoleRoutes`. */
 export interface Frame {
   readonly version: string;
 }
 
 interface Page {
-  /** Of the browser's tab and, by the page itself, of its heading. */
   readonly title: string;
-  /** The entry of the menu that it belongs to, by its address. */
   readonly current?: string;
-  /** What stands in `<main>`; it has the page's one `<h1>`. */
+  /** In `<main>`, with the page's one `<h1>`. */
   readonly body: Html;
-  /** It has a place `#result`, which a link before all else leads to. */
+  /** It has a place `#result`, with a skip link. */
   readonly hasResult?: boolean;
-  /** Fetches the page again so often and takes over what has changed, without losing scroll or focus. */
+  /** Fetches the page again and takes over changes, without losing scroll or focus. */
   readonly refreshSeconds?: number;
 }
 
@@ -33,7 +29,7 @@ const themes = ['auto', 'light', 'dark'] as const;
 type Theme = (typeof themes)[number];
 const THEME_COOKIE = 'orgtrail_theme';
 
-/** Sends a page with the frame around it. The status code is what the caller has set. */
+/** The status code is what the caller has set. */
 export const sendPage = (request: FastifyRequest, reply: FastifyReply, frame: Frame, page: Page): FastifyReply =>
   reply
     .header('content-type', 'text/html; charset=utf-8')
@@ -101,12 +97,11 @@ const themeSwitch = (
     html`<button type="submit" name="theme" value="${name}" aria-pressed="${name === theme ? 'true' : 'false'}">${name}</button>`,
 )}</fieldset></form>`;
 
-/** Pages that change by themselves can be stopped. Without a script they do not change. */
 const refreshSwitch = html`<button class="quiet-button" type="button" data-refresh-switch aria-pressed="false" hidden>Pause refreshing</button>`;
 
 const signOut = html`<form method="post" action="/console/sign-out"><button class="quiet-button" type="submit">Sign out</button></form>`;
 
-/** What each key does, in the order of the list. The scripts of the console have them. */
+/** The scripts of the console implement these. */
 const keys: readonly (readonly [keys: readonly string[], does: string])[] = [
   [['/'], 'go to the text of the search, or to the filter of organizations'],
   [['Ctrl+K', '⌘K'], 'the same, also while you write'],
@@ -127,7 +122,6 @@ const keysList: Html = html`<dialog id="keys" class="keys-list" aria-labelledby=
 <form method="dialog"><button class="quiet-button" type="submit">Close</button></form>
 </dialog>`;
 
-/** In the foot of a page. */
 const keysButton: Html = html`<button class="quiet-button" type="button" data-keys aria-haspopup="dialog" hidden>Keys <kbd>?</kbd></button>`;
 
 interface PageBeside {
@@ -137,16 +131,18 @@ interface PageBeside {
   readonly title?: string;
 }
 
-/** The pages that one entry of the menu leads to, above the heading of each. */
+/** Above the heading of each page of one menu entry. */
 export const pagesBeside = (label: string, pages: readonly PageBeside[]): Html =>
   html`<nav class="menu beside" aria-label="${label}"><ul>${pages.map(
     ({ href, name, isCurrent, title }) =>
       html`<li><a href="${href}"${isCurrent ? html` aria-current="page"` : null}${title === undefined ? null : html` title="${title}"`}>${name}</a></li>`,
   )}</ul></nav>`;
 
-const A_YEAR_SECONDS = 31_536_000;
+export const A_YEAR_SECONDS = 31_536_000;
 
-/** Remembers light, dark, or as the system has it. */
+export const cookieOf = (request: FastifyRequest, path = '/') =>
+  ({ path, httpOnly: true, sameSite: 'strict', secure: request.protocol === 'https' }) as const;
+
 export const themeRoutes = (console: FastifyInstance): void => {
   console.post<{ Body: { theme?: unknown; next?: unknown } | undefined }>(
     '/console/theme',
@@ -154,32 +150,19 @@ export const themeRoutes = (console: FastifyInstance): void => {
     (request, reply) => {
       const theme = themes.find((name) => name === request.body?.theme) ?? 'auto';
       return reply
-        .setCookie(THEME_COOKIE, theme, {
-          path: '/',
-          httpOnly: true,
-          sameSite: 'strict',
-          maxAge: A_YEAR_SECONDS,
-          secure: request.protocol === 'https',
-        })
+        .setCookie(THEME_COOKIE, theme, { ...cookieOf(request), maxAge: A_YEAR_SECONDS })
         .redirect(nextAddress(request.body?.next), 303);
     },
   );
 };
 
-/** Remembers in which zone a browser shows times. */
 export const timesRoutes = (console: FastifyInstance): void => {
   console.post<{ Body: { times?: unknown; next?: unknown } | undefined }>(
     '/console/times',
     { schema: hidden },
     (request, reply) =>
       reply
-        .setCookie(TIMES_COOKIE, zoneOf(request.body?.times) ?? UTC, {
-          path: '/',
-          httpOnly: true,
-          sameSite: 'strict',
-          maxAge: A_YEAR_SECONDS,
-          secure: request.protocol === 'https',
-        })
+        .setCookie(TIMES_COOKIE, zoneOf(request.body?.times) ?? UTC, { ...cookieOf(request), maxAge: A_YEAR_SECONDS })
         .redirect(nextAddress(request.body?.next), 303),
   );
 };
@@ -193,17 +176,13 @@ const timesSwitch = (request: FastifyRequest): Html => {
 <fieldset><legend class="unseen">Times</legend><button type="submit" name="times" value="${UTC}"${pressed(zone === UTC)}>UTC</button><button type="submit" name="times" value="${zone === UTC ? '' : zone}" data-local-zone${pressed(zone !== UTC)}${zone === UTC ? html` hidden` : null}>local</button></fieldset></form>`;
 };
 
-/** Which times a page shows, in words. */
 const timesNote = (nowMs: number): Html => {
   const zone = pageZone();
   if (zone === UTC) return html`all times are UTC<noscript>; local times need a script</noscript>`;
   return html`all times are those of ${zone} (now UTC${offsetText(zone, nowMs)}); times that you write are UTC`;
 };
 
-/**
- * Where to go on within the console, from what a form or a link says: a path of this server, or `/`. Never an address of
- * another one, however it is written (`//host`, `/\host`, a scheme, control characters that browsers drop).
- */
+/** A path of this server, or `/`; never an address of another, however written (`//host`, `/\host`, a scheme, dropped control characters). */
 export const nextAddress = (wanted: unknown): string => {
   if (typeof wanted !== 'string' || !/^\/[\x21-\x7e]*$/.test(wanted) || /^\/[/\\]/.test(wanted)) return '/';
   const base = 'http://console.invalid';
@@ -213,5 +192,9 @@ export const nextAddress = (wanted: unknown): string => {
   return `${url.pathname}${url.search}`;
 };
 
-/** What every route of the console has as its schema: pages are no part of the API's description. */
+/** Undefined for what is no number of a row. */
+export const rowNumberOf = (text: unknown): number | undefined =>
+  typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
+
+/** Pages are no part of the API's description. */
 export const hidden = { hide: true };

@@ -1,21 +1,18 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type AccessSource, sessionProof, tokenProof } from '../access/access.ts';
+import { httpError } from '../failure.ts';
 import { FAILURES_PER_MINUTE, FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../guard.ts';
 import { type Html, html } from './html.ts';
-import { type Frame, hidden, nextAddress, sendPage } from './page.ts';
+import { cookieOf, type Frame, hidden, nextAddress, sendPage } from './page.ts';
 
-/** Who may see the console. */
 export interface ConsoleAccess {
   readonly feedToken: FeedToken;
   readonly access: AccessSource;
   readonly guard: Guard;
 }
 
-/**
- * Lets through who has signed in; sends others to sign in, and back after it. A hook of Fastify. Without a token the
- * console is open to local requests on loopback.
- */
+/** Sends others to sign in, and back after it. Without a token the console is open to local requests on loopback. */
 export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (await isInside(request, access)) return;
@@ -27,7 +24,7 @@ export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   };
 };
 
-/** Whether the request may see pages; notes who it is. Rejects if the database does not answer. */
+/** Notes who it is. Rejects if the database does not answer. */
 const isInside = async (request: FastifyRequest, { feedToken, access, guard }: ConsoleAccess): Promise<boolean> => {
   const keys = sessionKeys(request.cookies[SESSION_COOKIE], latestToken(feedToken));
   const session = keys.length === 0 ? undefined : await access.sessions.find(keys);
@@ -50,12 +47,8 @@ interface SignIn {
   readonly next?: unknown;
 }
 
-/** Signing in with a token that may search, and out. */
 export const signInRoutes = (console: FastifyInstance, frame: Frame, options: ConsoleAccess): void => {
   const { feedToken, access, guard } = options;
-  const cookieOf = (request: FastifyRequest) =>
-    ({ path: '/', httpOnly: true, sameSite: 'strict', secure: request.protocol === 'https' }) as const;
-
   console.get<{ Querystring: SignIn }>('/console/sign-in', { schema: hidden }, async (request, reply) => {
     const next = nextAddress(request.query.next);
     return (await isInside(request, options)) ? reply.redirect(next, 303) : sendSignIn(request, reply, frame, next);
@@ -98,9 +91,7 @@ const attemptLimit = {
   max: FAILURES_PER_MINUTE,
   timeWindow: '1 minute',
   errorResponseBuilder: (_request: FastifyRequest, { after }: { after: string }) =>
-    Object.assign(new Error(`Too many attempts to sign in from your address. Try again in ${after}.`), {
-      statusCode: 429,
-    }),
+    httpError(429, `Too many attempts to sign in from your address. Try again in ${after}.`),
 };
 
 const sendSignIn = (request: FastifyRequest, reply: FastifyReply, frame: Frame, next: string, fault?: string) =>
@@ -121,23 +112,19 @@ ${fault === undefined ? null : html`<p class="fault" role="alert" id="fault">${f
 <button class="primary" type="submit">Sign in</button>
 </form>`;
 
-/** How long a sign-in lasts at most. */
 const SESSION_SECONDS = 12 * 3_600;
 export const SESSION_COOKIE = 'orgtrail_session';
 
-/** What the cookie of a session holds: 256 random bits, which say nothing. */
+/** 256 random bits, which say nothing. */
 export const createSessionId = (): string => randomBytes(32).toString('base64url');
 
-/**
- * What the database keeps of a session: a hash, from which the cookie cannot be derived. Of a session that was begun with the
- * token of the environment it is keyed with that token, so that another token ends it.
- */
+/** A hash, from which the cookie cannot be derived; keyed with ORGTRAIL_FEED_TOKEN if begun with it, so that another token ends the session. */
 export const sessionKey = (id: string, feedToken: string | undefined): Buffer =>
   feedToken === undefined
     ? createHash('sha256').update(`orgtrail console session ${id}`).digest()
     : createHmac('sha256', feedToken).update(`orgtrail console session ${id}`).digest();
 
-/** The keys that the session of this cookie may have; none if it is no cookie of a session. */
+/** None if it is no cookie of a session. */
 export const sessionKeys = (cookie: string | undefined, feedToken: string | undefined): readonly Buffer[] => {
   if (cookie === undefined || !/^[\w-]{43}$/.test(cookie)) return [];
   const named = sessionKey(cookie, undefined);

@@ -1,7 +1,6 @@
 import { keyOf } from '../../ingest/planning/source.ts';
 import { nearsLoss, type SourceHealth, sourceStates } from '../../status/health.ts';
-import { PACE_MINUTES } from '../../status/overview.sql.ts';
-import type { ReadingPace } from '../../status/overview.ts';
+import { PACE_MINUTES, type ReadingPace } from '../../status/overview.sql.ts';
 import {
   collectedShare,
   type SourceCounts,
@@ -12,7 +11,7 @@ import {
 import { type Html, html } from './html.ts';
 import { spanText } from './words.ts';
 
-/** What pages say of a source: its state, but that of a first reading, which is no trouble. */
+/** A first reading is no trouble. */
 export type ShownState = SourceHealth | 'reading';
 export const shownStates: readonly ShownState[] = [...sourceStates, 'reading'];
 
@@ -24,7 +23,6 @@ export const stateName = (state: string): string => (state === 'reading' ? 'read
 
 export const stateMark = (state: string): Html => html`<span class="state state-${state}">${stateName(state)}</span>`;
 
-/** How many sources pages show in each state. */
 export const shownCounts = (groups: readonly SourceGroup[]): ReadonlyMap<ShownState, number> => {
   const counts = new Map<ShownState, number>();
   const add = (state: ShownState, count: number) => counts.set(state, (counts.get(state) ?? 0) + count);
@@ -35,14 +33,13 @@ export const shownCounts = (groups: readonly SourceGroup[]): ReadonlyMap<ShownSt
   return counts;
 };
 
-/** Whether the time that Cloudflare is about to delete is trouble; of a first reading it is its ordinary course. */
+/** Of a first reading, time that Cloudflare is about to delete is the ordinary course. */
 export const isLosing = (source: SourceWithState): boolean => nearsLoss(source) && !source.firstReading;
 
 export type Paces = ReadonlyMap<string, ReadingPace>;
 
 export const pacesOf = (paces: readonly ReadingPace[]): Paces => new Map(paces.map((pace) => [keyOf(pace), pace]));
 
-/** Of less time nothing can be said. */
 const LEAST_SECONDS = 10;
 
 const rateOf = (pace: ReadingPace | undefined): number =>
@@ -54,10 +51,9 @@ const leftText = (unreadSeconds: number, rate: number): string => {
   return minutes <= 1 ? 'about a minute left' : `about ${spanText(minutes * 60)} left`;
 };
 
-/** All of it only when all is read. */
+/** 100 % only when all is read. */
 const percent = (share: number): string => `${Math.min(99, Math.floor(share * 100))} %`;
 
-/** `61 % · about 3m left`. */
 export const progressText = (source: SourceWithState, paces: Paces): string =>
   `${percent(collectedShare(source))} · ${leftText(source.unreadHistorySeconds, rateOf(paces.get(keyOf(source))))}`;
 
@@ -68,7 +64,6 @@ const estimate = `The time left is estimated from how much was read in the last 
 const losing =
   'The newest time is read first, and Cloudflare deletes what is older than 18 months: some of the oldest may be gone before it is read.';
 
-/** What a page says of a source that is read for the first time. */
 export const readingSentence = (source: SourceWithState, paces: Paces): Html => {
   const share = collectedShare(source);
   const text = leftText(source.unreadHistorySeconds, rateOf(paces.get(keyOf(source))));
@@ -78,14 +73,11 @@ ${bar(share)} <span class="sub">${estimate}${nearsLoss(source) ? ` ${losing}` : 
 
 interface FirstReadings {
   readonly groups: readonly SourceGroup[];
-  /** Undefined if there are too many sources to look at each. */
   readonly sources: readonly SourceWithState[] | undefined;
   readonly paces: Paces;
-  /** How many are read for the first time, in words. */
   readonly words: (counts: SourceCounts) => string;
 }
 
-/** The same of all of them together. Null if no source is read for the first time. */
 export const readingLine = ({ groups, sources, paces, words }: FirstReadings): Html | null => {
   const count = (owner: SourceGroup['owner']): number =>
     sumOf(

@@ -14,10 +14,9 @@ import type {
 } from '../../search/summary/summary.ts';
 import { linkOf, withinTime, withTerm } from './event-links.ts';
 import { type Html, html } from './html.ts';
-import { countOf, countText, timeOf, timeText, zonedText, zoneLabel } from './words.ts';
+import { countOf, countText, shortened, timeOf, timeText, zonedText, zoneLabel } from './words.ts';
 
 interface SummaryView {
-  /** As it was written. */
   readonly search: Search;
   readonly summary: SearchSummary;
   readonly gaps: SearchCoverage['gaps'];
@@ -26,7 +25,6 @@ interface SummaryView {
   readonly isExact: boolean;
 }
 
-/** Above the list: what is searched for, how many match, when, and the top values. */
 export const summaryPanel = (view: SummaryView): Html => {
   const { search, summary, gaps } = view;
   const plain = linkOf(search);
@@ -52,18 +50,18 @@ const BAR = 10;
 const GAP = 1.5;
 const HEIGHT = 100;
 
-/** In the order of the stack, from below: what went wrong stands on the axis, where small numbers are seen. */
+/** From below: what went wrong stands on the axis, where small numbers are seen. */
 const results = ['failure', 'other', 'success'] as const;
 
 interface HistogramView {
   readonly search: Search;
   readonly count: Pick<SummaryCount, 'buckets' | 'bucketMs' | 'countedSinceMs'>;
   readonly gaps: readonly Pick<SearchCoverage['gaps'][number], 'since' | 'before'>[];
-  /** Hours of a page that is not of a search: without zooming, and their table has another name. */
+  /** Of a page that is not a search: without zooming, and with another name of the table. */
   readonly isOfHours?: boolean;
 }
 
-/** The matches over time as bars that lead to their time, stacked by result; what is not collected or not counted is hatched. */
+/** Stacked by result; what is not collected or not counted is hatched. */
 export const histogramOf = ({ search, count, gaps, isOfHours = false }: HistogramView): Html | null => {
   const { buckets, bucketMs } = count;
   const [first, last] = [buckets[0], buckets.at(-1)];
@@ -146,17 +144,12 @@ const names: Readonly<Record<FacetField, string>> = {
   token: 'Token',
 };
 
-interface FacetsView {
-  readonly search: Search;
+interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {
   readonly facets: SummaryFacets | undefined;
-  readonly organizations: readonly OrganizationName[];
-  readonly accounts: readonly OrganizationName[];
-  /** The same search with exact facets. */
   readonly exactLink: string;
-  readonly isExact: boolean;
 }
 
-/** The top values of the matches: a click filters by one, ⊖ excludes it. */
+/** A click filters by a value, ⊖ excludes it. */
 export const facetsPanel = (view: FacetsView): Html | null => {
   const { facets, exactLink } = view;
   if (facets === undefined) {
@@ -171,7 +164,6 @@ ${facets.isSample ? html`<p class="muted facets-note">There may be more matches.
 <div class="facet-grid">${shown.map((facet) => facetOf(view, facet))}</div></details>`;
 };
 
-/** Of each field; exact ones are more. */
 const SHOWN_VALUES = 5;
 
 const facetOf = (view: FacetsView, { field, values: known, distinct, without }: Facet): Html => {
@@ -192,11 +184,10 @@ const valueItem = (view: FacetsView, field: FacetField, { value, name, events }:
   const { search } = view;
   const label = name ?? value;
   const sought = soughtOf(view, field, value, name);
-  const shown = label.length > 60 ? `${label.slice(0, 59).toWellFormed()}…` : label;
-  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shown}</span></a><meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span><a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
+  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shortened(label, 60)}</span></a><meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span><a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
 };
 
-/** Organizations and accounts by their names, which people know, if no other has it. */
+/** By name, which people know, if no other has it. */
 const soughtOf = (
   { organizations, accounts }: FacetsView,
   field: FacetField,
@@ -213,7 +204,6 @@ const searchedNames: Partial<Readonly<Record<SearchField, string>>> = {
   ray: 'ray id',
 };
 
-/** What is searched for, each with a link to the search without it. Nothing of a search for everything. */
 export const chipsOf = (search: Search): Html | null => {
   const { terms = [], ...fields } = search;
   const plain = [...printSearch(fields)].map(([field, value]) => {
@@ -233,8 +223,7 @@ export const chipsOf = (search: Search): Html | null => {
   return html`<ul class="chips" aria-label="Filters">${all}${all.length > 1 ? html`<li><a class="chip-clear" href="/events">Clear all</a></li>` : null}</ul>`;
 };
 
-/** How many chips there are. */
 export const countFilters = ({ terms = [], ...fields }: Search): number => printSearch(fields).size + terms.length;
 
 const chip = (text: string, without: string, isNegated = false): Html =>
-  html`<li class="chip${isNegated ? ' chip-not' : ''}"><span>${text.length > 80 ? `${text.slice(0, 79).toWellFormed()}…` : text}</span> <a href="${without}" title="Remove this filter" aria-label="Remove ${text}">×</a></li>`;
+  html`<li class="chip${isNegated ? ' chip-not' : ''}"><span>${shortened(text, 80)}</span> <a href="${without}" title="Remove this filter" aria-label="Remove ${text}">×</a></li>`;

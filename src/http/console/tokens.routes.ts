@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
-import type { ShownToken, TokenOverview } from '../access/tokens.sql.ts';
+import { readTokenOverview, type ShownToken, type TokenOverview } from '../access/tokens.sql.ts';
 import { FEED_TOKEN_NAME, type FeedToken, latestToken } from '../guard.ts';
 import { commandBlock, type Html, html } from './html.ts';
-import { OPERATIONS_PATH, type OperationsSource, operationsHead } from './operations.ts';
+import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 import { countOf, spanText, timeOf, zoneLabel } from './words.ts';
 
 interface TokensOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly feedToken: FeedToken;
 }
 
@@ -15,7 +15,7 @@ interface TokensOptions {
 export const tokenPages = (pages: FastifyInstance, frame: Frame, { operations, feedToken }: TokensOptions): void => {
   pages.get('/access-tokens', { schema: hidden }, async (request, reply) => {
     const isFeedTokenSet = latestToken(feedToken) !== undefined;
-    const body = tokensBody({ ...(await operations.tokens()), isFeedTokenSet, nowMs: Date.now() });
+    const body = tokensBody({ ...(await readTokenOverview(operations.pool)), isFeedTokenSet, nowMs: Date.now() });
     return sendPage(request, reply, frame, { title: 'Tokens', current: OPERATIONS_PATH, body });
   });
 };
@@ -25,7 +25,6 @@ interface TokensView extends TokenOverview {
   readonly nowMs: number;
 }
 
-/** Every token with what it opens and until when, and never a secret or its hash. */
 const tokensBody = (view: TokensView): Html => {
   const active = view.tokens.filter(({ state }) => state === 'active');
   const ended = view.tokens.filter(({ state }) => state !== 'active');
@@ -41,11 +40,10 @@ ${commandsPanel}
 </div>`;
 };
 
-const environmentPanel = ({
-  isFeedTokenSet,
-  feedTokenSessions,
-}: TokensView): Html => html`<section class="panel" aria-labelledby="environment"><h2 id="environment">${FEED_TOKEN_NAME}</h2>
-<p>${isFeedTokenSet ? html`Set for this process: it has every scope and no end. ${countOf(feedTokenSessions, 'session')} of the console began with it. All who know it have one name in the trail of access: give each person and each reader a token of their own.` : 'Not set for this process.'}</p></section>`;
+const environmentPanel = (
+  view: TokensView,
+): Html => html`<section class="panel" aria-labelledby="environment"><h2 id="environment">${FEED_TOKEN_NAME}</h2>
+<p>${view.isFeedTokenSet ? html`Set for this process: it has every scope and no end. ${countOf(view.feedTokenSessions, 'session')} of the console began with it. All who know it have one name in the trail of access: give each person and each reader a token of their own.` : 'Not set for this process.'}</p></section>`;
 
 const table = (
   tokens: readonly ShownToken[],

@@ -4,35 +4,31 @@ import { parseInstantMs } from '../../base/time.ts';
 import { collectionSpan } from '../../status/health.ts';
 import { type Html, html } from './html.ts';
 
-/** The clocks of the page's zone, as UTC would be written: `2026-03-01T12:30:05.000Z`. */
+/** Written as UTC would be: `2026-03-01T12:30:05.000Z`. */
 const clockOf = (at: Date | number): string => {
   const ms = Number(at);
   return new Date(ms + offsetMs(pageZone(), ms)).toISOString();
 };
 
-/** A time as `2026-03-01 12:30:05`, in the zone of the page. */
 export const timeText = (at: Date | number): string => clockOf(at).slice(0, 19).replace('T', ' ');
 
-/** The same with the name of the zone, for a text that stands alone. */
 export const zonedText = (at: Date | number): string => `${timeText(at)} ${pageZone()}`;
 
-/** For the head of a column of times. */
 export const zoneLabel = (): string => (pageZone() === UTC ? UTC : 'local time');
 
-/** A time that machines can read, too. */
 export const timeOf = (at: Date | number): Html =>
   html`<time datetime="${new Date(at).toISOString()}"${utcTitle(new Date(at).toISOString())}>${timeText(at)}</time>`;
 
-/** Beside a local time stands UTC: local times come twice when clocks are set back. */
+/** Local times come twice when clocks are set back. */
 const utcTitle = (utc: string): Html | null => (pageZone() === UTC ? null : html` title="${utc}"`);
 
-/** An instant as the database and the API write it, to the second; what is no instant (`-infinity`) stays as it is. */
+/** To the second; what is no instant (`-infinity`) stays as it is. */
 export const instantOf = (text: string): Html => {
   const ms = msOf(text);
   return ms === undefined ? html`${text.slice(0, 19).replace('T', ' ')}` : timeOf(ms);
 };
 
-/** The same with all its digits: in UTC as it is written, else with the distance of the zone. */
+/** With all digits: in UTC as it is written, else with the distance of the zone. */
 export const exactInstantOf = (text: string): Html => {
   const ms = msOf(text);
   if (ms === undefined || pageZone() === UTC) return html`<span class="time">${text}</span>`;
@@ -40,7 +36,6 @@ export const exactInstantOf = (text: string): Html => {
   return html`<time datetime="${text}" title="${text}">${clockOf(ms).slice(0, 19)}${fraction}${offsetText(pageZone(), ms)}</time>`;
 };
 
-/** Date, time of day and fraction of an instant in the zone of the page. */
 export const partsOfInstant = (
   text: string,
 ): { readonly date: string; readonly clock: string; readonly fraction: string } => {
@@ -53,39 +48,40 @@ const fractionOf = (text: string): string => /\.\d+/.exec(text)?.[0] ?? '';
 
 const msOf = (text: string): number | undefined => parseInstantMs(text.replace(/\+00$/, 'Z'));
 
-/** A span of time in two units at most. */
 export const spanText = collectionSpan;
 
-/** `12s ago`. */
 export const agoText = (seconds: number): string => (seconds < 1 ? 'just now' : `${spanText(seconds)} ago`);
 
-/** How long ago it was; with the exact time as its title. */
 export const agoOf = (at: Date | null, nowMs: number): Html => {
   if (at === null) return html`<span class="muted">never</span>`;
   return html`<time datetime="${at.toISOString()}" title="${zonedText(at)}">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;
 };
 
-/** With a comma at each thousand. */
+export const shortened = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most - 1).toWellFormed()}…` : text;
+
 export const countText = (count: number): string => Math.round(count).toLocaleString('en');
 
-/** `1 gap`, `2 gaps`. */
 export const countOf = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
+
+/** Quoted if a shell would take it for something else. */
+export const shellWord = (text: string): string =>
+  /^[\w-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 export const TIMES_COOKIE = 'orgtrail_times';
 export const UTC = 'UTC';
 
 const zones = new AsyncLocalStorage<string>();
 
-/** The time zone of the page that is being made: the one that its browser has chosen, or UTC. */
+/** Chosen by the browser, or UTC. */
 export const pageZone = (): string => zones.getStore() ?? UTC;
 
-/** A hook of Fastify: what answers the request sees its zone. */
 export const keepZone = (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
   zones.run(zoneOf(request.cookies[TIMES_COOKIE]) ?? UTC, done);
 };
 
-/** The name of a zone that is known here; undefined for any other text. */
+/** Undefined for what is no zone known here. */
 export const zoneOf = (text: unknown): string | undefined => {
   if (typeof text !== 'string' || !/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(text)) return undefined;
   return offsetFormat(text)?.resolvedOptions().timeZone;
@@ -109,7 +105,7 @@ const offsetFormat = (zone: string): Intl.DateTimeFormat | undefined => {
   }
 };
 
-/** How far the clocks of the zone are ahead of UTC at that moment. */
+/** Ahead of UTC at that moment. */
 export const offsetMs = (zone: string, ms: number): number => {
   if (zone === UTC) return 0;
   const name = offsetFormat(zone)

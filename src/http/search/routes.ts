@@ -16,9 +16,10 @@ import { answerSearch, type SearchAnswer, withIds } from '../../search/run-searc
 import { type FacetField, facetFields, type SearchSummary } from '../../search/summary/summary.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
 import { goneSignal } from '../failure.ts';
-import { withToken } from '../openapi.ts';
+import { integer, withToken } from '../openapi.ts';
 import { encodingFor, streamFeed } from '../stream.ts';
 import {
+  DEFAULT_LIMIT,
   MAX_LIMIT,
   type SearchQuery,
   type SummaryQuery,
@@ -28,13 +29,9 @@ import {
   summaryResponses,
 } from './schema.ts';
 
-const DEFAULT_LIMIT = 50;
-
-/** Where the pages beside this one begin; null if there is none. */
+/** Null if there is none. */
 export interface PageCursors {
-  /** Older events. */
   readonly next: string | null;
-  /** Newer ones. */
   readonly previous: string | null;
 }
 
@@ -52,34 +49,27 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
   };
 };
 
-/** The other way from there, with the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
+/** With the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
 const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
   direction === 'newer'
     ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
     : { direction: 'newer', time, position: Math.max(0, position - 1) };
 
-type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
-
-/** `GET /v1/search`: pages as JSON, and exports of all events of a search. `authorized` is the hook that checks the token. */
+/** `/v1/search`: pages as JSON, and exports of all events; its summary; and what was stored behind a position. */
 export const searchRoutes = (
   server: FastifyInstance,
   source: SearchSource,
   streams: StreamLimits,
-  authorized: Authorized,
+  onRequest: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void => {
+  const about = (summary: string, querystring: object, response: object) => ({
+    onRequest,
+    config: { trail: 'search' } as const,
+    schema: { ...withToken, tags: ['search'], summary, querystring, response },
+  });
   server.get<{ Querystring: SearchQuery }>(
     '/v1/search',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Search stored events, newest first',
-        querystring: searchQuerySchema,
-        response: searchResponses,
-      },
-    },
+    about('Search stored events, newest first', searchQuerySchema, searchResponses),
     async (request, reply) => {
       const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
       const reading = await withIds(source, readSearch(request.query, Date.now()));
@@ -91,44 +81,47 @@ export const searchRoutes = (
       if (format !== 'json') {
         return await sendExport(request, reply, source, streams, { search: reading.search, format });
       }
-      return await sendPage(request, reply, source, streams, { reading, cursor, limit });
+      return await inPlaceOfPage(streams, reply, async (signal, place) => {
+        const answer = await answerSearch(source, reading, { cursor, limit, signal });
+        const body = pageBody(source, answer.page.events, signal);
+        const last = pageEnd(answer, cursor);
+        await sendPieces(request, reply, 'application/json; charset=utf-8', body, { last, place });
+      });
     },
+  );
+  server.get<{ Querystring: SummaryQuery }>(
+    '/v1/search/summary',
+    about('Count, histogram and top values of a search', summaryQuerySchema, summaryResponses),
+    ({ query }, reply) => sendSummary(source, streams, query, reply),
+  );
+  server.get<{ Querystring: ArrivalsQuery }>(
+    '/v1/search/arrivals',
+    about('Events of a search that were stored after a position', arrivalsQuerySchema, arrivalsResponses),
+    (request, reply) => sendArrivals(source, streams, request, reply),
   );
 };
 
-/** All of them in one line, each with its field. */
-export const faultsInWords = (faults: SearchReading['faults']): string =>
-  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
-
-const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
-  reply.code(400).send({
-    status: 'bad request',
-    reason: faultsInWords(faults),
-    faults,
-  });
-
-const sendPage = async (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  source: SearchSource,
+/** The place is left when `work` is done. */
+const inPlaceOfPage = async <T>(
   streams: StreamLimits,
-  asked: { readonly reading: SearchReading; readonly cursor: SearchCursor | undefined; readonly limit: number },
-) => {
+  reply: FastifyReply,
+  work: (signal: AbortSignal, place: StreamPlace) => Promise<T>,
+): Promise<T> => {
   const signal = goneSignal(reply);
   const place = await streams.enter('page', signal);
   try {
-    const { cursor, limit } = asked;
-    const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
-    await sendPieces(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events, signal), {
-      last: pageEnd(answer, cursor),
-      place,
-    });
+    return await work(signal, place);
   } finally {
     place.leave();
   }
 };
 
-/** All of the answer behind its events. */
+export const faultsInWords = (faults: SearchReading['faults']): string =>
+  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
+
+const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
+  reply.code(400).send({ status: 'bad request', reason: faultsInWords(faults), faults });
+
 export const pageEnd = (
   { page, coverage, empty, incomplete }: SearchAnswer,
   cursor: SearchCursor | undefined,
@@ -191,10 +184,7 @@ const contentTypes = {
   csv: 'text/csv; charset=utf-8; header=present',
 } as const;
 
-/**
- * The whole search as a download. What fails on the way cuts the connection: a file that ends is whole. Few are sent at a time:
- * throws BusyError before the head is written.
- */
+/** What fails on the way cuts the connection: a file that ends is whole. Throws BusyError before the head is written. */
 export const sendExport = async (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -233,7 +223,7 @@ async function* resumed(
   }
 }
 
-/** Sends pieces as the body of an answer: `isPlain`: never packed on the way. The place is left by its owner. */
+/** `isPlain`: never compressed. The place is left by its owner. */
 export const sendPieces = (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -252,7 +242,6 @@ export const sendPieces = (
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   beginsGiving(request);
-  // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': contentType,
@@ -274,18 +263,15 @@ const arrivalsQuerySchema = {
   additionalProperties: false,
   properties: {
     ...fields,
-    after: {
-      type: 'integer',
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description:
-        '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
-    },
+    after: integer(
+      '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
+      0,
+    ),
     limit: { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: MAX_LIMIT, description: 'Maximum events.' },
   },
 };
 
-const responses = {
+const arrivalsResponses = {
   ...searchResponses,
   200: {
     description:
@@ -294,46 +280,23 @@ const responses = {
   },
 };
 
-/** `GET /v1/search/arrivals`: what a search finds of the events that were stored behind a position. */
-export const arrivalsRoutes = (
-  server: FastifyInstance,
+const sendArrivals = async (
   source: SearchSource,
   streams: StreamLimits,
-  authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
-): void => {
-  server.get<{ Querystring: ArrivalsQuery }>(
-    '/v1/search/arrivals',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Events of a search that were stored after a position',
-        querystring: arrivalsQuerySchema,
-        response: responses,
-      },
-    },
-    async (request, reply) => {
-      const { after, limit = MAX_LIMIT } = request.query;
-      const nowMs = Date.now();
-      const reading = await withIds(source, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) return badRequest(reply, reading);
-      const signal = goneSignal(reply);
-      const place = await streams.enter('page', signal);
-      try {
-        const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
-        const last = { next_position: found.until, head: found.head, feed_id: found.feedId };
-        await sendPieces(request, reply, 'application/x-ndjson', linesOf(source, found.events, signal), {
-          last: `${JSON.stringify(last)}\n`,
-          place,
-        });
-      } finally {
-        place.leave();
-      }
-      return reply;
-    },
-  );
+  request: FastifyRequest<{ Querystring: ArrivalsQuery }>,
+  reply: FastifyReply,
+): Promise<FastifyReply> => {
+  const { after, limit = MAX_LIMIT } = request.query;
+  const nowMs = Date.now();
+  const reading = await withIds(source, readSearch(request.query, nowMs));
+  if (reading.faults.length > 0) return badRequest(reply, reading);
+  await inPlaceOfPage(streams, reply, async (signal, place) => {
+    const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
+    const last = `${JSON.stringify({ next_position: found.until, head: found.head, feed_id: found.feedId })}\n`;
+    const lines = linesOf(source, found.events, signal);
+    await sendPieces(request, reply, 'application/x-ndjson', lines, { last, place });
+  });
+  return reply;
 };
 
 async function* linesOf(
@@ -346,56 +309,27 @@ async function* linesOf(
   }
 }
 
-/** `GET /v1/search/summary`: how many events match a search, when they happened, and by whom. */
-export const summaryRoutes = (
-  server: FastifyInstance,
-  source: SearchSource,
-  streams: StreamLimits,
-  authorized: Authorized,
-): void => {
-  server.get<{ Querystring: SummaryQuery }>(
-    '/v1/search/summary',
-    {
-      onRequest: authorized,
-      config: { trail: 'search' },
-      schema: {
-        ...withToken,
-        tags: ['search'],
-        summary: 'Count, histogram and top values of a search',
-        querystring: summaryQuerySchema,
-        response: summaryResponses,
-      },
-    },
-    async (request, reply) => {
-      const { exact = false } = request.query;
-      const nowMs = Date.now();
-      const reading = await withIds(source, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) return badRequest(reply, reading);
-      const signal = goneSignal(reply);
-      const place = await streams.enter('page', signal);
-      try {
-        // All of the answer is about the same moments.
-        const search = fixTimes(reading.search, nowMs);
-        const coverage = await source.coverage(search);
-        const summary = await source.summary(search, exact ? 'exact' : 'page', signal);
-        return { ...summaryBody(summary), coverage: coverageBody(coverage) };
-      } finally {
-        place.leave();
-      }
-    },
-  );
+const sendSummary = async (source: SearchSource, streams: StreamLimits, query: SummaryQuery, reply: FastifyReply) => {
+  const nowMs = Date.now();
+  const reading = await withIds(source, readSearch(query, nowMs));
+  if (reading.faults.length > 0) return badRequest(reply, reading);
+  return await inPlaceOfPage(streams, reply, async (signal) => {
+    // All of the answer is about the same moments.
+    const search = fixTimes(reading.search, nowMs);
+    const coverage = await source.coverage(search);
+    const summary = await source.summary(search, query.exact === true ? 'exact' : 'page', signal);
+    return { ...summaryBody(summary), coverage: coverageBody(coverage) };
+  });
 };
 
-const instant = (ms: number): string => new Date(ms).toISOString();
-
-/** The body of an answer, and what `orgtrail search --count --json` prints. `only`: these facets alone. */
+/** Also what `orgtrail search --count --json` prints. `only`: these facets alone. */
 export const summaryBody = ({ count, facets }: SearchSummary, only: readonly FacetField[] = facetFields) => ({
   events: count.events,
   at_least: count.isAtLeast,
-  counted_since: count.countedSinceMs === null ? null : instant(count.countedSinceMs),
+  counted_since: count.countedSinceMs === null ? null : new Date(count.countedSinceMs).toISOString(),
   untimed: count.untimed,
   bucket_seconds: count.bucketMs / 1_000,
-  histogram: count.buckets.map(({ startMs, ...results }) => ({ start: instant(startMs), ...results })),
+  histogram: count.buckets.map(({ startMs, ...results }) => ({ start: new Date(startMs).toISOString(), ...results })),
   facets:
     facets === undefined
       ? null

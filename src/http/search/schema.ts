@@ -1,18 +1,17 @@
 import { incompleteReasons } from '../../search/answer.ts';
 import { type SearchField, searchFields } from '../../search/query/search.ts';
 import { facetFields } from '../../search/summary/summary.ts';
-import { problemSchema, refusals } from '../openapi.ts';
+import { integer as bounded, problem, refusals, text } from '../openapi.ts';
 
-/** The query of `GET /v1/search`. The fields of the search itself are read by the domain, which has better words for what is wrong. */
+/** Fields of the search itself are read by the domain, which has better words for what is wrong. */
 export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
   readonly format?: 'json' | 'ndjson' | 'csv';
   readonly limit?: number;
   readonly cursor?: string;
 };
 
+export const DEFAULT_LIMIT = 50;
 export const MAX_LIMIT = 500;
-
-const text = (description: string) => ({ type: 'string', description });
 
 export const searchQuerySchema = {
   type: 'object',
@@ -42,12 +41,7 @@ export const searchQuerySchema = {
     copies: text(
       'first: of an entry about a user, which stands in the log of every account that the user may use, only the first copy that matches. Not with archive.',
     ),
-    limit: {
-      type: 'integer',
-      minimum: 1,
-      maximum: MAX_LIMIT,
-      description: 'Maximum events per page (default 50). Exports have no limit.',
-    },
+    limit: bounded('Maximum events per page (default 50). Exports have no limit.', 1, MAX_LIMIT),
     cursor: text('`next` or `previous` of another page. Not for exports, which have all events.'),
     format: {
       type: 'string',
@@ -58,28 +52,22 @@ export const searchQuerySchema = {
 };
 
 const nullable = (type: string, description: string) => ({ type: [type, 'null'], description });
+const integer = (description: string) => ({ type: 'integer', description });
+const flag = (description: string) => ({ type: 'boolean', description });
+const number = (description: string) => ({ type: 'number', description });
 
 const coverageSchema = {
   type: 'object',
   description: 'How much of the time searched is collected.',
   properties: {
-    organizations: { type: 'integer', description: 'Of the organizations searched, of how many the log is collected.' },
-    accounts: { type: 'integer', description: 'Of the accounts searched, of how many the log is collected.' },
-    incomplete: {
-      type: 'integer',
-      description: 'The number of these logs with uncollected time in the range, apart from the usual delay.',
-    },
-    not_collected_seconds: {
-      type: 'number',
-      description: 'Uncollected seconds in that time, summed over all of them, that delay included.',
-    },
-    read_once_seconds: {
-      type: 'number',
-      description: 'Of the collected seconds, those that were not read a second time, a day or more later.',
-    },
+    organizations: integer('Of the organizations searched, of how many the log is collected.'),
+    accounts: integer('Of the accounts searched, of how many the log is collected.'),
+    incomplete: integer('The number of these logs with uncollected time in the range, apart from the usual delay.'),
+    not_collected_seconds: number('Uncollected seconds in that time, summed over all of them, that delay included.'),
+    read_once_seconds: number('Of the collected seconds, those that were not read a second time, a day or more later.'),
     read_until: nullable('string', 'All of them are collected up to this time, apart from that.'),
     collected_since: nullable('string', 'Nothing before this time is collected.'),
-    filtered: { type: 'boolean', description: 'Only entries that meet ORGTRAIL_FILTERS are collected.' },
+    filtered: flag('Only entries that meet ORGTRAIL_FILTERS are collected.'),
     archived_months: {
       type: 'array',
       items: { type: 'string' },
@@ -115,7 +103,7 @@ const emptySchema = {
               properties: {
                 value: { type: 'string' },
                 events: { type: 'integer' },
-                at_least: { type: 'boolean', description: 'There may be more events than were counted.' },
+                at_least: flag('There may be more events than were counted.'),
               },
             },
           },
@@ -137,11 +125,9 @@ export const searchResponses = {
             events: { type: 'array', items: { type: 'object', additionalProperties: true } },
             next: nullable('string', 'The cursor of older events; null if there are none.'),
             previous: nullable('string', 'The cursor of newer events; null on the first page.'),
-            complete: {
-              type: 'boolean',
-              description:
-                'True only if no event that matches can be missing from this page, up to coverage.read_until. A page without events is complete only if every value searched for occurs in a stored event.',
-            },
+            complete: flag(
+              'True only if no event that matches can be missing from this page, up to coverage.read_until. A page without events is complete only if every value searched for occurs in a stored event.',
+            ),
             incomplete_because: {
               type: 'array',
               items: { type: 'string', enum: Object.keys(incompleteReasons) },
@@ -164,16 +150,12 @@ export const searchResponses = {
       'text/csv': { schema: { type: 'string' } },
     },
   },
-  400: { description: 'The search is not valid; `faults` names the fields.', ...problemSchema },
+  400: problem('The search is not valid; `faults` names the fields.'),
   ...refusals,
-  500: { description: 'Internal error; the log has the details under the request id in `reason`.', ...problemSchema },
-  503: {
-    description: 'The database does not answer, the search takes too long, or too much is running (Retry-After).',
-    ...problemSchema,
-  },
+  500: problem('Internal error; the log has the details under the request id in `reason`.'),
+  503: problem('The database does not answer, the search takes too long, or too much is running (Retry-After).'),
 };
 
-/** The query of `GET /v1/search/summary`: the search alone. */
 export type SummaryQuery = Omit<SearchQuery, 'limit' | 'cursor' | 'format'> & { readonly exact?: boolean };
 
 const { limit: _limit, cursor: _cursor, format: _format, ...fields } = searchQuerySchema.properties;
@@ -183,17 +165,12 @@ export const summaryQuerySchema = {
   additionalProperties: false,
   properties: {
     ...fields,
-    archive: { type: 'string', description: 'true is refused: counts and top values are of the database alone.' },
-    exact: {
-      type: 'boolean',
-      description:
-        'true: count for up to 10 s, and look at up to 5,000,000 events for the top values. Otherwise 1 s and the newest 20,000.',
-    },
+    archive: text('true is refused: counts and top values are of the database alone.'),
+    exact: flag(
+      'true: count for up to 10 s, and look at up to 5,000,000 events for the top values. Otherwise 1 s and the newest 20,000.',
+    ),
   },
 };
-
-const integer = (description: string) => ({ type: 'integer', description });
-const nullableText = (description: string) => ({ type: ['string', 'null'], description });
 
 const facetSchema = {
   type: 'object',
@@ -204,8 +181,8 @@ const facetSchema = {
       items: {
         type: 'object',
         properties: {
-          value: { type: 'string', description: 'As a query line takes it; in small letters unless case matters.' },
-          name: nullableText('Of an organization or account.'),
+          value: text('As a query line takes it; in small letters unless case matters.'),
+          name: nullable('string', 'Of an organization or account.'),
           events: integer('Of the events that were looked at.'),
         },
       },
@@ -225,10 +202,10 @@ export const summaryResponses = {
           type: 'object',
           properties: {
             events: integer('Events that match.'),
-            at_least: { type: 'boolean', description: 'The counting timed out: older events are not counted.' },
-            counted_since: nullableText('Events from here on are counted; null: all are.'),
+            at_least: flag('The counting timed out: older events are not counted.'),
+            counted_since: nullable('string', 'Events from here on are counted; null: all are.'),
             untimed: integer('Of them, without a time, or with one before 2001 or in the future: in no bucket.'),
-            bucket_seconds: { type: 'number', description: 'The length of a bucket.' },
+            bucket_seconds: number('The length of a bucket.'),
             histogram: {
               type: 'array',
               items: {
@@ -246,7 +223,7 @@ export const summaryResponses = {
               description: 'Null: looking for them timed out.',
               properties: {
                 events: integer('Events that were looked at, the newest.'),
-                sample: { type: 'boolean', description: 'There may be more events.' },
+                sample: flag('There may be more events.'),
                 fields: {
                   type: 'object',
                   properties: Object.fromEntries(facetFields.map((field) => [field, facetSchema])),

@@ -2,13 +2,13 @@ import { Pool } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { readScrubRounds, readScrubTotals, readVerifyRuns } from '../../../src/status/checks.sql.ts';
 import {
+  type Activity,
   countChangedEntries,
   readActivity,
   readCoverage,
   readOrganizationChanges,
   readOrganizationHours,
 } from '../../../src/status/overview.sql.ts';
-import type { Activity } from '../../../src/status/overview.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { newSource } from '../../support/postgres/store-fixture.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';

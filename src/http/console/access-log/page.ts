@@ -1,11 +1,11 @@
 import { searchFields } from '../../../search/query/search.ts';
-import type { AccessKind } from '../../access/access.ts';
+import { accessKinds } from '../../access/access.ts';
 import type { AccessCursor, AccessPage, ShownAccess } from '../../access/access-log.sql.ts';
+import { asRecord } from '../../access-trail.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead } from '../operations.ts';
 import { countOf, instantOf, zoneLabel } from '../words.ts';
 
-/** The trail of access, as much of it as the session may see. */
 export const accessLogBody = (view: AccessLogView): Html => html`<div class="stack">
 ${operationsHead(ACCESS_LOG_PATH, 'Access log')}
 ${view.page?.shown === 'none' ? closedPanel(view, view.page) : html`${form(view.given)}${faultsOf(view)}${view.page === undefined ? null : listPanel(view.given, view.page)}`}
@@ -68,7 +68,6 @@ const reasonOf = (who: string | undefined, canProve: boolean): Html => {
   return html`<p>${proves}. Sign in with a token that is made like this:</p>`;
 };
 
-/** The rows as a table, with what was asked in full. */
 const accessRows = (
   rows: readonly ShownAccess[],
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of accesses"><table class="sinks">
@@ -83,7 +82,7 @@ const row = (access: ShownAccess): Html => html`<tr><th scope="row">${instantOf(
 
 /** Texts as they are, so that a search can be read; all else as JSON. */
 const askedOf = (access: ShownAccess): Html => {
-  const entries = Object.entries(recordOf(access.what));
+  const entries = Object.entries(asRecord(access.what));
   if (entries.length === 0) return html`<span class="muted">nothing more</span>`;
   const link = searchOf(access, entries);
   return html`${entries.map(
@@ -92,10 +91,7 @@ const askedOf = (access: ShownAccess): Html => {
   )}${link === undefined ? null : html`<p class="sub"><a href="${link}">This search</a></p>`}`;
 };
 
-const recordOf = (what: unknown): Readonly<Record<string, unknown>> =>
-  typeof what === 'object' && what !== null ? (what as Record<string, unknown>) : {};
-
-/** A search as a link; undefined for all else. Its values may have been cut, and then it is another search. */
+/** Undefined for all else, and for values that may have been cut: that would be another search. */
 const searchOf = ({ route }: ShownAccess, entries: readonly (readonly [string, unknown])[]): string | undefined => {
   if (route !== 'GET /events' && route !== 'GET /v1/search') return undefined;
   const asked = entries.flatMap(([name, value]): [string, string][] =>
@@ -110,25 +106,6 @@ const searchOf = ({ route }: ShownAccess, entries: readonly (readonly [string, u
 
 export const ACCESS_LOG_PATH = '/access-log';
 
-/** What the trail of access knows. */
-export const accessKinds = [
-  'sign-in',
-  'sign-out',
-  'refusal',
-  'search',
-  'export',
-  'event',
-  'feed',
-  'access-log',
-  'saved-search',
-  'mute',
-  'evidence',
-  'hold',
-  'replay',
-  'token',
-] as const satisfies readonly AccessKind[];
-
-/** What the address asks for; an empty text: all of it. */
 export interface GivenAccess {
   readonly since: string;
   readonly before: string;
@@ -139,15 +116,13 @@ export interface GivenAccess {
 
 export interface AccessLogView {
   readonly given: GivenAccess;
-  /** Who asks; undefined: a local request without a token. */
+  /** Undefined: a local request without a token. */
   readonly who: string | undefined;
   readonly faults: readonly string[];
-  /** Undefined: it was not read, for the faults or the failure. */
   readonly page: AccessPage | undefined;
   readonly failure: string | undefined;
 }
 
-/** The address of the page with another filter or another beginning. */
 const accessLogHref = (given: GivenAccess, change: Partial<GivenAccess>): string => {
   const { from, ...texts } = { ...given, from: undefined, ...change };
   const query = new URLSearchParams(Object.entries(texts).filter(([, text]) => text !== ''));

@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import { parseInstantMs } from '../../../base/time.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
-import { sessionProof } from '../../access/access.ts';
-import type { AccessCursor, AccessPage } from '../../access/access-log.sql.ts';
+import { accessKinds, sessionProof } from '../../access/access.ts';
+import { type AccessCursor, type AccessPage, readAccessPage } from '../../access/access-log.sql.ts';
+import { httpError, unknownIn } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
-import { OPERATIONS_PATH, type OperationsSource } from '../operations.ts';
+import { OPERATIONS_PATH, type Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
-import { ACCESS_LOG_PATH, type AccessLogView, accessKinds, accessLogBody, type GivenAccess } from './page.ts';
+import { ACCESS_LOG_PATH, type AccessLogView, accessLogBody, type GivenAccess } from './page.ts';
 
 const DEFAULT_SINCE = '7d';
 const LIMIT = 50;
@@ -17,10 +17,8 @@ const parameters = ['since', 'before', 'who', 'kind', 'from'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-const mistake = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
-
-/** `/access-log`: who searched, opened and exported what, and who was refused. Opening it is a row of its own. */
-export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+/** Opening the page is a row of its own. */
+export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   pages.get<{ Querystring: Query }>(
     ACCESS_LOG_PATH,
     { schema: hidden, config: { trail: 'access-log' } },
@@ -35,7 +33,7 @@ export const accessLogPages = (pages: FastifyInstance, frame: Frame, operations:
 };
 
 const readView = async (
-  operations: OperationsSource,
+  operations: Operations,
   request: FastifyRequest<{ Querystring: Query }>,
 ): Promise<AccessLogView> => {
   const given = readGiven(request.query);
@@ -46,7 +44,7 @@ const readView = async (
   if (faults.length > 0 || search.since === undefined) return { ...view, page: undefined, failure: undefined };
   const cookie = request.cookies[SESSION_COOKIE];
   try {
-    const page: AccessPage = await operations.accessLog({
+    const page: AccessPage = await readAccessPage(operations.slowPool, {
       session: request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined,
       token: who === FEED_TOKEN_NAME ? undefined : who,
       who: given.who === '' ? undefined : given.who,
@@ -63,14 +61,13 @@ const readView = async (
   }
 };
 
-/** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): GivenAccess => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown !== undefined) throw mistake(`${unknownParameter(unknown, parameters)}.`);
+  const [unknown] = unknownIn(query, parameters);
+  if (unknown !== undefined) throw httpError(400, `${unknown}.`);
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim().slice(0, 200) : '');
   const kind = text('kind');
   if (kind !== '' && !accessKinds.some((known) => known === kind)) {
-    throw mistake(`kind must be one of ${accessKinds.join(', ')}.`);
+    throw httpError(400, `kind must be one of ${accessKinds.join(', ')}.`);
   }
   const since = text('since');
   return {
@@ -82,7 +79,7 @@ const readGiven = (query: Query): GivenAccess => {
   };
 };
 
-/** As `accessLogHref` writes it; what is none is as if it were not there. */
+/** As `accessLogHref` writes it; undefined for anything else. */
 const readCursor = (text: string): AccessCursor | undefined => {
   const [, at, id] = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)~(\d{1,15})$/.exec(text) ?? [];
   if (at === undefined || parseInstantMs(at.replace('+00', 'Z')) === undefined) return undefined;

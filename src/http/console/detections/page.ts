@@ -2,14 +2,19 @@ import { BusyError } from '../../../base/errors.ts';
 import type { OrganizationName } from '../../../search/names/names.ts';
 import type { SearchFault } from '../../../search/query/search.ts';
 import { detectionTitle, severities } from '../../../sinks/findings/finding.ts';
-import type { EventMark, FindingCount, FindingList, ListedFinding } from '../../../sinks/findings/list-findings.sql.ts';
+import {
+  type EventMark,
+  type FindingCount,
+  type FindingList,
+  type ListedFinding,
+  readEventMarks,
+} from '../../../sinks/findings/list-findings.sql.ts';
 import { canBeMuted, type DetectionMute } from '../../../sinks/findings/mutes.sql.ts';
 import { type DetectionRule, detectionRules, ruleNamed } from '../../../sinks/findings/rules.ts';
 import { type Html, html } from '../html.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from '../words.ts';
 
-/** What the detections find: by severity, as a list, and by rule with what each means. */
 export const detectionsBody = (view: DetectionsView): Html => html`<div class="stack">
 <div class="row between"><h1>Detections</h1><p class="muted">What to look at first among all that is stored. <a href="#rules">What each rule means</a></p></div>
 ${filterForm(view)}
@@ -85,13 +90,11 @@ ${findings.length === 0 ? empty(view, all, asked) : table(findings)}
 ${pager(view, all)}</section>`;
 };
 
-/** What is older was not looked at. */
 const lookedNote = (given: DetectionsGiven, lookedSince: string | null): Html | null =>
   lookedSince === null
     ? null
     : html`<p class="hint" role="status">The rules were asked about the time since ${instantOf(lookedSince)} only: all of it would take longer. <a href="${detectionsHref(given, { before: lookedSince })}">Look at the time before</a></p>`;
 
-/** How many of them are listed: all, or those that are not muted. */
 const shownOf = (given: DetectionsGiven, counts: readonly FindingCount[]): number =>
   counts.reduce((sum, { found, muted }) => sum + found - (given.muted === 'shown' ? 0 : muted), 0);
 
@@ -125,11 +128,10 @@ const findingRow = (
 <td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
 <td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
 
-/** By what names it in any database: the position of a burst is that of another event. */
+/** By the entry, the same in any database: the position of a burst is that of another event. */
 const eventHref = ({ sourceKind, sourceId, id }: ListedFinding): string =>
   `/events/entry?${new URLSearchParams({ kind: sourceKind, source: sourceId, id })}`;
 
-/** What the actor did from the first of its events to the last. */
 const burstHref = ({ firstTime, actionTime, actor }: ListedFinding): string => {
   const before = new Date(Date.parse(actionTime) + 1_000).toISOString();
   return `/events?${new URLSearchParams({ since: firstTime, before, ...(actor !== null && { actor }) })}`;
@@ -145,7 +147,6 @@ ${page > 1 ? html`<a class="button" rel="prev" href="${detectionsHref(given, {},
 ${page < pages ? html`<a class="button" rel="next" href="${detectionsHref(given, {}, page + 1)}">Older</a>` : null}</nav>`;
 };
 
-/** Each rule with what it means, what else it finds, and how many there are. The one that is asked for is all there is then. */
 const rulesPanel = (given: DetectionsGiven, counts: readonly FindingCount[] | undefined): Html => {
   const shown = detectionRules.filter(({ name }) => given.detection === '' || given.detection === name);
   return html`<section class="panel" aria-labelledby="rules"><h2 id="rules">What the rules mean</h2>
@@ -167,11 +168,9 @@ const ruleRow = (
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };
 
-/** Findings of a page; those of all pages are limited by `MAX_PAGE`. */
 export const PAGE_SIZE = 50;
 export const MAX_PAGE = 20;
 
-/** What of the page's address is kept in its links, as it was written. */
 export interface DetectionsGiven {
   readonly since: string;
   readonly before: string;
@@ -187,15 +186,12 @@ export interface DetectionsView {
   readonly page: number;
   readonly faults: readonly SearchFault[];
   readonly organizations: readonly OrganizationName[];
-  /** Undefined: there are faults, or they could not be looked for. */
   readonly list: FindingList | undefined;
   readonly mutes: readonly DetectionMute[];
-  /** Why they could not. */
   readonly failure: string | undefined;
   readonly nowMs: number;
 }
 
-/** The page with something else asked for, from its first page on. */
 const detectionsHref = (given: DetectionsGiven, change: Partial<DetectionsGiven>, page = 1): string => {
   const parameters = new URLSearchParams(Object.entries({ ...given, ...change }).filter(([, value]) => value !== ''));
   if (page > 1) parameters.set('page', String(page));
@@ -203,25 +199,22 @@ const detectionsHref = (given: DetectionsGiven, change: Partial<DetectionsGiven>
   return text === '' ? '/detections' : `/detections?${text}`;
 };
 
-/** Days. */
 export const muteSpans = [1, 7, 30, 90] as const;
 export const MAX_REASON = 1_000;
 
-/** In the address, where a name stays what it is: in a field, characters that deceive would be shown as escapes. */
+/** In the address a name stays what it is; in a field, deceptive characters would be shown as escapes. */
 const muteHref = (detection: string, actor: string | undefined): string =>
   `/detections/mute?${new URLSearchParams({ detection, ...(actor !== undefined && { actor }) })}`;
 
 interface MuteView {
   readonly detection: string;
-  /** Undefined: of all actors. */
   readonly actor: string | undefined;
-  /** Only who has signed in may mute: the name of the token is kept. */
+  /** Undefined: not signed in, and may not mute. */
   readonly who: string | undefined;
   readonly reason?: string;
   readonly fault?: string;
 }
 
-/** Asks what is to be muted, why and until when. */
 export const muteBody = (view: MuteView): Html => {
   const title = detectionTitle(view.detection);
   return html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>Mute ${title}</h1>
@@ -243,7 +236,6 @@ ${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findin
 <div class="field"><label for="days">For</label><select id="days" name="days">${muteSpans.map((days) => html`<option value="${days}"${days === 7 ? html` selected` : null}>${days === 1 ? '1 day' : `${days} days`}</option>`)}<option value="">until it is unmuted</option></select></div>
 <div class="row"><button class="primary" type="submit">Mute as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`;
 
-/** Asks before a mute is ended. */
 export const unmuteBody = (mute: DetectionMute, who: string | undefined): Html =>
   html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>Unmute ${detectionTitle(mute.detection)}</h1>
 <section class="panel" aria-labelledby="what"><h2 id="what">What is muted</h2><p>${scopeOf(mute)}. Reason: ${mute.reason}</p></section>
@@ -256,7 +248,6 @@ ${
 const scopeOf = ({ actor }: DetectionMute): Html =>
   actor === null ? html`All findings of the rule` : html`Findings by <strong>${actor}</strong>`;
 
-/** What is muted at this moment, by whom, why and until when. */
 const mutesPanel = (mutes: readonly DetectionMute[]): Html | null =>
   mutes.length === 0
     ? null
@@ -270,18 +261,17 @@ const mutesPanel = (mutes: readonly DetectionMute[]): Html | null =>
 <td><a href="/detections/mutes/${mute.id}/end" aria-label="Unmute ${detectionTitle(mute.detection)}">Unmute</a></td></tr>`,
       )}</tbody></table></div></section>`;
 
-/** What detections say of the events of a page. */
 export interface EventMarks {
   readonly isKnown: boolean;
   of(position: number): readonly Html[];
 }
 
-/** A page without its marks is worth more than an error: if they take too long, the page says that they are missing. */
+/** A page without marks is worth more than an error: if they take too long, the page says so. */
 export const readMarks = async (
-  operations: OperationsSource,
-  events: Parameters<OperationsSource['marks']>[0],
+  { slowPool }: Operations,
+  events: Parameters<typeof readEventMarks>[1],
 ): Promise<EventMarks> => {
-  const found = await operations.marks(events).catch((error: unknown) => {
+  const found = await readEventMarks(slowPool, events).catch((error: unknown) => {
     if (error instanceof BusyError) return undefined;
     throw error;
   });
@@ -298,10 +288,8 @@ const states: Readonly<Record<string, string>> = { critical: 'failing', high: 'b
 const severityMark = (severity: string): Html =>
   html`<span class="state state-${states[severity] ?? 'quiet'}">${severity}</span>`;
 
-/** `API token changed`, with what it means as its title. */
 const ruleLink = (name: string): Html =>
   html`<a href="${DETECTIONS_PATH}?detection=${encodeURIComponent(name)}" title="${ruleNamed(name)?.what ?? ''}">${detectionTitle(name)}</a>`;
 
-/** What a detection says of an event, where the event is shown. */
 const eventMark = ({ detection, severity }: { readonly detection: string; readonly severity: string }): Html =>
   html`<a class="mark mark-${severity in states ? 'defect' : 'changed'}" href="${DETECTIONS_PATH}?detection=${encodeURIComponent(detection)}" title="${severity}: ${ruleNamed(detection)?.what ?? ''}">detection: ${detectionTitle(detection)}</a>`;

@@ -1,17 +1,18 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
-import { isVisible, unknownParameter } from '../../../base/text.ts';
+import { isVisible } from '../../../base/text.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
-import { canBeMuted, type WantedMute } from '../../../sinks/findings/mutes.sql.ts';
+import { listFindings } from '../../../sinks/findings/list-findings.sql.ts';
+import { canBeMuted, muteDetection, readMutes, unmuteDetection } from '../../../sinks/findings/mutes.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
-import type { AccessSource } from '../../access/access.ts';
-import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../failure.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { AccessNote, AccessSource } from '../../access/access.ts';
+import { beginsGiving, changeNote } from '../../access-trail.ts';
+import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
+import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import {
   DETECTIONS_PATH,
@@ -26,21 +27,18 @@ import {
   unmuteBody,
 } from './page.ts';
 
-/** The views look through all of their time. */
+/** The views scan all of their time. */
 const DEFAULT_SINCE = '24h';
 const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'muted', 'page'];
 
 type Query = Readonly<Record<string, unknown>>;
 
 interface DetectionsOptions {
-  readonly operations: OperationsSource;
+  readonly operations: Operations;
   readonly search: SearchSource;
   readonly streams: StreamLimits;
 }
 
-const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
-
-/** `/detections`: what the detections find, and what each means. */
 export const detectionPages = (pages: FastifyInstance, frame: Frame, options: DetectionsOptions): void => {
   pages.get<{ Querystring: Query }>(
     DETECTIONS_PATH,
@@ -73,7 +71,7 @@ const readView = async (
     page,
     nowMs,
     organizations: await source.organizations(),
-    mutes: await operations.mutes(),
+    mutes: await readMutes(operations.pool),
   };
   const { search, faults } = reading;
   if (faults.length > 0 || search.since === undefined) return { ...view, faults, list: undefined, failure: undefined };
@@ -88,23 +86,22 @@ const readView = async (
       limit: PAGE_SIZE,
       offset: (page - 1) * PAGE_SIZE,
     };
-    return { ...view, faults, list: await operations.findings(asked, signal), failure: undefined };
+    return { ...view, faults, list: await listFindings(operations.slowPool, asked, signal), failure: undefined };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     return { ...view, faults, list: undefined, failure: error.message };
   }
 };
 
-/** Throws for what is misspelt: it would mean all of them. */
 const readGiven = (query: Query): DetectionsGiven => {
-  const unknown = Object.keys(query).find((name) => !parameters.includes(name));
-  if (unknown !== undefined) throw badRequest(`${unknownParameter(unknown, parameters)}.`);
+  const [unknown] = unknownIn(query, parameters);
+  if (unknown !== undefined) throw httpError(400, `${unknown}.`);
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const [severity, detection] = [text('severity'), text('detection')];
   if (severity !== '' && !severities.some((known) => known === severity)) {
-    throw badRequest(`severity must be one of ${severities.join(', ')}.`);
+    throw httpError(400, `severity must be one of ${severities.join(', ')}.`);
   }
-  if (detection !== '' && ruleNamed(detection) === undefined) throw badRequest('There is no such detection.');
+  if (detection !== '' && ruleNamed(detection) === undefined) throw httpError(400, 'There is no such detection.');
   return {
     since: text('since'),
     before: text('before'),
@@ -124,28 +121,15 @@ const current = DETECTIONS_PATH;
 const title = 'Mute a detection';
 const MAX_ACTOR = 1_000;
 
-interface MuteOptions {
-  readonly operations: OperationsSource;
-  readonly access: AccessSource;
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 
-const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
-/** Muting and unmuting: each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
-export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, access }: MuteOptions): void => {
-  const note = (request: FastifyRequest, what: Record<string, unknown>) =>
-    access.note({
-      kind: 'mute',
-      outcome: 'ok',
-      who: request.identity?.who,
-      address: request.ip,
-      route: `${request.method} ${request.routeOptions.url}`,
-      status: 303,
-      what,
-      requests: 1,
-    });
+/** Each asks on a page of its own, needs a person who has signed in, and is kept in the trail of access. */
+export const mutePages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { operations, access }: { readonly operations: Operations; readonly access: AccessSource },
+): void => {
+  const note = (request: FastifyRequest, what: AccessNote['what']) => access.note(changeNote(request, 'mute', what));
   pages.get<{ Querystring: Fields }>('/detections/mute', { schema: hidden }, (request, reply) => {
     const body = muteBody({ ...readScope(request.query), who: personOf(request) });
     return sendPage(request, reply, frame, { title, current, body });
@@ -165,8 +149,7 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
         });
       if (!isVisible(reason) || reason.length > MAX_REASON)
         return refuse('A reason is needed, of up to 1,000 characters.');
-      const wanted: WantedMute = { ...scope, reason, forDays, by };
-      const id = await operations.mute(wanted);
+      const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
       if (id === undefined) return refuse('The same findings are muted already.');
       note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
       return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
@@ -179,7 +162,7 @@ export const mutePages = (pages: FastifyInstance, frame: Frame, { operations, ac
   pages.post<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
     const by = requirePerson(request);
     const { id, detection, actor } = await requireMute(operations, request.params);
-    if (!(await operations.unmute(id, by))) throw noSuchMute();
+    if (!(await unmuteDetection(operations.pool, id, by))) throw noSuchMute();
     note(request, { unmute: id, detection, actor });
     return reply.redirect(DETECTIONS_PATH, 303);
   });
@@ -191,13 +174,13 @@ interface Id {
 
 const noSuchMute = (): Error => httpError(404, 'There is no such mute in force.');
 
-const requireMute = async (operations: OperationsSource, { id }: Id) => {
-  const mute = (await operations.mutes()).find((each) => String(each.id) === id);
+const requireMute = async (operations: Operations, { id }: Id) => {
+  const mute = (await readMutes(operations.pool)).find((each) => String(each.id) === id);
   if (mute === undefined) throw noSuchMute();
   return mute;
 };
 
-/** The name of the token of the session; undefined for requests that the console is open to. */
+/** Undefined for requests that the console is open to. */
 const personOf = ({ identity }: FastifyRequest): string | undefined =>
   identity?.session === true ? identity.who : undefined;
 

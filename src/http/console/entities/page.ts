@@ -8,12 +8,11 @@ import { entityHref, linkOf, withinTime, withTerm } from '../event-links.ts';
 import { coverageOf } from '../events/search-verdict.ts';
 import { type Html, html } from '../html.ts';
 import { facetsPanel, histogramOf } from '../summary.ts';
-import { countOf, countText, instantOf, zoneLabel } from '../words.ts';
+import { countOf, countText, instantOf, shortened, zoneLabel } from '../words.ts';
 
 interface EntityView {
   readonly kind: EntityKind;
   readonly value: string;
-  /** The search for it, with the time shown. */
   readonly search: Search;
   readonly report: EntityReport;
   readonly summary: SearchSummary;
@@ -30,7 +29,6 @@ export const entityNames: Readonly<Record<EntityKind, string>> = {
 
 const spans = ['7d', '30d', '90d', '365d'] as const;
 
-/** What is stored of one actor, address, token or resource, across all organizations and accounts. */
 export const entityBody = (view: EntityView): Html => {
   const { kind, value, search, summary, report, coverage, nowMs } = view;
   return html`<div class="stack entity">
@@ -56,7 +54,6 @@ const seenLine = ({ firstSeen, lastSeen }: EntityReport): Html =>
     ? html``
     : html`first seen <span class="mono">${instantOf(firstSeen)}</span>, last seen <span class="mono">${instantOf(lastSeen)}</span>, of all that is stored`;
 
-/** How much was looked at, if not all. */
 export const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Html | null =>
   isSample && lookedSince !== null
     ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${instantOf(lookedSince)}.</p>`
@@ -73,7 +70,7 @@ const newsNames: Readonly<Record<NewsField, string>> = {
   resource_type: 'resource type',
 };
 
-/** What the last week has that the time before has not. `kind`: of the page of one entity, which is no news itself. */
+/** `kind`: of the page of one entity, which is no news itself. */
 export const newsPanel = ({
   kind,
   search,
@@ -91,12 +88,10 @@ ${
     ? empty
     : html`<ul class="news">${news.map(
         ({ field, value, name, events, first }) =>
-          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${cut(name ?? value)}</a> <span class="muted">${countOf(events, 'event')}, first ${instantOf(first)}</span></li>`,
+          html`<li><span class="muted">${newsNames[field]}</span> <a href="${linkOf(withTerm(search, field as TermField, value, false))}">${shortened(name ?? value, 100)}</a> <span class="muted">${countOf(events, 'event')}, first ${instantOf(first)}</span></li>`,
       )}</ul>`
 }</section>`;
 };
-
-const cut = (text: string): string => (text.length > 100 ? `${text.slice(0, 99).toWellFormed()}…` : text);
 
 const sessionsPanel = ({ search, report }: EntityView): Html =>
   html`<section class="panel" aria-label="Sessions"><h2>Sessions</h2><p class="hint">Events without a pause of 30 minutes between them; the newest 20.</p>
@@ -109,7 +104,7 @@ const sessionsPanel = ({ search, report }: EntityView): Html =>
 const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;
 const LEVELS = 4;
 
-/** When in the week the events happen: darker cells have more. The numbers are the titles of the cells, and text for readers. */
+/** Darker cells have more; the numbers are titles, and text for screen readers. */
 const hoursTable = (hours: readonly (readonly number[])[]): Html => {
   const most = Math.max(1, ...hours.flat());
   const level = (events: number): number => (events === 0 ? 0 : Math.ceil((events / most) * LEVELS));

@@ -6,7 +6,7 @@ import type { SearchSource } from '../../../search/ports.ts';
 import { fixTimes, readSearch, type Search, searchFields } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace } from '../../failure.ts';
+import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { coverageOf } from '../events/search-verdict.ts';
 import { type Html, html } from '../html.ts';
@@ -36,8 +36,8 @@ export const entityRoutes = (
           const nowMs = Date.now();
           const { search: time, faults } = readSearch({ since }, nowMs);
           const [fault] = faults;
-          if (fault !== undefined) throw mistake(400, `since ${fault.reason}.`);
-          if (value === '' || value.length > MAX_VALUE) throw mistake(404, `${entityNames[kind]} not found.`);
+          if (fault !== undefined) throw httpError(400, `since ${fault.reason}.`);
+          if (value === '' || value.length > MAX_VALUE) throw httpError(404, `${entityNames[kind]} not found.`);
           const search = { ...entitySearch(kind, value), ...(time.since && { since: time.since }) };
           const view = await readView(source, search, goneSignal(reply));
           const body = entityBody({ kind, value, search, nowMs, ...view });
@@ -47,8 +47,6 @@ export const entityRoutes = (
     );
   }
 };
-
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 const readView = async (source: SearchSource, asked: ReturnType<typeof entitySearch>, signal: AbortSignal) => {
   const search = fixTimes(asked, Date.now());
@@ -65,7 +63,7 @@ const readView = async (source: SearchSource, asked: ReturnType<typeof entitySea
 const since = { kind: 'ago', text: '90d', ms: 90 * 86_400_000 } as const;
 const week = { kind: 'ago', text: '7d', ms: 7 * 86_400_000 } as const;
 
-/** `/events/news`: what the last seven days of a search have that the time before them has not. Its times are not those of the search. */
+/** `/events/news`: what the last seven days of a search have and the time before has not, whatever the times of the search. */
 export const newsRoute = (
   pages: FastifyInstance,
   frame: Frame,
@@ -80,9 +78,7 @@ export const newsRoute = (
         const query = Object.fromEntries(searchFields.map((field) => [field, request.query[field]]));
         const reading = readSearch({ ...query, since: undefined, before: undefined }, nowMs);
         const named = await withIds(source, reading);
-        if (named.faults.length > 0) {
-          throw Object.assign(new Error(`${faultsInWords(named.faults)}.`), { statusCode: 400 });
-        }
+        if (named.faults.length > 0) throw httpError(400, `${faultsInWords(named.faults)}.`);
         const { since: _since, before: _before, ...search } = reading.search;
         const asked = fixTimes({ ...named.search, since }, nowMs);
         // Before the events: what it calls collected must be stored by then.
@@ -96,7 +92,6 @@ export const newsRoute = (
 };
 
 interface NewsView {
-  /** Without a time. */
   readonly search: Search;
   readonly report: EntityReport;
   readonly coverage: SearchCoverage;

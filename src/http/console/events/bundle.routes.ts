@@ -1,51 +1,46 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import { verifyFound } from '../../../evidence/verify/verify-found.ts';
 import { MemoryFiles, writeSearchBundle } from '../../../search/bundle/write-search-bundle.ts';
 import { writeZip } from '../../../search/bundle/zip.ts';
 import type { ExportPiece } from '../../../search/ports.ts';
 import { readSearch, type SearchReading, searchFields } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
-import { goneSignal } from '../../failure.ts';
+import { goneSignal, httpError, unknownIn } from '../../failure.ts';
 import { faultsInWords, sendPieces } from '../../search/routes.ts';
 import { hidden } from '../page.ts';
 import { originOf } from './events-form.ts';
 import type { ExplorerOptions } from './routes.ts';
 
-/** All of it is in memory until the reader has it, in each of two places for exports: older events are left out, and it says so. */
+/** In memory until sent, in each of two places for exports: older events are left out, and the bundle says so. */
 const MAX_EVENTS = 10_000;
 const MAX_EVENT_BYTES = 16_777_216;
-/** Proofs of so many events have 14 MB in a log of 10 million events, 17 MB in one of a billion. */
+/** Proofs of that many events take 14 MB in a log of 10 million events, 17 MB in one of a billion. */
 const MAX_BYTES = 37_748_736;
 
 export interface BundleOptions extends ExplorerOptions {
-  /** Of orgtrail. */
   readonly version: string;
   readonly logger: Logger;
 }
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** `/events/bundle?…`: all events of a search with their proofs, as an archive that is verified before its first byte is sent. */
+/** An archive of a search with its proofs, verified before its first byte is sent. */
 export const bundleRoute = (pages: FastifyInstance, options: BundleOptions): void => {
   pages.get<{ Querystring: Query }>(
     '/events/bundle',
     { schema: hidden, config: { trail: 'export' } },
     async (request, reply) => {
       const nowMs = Date.now();
-      const unknown = Object.keys(request.query).filter((name) => !searchFields.some((field) => field === name));
-      if (unknown.length > 0)
-        throw mistake(400, unknown.map((name) => unknownParameter(name, searchFields)).join('; '));
+      const unknown = unknownIn(request.query, searchFields);
+      if (unknown.length > 0) throw httpError(400, unknown.join('; '));
       const reading = await withIds(options.search, readSearch(request.query, nowMs));
-      if (reading.faults.length > 0) throw mistake(400, faultsInWords(reading.faults));
+      if (reading.faults.length > 0) throw httpError(400, faultsInWords(reading.faults));
       await sendBundle(request, reply, options, reading, nowMs);
     },
   );
 };
-
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 const sendBundle = async (
   request: FastifyRequest,
@@ -90,14 +85,14 @@ const write = async (
     return bundle;
   } catch (error) {
     if (!(error instanceof OrgtrailError)) throw error;
-    if (error.code === 'usage') throw mistake(409, `There is no bundle: ${error.message}.`);
+    if (error.code === 'usage') throw httpError(409, `There is no bundle: ${error.message}.`);
     if (error.code !== 'evidence_fails') throw error;
     logger.error({ requestId: request.id, reason: error.message }, 'an event is not the one that was signed');
-    throw mistake(409, `The evidence does not hold: ${error.message}.`);
+    throw httpError(409, `The evidence does not hold: ${error.message}.`);
   }
 };
 
-/** The folder as an archive; its events are counted with the last piece. */
+/** Events are counted with the last piece. */
 async function* archive(
   { files }: MemoryFiles,
   folder: string,

@@ -8,10 +8,7 @@ const MAX_ROWS = 500;
 const MAX_LINE_CHARACTERS = 1_000;
 const SHOWN_CHARACTERS = 20_000;
 
-/**
- * What two JSON texts differ in, the earlier one at the left. `names` are the heads of the columns. `deadlineMs` is a time of
- * `performance.now()` until which they may be compared.
- */
+/** Compared until `deadlineMs`, a time of `performance.now()`. */
 export const sideBySide = (
   before: string,
   after: string,
@@ -29,7 +26,6 @@ export const sideBySide = (
 ${rows.length > MAX_ROWS ? html`<p class="muted">${rows.length - MAX_ROWS} more lines.</p>` : null}`;
 };
 
-/** A state without one to compare it with. */
 export const stateText = (text: string): Html => {
   const shown = layOut(text).trimEnd();
   return html`<pre class="text" tabindex="0" role="region" aria-label="State">${shown.slice(0, SHOWN_CHARACTERS).toWellFormed()}${shown.length > SHOWN_CHARACTERS ? '…' : ''}</pre>`;
@@ -40,7 +36,6 @@ interface Row {
   readonly right: DiffLine | undefined;
 }
 
-/** What was removed stands beside what was added in its place. */
 const rowsOf = (lines: readonly DiffLine[]): readonly Row[] => {
   const rows: Row[] = [];
   let removed: DiffLine[] = [];
@@ -72,11 +67,11 @@ const cellOf = (line: DiffLine | undefined): Html =>
     ? html`<td class="line-none"></td>`
     : html`<td class="line-${line.kind}"><span class="unseen">${words[line.kind]}</span><code>${line.text.length > MAX_LINE_CHARACTERS ? `${line.text.slice(0, MAX_LINE_CHARACTERS).toWellFormed()}…` : line.text}</code></td>`;
 
-/** For all changes of a page together: nothing else happens in the process meanwhile. */
+/** For all changes of a page: nothing else happens in the process meanwhile. */
 const TIMEOUT_MS = 400;
 const MAX_LINES = 1_500;
 
-/** What later contents of the entry differ in, each from the one before it. */
+/** Each content compared with the one before it. */
 export const changesOf = (detail: EventDetail): Html | null => {
   const { event, rawText, changes, changesInAll } = detail;
   if (changes.length === 0) return null;
@@ -94,7 +89,7 @@ ${changesInAll > changes.length ? html`<p class="muted">${changesInAll - changes
 </section>`;
 };
 
-/** A later content has no defects of its own beside it: if PostgreSQL could not hold it, it is a string that holds it. */
+/** A content that PostgreSQL cannot hold is stored as a JSON string that holds it. */
 const laterText = (rawText: string): string => {
   if (!rawText.startsWith('"')) return rawText;
   try {

@@ -14,19 +14,16 @@ import { changesOf } from './changes.ts';
 import { eventHref, resultLink, type SearchSteps, searchStepsOf, stepsFault } from './search-steps.ts';
 
 interface EventView {
-  /** Show all of the original, however large. */
   readonly whole: boolean;
   readonly nowMs: number;
-  /** How the evidence stands; undefined without a log. */
+  /** Undefined without a log. */
   readonly evidence: EvidenceStatus | undefined;
   readonly marks: EventMarks;
-  /** Of the search that it was opened from. */
   readonly steps: SearchSteps | undefined;
 }
 
-/** What a page bears at once; the rest on demand. */
 const SHOWN_CHARACTERS = 40_000;
-/** And on demand: in a page a text is several times as large as in a file, and a browser shows no more in reasonable time. */
+/** On demand: a text is several times larger in a page, and browsers show no more in reasonable time. */
 const MOST_CHARACTERS = 2_000_000;
 const SHOWN_VALUE = 2_000;
 
@@ -57,7 +54,6 @@ ${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kin
 ${aroundOf(event)}</header>`;
 };
 
-/** The events beside it in the order in which they were stored. */
 const storedSteps = ({ previousPosition, nextPosition }: EventDetail): Html => {
   const step = (position: number | null, name: string, rel: string): Html =>
     position === null
@@ -66,7 +62,7 @@ const storedSteps = ({ previousPosition, nextPosition }: EventDetail): Html => {
   return html`<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav>`;
 };
 
-/** All events of the same actor or resource, and from this one on in both directions: searches, which cost nothing here. */
+/** Searches, which cost nothing here. */
 const aroundOf = (event: FoundEvent): Html => {
   const actor = actorOf(event);
   const same: readonly (readonly [string, Partial<Search> | undefined])[] = [
@@ -86,7 +82,6 @@ const aroundOf = (event: FoundEvent): Html => {
 
 const NEARBY_MINUTES = 15;
 
-/** What else happened then: in the same log, and by the same actor. */
 const nearbyOf = (event: FoundEvent): Html | null => {
   const timeMs = event.actionTime === null ? undefined : parseInstantMs(event.actionTime);
   if (timeMs === undefined) return null;
@@ -99,7 +94,6 @@ const nearbyOf = (event: FoundEvent): Html | null => {
   return html`<li><span class="muted">Around this event, ${NEARBY_MINUTES} minutes each way</span>${link(event.accountId === null ? event.organizationId !== null && { organization: event.organizationId } : { account: event.accountId }, event.accountId === null ? 'same organization' : 'same account')}${link(actor && { actor: actor.filter }, 'same actor')}</li>`;
 };
 
-/** The pages of what the event names. */
 const entitiesOf = (event: FoundEvent): readonly Html[] => {
   const actor = event.actorEmail ?? event.actorId;
   const all: readonly (readonly [EntityKind, string, string | null])[] = [
@@ -133,7 +127,6 @@ const defectsOf = (
 <ul>${defects.map((defect) => html`<li><code>${defect}</code> ${defectInWords(defect)}</li>`)}</ul>
 <p class="hint">Nothing is lost: the original below is exact. Columns that could not be filled are empty.</p></section>`;
 
-/** A column, its value, and the search for it. */
 type Fact = readonly [name: string, value: string | number | null, filter?: Partial<Search>];
 
 interface Group {
@@ -141,21 +134,10 @@ interface Group {
   readonly facts: readonly Fact[];
 }
 
-type ExactField =
-  | 'action'
-  | 'result'
-  | 'product'
-  | 'resourceType'
-  | 'resource'
-  | 'ray'
-  | 'organization'
-  | 'account'
-  | 'zone';
-
 const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
   const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
     value === null ? {} : { actor: { kind, value } };
-  const exact = (name: ExactField, value: string | null) => (value === null ? {} : { [name]: value });
+  const exact = (name: keyof Search, value: string | null) => (value === null ? {} : { [name]: value });
   return [
     {
       name: 'Who',
@@ -236,7 +218,6 @@ const groupOf = ({ name, facts }: Group, more: Html | null): Html => {
 const onlyThis = (filter: Partial<Search>, label: string): Html =>
   html`<a class="only" href="/events?${printSearch({ defects: false, changed: false, ...filter }).toString()}" title="All events with this">search<span class="unseen"> for this ${label}</span></a>`;
 
-/** Ids are compared letter by letter. */
 const isId = (label: string): boolean => /\bid$/i.test(label) || label === 'Feed' || label === 'Source';
 
 const shownValue = (label: string, value: string | number | null): Html =>
@@ -244,7 +225,7 @@ const shownValue = (label: string, value: string | number | null): Html =>
 
 const isTime = (label: string): boolean => label === 'Time' || label === 'Received';
 
-/** Of a length that a narrow screen has room for: it stands in one line. */
+/** Short enough for one line of a narrow screen. */
 const isAddress = (label: string, value: string): boolean =>
   label === 'IP address' ? value.length <= 39 : label === 'E-mail' && value.length <= 34;
 
@@ -276,13 +257,13 @@ const textBox = (text: string, wholeHref: string | undefined, name: string): Htm
 ${isCut ? html`<p class="cut">${most} of ${text.length} characters. ${wholeHref === undefined ? 'The download has all of them.' : html`<a href="${wholeHref}">Show all</a>`}</p>` : null}`;
 };
 
-/** With the names of members in another colour. For a text that is not large: each is an element of its own. */
+/** Names in another colour. Not for large texts: each is an element of its own. */
 const withKeys = (text: string): readonly (Html | string)[] =>
   text
     .split(/^( *"(?:[^"\\]|\\.)*"(?=: ))/m)
     .map((part, n) => (n % 2 === 1 ? html`<span class="json-name">${part}</span>` : part));
 
-/** The same entry in the logs of other accounts, with links in both directions. Null of an event that has no copy. */
+/** Null for an event without copies. */
 const copiesOf = ({ event, copies, copiesInAll, copyNumber }: EventDetail): Html | null => {
   const [first] = copies;
   if (first === undefined) return null;
@@ -320,5 +301,5 @@ const words: Readonly<Record<Defect, string>> = {
   refused_by_database: 'PostgreSQL does not take it as JSON; it is kept as text.',
 };
 
-/** What a defect means, for people. A name that a later version has added stands for itself. */
+/** Empty for a name that a later version has added. */
 const defectInWords = (defect: string): string => words[defect as Defect] ?? '';

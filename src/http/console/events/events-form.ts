@@ -10,6 +10,7 @@ import {
 import type { SearchAnswer } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { PageCursors } from '../../search/routes.ts';
+import { DEFAULT_LIMIT } from '../../search/schema.ts';
 import type { EventMarks } from '../detections/page.ts';
 import { type Html, html } from '../html.ts';
 import { countFilters } from '../summary.ts';
@@ -49,12 +50,12 @@ const lineField: TextField = {
   hint: '-action:view status:4xx uri:/accounts/* "some text"',
 };
 
-/** The browser's own calendar, which a script lets write into the two fields of time. It has no zone, and the fields are UTC. */
+/** A script copies it into the two fields of time. It has no zone, and the fields are UTC. */
 const calendar = html`<p class="pick-times" data-pick-times hidden><label>From <input type="datetime-local" data-into="f-since"></label> <label>to <input type="datetime-local" data-into="f-before"></label> <span class="muted">UTC</span></p>`;
 
 const quickTimes = ['1h', '24h', '7d', '30d'] as const;
 
-/** The search as a form that is sent as a link, with what was written and what is wrong with it. On narrow screens it is behind a fold, which is before it rather than around it: a closed one would hide it on wide screens, too. */
+/** On narrow screens behind a fold, which stands before the form: a closed one around it would hide it on wide screens, too. */
 export const searchForm = (
   view: EventsView,
 ): Html => html`<details class="search-fold" id="search-fold"${view.reading.faults.length > 0 ? html` open` : null}><summary class="button" aria-controls="search-form">Filters${filtersOf(view)}</summary></details>
@@ -89,7 +90,6 @@ ${suggestions('results', ['success', 'failure'])}
 ${suggestions('times', ['now', ...quickTimes, '90d'])}
 </form>`;
 
-/** How many are in force. */
 const filtersOf = ({ reading }: EventsView): string | null => {
   const filters = countFilters(reading.search);
   return filters === 0 ? null : ` (${filters})`;
@@ -104,24 +104,19 @@ const suggestions = (id: string, values: readonly string[]): Html =>
   html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
 
 const usesMore = ({ reading }: EventsView): boolean =>
-  [
-    ...what.map(({ field }) => field),
-    'changed' as const,
-    'defects' as const,
-    'archive' as const,
-    'copies' as const,
-  ].some((field) => reading.given[field] !== undefined);
+  [...what.map(({ field }) => field), ...(['changed', 'defects', 'archive', 'copies'] as const)].some(
+    (field) => reading.given[field] !== undefined,
+  );
 
 const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
   reading.faults.find((fault) => fault.field === field);
 
-/** What is to be mended first, in the order of the form: it has the focus. */
+/** In the order of the form: it gets the focus. */
 const firstFault = (view: EventsView): SearchField | undefined =>
   ['text' as const, ...[...who, ...when, lineField, ...what].map(({ field }) => field)].find(
     (field) => faultOf(view, field) !== undefined,
   );
 
-/** With links to what may have been meant. */
 const faultText = ({ reading }: EventsView, label: string, { field, reason, suggestions = [] }: SearchFault): Html => {
   const link = ({ id, name }: OrganizationName): Html => {
     const parameters = printSearch({ ...reading.search });
@@ -159,14 +154,12 @@ const quickTime = ({ reading }: EventsView, time: string): Html => {
   return html`<a href="/events?${parameters.toString()}"${isCurrent ? html` aria-current="true"` : null}>${time}</a>`;
 };
 
-/** What the page of a search shows. */
 export interface EventsView {
   readonly reading: SearchReading;
   readonly limit: number;
   readonly nowMs: number;
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
-  /** Of the events of the result. */
   readonly marks?: EventMarks | undefined;
   readonly result?: PageCursors &
     SearchAnswer & {
@@ -174,33 +167,24 @@ export interface EventsView {
       readonly summary: SearchSummary | undefined;
       readonly live: LiveStart | undefined;
     };
-  /** All is counted, if that takes up to 10 seconds. */
+  /** Counted for up to 10 seconds. */
   readonly isExact: boolean;
-  /** Parameters of the link that are none, in words. */
   readonly unknown: readonly string[];
   readonly resultView: ResultView;
-  /** Of this page, with its view. */
   readonly address: string;
-  /** What "Copy as" is made from. */
   readonly copies?: CopyAsView;
-  /** Why there is no result, although the search can be read. */
   readonly failure?: { readonly code: number; readonly reason: string };
 }
 
 interface CopyAsView {
-  /** As it was written. */
   readonly search: Search;
   /** The same with the ids of organizations and accounts. */
   readonly withIds: Search;
-  /** Of a page. */
   readonly limit: number;
-  /** The address of this server, as the browser knows it. */
   readonly origin: string;
 }
 
-const DEFAULT_LIMIT = 50;
-
-/** The search for a terminal and a database. The texts are there without a script; with one, a button copies each. */
+/** The texts are there without a script; with one, a button copies each. */
 export const copyAs = ({ search, withIds, limit, origin }: CopyAsView): Html => {
   const own = limit === DEFAULT_LIMIT ? undefined : limit;
   const texts = [
@@ -216,6 +200,6 @@ export const copyAs = ({ search, withIds, limit, origin }: CopyAsView): Html => 
   )}</div></details>`;
 };
 
-/** Only a host as hosts are: what a client claims is written into a command. */
+/** The client's claim is written into a command: only a host as hosts are. */
 export const originOf = (protocol: string, host: string): string =>
   /^(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/.test(host) ? `${protocol}://${host}` : 'http://localhost:8080';

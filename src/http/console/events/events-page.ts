@@ -6,7 +6,7 @@ import { actorOf, filterLink, resourceOf, resultMark, timeOf } from '../event-li
 import { type Html, html } from '../html.ts';
 import { saveThis, searchesMenu } from '../saved/page.ts';
 import { chipsOf, summaryPanel } from '../summary.ts';
-import { countOf, instantOf, zonedText, zoneLabel } from '../words.ts';
+import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts';
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
 import { eventHref } from './search-steps.ts';
@@ -46,7 +46,6 @@ ${pagerOf(view, result)}
 </section>`;
 };
 
-/** The filters, and as far as there are any, counts. */
 const aboveOf = (view: EventsView, { page, summary, coverage }: Result): Html | null => {
   const { search } = view.reading;
   if (summary === undefined) {
@@ -91,10 +90,9 @@ const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html
 const tableOf = (view: EventsView, result: Result): Html =>
   eventsTable(view, result.page.events, printLineOf(view.reading.search, result, view.resultView.columns.length + 1));
 
-/** What a row is made from. */
 type RowsView = Pick<EventsView, 'reading' | 'organizations' | 'accounts' | 'nowMs' | 'resultView' | 'marks'>;
 
-/** Also of the live list. `above`: a row of the head for paper alone. */
+/** `above`: a row of the head for paper alone. */
 export const eventsTable = (
   view: RowsView,
   events: readonly FoundEvent[],
@@ -110,7 +108,6 @@ export const eventsTable = (
 const filterBy = (known: EventsView['organizations'], id: string, name: string | null): string =>
   name !== null && known.filter((one) => one.name === name).length === 1 ? name : id;
 
-/** Organization and account, each as far as the event has one. */
 const ownersOf = ({ organizations, accounts, reading: { search } }: RowsView, event: FoundEvent): Html => {
   const { organizationId, organizationName, accountId } = event;
   const accountName = event.accountName ?? event.listedAccountName ?? null;
@@ -135,8 +132,8 @@ const rowOf = (view: RowsView, event: FoundEvent): Html => {
   return html`<tr>
 <th scope="row" class="cell-time"><a href="${eventHref(event.position, search)}" data-row>${timeOf(event, nowMs)}</a></th>
 <td class="cell-organization" data-label="Organization">${ownersOf(view, event)}</td>
-<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
-<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
+<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${shortened(actor.more, 120)}</span>`}</td>
+<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${shortened(event.actionDescription, 120)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
 <td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
 ${extraCells(view.resultView, search, event)}</tr>`;
@@ -144,9 +141,7 @@ ${extraCells(view.resultView, search, event)}</tr>`;
 
 const none = html`<span class="muted" title="the entry does not say">–</span>`;
 
-const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
-
-/** How far a slow search has come. One that goes back in time goes on by a script until its page is full. */
+/** A script continues one that goes back in time until its page is full. */
 const reachedOf = ({ reading: { search }, limit, nowMs }: EventsView, { reached, events }: SearchPage): Html | null => {
   if (reached === undefined) return null;
   const isBack = reached.direction === 'older';
@@ -180,12 +175,10 @@ interface PrintHeadView {
   readonly search: Search;
   readonly answer: SearchAnswer;
   readonly summary: SearchSummary | undefined;
-  /** Other pages of the result have more events. */
   readonly isPart: boolean;
   readonly nowMs: number;
 }
 
-/** What paper says first: what was searched for, whether that is all, and when. The screen has it elsewhere. */
 const printHead = (view: PrintHeadView): Html => {
   const { search, answer, summary, isPart, nowMs } = view;
   const { page, coverage } = answer;
@@ -199,7 +192,6 @@ ${coverage.collectedUntil === null ? null : html`<div><dt>Collected up to</dt><d
 <div><dt>Searched at</dt><dd>${zonedText(nowMs)}</dd></div></dl></section>`;
 };
 
-/** The same in one line, which paper repeats above each page of the table. */
 const printLineOf = (search: Search, answer: SearchAnswer, columns: number): Html =>
   html`<tr class="print-only"><td class="print-line" colspan="${columns}">${queryOf(search)} · ${answer.incomplete.length === 0 ? 'complete' : 'incomplete'}</td></tr>`;
 

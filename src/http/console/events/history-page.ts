@@ -10,15 +10,14 @@ import { coverageOf } from './search-verdict.ts';
 export interface HistoryView {
   readonly history: ResourceHistory;
   readonly coverage: SearchCoverage;
-  /** What `coverage` was read for. */
   readonly search: Search;
   readonly nowMs: number;
 }
 
-/** For all differences of a page together: nothing else happens in the process meanwhile. */
+/** For all differences of a page: nothing else happens in the process meanwhile. */
 const COMPARE_MS = 400;
 
-/** What became of the resource of an event: every event about it, newest first, each with the state before it and after it. */
+/** Newest first, each with the state before and after it. */
 export const historyBody = ({ history, coverage, search, nowMs }: HistoryView): Html => {
   const { subject, events, more } = history;
   const deadlineMs = performance.now() + COMPARE_MS;

@@ -6,45 +6,58 @@ import { printSearch, type Search } from '../../../search/query/search.ts';
 import type { TermField } from '../../../search/query/terms.ts';
 import { linkOf, withTerm } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
-import { hidden, nextAddress } from '../page.ts';
-import { instantOf } from '../words.ts';
+import { A_YEAR_SECONDS, cookieOf, hidden, nextAddress } from '../page.ts';
+import { instantOf, shortened } from '../words.ts';
 
-/** What the table of events shows without a choice, and what it can show beside that, in the order of its columns. */
-const usualColumns = ['organization', 'actor', 'action', 'resource', 'result'] as const;
-const extraColumns = [
-  'address',
-  'token',
-  'actor_type',
-  'context',
-  'zone',
-  'method',
-  'uri',
-  'status',
-  'agent',
-  'ray',
-  'received',
-  'position',
-  'id',
-] as const;
-type ExtraColumn = (typeof extraColumns)[number];
-const columnNames = [...usualColumns, ...extraColumns] as const;
-type ColumnName = (typeof columnNames)[number];
+interface Column {
+  readonly label: string;
+  readonly value: (event: FoundEvent) => string | number | null;
+  readonly term?: TermField;
+}
+
+const columns = {
+  address: { label: 'IP address', value: ({ actorIpAddress }) => actorIpAddress, term: 'ip' },
+  token: { label: 'Token', value: (event) => event.actorTokenName ?? event.actorTokenId, term: 'token' },
+  actor_type: { label: 'Actor type', value: ({ actorType }) => actorType, term: 'actor_type' },
+  context: { label: 'Context', value: ({ actorContext }) => actorContext, term: 'context' },
+  zone: { label: 'Zone', value: ({ zoneName, zoneId }) => zoneName ?? zoneId, term: 'zone' },
+  method: { label: 'Method', value: ({ method }) => method, term: 'method' },
+  uri: { label: 'URI', value: ({ uri }) => uri, term: 'uri' },
+  status: { label: 'Status', value: ({ statusCode }) => statusCode, term: 'status' },
+  agent: { label: 'User agent', value: ({ userAgent }) => userAgent, term: 'agent' },
+  ray: { label: 'Ray id', value: ({ rayId }) => rayId, term: 'ray' },
+  received: { label: 'Received', value: ({ receivedAt }) => receivedAt },
+  position: { label: 'Position', value: ({ position }) => position },
+  id: { label: 'Entry id', value: ({ id }) => id, term: 'id' },
+} satisfies Record<string, Column>;
+
+const usualLabels = {
+  organization: 'Organization',
+  actor: 'Actor',
+  action: 'Action',
+  resource: 'Resource',
+  result: 'Result',
+} as const;
+
+type ExtraColumn = keyof typeof columns;
+type ColumnName = keyof typeof usualLabels | ExtraColumn;
+const usualColumns = Object.keys(usualLabels) as (keyof typeof usualLabels)[];
+const columnNames = [...usualColumns, ...Object.keys(columns)] as ColumnName[];
 const densities = ['comfortable', 'compact'] as const;
 
-/** How a result is shown. The time of an event is always there: it leads to the event. */
+/** The time of an event is always shown: it leads to the event. */
 export interface ResultView {
-  /** In the order of `columnNames`. */
   readonly columns: readonly ColumnName[];
   readonly density: (typeof densities)[number];
 }
 
 export const usualView: ResultView = { columns: usualColumns, density: 'comfortable' };
 
-/** The parameters of an address that say it. A contract: people keep links. */
+/** A contract: people keep links. */
 export const viewFields = ['columns', 'density'] as const;
 type Query = Readonly<Record<string, unknown>>;
 
-/** Reads the view of an address. `columns=` with nothing in it is the time alone. Never throws. */
+/** `columns=` with nothing in it is the time alone. Never throws. */
 export const readView = (query: Query): { readonly view: ResultView; readonly faults: readonly string[] } => {
   const { columns: columnsText, density: densityText } = query;
   const words = wordsOf(columnsText);
@@ -59,14 +72,14 @@ export const readView = (query: Query): { readonly view: ResultView; readonly fa
 
 const hint = (word: string): string => didYouMean(nearest(word, columnNames));
 
-/** A link has them with commas, a form each by itself. */
+/** Links separate with commas, forms repeat the name. */
 const wordsOf = (value: unknown): readonly string[] =>
   (Array.isArray(value) ? value : [value ?? ''])
     .flatMap((text) => String(text).split(','))
     .map((word) => word.trim())
     .filter((word) => word !== '');
 
-/** The parameters of a view, none for the usual one: the same view has the same link. */
+/** None for the usual view: the same view has the same link. */
 export const printView = ({ columns, density }: ResultView): URLSearchParams => {
   const parameters = new URLSearchParams();
   if (columns.join() !== usualView.columns.join()) parameters.set('columns', columns.join());
@@ -74,7 +87,6 @@ export const printView = ({ columns, density }: ResultView): URLSearchParams => 
   return parameters;
 };
 
-/** An address of a search with another view than the one that it has. */
 export const withView = (address: string, view: ResultView): string => {
   const [path = '', query = ''] = address.split('?', 2);
   const parameters = new URLSearchParams(query);
@@ -85,7 +97,6 @@ export const withView = (address: string, view: ResultView): string => {
 };
 
 const VIEW_COOKIE = 'orgtrail_result';
-const A_YEAR_SECONDS = 31_536_000;
 
 const densityLabels = { comfortable: 'comfortable', compact: 'compact: one line for each event' } as const;
 
@@ -96,7 +107,7 @@ interface Body {
   readonly next?: unknown;
 }
 
-/** Remembers how a browser shows results, and leads to the same search with that in its address. */
+/** Leads to the same search with the view in its address. */
 export const viewRoutes = (console: FastifyInstance): void => {
   console.post<{ Body: Body | undefined }>('/console/result-view', { schema: hidden }, (request, reply) => {
     const { columns = '', density, usual, next } = request.body ?? {};
@@ -104,17 +115,14 @@ export const viewRoutes = (console: FastifyInstance): void => {
     const chosen = faults.length === 0 ? view : usualView;
     return reply
       .setCookie(VIEW_COOKIE, printView(chosen).toString(), {
-        path: '/events',
-        httpOnly: true,
-        sameSite: 'strict',
+        ...cookieOf(request, '/events'),
         maxAge: A_YEAR_SECONDS,
-        secure: request.protocol === 'https',
       })
       .redirect(withView(nextAddress(next), chosen), 303);
   });
 };
 
-/** Where a request that says no view goes on, if its browser remembers one. The address always says what is shown: so does a link to it. */
+/** For a request without a view. The address always says what is shown: so does a link to it. */
 export const rememberedView = ({ cookies, query, url }: FastifyRequest): string | undefined => {
   const cookie = cookies[VIEW_COOKIE];
   if (!cookie || viewFields.some((field) => Object.hasOwn(query as object, field))) return undefined;
@@ -122,7 +130,6 @@ export const rememberedView = ({ cookies, query, url }: FastifyRequest): string 
   return faults.length > 0 || printView(view).size === 0 ? undefined : withView(url, view);
 };
 
-/** Sent by a form: no script is needed. `address`: of this page. */
 export const viewChoice = (
   view: ResultView,
   address: string,
@@ -140,10 +147,7 @@ export const viewChoice = (
 <span class="hint">This browser remembers it. The address has it as well: a link to it shows the same.</span></p>
 </form></details>`;
 
-/**
- * A page whose links to searches and forms of them go on with its view. Quotes are escaped in all that `html` takes, so that nothing but
- * an attribute of a template looks like one.
- */
+/** Adds the view to links and forms. Only an attribute of a template looks like one: `html` escapes the quotes of all values. */
 export const keepView = (body: Html, view: ResultView): Html => {
   const parameters = printView(view);
   if (parameters.size === 0) return body;
@@ -159,60 +163,22 @@ export const keepView = (body: Html, view: ResultView): Html => {
   );
 };
 
-interface Column {
-  readonly label: string;
-  readonly value: (event: FoundEvent) => string | number | null;
-  /** What a click on a value filters by. */
-  readonly term?: TermField;
-}
+const labelOfColumn = (name: ColumnName): string => (isExtra(name) ? columns[name].label : usualLabels[name]);
 
-const columns: Readonly<Record<ExtraColumn, Column>> = {
-  address: { label: 'IP address', value: ({ actorIpAddress }) => actorIpAddress, term: 'ip' },
-  token: { label: 'Token', value: (event) => event.actorTokenName ?? event.actorTokenId, term: 'token' },
-  actor_type: { label: 'Actor type', value: ({ actorType }) => actorType, term: 'actor_type' },
-  context: { label: 'Context', value: ({ actorContext }) => actorContext, term: 'context' },
-  zone: { label: 'Zone', value: ({ zoneName, zoneId }) => zoneName ?? zoneId, term: 'zone' },
-  method: { label: 'Method', value: ({ method }) => method, term: 'method' },
-  uri: { label: 'URI', value: ({ uri }) => uri, term: 'uri' },
-  status: { label: 'Status', value: ({ statusCode }) => statusCode, term: 'status' },
-  agent: { label: 'User agent', value: ({ userAgent }) => userAgent, term: 'agent' },
-  ray: { label: 'Ray id', value: ({ rayId }) => rayId, term: 'ray' },
-  received: { label: 'Received', value: ({ receivedAt }) => receivedAt },
-  position: { label: 'Position', value: ({ position }) => position },
-  id: { label: 'Entry id', value: ({ id }) => id, term: 'id' },
-};
-
-const usualLabels = {
-  organization: 'Organization',
-  actor: 'Actor',
-  action: 'Action',
-  resource: 'Resource',
-  result: 'Result',
-} as const;
-
-/** What stands above a column. */
-const labelOfColumn = (name: ColumnName): string =>
-  isExtra(name) ? columns[name].label : usualLabels[name as keyof typeof usualLabels];
-
-const isExtra = (name: ColumnName): name is ExtraColumn => extraColumns.some((one) => one === name);
+const isExtra = (name: ColumnName): name is ExtraColumn => name in columns;
 
 const chosen = ({ columns }: ResultView): readonly ExtraColumn[] => columns.filter(isExtra);
 
-/**
- * Classes of the table: the usual columns that are not chosen are not shown. Their cells stay, so that the widths of columns and
- * what refers to them by number stay as well.
- */
+/** Cells of hidden columns stay, so that widths and references by number hold. */
 export const tableClasses = (view: ResultView): string => {
-  const without = Object.keys(usualLabels).filter((name) => !view.columns.some((one) => one === name));
+  const without = usualColumns.filter((name) => !view.columns.includes(name));
   const isWide = chosen(view).length > 0;
   return ['events', view.density, ...without.map((name) => `without-${name}`), ...(isWide ? ['wide'] : [])].join(' ');
 };
 
-/** The heads of the columns beside the usual ones. */
 export const extraHeads = (view: ResultView): readonly Html[] =>
   chosen(view).map((name) => html`<th scope="col" class="extra">${columns[name].label}</th>`);
 
-/** The cells of an event below them. A value filters the search at hand by itself. */
 export const extraCells = (view: ResultView, search: Search, event: FoundEvent): readonly Html[] =>
   chosen(view).map(
     (name) =>
@@ -220,29 +186,26 @@ export const extraCells = (view: ResultView, search: Search, event: FoundEvent):
   );
 
 const contentOf = (name: ExtraColumn, search: Search, event: FoundEvent): Html => {
-  const { value: read, term } = columns[name];
+  const { value: read, term }: Column = columns[name];
   const value = read(event);
   if (value === null) return html`<span class="muted" title="the entry does not say">–</span>`;
   if (name === 'received') return instantOf(String(value));
   const text = String(value);
   if (text === '') return html`<span class="muted">(empty)</span>`;
-  // A star would stand for a rest of any kind.
-  if (term === undefined || text.includes('*')) return html`<span class="one-line">${cut(text)}</span>`;
-  return html`<a class="narrow one-line" href="${linkOf(withTerm(search, term, text, false))}" title="Filter by this value">${cut(text)}</a>`;
+  // A star is a wildcard.
+  if (term === undefined || text.includes('*'))
+    return html`<span class="one-line">${shortened(text, MAX_SHOWN)}</span>`;
+  return html`<a class="narrow one-line" href="${linkOf(withTerm(search, term, text, false))}" title="Filter by this value">${shortened(text, MAX_SHOWN)}</a>`;
 };
 
 const MAX_SHOWN = 120;
 
-const cut = (text: string): string =>
-  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
-
-/** Where a live list goes on from. */
 export interface LiveStart {
   readonly after: number;
   readonly feedId: string;
 }
 
-/** Above the list: the switch of the live list, which a script works; or why there is none here. */
+/** A script works the switch; or says why there is no live list. */
 export const liveBar = ({ before, ...search }: Search, view: ResultView, start: LiveStart | undefined): Html => {
   if (start === undefined) {
     const where = before === undefined ? 'on a page of older events' : 'for a search that has an end';

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BusyError, SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import { MAX_STATE_BYTES } from '../../../search/entities.sql.ts';
@@ -20,12 +19,12 @@ import {
 import { answerSearch, withIds } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { beginsGiving } from '../../access-trail.ts';
-import { goneSignal, inPlace, type Lend } from '../../failure.ts';
+import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
-import { MAX_LIMIT } from '../../search/schema.ts';
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/schema.ts';
 import { readMarks } from '../detections/page.ts';
 import { html } from '../html.ts';
-import type { OperationsSource } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
 import { type EventsView, originOf } from './events-form.ts';
@@ -34,31 +33,23 @@ import { type HistoryView, historyBody } from './history-page.ts';
 import { keepView, type LiveStart, printView, readView, rememberedView, viewFields } from './result-view.ts';
 import { readSteps } from './search-steps.ts';
 
-const DEFAULT_LIMIT = 50;
 const HISTORY_LIMIT = 200;
 /** Of the request and the response of an event. */
 const MAX_STATES_BYTES = 2 * MAX_STATE_BYTES;
-/** Of a page of events. */
 const parameters: readonly string[] = [...searchFields, 'limit', 'cursor', 'exact', ...viewFields];
-/** What is hatched in the histogram. */
 const MAX_GAPS = 100;
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
 type Query = Readonly<Record<string, unknown>>;
 
-const httpError = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
-/** What the explorer is made from. */
 export interface ExplorerOptions {
   readonly search: SearchSource;
   readonly streams: StreamLimits;
-  /** Knows what detections say of events. */
-  readonly operations: OperationsSource;
-  /** Undefined: no evidence is shown. */
+  readonly operations: Operations;
   readonly shownEvidence?: ShownEvidence | undefined;
 }
 
-/** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
+/** `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
 export const explorerRoutes = (
   pages: FastifyInstance,
   frame: Frame,
@@ -92,7 +83,7 @@ export const explorerRoutes = (
       return reply.redirect(`/events/${found.event.position}`, 303);
     });
   });
-  pages.get<{ Params: Position; Querystring: Query }>(
+  pages.get<{ Params: { position: string }; Querystring: Query }>(
     '/events/:position',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -110,7 +101,7 @@ export const explorerRoutes = (
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
-  pages.get<{ Params: Position }>(
+  pages.get<{ Params: { position: string } }>(
     '/events/:position/history',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -122,7 +113,7 @@ export const explorerRoutes = (
       return sendPage(request, reply, frame, { title, current: '/events', body: historyBody(view) });
     },
   );
-  pages.get<{ Params: Position }>(
+  pages.get<{ Params: { position: string } }>(
     '/events/:position/original',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -137,14 +128,10 @@ export const explorerRoutes = (
   );
 };
 
-interface Position {
-  readonly position: string;
-}
-
 const notFound = (): Error =>
   httpError(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
-const readDetail = async (source: SearchSource, { position: text }: Position, lend: Lend) => {
+const readDetail = async (source: SearchSource, { position: text }: { readonly position: string }, lend: Lend) => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(position)) throw notFound();
   await lend(await source.bytesOf({ position }));
@@ -155,7 +142,7 @@ const readDetail = async (source: SearchSource, { position: text }: Position, le
 
 const readHistory = async (
   source: SearchSource,
-  params: Position,
+  params: { readonly position: string },
   signal: AbortSignal,
   lend: Lend,
 ): Promise<HistoryView> => {
@@ -174,16 +161,11 @@ const readHistory = async (
   return { history, coverage, search, nowMs: Date.now() };
 };
 
-const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
-  Object.keys(query)
-    .filter((name) => !known.includes(name))
-    .map((name) => unknownParameter(name, known));
-
 const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
   reply: FastifyReply,
   frame: Frame,
-  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
+  { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
 ): Promise<FastifyReply> => {
   const { query } = request;
   const remembered = rememberedView(request);
@@ -197,10 +179,8 @@ const sendEvents = async (
   const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
   const link = printSearch(reading.search);
   const line = typeof query['q'] === 'string' ? query['q'] : undefined;
-  if (
-    isClean &&
-    (searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line))
-  ) {
+  const isOther = searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line);
+  if (isClean && isOther) {
     if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
     for (const [name, value] of printView(resultView)) link.set(name, value);
     const text = link.toString();
@@ -213,12 +193,8 @@ const sendEvents = async (
   const view = await lookUp({ source, operations }, named, unknown, page);
   beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
-  const copies = {
-    search: reading.search,
-    withIds: named.search,
-    limit,
-    origin: originOf(request.protocol, request.host),
-  };
+  const origin = originOf(request.protocol, request.host);
+  const copies = { search: reading.search, withIds: named.search, limit, origin };
   const shown: EventsView = {
     ...view,
     reading: { ...reading, faults: named.faults },
@@ -254,7 +230,7 @@ const readLimit = (text: unknown): number => {
   return limit;
 };
 
-/** Of the database alone, as the page says. Undefined if others need the connections: the list alone is worth more than an error. */
+/** Of the database alone. Undefined if others need the connections: the list alone is worth more than an error. */
 const summaryUnlessBusy = async (
   source: SearchSource,
   { archive: _archive, ...search }: Search,
@@ -269,14 +245,12 @@ const summaryUnlessBusy = async (
   }
 };
 
-type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>;
-
 const lookUp = async (
-  { source, operations }: { readonly source: SearchSource; readonly operations: OperationsSource },
+  { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
   reading: SearchReading,
   unknown: readonly string[],
   { isExact, ...page }: Parameters<SearchSource['search']>[1] & { readonly isExact: boolean },
-): Promise<LookedUp> => {
+): Promise<Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'marks' | 'failure'>> => {
   const known = { organizations: await source.organizations(), accounts: await source.accounts() };
   // Another search than the one that was asked for would only mislead.
   if (reading.faults.length > 0 || unknown.length > 0) return known;
@@ -300,12 +274,7 @@ const lookUp = async (
 
 const LIMIT = 100;
 
-const badRequest = (reason: string): Error => Object.assign(new Error(reason), { statusCode: 400 });
-
-/**
- * `/events/arrivals`, for the script of the live list: a table of what a search finds of the events that were stored behind a position,
- * the last stored first, and where to go on.
- */
+/** `/events/arrivals`, for the script of the live list: the last stored first, and where to go on. */
 const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: StreamLimits): void => {
   pages.get<{ Querystring: Readonly<Record<string, unknown>> }>(
     '/events/arrivals',
@@ -316,7 +285,8 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
         const reading = readSearch(request.query, nowMs);
         const named = await withIds(source, reading);
         const { view: resultView, faults } = readView(request.query);
-        if (named.faults.length + faults.length > 0) throw badRequest(faultsInWords(named.faults) || faults.join('; '));
+        if (named.faults.length + faults.length > 0)
+          throw httpError(400, faultsInWords(named.faults) || faults.join('; '));
         const page = { after: positionOf(request), limit: LIMIT, signal: goneSignal(reply) };
         const found = await source.arrivals(fixTimes(named.search, nowMs), page);
         const [organizations, accounts] = [await source.organizations(), await source.accounts()];
@@ -332,11 +302,11 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
 const positionOf = ({ query }: FastifyRequest<{ Querystring: Readonly<Record<string, unknown>> }>): number => {
   const text = query['after'];
   const position = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(position)) throw badRequest('after must be a position.');
+  if (!Number.isSafeInteger(position)) throw httpError(400, 'after must be a position.');
   return position;
 };
 
-/** Where a live list goes on from: read before the search itself, so that no event is between the two. Undefined for a search that ends. */
+/** Read before the search itself, so that no event is between the two. Undefined for a search that ends. */
 const startOfLive = async (source: SearchSource, search: Search, isFirst: boolean): Promise<LiveStart | undefined> => {
   if (!isFirst || endsBeforeNow(search)) return undefined;
   const { head, feedId } = await source.arrivals(search, { limit: 1 });

@@ -1,5 +1,4 @@
 import { BusyError, SearchError } from '../../../base/errors.ts';
-import { unknownParameter } from '../../../base/text.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import type { SearchSource } from '../../../search/ports.ts';
 import {
@@ -11,14 +10,15 @@ import {
   searchFields,
 } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
+import { unknownIn } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 
-/** Node.js refuses an address of some 16,000 bytes, and others do earlier. */
+/** Node.js refuses addresses of some 16,000 bytes, others earlier. */
 const LONGEST_CARRIED = 4_000;
 
-/** The page of an event. With the search whose result it is opened from, if that is not for everything. */
+/** With the search it is opened from, if that is not for everything. */
 export const eventHref = (
   position: number,
   search: Search | undefined,
@@ -30,22 +30,21 @@ export const eventHref = (
   return parameters === '' ? `/events/${position}` : `/events/${position}?${parameters}`;
 };
 
-/** What is beside an event in a direction: an event, where a slow search goes on, or nothing. */
+/** An event, where a slow search goes on, or nothing. */
 type Step = { readonly position: number } | { readonly reached: SearchCursor } | null;
 
-/** What the page of an event says of the search that its link carries. */
 export type SearchSteps =
   | {
       readonly kind: 'steps';
       readonly search: Search;
       readonly newer: Step;
       readonly older: Step;
-      /** False: the search does not find the event. Undefined: that could not be looked up in time. */
+      /** Undefined: could not be looked up in time. */
       readonly isFound: boolean | undefined;
     }
   | { readonly kind: 'fault'; readonly search: Search | undefined; readonly reason: string };
 
-/** The events beside one in a search, as its pages have them. Undefined without a search; one that cannot be read or answered is a fault, never an error. */
+/** Undefined without a search; one that cannot be read or answered is a fault, never an error. */
 export const readSteps = async (
   source: SearchSource,
   event: FoundEvent,
@@ -56,8 +55,8 @@ export const readSteps = async (
   const fault = (reason: string, search?: Search): SearchSteps => ({ kind: 'fault', search, reason });
   if (typeof carried !== 'string') return fault('it is given more than once');
   const query = queryOf(carried);
-  const unknown = Object.keys(query).filter((name) => !searchFields.some((field) => field === name));
-  if (unknown.length > 0) return fault(unknown.map((name) => unknownParameter(name, searchFields)).join('; '));
+  const unknown = unknownIn(query, searchFields);
+  if (unknown.length > 0) return fault(unknown.join('; '));
   const reading = readSearch(query, Date.now());
   try {
     const { search, faults } = await withIds(source, reading);
@@ -88,13 +87,12 @@ export const readSteps = async (
 const stepTo = (event: FoundEvent | undefined, reached: SearchCursor | undefined): Step =>
   event ?? (reached === undefined ? null : { reached });
 
-/** As the query of a request is read: a name that is given twice has both values. */
+/** A repeated name has all its values, as in the query of a request. */
 const queryOf = (text: string): Readonly<Record<string, readonly string[]>> => {
   const parameters = new URLSearchParams(text);
   return Object.fromEntries([...new Set(parameters.keys())].map((name) => [name, parameters.getAll(name)]));
 };
 
-/** Links through the search; undefined if there are none. */
 export const searchStepsOf = (steps: SearchSteps | undefined): Html | undefined => {
   if (steps?.kind !== 'steps') return undefined;
   const { newer, older, isFound } = steps;
@@ -123,13 +121,11 @@ const stepOf = (
   return link(`/events?${parameters}`, `${word}: keep searching`);
 };
 
-/** Why there are no links through the search. */
 export const stepsFault = (steps: SearchSteps | undefined): Html | null =>
   steps?.kind === 'fault'
     ? html`<p class="muted steps-fault" role="status">The search of this link is left out: ${steps.reason}.</p>`
     : null;
 
-/** Back to the result, or to all events. */
 export const resultLink = (steps: SearchSteps | undefined): Html =>
   steps?.search === undefined
     ? html`<a href="/events">Events</a>`

@@ -16,7 +16,7 @@ import { agoText, countText, instantOf, spanText } from '../words.ts';
 
 const SHOWN_GAPS = 5;
 
-/** Whether what is not there may only not be collected: the first thing to know about a result. */
+/** The first thing to know about a result: whether what is missing may only not be collected. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
   const { organizations, accounts, incomplete, gaps } = coverage;
   const notes = html`${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
@@ -46,7 +46,6 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
     )}</ul></details>`;
 };
 
-/** Whose log lacks the time. */
 const logName = ({
   accountId,
   accountName,
@@ -75,7 +74,7 @@ const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | nu
     ? html` Nothing older than ${instantOf(collectedSince)} is collected.`
     : null;
 
-/** With a link to the search that looks there as well. Counts never do. */
+/** Counts never include the archive. */
 const archiveNote = ({ archivedMonths }: SearchCoverage, { copies: _, ...search }: Search): Html | null => {
   if (archivedMonths.length === 0) return null;
   if (search.archive === true)
@@ -87,7 +86,6 @@ const archiveNote = ({ archivedMonths }: SearchCoverage, { copies: _, ...search 
 const droppedNote = ({ droppedMonths }: SearchCoverage): Html | null =>
   droppedMonths.length === 0 ? null : html` <strong>${droppedMonthsSentence(droppedMonths)}</strong>`;
 
-/** Why there is no event, and whether that is the last word. */
 export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {
   const { empty, incomplete } = answer;
   const reasons = incomplete.filter((reason) => reason !== 'value_never_occurs' && reason !== 'value_not_checked');
@@ -97,7 +95,6 @@ ${incomplete.length === 0 ? html`<p class="muted">All of the time searched is co
 ${empty === undefined ? null : explanationOf(search, empty)}</div>`;
 };
 
-/** Which filter alone leaves nothing, and what is near its value. */
 export const explanationOf = (search: Search, { anyInRange, filters }: EmptyReport): Html => {
   // That nothing is there at all says more than that a filter has nothing there.
   const telling = anyInRange === false ? filters.filter(({ occurs }) => occurs !== true) : filters;
@@ -130,7 +127,7 @@ const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
   return undefined;
 };
 
-/** `wrong`: what is replaced; of a query line, one term. */
+/** `wrong` is replaced: a value, or one term of a query line. */
 const nearLink = (
   search: Search,
   { field, value: wrong }: FilterReport,

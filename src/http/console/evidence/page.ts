@@ -13,6 +13,7 @@ import {
 } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import type { SourceHealth } from '../../../status/health.ts';
+import { isStopped } from '../../health.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
 
@@ -120,7 +121,6 @@ const verifyPanel = html`<section class="panel" aria-labelledby="verify"><h2 id=
 <li>The page of each <a href="/events">event</a> has its proof; a result of a search can be exported as a bundle.</li>
 <li>Give the keys to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
 
-/** Without a log: what it would be, and how to begin. */
 export const noEvidenceBody = (isConfigured: boolean): Html => html`<div class="stack"><h1>Evidence</h1>
 <section class="panel" aria-labelledby="none"><h2 id="none">${isConfigured ? 'No log has been begun' : 'Evidence is not configured'}</h2>
 <div class="stack"><p>orgtrail can keep a signed Merkle log of what it stores, so that an auditor can verify offline that nothing was changed, removed or put in between.
@@ -134,7 +134,6 @@ orgtrail migrate --roles                                         # once, as the 
 psql -c 'grant orgtrail_evidence to orgtrail_daemon'             # the account of the daemon
 orgtrail evidence init                                           # begins the log, prints the keys for auditors`;
 
-/** What the log does not cover, or not yet. */
 const uncoveredPanel = (
   view: EvidenceView,
 ): Html => html`<section class="panel" aria-labelledby="uncovered"><h2 id="uncovered">What is not covered</h2>
@@ -168,7 +167,7 @@ const lastStated = ({ status: { statedSecondsAgo }, statements: { oldest }, nowM
 
 const nameOf = ({ kind, id, name }: NamedSource): string => (name === null ? `${kind} ${id}` : `${name} (${kind})`);
 
-/** Forks and ends: the generations of the log, the newest first. Nothing for a first generation that goes on. */
+/** Newest first. Nothing for a first generation that goes on. */
 const historyPanel = ({ logs, journal }: EvidenceView): Html | null => {
   const generations = logs.filter(({ log }) => log === 'events');
   if (generations.length < 2 && generations.every(({ endedAt }) => endedAt === null)) return null;
@@ -196,7 +195,6 @@ const forked = ({ at, cause, by, commonSize }: ShownFork): Html =>
 const ended = ({ endedBy, endedReason }: ShownLog, at: Date): Html =>
   html`<p>Ended ${timeOf(at)} by ${endedBy ?? 'an unknown operator'}: ${endedReason ?? 'no reason is known'}</p>`;
 
-/** Whether an event is in the signed log, and its proof. Nothing without a log. */
 export const proofPanel = (event: FoundEvent, status: EvidenceStatus | undefined, nowMs: number): Html | null => {
   if (status === undefined) return null;
   const isSigned = event.position <= (status.signedSize ?? 0);
@@ -233,7 +231,6 @@ const stopped = (status: EvidenceStatus): Html | null =>
     ? html`<p class="error-text">The log is ${status.state}${status.stateReason === null ? '' : `: ${status.stateReason}`}. Nothing is signed any more: <a href="${EVIDENCE_PATH}">what to do</a>.</p>`
     : null;
 
-/** What is wrong with the evidence, in one line that leads to its page; nothing if all is well. */
 export const evidenceLine = (status: EvidenceStatus): Html | null => {
   const troubles = troublesOf(status);
   if (troubles.length === 0) return null;
@@ -244,7 +241,7 @@ export const evidenceLine = (status: EvidenceStatus): Html | null => {
 
 type State = EvidenceStatus['state'];
 
-/** The colour of each state: that of a state of sources which is as grave. */
+/** The colour of an equally grave state of sources. */
 const colours: Readonly<Record<State, SourceHealth>> = {
   building: 'behind',
   ok: 'fresh',
@@ -254,7 +251,6 @@ const colours: Readonly<Record<State, SourceHealth>> = {
   ended: 'quiet',
 };
 
-/** What each state means. */
 const meanings: Readonly<Record<State, string>> = {
   building: 'Events that were stored before the log began are still being hashed.',
   ok: 'The log grows, and what it has is signed.',
@@ -265,14 +261,9 @@ const meanings: Readonly<Record<State, string>> = {
   ended: 'An operator has ended this log. What was signed stays good; nothing follows.',
 };
 
-/** Nothing is signed until an operator does something. Collecting goes on. */
-export const isStopped = ({ state }: Pick<EvidenceStatus, 'state'>): boolean =>
-  state === 'halted' || state === 'behind' || state === 'forked';
-
-/** Without a new checkpoint for so long although events wait, something is wrong. */
+/** With events waiting, something is wrong after this. */
 const LATE_SECONDS = 900;
 
-/** What is wrong, a sentence each; nothing if all is well. */
 const troublesOf = (status: EvidenceStatus): readonly string[] => {
   const { state, stateReason, anchors, lagEvents, signedSecondsAgo, heldBy } = status;
   const troubles: string[] = [];
@@ -292,7 +283,7 @@ const troublesOf = (status: EvidenceStatus): readonly string[] => {
   return troubles;
 };
 
-/** All that the page shows, read once. Undefined parts: the account may not read them. */
+/** Undefined parts: the account may not read them. */
 export interface EvidenceView {
   readonly status: EvidenceStatus;
   readonly logs: readonly ShownLog[];

@@ -1,6 +1,6 @@
 import { keyOf } from '../../../ingest/planning/source.ts';
 import { DELAY, laneTroubleText, NOT_COLLECTED } from '../../../status/health.ts';
-import type { Activity, SourceCoverage } from '../../../status/overview.ts';
+import type { Activity, SourceCoverage } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
   type OrganizationWithState,
@@ -23,55 +23,30 @@ import { coverageCell, type Tail } from './timeline.ts';
 
 const PAGE_SIZE = 50;
 
-/** The filter and page of organizations that was requested. */
-interface OrganizationFilter {
-  /** Part of the name or id. */
-  readonly text: string;
-  readonly state: ShownState | undefined;
-  /** From 1 on. */
-  readonly page: number;
-}
+type OrganizationFilter = ReturnType<typeof readFilter>;
 
-/** Reads it from the address; what cannot be read is as if it were not there. */
-export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
+export const readFilter = (query: Readonly<Record<string, unknown>>) => {
   const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
   return { text: text('q').slice(0, 200), state: shownStates.find((state) => state === text('state')), page };
 };
 
-interface OrganizationPage {
-  readonly rows: readonly OrganizationWithState[];
-  /** That match the filter, on all pages. */
-  readonly matching: number;
-  readonly page: number;
-  readonly pages: number;
-}
-
-/** The page asked for, trouble first. A pure function. */
-export const selectOrganizations = (
-  sources: readonly OrganizationWithState[],
-  filter: OrganizationFilter,
-): OrganizationPage => {
+/** Trouble first. A pure function. */
+export const selectOrganizations = (sources: readonly OrganizationWithState[], filter: OrganizationFilter) => {
   const wanted = filter.text.toLowerCase();
   const matching = sources.filter(
     (source) =>
       (filter.state === undefined || shownState(source) === filter.state) &&
       (wanted === '' || `${source.organizationName ?? ''}\n${source.organizationId}`.toLowerCase().includes(wanted)),
   );
-  const sorted = [...matching].sort(byTrouble);
+  const sorted = matching.toSorted(byTrouble);
   const pages = Math.max(1, Math.ceil(sorted.length / PAGE_SIZE));
   const page = Math.min(filter.page, pages);
-  return {
-    rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE),
-    matching: matching.length,
-    page,
-    pages,
-  };
+  return { rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE), matching: matching.length, page, pages };
 };
 
 const urgency: readonly ShownState[] = ['failing', 'refused', 'incomplete', 'behind', 'reading', 'fresh', 'quiet'];
 
-/** The order of sources in which those that need attention come first. */
 const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(isLosing(b)) - Number(isLosing(a)) ||
   urgency.indexOf(shownState(a)) - urgency.indexOf(shownState(b)) ||
@@ -88,7 +63,7 @@ export const organizationHref = (organizationId: string): string =>
 interface OrganizationsView {
   readonly all: readonly OrganizationWithState[];
   readonly filter: OrganizationFilter;
-  readonly selected: OrganizationPage;
+  readonly selected: ReturnType<typeof selectOrganizations>;
   readonly coverage: ReadonlyMap<string, SourceCoverage>;
   readonly activity: Activity;
   /** Of those that are read for the first time. */
@@ -98,7 +73,6 @@ interface OrganizationsView {
   readonly nowMs: number;
 }
 
-/** The table of organizations with its filter. */
 export const organizationsPanel = (
   view: OrganizationsView,
 ): Html => html`<section class="panel" aria-labelledby="organizations">
@@ -107,16 +81,15 @@ ${view.all.length === 0 ? html`<p class="muted">Organizations have not been list
 ${pager(view)}
 </section>`;
 
-const filterForm = ({
-  filter,
-  all,
-}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
+const filterForm = (
+  view: OrganizationsView,
+): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
 <label class="unseen" for="q">Name or id</label>
-<input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
+<input id="q" name="q" type="search" value="${view.filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
 <select id="state" name="state"><option value="">All states</option>${shownStates.map(
   (state) =>
-    html`<option value="${state}"${filter.state === state ? html` selected` : null}>${stateName(state)} (${all.filter((source) => shownState(source) === state).length})</option>`,
+    html`<option value="${state}"${view.filter.state === state ? html` selected` : null}>${stateName(state)} (${view.all.filter((source) => shownState(source) === state).length})</option>`,
 )}</select>
 <button class="button" type="submit">Filter</button>
 </form>`;
@@ -144,7 +117,7 @@ ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes,
 <td class="number optional">${slackText(source)}</td></tr>`;
 };
 
-/** How long until the oldest time that is not collected leaves Cloudflare's retention. */
+/** Until Cloudflare deletes the oldest uncollected time. */
 export const slackText = (source: SourceWithState): Html =>
   isLosing(source)
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
@@ -163,14 +136,13 @@ ${page > 1 ? html`<a class="button" rel="prev" href="${href(page - 1)}">Previous
 ${page < pages ? html`<a class="button" rel="next" href="${href(page + 1)}">Next</a>` : null}</nav>`;
 };
 
-/** Of one organization there are 500 at most; in trouble may be all there are. */
+/** An organization has at most 500 accounts; in trouble may be all there are. */
 const MAX_ACCOUNTS = 500;
 
 export const accountName = ({ accountName: name, accountId }: AccountWithState): string => name ?? accountId;
 
 const accountHref = (accountId: string): string => `/accounts/${encodeURIComponent(accountId)}`;
 
-/** What stands beside the status of each. */
 interface AccountFigures {
   readonly activity: Activity;
   /** Of those that are read for the first time. */
@@ -178,7 +150,7 @@ interface AccountFigures {
   readonly nowMs: number;
 }
 
-/** The accounts of an organization, or those that need attention: trouble first. `all`: of how many these are the most urgent. Null without any. */
+/** Trouble first. `all`: of how many these are the most urgent. Null without any. */
 export const accountsPanel = (
   accounts: readonly AccountWithState[],
   { activity, paces, nowMs }: AccountFigures,

@@ -1,6 +1,6 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, listingTroubles, NOT_COLLECTED, type SourceHealth } from '../../../status/health.ts';
-import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.ts';
+import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.sql.ts';
 import {
   countsOf,
   mostGapSeconds,
@@ -18,17 +18,13 @@ import { shownCounts, shownStates, stateMark, stateName } from '../source-states
 import { agoOf, agoText, countOf, countText, spanText } from '../words.ts';
 import { nameOf, organizationHref } from './organizations.ts';
 
-/** What else is known to go wrong. */
 interface Troubled {
   readonly tickMs: number;
   readonly trouble?: () => string | undefined;
-  /** What is said of first readings; null if none is under way. */
   readonly reading: Html | null;
-  /** The state of the evidence, if nothing is signed. */
   readonly stopped?: string | undefined;
 }
 
-/** How everything is, in one line. */
 export const stateLine = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): Html => {
   const troubles = troublesOf(status, sinks, options);
   const groups = status.groups.filter(({ sources, firstReading }) => sources > firstReading);
@@ -56,18 +52,16 @@ const allIsWell = ({ groups }: StatusWithStates): string => {
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
 
-/** Of the organizations that vanished, and of the accounts. */
 const NAMED = 3;
 
 type Trouble = Html | string;
 
-/** Organizations are filtered on the overview; accounts in trouble are all in its table of them. */
 const sourcesTrouble = (counts: SourceCounts, state: string, word: string): Html => {
   const href = counts.organizations > 0 ? `/?state=${state}#organizations` : '#accounts';
   return html`<a href="${href}">${countOfSources(counts)} ${word}</a>`;
 };
 
-/** Those that are only read for the first time are no trouble. */
+/** First readings are no trouble. */
 const less = (all: SourceCounts, reading: SourceCounts): SourceCounts => ({
   organizations: all.organizations - reading.organizations,
   accounts: all.accounts - reading.accounts,
@@ -87,7 +81,6 @@ const vanishedTrouble = (what: string, vanished: StatusWithStates['vanished']): 
     },
   );
 
-/** Each leads to what it is about, if that is not on this page alone. */
 const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly Trouble[] => {
   const troubles: Trouble[] = [];
   const syncing = options.trouble?.();
@@ -133,7 +126,6 @@ interface SummaryView {
   readonly changedEntries: number;
 }
 
-/** The figures that people look at first. */
 export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
 ${tile('Organizations', countText(countsOf(status.groups).organizations), stateCounts(status))}
 ${accountsTile(status)}
@@ -149,21 +141,18 @@ ${tile('Malformed entries', countText(figures.defectiveEntries), html`since star
 const tile = (name: string, value: string, note: Html): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
 
-/** What no second reading has confirmed. */
 const readOnceTile = ({ groups }: StatusWithStates): Html | null => {
   if (sumOf(groups, 'readOnce') === 0) return null;
   const of = countOfSources(countsOf(groups, 'readOnce'));
   return tile('Read once', spanText(sumOf(groups, 'readOnceSeconds')), html`of ${of}, read again a day later`);
 };
 
-/** What the claims of version 0.1 leave to be proven. */
 const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
   if (sumOf(groups, 'unproven') === 0) return null;
   const of = countOfSources(countsOf(groups, 'unproven'));
   return tile('Not proven yet', spanText(sumOf(groups, 'unprovenSeconds')), html`of ${of}, claimed by version 0.1`);
 };
 
-/** `2 organizations, 3 accounts`; without accounts organizations alone. */
 export const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
   if (accounts === 0) return countOf(organizations, 'organization');
   const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;
@@ -201,7 +190,7 @@ const budgetText = ({ per5Minutes, blockedSeconds }: ApiBudgetFigures, { recentR
   return per5Minutes === undefined ? used : `${used} of ${countText(per5Minutes)}`;
 };
 
-/** The limit holds for all replicas together; what each has sent, it alone knows. */
+/** The limit is of all replicas together; what each has sent, it alone knows. */
 const budgetNote = ({ available, per5Minutes, blockedSeconds }: ApiBudgetFigures): Html => {
   if (blockedSeconds > 0) return html`Cloudflare asked for it (429, Retry-After): requests wait until then`;
   const limit =
@@ -210,7 +199,6 @@ const budgetNote = ({ available, per5Minutes, blockedSeconds }: ApiBudgetFigures
   return html`requests of this process in the last 5 minutes; ${limit}; ${now}`;
 };
 
-/** The steps that are shown: seconds, and how people say them. */
 const steps = [
   { seconds: 5, name: '5 s' },
   { seconds: 30, name: '30 s' },
@@ -220,7 +208,6 @@ const steps = [
   { seconds: Number.POSITIVE_INFINITY, name: 'later' },
 ] as const;
 
-/** How late events were seen. */
 export const latenessPanel = ({ lateness }: ProcessFigures): Html => {
   const within = (seconds: number) => lateness.find((step) => step.seconds === seconds)?.events ?? 0;
   const total = within(Number.POSITIVE_INFINITY);
@@ -243,7 +230,6 @@ const shareRow = (name: string, share: number): Html => {
   return html`<tr><th scope="row">${name}</th><td><svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="tl-ground" width="100" height="8"></rect><rect class="hour" width="${width}" height="8"></rect></svg></td><td class="number">${width.toFixed(1)} %</td></tr>`;
 };
 
-/** Where events are pushed to. */
 export const sinksPanel = (
   sinks: readonly SinkStatus[],
   nowMs: number,
@@ -264,7 +250,6 @@ ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.fai
 <td>${stateMark(sinkState(sink))}</td><td class="number">${countOf(sink.lagEvents, 'event')}<p class="sub">${spanText(sink.lagSeconds)}</p></td>
 <td class="number">${countText(sink.deadLetters)}${sink.skipped === 0 ? null : html`<p class="sub">${countOf(sink.skipped, 'event')} skipped as too old</p>`}</td><td class="number">${agoOf(sink.lastSuccessAt, nowMs)}</td></tr>`;
 
-/** Changes of organizations. */
 export const changesPanel = (
   changes: readonly OrganizationChange[],
   nowMs: number,

@@ -1,22 +1,23 @@
 import type { FastifyInstance } from 'fastify';
-import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import { keyOf } from '../../../ingest/planning/source.ts';
-import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
-import type { OverviewSource } from '../../../status/overview.ts';
+import type { OverviewSource } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
   isAccount,
   isOrganization,
+  type SourceCounts,
   type StatusWithStates,
   sinkState,
   sumOf,
 } from '../../../status/source-state.ts';
-import type { StatusReader } from '../../../status/status-reader.sql.ts';
-import { evidenceLine, isStopped } from '../evidence/page.ts';
+import { httpError } from '../../failure.ts';
+import type { HealthOptions } from '../../health.routes.ts';
+import { isStopped } from '../../health.ts';
+import { evidenceLine } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
-import { isLosing, type Paces, pacesOf, readingLine, shownState, stateMark } from '../source-states.ts';
+import { isLosing, pacesOf, readingLine, shownState, stateMark } from '../source-states.ts';
 import {
   accountName,
   accountsPanel,
@@ -33,25 +34,16 @@ import { gapsOfHours, hoursChart, type Tail } from './timeline.ts';
 const REFRESH_SECONDS = 10;
 const CHANGES_OF_ALL = 8;
 
-/** What the pages about organizations are made from. */
-export interface OverviewOptions {
-  readonly tickMs: number;
-  /** Requests per 5 minutes. */
-  readonly apiBudget: number;
-  readonly status: StatusReader;
-  readonly sinks: () => Promise<readonly SinkStatus[]>;
-  readonly trouble?: () => string | undefined;
+export interface OverviewOptions
+  extends Pick<HealthOptions, 'tickMs' | 'apiBudget' | 'status' | 'sinks' | 'trouble' | 'evidence'> {
   readonly overview: OverviewSource;
-  /** How the evidence stands; undefined if there is none. */
-  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
 }
 
-/** Up to here, what has not been read is only what the next turns read. */
+/** Up to here, unread time is only what the next turns read. */
 const ordinaryTail = (options: OverviewOptions, sources: number): Tail => ({
   ordinaryMs: behindAfterSeconds(pausesOf(options, sources)) * 1_000,
 });
 
-/** The overview at `/`. */
 export const overviewRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Querystring: Record<string, unknown> }>('/', { schema: hidden }, async (request, reply) => {
     const body = await overviewBody(options, request.query);
@@ -75,11 +67,14 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   const organizations = await organizationsOf(status, options, query);
   const shown = status.isWhole ? status.sources : organizations.selected.rows;
   const paces = pacesOf(await overview.pace(shown.filter(({ firstReading }) => firstReading)));
+  const read = status.isWhole ? status.sources : undefined;
+  const words = (counts: SourceCounts) => countOfSources(counts, ' and ');
+  const reading = readingLine({ groups: status.groups, sources: read, paces, words });
   // Else it would be below fifty organizations.
   const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
-${stateLine(status, sinks, { ...options, reading: readingOf(status, paces), stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
+${stateLine(status, sinks, { ...options, reading, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
 ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity.hours)}</section>
@@ -91,15 +86,7 @@ ${accountsPanel(shownAccounts(status), { activity, paces, nowMs }, { title: 'Acc
 </div>`;
 };
 
-const readingOf = ({ groups, sources, isWhole }: StatusWithStates, paces: Paces): Html | null =>
-  readingLine({
-    groups,
-    sources: isWhole ? sources : undefined,
-    paces,
-    words: (counts) => countOfSources(counts, ' and '),
-  });
-
-/** Accounts in trouble, and those that no page of an organization lists. */
+/** Also those that no page of an organization lists. */
 const shownAccounts = ({ sources }: StatusWithStates) =>
   sources
     .filter(isAccount)
@@ -110,7 +97,6 @@ const shownAccounts = ({ sources }: StatusWithStates) =>
         isLosing(account),
     );
 
-/** How many of them there are, named or not. */
 const countShownAccounts = ({ groups }: StatusWithStates): number =>
   groups
     .filter(({ owner }) => owner === 'account')
@@ -138,29 +124,23 @@ const organizationsOf = async (status: StatusWithStates, options: OverviewOption
 
 const CHANGES_OF_ONE = 20;
 
-/** Accounts whose gaps are drawn. */
 const MAX_LACKING = 50;
 
 const tooSlow = html`<p class="muted" role="status">Counting them takes too long for this page. The links to its events count longer.</p>`;
 
-/** The accounts that lack more than the last moments, or time that could not be collected: the longest. */
+/** More than the last moments, or time that could not be collected: the longest. */
 const lacking = (accounts: readonly AccountWithState[], { ordinaryMs }: Tail): readonly AccountWithState[] =>
   accounts
     .filter(({ gapSeconds, holes }) => holes > 0 || gapSeconds * 1_000 > ordinaryMs)
     .sort((a, b) => b.gapSeconds - a.gapSeconds)
     .slice(0, MAX_LACKING);
 
-/** One organization at `/organizations/:id`: its coverage in three sizes, its gaps, what goes wrong, its accounts. */
 export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/organizations/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
     const { sources, among } = await options.status.ofOrganization(id, options);
     const source = sources.find(isOrganization);
-    if (source === undefined) {
-      throw Object.assign(new Error('Organization not found. It may be gone, or not be collected.'), {
-        statusCode: 404,
-      });
-    }
+    if (source === undefined) throw httpError(404, 'Organization not found. It may be gone, or not be collected.');
     const tail = ordinaryTail(options, among);
     const accounts = sources.filter(isAccount);
     const [covered, activity, hours, changes, paces] = await Promise.all([
@@ -189,15 +169,12 @@ ${changesPanel(changes, nowMs)}
   });
 };
 
-/** One account at `/accounts/:id`: its coverage in three sizes, its gaps, what goes wrong. */
 export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/accounts/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
     const { sources, among } = await options.status.ofAccount(id, options);
     const source = sources.find(isAccount);
-    if (source === undefined) {
-      throw Object.assign(new Error('Account not found. It may be gone, or not be collected.'), { statusCode: 404 });
-    }
+    if (source === undefined) throw httpError(404, 'Account not found. It may be gone, or not be collected.');
     const [[coverage], activity, paces] = await Promise.all([
       options.overview.coverage([source]),
       options.overview.activity(),
@@ -218,7 +195,6 @@ ${coverage === undefined ? null : holesPanel(coverage, source.holes)}
   });
 };
 
-/** The organization that it belongs to now, if one is known. */
 const organizationLink = ({ organizationId, organizationName }: AccountWithState): Html | null =>
   organizationId === null
     ? null

@@ -5,7 +5,7 @@ import {
   notCollectedSentence,
   type SourceHealth,
 } from '../../../status/health.ts';
-import type { DrawnHole, SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { DrawnHole, SourceCoverage, TimeRange } from '../../../status/overview.sql.ts';
 import type { SourceWithState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { type Paces, readingSentence, shownState } from '../source-states.ts';
@@ -13,7 +13,6 @@ import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words
 import { slackText } from './organizations.ts';
 import { coverageTimeline, isAhead, type Span, type Tail } from './timeline.ts';
 
-/** The newest of them are listed. */
 const MAX_GAPS = 200;
 const HOUR_MS = 3_600_000;
 
@@ -27,14 +26,12 @@ const meanings: Record<SourceHealth, string> = {
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };
 
-/** What its state means, and what fails. */
 export const explanation = (
   source: SourceWithState,
   paces: Paces,
 ): Html => html`<section class="verdict verdict-${shownState(source)}" aria-label="State"><p>${source.firstReading ? readingSentence(source, paces) : html`${meanings[source.state]} ${notCollectedSentence(source)}`}</p>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)} (${countOf(trouble.failures, 'failure')} in a row${trouble.lastFailure === null ? null : `, the last: ${trouble.lastFailure}`})</p>`)}</section>`;
 
-/** The figures of one source. */
 export const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
 ${fact(DELAY, spanText(source.lagSeconds))}
 ${fact(NOT_COLLECTED, spanText(source.gapSeconds))}
@@ -50,7 +47,6 @@ ${fact('Worker lease', source.leaseOwner ?? 'none')}
 const fact = (name: string, value: Html | string): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value small">${value}</dd></div>`;
 
-/** Its coverage in three sizes, and what is not collected. */
 export const coveragePanels = (
   source: SourceWithState,
   coverage: SourceCoverage,
@@ -106,7 +102,7 @@ const walks = ({ walks }: SourceCoverage): Html | null =>
           html`${index === 0 ? '' : '; '}${lane}, ${timeOf(range[0])} to ${timeOf(range[1])}${readUntilMs === null ? '' : html`, arrived at ${timeOf(readUntilMs)}`}`,
       )}.</p>`;
 
-/** The holes of an organization, with their reasons. `total` counts all of them; the coverage has the newest. */
+/** `total` counts all holes; the coverage has the newest. */
 export const holesPanel = ({ holes, nowMs }: SourceCoverage, total: number): Html | null =>
   holes.length === 0
     ? null
@@ -120,7 +116,7 @@ ${total > holes.length ? html`<caption>The newest ${holes.length}</caption>` : n
 const holeRow = ({ range, reason, message, attempts, nextAttemptAtMs }: DrawnHole, nowMs: number): Html =>
   html`<tr><td>${timeOf(range[0])}</td><td>${timeOf(range[1])}</td><td>${reason} <span class="sub">${message}</span></td><td class="number">${attempts}</td><td>${nextAttemptAtMs <= nowMs ? 'now' : timeOf(nextAttemptAtMs)}</td></tr>`;
 
-/** From the page of an organization or an account to its events, counted and drawn there, and to what detections found in them. */
+/** To the events of an organization or account, and to what detections found in them. */
 export const eventsLinks = (owner: 'organization' | 'account', id: string): Html => {
   const link = (words: string, parameters: Readonly<Record<string, string>>, path = '/events'): Html =>
     html`<a class="quiet-button" href="${path}?${String(new URLSearchParams({ [owner]: id, ...parameters }))}">${words}</a>`;

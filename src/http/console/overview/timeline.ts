@@ -1,37 +1,33 @@
 import { addRange, type Coverage, gapsIn } from '../../../ingest/planning/coverage.ts';
 import type { Search } from '../../../search/query/search.ts';
-import type { Activity, SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { Activity, SourceCoverage, TimeRange } from '../../../status/overview.sql.ts';
 import { type Html, html } from '../html.ts';
 import { histogramOf } from '../summary.ts';
 import { countOf, spanText, timeText, zonedText } from '../words.ts';
 
-/** The drawing is this wide, in units of its own; it is stretched to the space there is. */
+/** In units of the drawing, which is stretched to the space there is. */
 const WIDTH = 1_000;
-/** Narrower than this, a gap could not be seen. */
 const NARROWEST = 4;
 const READING_TOP = 3;
 const READING_HEIGHT = 12;
 const PASS_HEIGHT = 3;
 const PASS_STEP = 5;
 
-/** The part of time that a drawing shows. */
 export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** What may be unread at both ends without being a gap to speak of: the next turn reads it, or the horizon passes it. Milliseconds. */
+/** Tolerance at both ends, in milliseconds: the next turn reads it, or the horizon passes it. */
 export interface Tail {
   readonly ordinaryMs: number;
-  /** The history is read for the first time: what is older than all that is collected is not skipped, but comes next. */
+  /** On a first reading, what is older than all that is collected is not skipped, but comes next. */
   readonly readsHistory?: boolean;
 }
 
-/** Whether a gap is history that is not read yet. */
 export const isAhead = ({ sinceMs }: SourceCoverage, { readsHistory = false }: Tail, [fromMs]: TimeRange): boolean =>
   readsHistory && fromMs <= sinceMs;
 
-/** The gaps that an operator should know of, without holes. */
 export const notableGaps = (
   { gaps, holes, sinceMs, nowMs }: SourceCoverage,
   { ordinaryMs }: Tail,
@@ -43,10 +39,7 @@ export const notableGaps = (
     .map(({ fromMs, toMs }) => [fromMs, toMs] as const);
 };
 
-/**
- * Draws what has been read: a thick track of the first reading with its gaps and holes, a thin one for each settle pass, and what
- * walks are reading at this moment. Times become places linearly; nothing here is text.
- */
+/** A thick track of the first reading with gaps and holes, a thin one for each settle pass, and what walks are reading now. */
 export const coverageTimeline = (coverage: SourceCoverage, span: Span, tail: Tail, passes: number): Html => {
   const height = READING_TOP + READING_HEIGHT + 4 + passes * PASS_STEP;
   const place = placer(span);
@@ -102,14 +95,12 @@ const passTrack = (coverage: SourceCoverage, index: number, place: ReturnType<ty
   )}`;
 };
 
-/** A walk that is under way: the window that it reads. */
 const walkBar = (place: Place | null): Html | null => {
   if (place === null) return null;
   const width = Math.max(place.width, NARROWEST);
   return bar('tl-walk', { x: Math.min(place.x, WIDTH - width), width }, READING_TOP + READING_HEIGHT / 2 - 1, 2);
 };
 
-/** The same in words. */
 const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string => {
   const shown = notableGaps(coverage, tail).filter(([from, to]) => to > span.fromMs && from < span.toMs);
   const inside = shown.filter((gap) => !isAhead(coverage, tail, gap));
@@ -127,14 +118,10 @@ const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string
 const gapWords = ([fromMs, toMs]: TimeRange): string =>
   `${timeText(fromMs)} to ${timeText(toMs)} (${spanText((toMs - fromMs) / 1_000)})`;
 
-/** Longer, and a gap of hours could not be seen. */
 const DRAWN_DAYS = 30;
 const DRAWN_MS = DRAWN_DAYS * 86_400_000;
 
-/**
- * What is collected of a source, in a table of many: a drawing of the last 30 days if something is lacking there, and words for what
- * is older. Full bars would all look alike. The first reading is drawn whole: that is its progress.
- */
+/** Draws the last 30 days if something is lacking there (full bars would all look alike), a first reading whole: that is its progress. */
 export const coverageCell = (coverage: SourceCoverage, tail: Tail, passes: number): Html => {
   const { sinceMs, nowMs } = coverage;
   const fromMs = tail.readsHistory === true ? sinceMs : Math.max(sinceMs, nowMs - DRAWN_MS);
@@ -171,10 +158,9 @@ const olderWords = (
 };
 
 const HOUR_MS = 3_600_000;
-/** The longest of them are hatched. */
 const MAX_GAPS = 100;
 
-/** Events per hour by result as bars that lead to their events. `gaps`: what is hatched. */
+/** `gaps`: what is hatched. */
 export const hoursChart = (
   hours: Activity['hours'],
   { organization, gaps = [] }: { readonly organization?: string; readonly gaps?: readonly TimeRange[] } = {},
@@ -184,16 +170,14 @@ export const hoursChart = (
   const chart = histogramOf({
     search,
     count: { buckets: hours, bucketMs: HOUR_MS, countedSinceMs: null },
-    gaps: gaps.map(([fromMs, toMs]) => ({ since: instantOf(fromMs), before: instantOf(toMs) })),
+    gaps: gaps.map(([from, to]) => ({ since: new Date(from).toISOString(), before: new Date(to).toISOString() })),
     isOfHours: true,
   });
   if (chart === null) return html`<p class="muted">No hours yet.</p>`;
   return html`<p class="muted">${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</p>${chart}`;
 };
 
-const instantOf = (ms: number): string => new Date(ms).toISOString();
-
-/** What is not collected of these hours in any of these logs, holes included. */
+/** Of any of these logs, holes included. */
 export const gapsOfHours = (
   hours: Activity['hours'],
   coverage: readonly SourceCoverage[],

@@ -3,7 +3,7 @@ import { MAX_NAME_LENGTH, type SavedSearch } from '../../../search/saved-searche
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { pagesBeside } from '../page.ts';
-import { agoOf, timeOf } from '../words.ts';
+import { agoOf, shortened, timeOf } from '../words.ts';
 
 interface SavedRow {
   readonly saved: SavedSearch;
@@ -12,14 +12,12 @@ interface SavedRow {
 
 interface SavedView extends SavedRow {
   readonly nowMs: number;
-  /** What was written as its new name, and what is wrong with it. */
   readonly given?: string | undefined;
   readonly fault?: string | undefined;
 }
 
 const MAX_LINE = 300;
 
-/** The list. */
 export const savedListBody = (rows: readonly SavedRow[], nowMs: number): Html => html`<div class="stack saved">
 ${searchesMenu('/searches')}
 <h1>Saved searches</h1>
@@ -41,7 +39,6 @@ const rowOf = ({ saved, mayChange }: SavedRow, nowMs: number): Html => html`<tr 
 <td><a href="/searches/${saved.id}">${mayChange ? 'Rename or delete' : 'Details'}<span class="unseen"> ${saved.name}</span></a></td>
 </tr>`;
 
-/** One of them, with the forms that change it. */
 export const savedBody = (view: SavedView): Html => {
   const { saved, mayChange } = view;
   return html`<div class="stack saved">
@@ -74,30 +71,24 @@ const whoOf = (who: string | null): Html => (who === null ? html`<span class="mu
 
 const hrefOf = ({ search }: SavedSearch): string => (search === '' ? '/events' : `/events?${search}`);
 
-/** As a query line. What this version cannot read, of a later one, stays as it is. */
+/** What this version cannot read, of a later one, stays as it is. */
 const lineOf = ({ search }: SavedSearch): string => {
   const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
   const line = faults.length > 0 ? search : printLine(read);
-  if (line === '') return 'all events';
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1).toWellFormed()}…` : line;
+  return line === '' ? 'all events' : shortened(line, MAX_LINE);
 };
 
 interface SaveView {
-  /** The parameters of its link. */
   readonly search: string;
-  /** What was written as its name. */
   readonly given?: string | undefined;
-  /** A predicate to the name. */
   readonly fault?: string | undefined;
 }
 
-/** Above a result. Open or closed without a script. */
 export const saveThis = (
   search: Search,
 ): Html => html`<details class="copy-as" id="save-search"><summary>Save this search</summary>
 ${saveForm({ search: printSearch(search).toString() })}</details>`;
 
-/** After a name that cannot be. */
 export const saveBody = (view: SaveView): Html => html`<div class="stack">
 <p class="crumbs"><a href="/events${view.search === '' ? '' : `?${view.search}`}">Events</a></p>
 <h1>Save this search</h1>
@@ -111,7 +102,6 @@ ${nameField('save-name', view)}
 <p><button class="primary" type="submit">Save</button></p>
 </form>`;
 
-/** The field of a name, with what is wrong with it. */
 const nameField = (id: string, { given = '', fault }: Pick<SaveView, 'given' | 'fault'>): Html =>
   html`<div class="field"><label for="${id}">Name</label>
 <input id="${id}" name="name" type="text" value="${given}" required maxlength="${2 * MAX_NAME_LENGTH}" autocomplete="off"${fault === undefined ? null : html` autofocus aria-invalid="true" aria-describedby="${id}-fault"`}>
@@ -119,7 +109,7 @@ ${fault === undefined ? null : html`<p class="fault" role="alert" id="${id}-faul
 
 type SearchesPath = '/events' | '/events/news' | '/searches';
 
-/** The pages of searches beside one another. `search`: what the two that show one go on with. */
+/** `search`: what the two pages that show one go on with. */
 export const searchesMenu = (current: SearchesPath, search: Search = { defects: false, changed: false }): Html =>
   pagesBeside('Searches', [
     { href: linkOf(search), name: 'Search', isCurrent: current === '/events' },
@@ -132,6 +122,5 @@ export const searchesMenu = (current: SearchesPath, search: Search = { defects: 
     { href: '/searches', name: 'Saved searches', isCurrent: current === '/searches' },
   ]);
 
-/** It has times of its own. */
 const newsHref = ({ since: _since, before: _before, ...rest }: Search): string =>
   linkOf(rest).replace('/events', '/events/news');

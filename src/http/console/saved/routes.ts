@@ -8,15 +8,17 @@ import {
   savedFaults,
 } from '../../../search/saved-searches.sql.ts';
 import type { AccessSource, Identity } from '../../access/access.ts';
+import { changeNote } from '../../access-trail.ts';
+import { httpError } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
 import { saveBody, savedBody, savedListBody } from './page.ts';
 
 interface Form {
   readonly Body: { readonly name?: unknown; readonly search?: unknown } | undefined;
 }
 
-/** `/searches`: searches that are kept under a name, for all who may sign in. What changes them is in the trail of access. */
+/** For all who may sign in. Changes are in the trail of access. */
 export const savedRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOptions): void => {
   const { savedSearches, access } = options;
   pages.get('/searches', { schema: hidden }, async (request, reply) => {
@@ -43,7 +45,7 @@ export const savedRoutes = (pages: FastifyInstance, frame: Frame, options: Saved
   changeRoutes(pages, frame, options);
 };
 
-/** The search of a form, as its link has it: what cannot be searched for is not kept. */
+/** What cannot be searched for is not kept. */
 const readLink = (given: unknown): string => {
   const parameters = [...new URLSearchParams(typeof given === 'string' ? given : '')];
   const known: ReadonlySet<string> = new Set(searchFields);
@@ -56,7 +58,7 @@ const readLink = (given: unknown): string => {
   const link = printSearch(search).toString();
   if (faults.length === 0 && isSavable(link)) return link;
   const reason = faults.length > 0 ? 'cannot be read. Open it again, and save it from there' : 'is too long to be kept';
-  throw Object.assign(new Error(`This search ${reason}.`), { statusCode: 400 });
+  throw httpError(400, `This search ${reason}.`);
 };
 
 export interface SavedOptions {
@@ -68,25 +70,22 @@ interface Numbered {
   readonly Params: { readonly id: string };
 }
 
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
-/** Whether the request may rename and delete it: with the token that saved it, with that of the environment, or locally if no token is needed. */
+/** With the token that saved it, with ORGTRAIL_FEED_TOKEN, or locally if no token is needed. */
 const mayChange = (identity: Identity | undefined, { savedBy }: SavedSearch): boolean =>
   identity !== undefined && [undefined, FEED_TOKEN_NAME, savedBy].includes(identity.who);
 
-/** `/searches/:id`: one saved search, and the forms that rename and delete it. */
 const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOptions): void => {
   const { savedSearches } = options;
   const find = async ({ params }: FastifyRequest<Numbered>): Promise<SavedSearch> => {
-    const id = /^[1-9]\d{0,14}$/.test(params.id) ? Number(params.id) : undefined;
+    const id = rowNumberOf(params.id);
     const saved = id === undefined ? undefined : await savedSearches.find(id);
-    if (saved === undefined) throw mistake(404, 'Saved search not found. It may have been deleted.');
+    if (saved === undefined) throw httpError(404, 'Saved search not found. It may have been deleted.');
     return saved;
   };
   const findOwn = async (request: FastifyRequest<Numbered>): Promise<SavedSearch> => {
     const saved = await find(request);
     if (mayChange(request.identity, saved)) return saved;
-    throw mistake(403, 'Another token saved this search: that one may change it, and ORGTRAIL_FEED_TOKEN');
+    throw httpError(403, 'Another token saved this search: that one may change it, and ORGTRAIL_FEED_TOKEN');
   };
   const send = (request: FastifyRequest, reply: FastifyReply, saved: SavedSearch, more: object = {}) => {
     const body = savedBody({ saved, mayChange: mayChange(request.identity, saved), nowMs: Date.now(), ...more });
@@ -122,23 +121,15 @@ const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOption
 /** A row of the trail has 8,000 characters at most. */
 const MAX_NOTED = 2_000;
 
-interface Changed {
-  readonly id: number;
-  readonly name: string;
-  /** Its name until now. */
-  readonly before?: string;
-  readonly search?: string;
-}
-
-/** Notes in the trail of access that a saved search was made, renamed or deleted: the route says which. */
-const noteSaved = (access: AccessSource, request: FastifyRequest, changed: Changed): void =>
-  access.note({
-    kind: 'saved-search',
-    outcome: 'ok',
-    who: request.identity?.who,
-    address: request.ip,
-    route: `${request.method} ${request.routeOptions.url}`,
-    status: 303,
-    what: { ...changed, ...(changed.search !== undefined && { search: changed.search.slice(0, MAX_NOTED) }) },
-    requests: 1,
-  });
+/** The route says whether it was made, renamed or deleted. */
+const noteSaved = (
+  access: AccessSource,
+  request: FastifyRequest,
+  {
+    search,
+    ...changed
+  }: { readonly id: number; readonly name: string; readonly before?: string; readonly search?: string },
+): void => {
+  const kept = search === undefined ? {} : { search: search.slice(0, MAX_NOTED) };
+  access.note(changeNote(request, 'saved-search', { ...changed, ...kept }));
+};

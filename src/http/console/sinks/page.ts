@@ -4,18 +4,16 @@ import { sinkState } from '../../../status/source-state.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead, operationsMenu, type ShownSink } from '../operations.ts';
 import { stateMark } from '../source-states.ts';
-import { agoOf, countOf, countText, spanText, timeOf, zoneLabel } from '../words.ts';
+import { agoOf, countOf, countText, shellWord, spanText, timeOf, zoneLabel } from '../words.ts';
 
 export const sinkHref = (name: string): string => `/sinks/${encodeURIComponent(name)}`;
 
-/** `entries of audit logs`. */
 const streamNames = {
   entries: 'entries of audit logs',
   detections: 'findings of the detections',
   alarms: "orgtrail's own alarms",
 } as const;
 
-/** All sinks, trouble first. */
 export const sinksBody = (sinks: readonly ShownSink[], nowMs: number): Html => {
   const configured = sinks.filter(({ sends }) => sends !== undefined).sort(byTrouble);
   const former = sinks.filter(({ sends }) => sends === undefined);
@@ -73,7 +71,6 @@ const formerPanel = (sinks: readonly ShownSink[], nowMs: number): Html =>
   html`<section class="panel" aria-labelledby="former"><h2 id="former">Not configured any more</h2>
 <p class="hint">Nothing delivers to them. Each goes on from its position if it is configured again under its name.</p>${sinkTable(sinks, nowMs, 'Table of former sinks')}</section>`;
 
-/** One sink: how it stands, its last error whole, what its receiver rejected, and how to send it again. */
 export const sinkBody = (view: SinkView): Html => {
   const { sink } = view;
   return html`<div class="stack">
@@ -123,12 +120,9 @@ const fact = (name: string, value: Html | string): Html => html`<div><dt>${name}
 const replayHref = (name: string, after?: number): string =>
   `${sinkHref(name)}/replay${after === undefined ? '' : `?after=${after}`}`;
 
-/** Names have letters, digits, `_` and `-` alone, but a table may hold any text. */
-const quoted = (name: string): string => (/^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`);
-
-/** On the page of a sink: where to go on from, and the commands that do the same. */
 const replayPanel = (sink: ShownSink, oldest: number | undefined): Html => {
-  const name = quoted(sink.name);
+  // Names have letters, digits, `_` and `-` alone, but a table may hold any text.
+  const name = shellWord(sink.name);
   const isReplayed = canReplay(sink);
   const retry =
     oldest === undefined || sink.sends === 'alarms'
@@ -143,7 +137,6 @@ ${isReplayed ? positionForm(sink, oldest) : null}
 orgtrail sink replay ${name} --after POSITION   # events after it; 0: everything${retry}</pre></div></section>`;
 };
 
-/** Whether anything delivers to it by positions of the feed. */
 export const canReplay = ({ sends }: ShownSink): boolean => sends !== undefined && sends !== 'alarms';
 
 const positionForm = (sink: ShownSink, oldest: number | undefined): Html =>
@@ -155,11 +148,10 @@ const positionForm = (sink: ShownSink, oldest: number | undefined): Html =>
 interface ReplayView {
   readonly sink: ShownSink;
   readonly plan: ReplayPlan | NoReplay;
-  /** The name of the token by which this session may replay; undefined: it may not. */
+  /** Undefined: this session may not replay. */
   readonly who: string | undefined;
 }
 
-/** What a replay would do, and the button that does it. */
 export const replayBody = ({ sink, plan, who }: ReplayView): Html =>
   html`<div class="stack"><p class="crumbs"><a href="/sinks">All sinks</a> / <a href="${sinkHref(sink.name)}">${sink.name}</a></p><h1>Replay ${sink.name}</h1>
 ${'kind' in plan ? noPosition(sink, plan) : html`${consequences(plan)}${ask(sink, plan, who)}`}</div>`;
@@ -188,7 +180,6 @@ ${commandBlock('command-token', 'the command that makes a token that replays', '
   return html`<form class="panel" method="post" action="${replayHref(sink.name, after)}" aria-label="Replay"><div class="row"><button class="primary" type="submit">Replay as ${who}</button><a class="button" href="${sinkHref(sink.name)}">Cancel</a></div></form>`;
 };
 
-/** What the receiver rejected permanently, with each reason whole. */
 const deadLettersPanel = (
   view: SinkView,
 ): Html => html`<section class="panel" aria-labelledby="dead-letters"><h2 id="dead-letters">Dead letters</h2>
@@ -218,11 +209,9 @@ ${before === undefined ? null : html`<a class="button" rel="prev" href="${sinkHr
 <span class="muted">${countOf(sink.deadLetters, 'dead letter')}, newest first</span>
 ${page.nextBefore === undefined ? null : html`<a class="button" rel="next" href="${sinkHref(sink.name)}?before=${page.nextBefore}#dead-letters">Older</a>`}</nav>`;
 
-/** What the page of one sink is made from. */
 interface SinkView {
   readonly sink: ShownSink;
   readonly page: DeadLetterPage;
-  /** The page of dead letters begins below this position. */
   readonly before: number | undefined;
   readonly nowMs: number;
 }

@@ -1,20 +1,23 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
-import { type AccessNote, sessionProof } from '../../access/access.ts';
-import { OPERATIONS_PATH, type OperationsSource, type ShownSink } from '../operations.ts';
-import { type Frame, hidden, sendPage } from '../page.ts';
+import { planReplay, type ReplaySession, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
+import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
+import { sessionProof } from '../../access/access.ts';
+import { changeNote } from '../../access-trail.ts';
+import { httpError } from '../../failure.ts';
+import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';
+import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
 import { SESSION_COOKIE } from '../sign-in.routes.ts';
 import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts';
 
 const REFRESH_SECONDS = 10;
 const LETTERS = 50;
 
-/** `/sinks`, and the page of each. */
-export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: OperationsSource): void => {
+export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
   const current = OPERATIONS_PATH;
   pages.get('/sinks', { schema: hidden }, async (request, reply) => {
-    const body = sinksBody(await operations.sinks(), Date.now());
+    const body = sinksBody(await shownSinks(operations), Date.now());
     return sendPage(request, reply, frame, { title: 'Sinks', current, refreshSeconds: REFRESH_SECONDS, body });
   });
   pages.get<{ Params: { readonly name: string }; Querystring: { readonly before?: unknown } }>(
@@ -22,10 +25,10 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
     { schema: hidden },
     async (request, reply) => {
       const { name } = request.params;
-      const sink = (await operations.sinks()).find((each) => each.name === name);
-      if (sink === undefined) throw Object.assign(new Error('There is no such sink.'), { statusCode: 404 });
-      const before = positionOf(request.query.before);
-      const page = await operations.deadLetters(name, { before, limit: LETTERS });
+      const sink = (await shownSinks(operations)).find((each) => each.name === name);
+      if (sink === undefined) throw httpError(404, 'There is no such sink.');
+      const before = rowNumberOf(request.query.before);
+      const page = await readDeadLetterPage(operations.pool, name, { before, limit: LETTERS });
       const body = sinkBody({ sink, page, before, nowMs: Date.now() });
       return sendPage(request, reply, frame, {
         title: `${name} (sink)`,
@@ -37,29 +40,25 @@ export const sinkPages = (pages: FastifyInstance, frame: Frame, operations: Oper
   );
 };
 
-/** What is no position is as if it were not there. */
-const positionOf = (text: unknown): number | undefined =>
-  typeof text === 'string' && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
-
-interface ReplayOptions {
-  readonly operations: OperationsSource;
-  readonly logger: Logger;
-}
-
 interface Asked {
   readonly Params: { readonly name: string };
   readonly Querystring: { readonly after?: unknown };
 }
 
-const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
-
-/** Replaying a sink: a page that says what it would do, and the form that does it. The database decides who may, and keeps the row (docs/decisions/12). */
-export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, logger }: ReplayOptions): void => {
+/** The database decides who may, and keeps the row (docs/decisions/12). */
+export const replayPages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { operations, logger }: { readonly operations: Operations; readonly logger: Logger },
+): void => {
   pages.get<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);
-    const plan = await operations.planReplay(sink.name, replayPositionOf(request.query.after));
+    const plan = await planReplay(operations.pool, sink.name, {
+      after: replayPositionOf(request.query.after),
+      hasArchive: operations.config.archive !== undefined,
+    });
     const proof = proofOf(request);
-    const who = proof && (await operations.replayer(proof));
+    const who = proof && (await readReplayer(operations.pool, proof));
     if ('kind' in plan) reply.code(400);
     const body = replayBody({ sink, plan, who });
     return sendPage(request, reply, frame, { title: `Replay ${sink.name}`, current: OPERATIONS_PATH, body });
@@ -68,47 +67,37 @@ export const replayPages = (pages: FastifyInstance, frame: Frame, { operations, 
     const sink = await requireSink(operations, request.params.name);
     const after = replayPositionOf(request.query.after);
     const proof = proofOf(request);
-    if (proof === undefined) throw mistake(403, 'Only a session that has signed in with a token for it may replay.');
-    if (after === undefined) throw mistake(400, 'The position must be a number.');
+    if (proof === undefined) throw httpError(403, 'Only a session that has signed in with a token for it may replay.');
+    if (after === undefined) throw httpError(400, 'The position must be a number.');
     if (!(await replayed(operations, sink, after, { proof, address: request.ip }))) {
-      throw mistake(409, 'The sink has moved, or there is no such position: nothing was changed.');
+      throw httpError(409, 'The sink has moved, or there is no such position: nothing was changed.');
     }
-    logger.info({ access: noteOf(request, sink, after) }, 'access: replay ok');
+    const what = { sink: sink.name, after, from: sink.position };
+    // As the database has noted it.
+    logger.info({ access: changeNote(request, 'replay', what) }, 'access: replay ok');
     return reply.redirect(sinkHref(sink.name), 303);
   });
 };
 
-/** As the database has noted it. */
-const noteOf = (request: FastifyRequest, { name, position }: ShownSink, after: number): AccessNote => ({
-  kind: 'replay',
-  outcome: 'ok',
-  who: request.identity?.who,
-  address: request.ip,
-  route: 'POST /sinks/:name/replay',
-  status: 303,
-  what: { sink: name, after, from: position },
-  requests: 1,
-});
-
 const replayed = async (
-  operations: OperationsSource,
+  operations: Operations,
   { name }: ShownSink,
   after: number,
-  session: Parameters<OperationsSource['replay']>[2],
+  session: ReplaySession,
 ): Promise<boolean> => {
   try {
-    return await operations.replay(name, after, session);
+    return await replaySink(operations.pool, name, after, session);
   } catch (error) {
     if (error instanceof OrgtrailError && error.code === 'configuration') {
-      throw mistake(403, 'The token of this session may not replay sinks.');
+      throw httpError(403, 'The token of this session may not replay sinks.');
     }
     throw error;
   }
 };
 
-const requireSink = async (operations: OperationsSource, name: string): Promise<ShownSink> => {
-  const sink = (await operations.sinks()).find((each) => each.name === name);
-  if (sink === undefined || !canReplay(sink)) throw mistake(404, 'There is no such sink that can be replayed.');
+const requireSink = async (operations: Operations, name: string): Promise<ShownSink> => {
+  const sink = (await shownSinks(operations)).find((each) => each.name === name);
+  if (sink === undefined || !canReplay(sink)) throw httpError(404, 'There is no such sink that can be replayed.');
   return sink;
 };
 

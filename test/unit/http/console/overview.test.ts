@@ -3,7 +3,7 @@ import { detectionsBody } from '../../../../src/http/console/detections/page.ts'
 import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
 import { coverageCell, coverageTimeline, notableGaps } from '../../../../src/http/console/overview/timeline.ts';
 import type { FindingCount } from '../../../../src/sinks/findings/list-findings.sql.ts';
-import type { SourceCoverage, TimeRange } from '../../../../src/status/overview.ts';
+import type { SourceCoverage, TimeRange } from '../../../../src/status/overview.sql.ts';
 import type { OrganizationWithState } from '../../../../src/status/source-state.ts';
 import { sourceFacts } from '../../status/source-facts.ts';
 
