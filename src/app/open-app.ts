@@ -22,7 +22,7 @@ import type { Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
 import { watchNames } from '../search/names/names.sql.ts';
-import type { SearchSource } from '../search/ports.ts';
+import type { SearchSource } from '../search/search-source.ts';
 import { openExplorer } from '../search/search-source.ts';
 import { listFindings, readEventMarks } from '../sinks/findings/list-findings.sql.ts';
 import { muteDetection, readMutes, unmuteDetection } from '../sinks/findings/mutes.sql.ts';

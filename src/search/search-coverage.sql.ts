@@ -1,8 +1,7 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../postgres/queries.ts';
-import type { SearchCoverage } from './answer.ts';
+import type { SearchCoverage, SearchHole } from './answer.ts';
 import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
-import type { SearchHole } from './ports.ts';
 
 const TIMEOUT_MS = 3_000;
 const SHOWN_GAPS = 5;
@@ -11,11 +10,11 @@ const utcSeconds = (expression: string): string => `to_char(${expression}, 'YYYY
 
 /** What counts as collected, and how late that may be. */
 export interface CollectionRules {
-  /** Allow-list; undefined: all. */
+  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** A list of accounts; anything else: those of the organizations. */
   readonly accounts?: string | readonly string[] | undefined;
-  /** How much of the last moments may be missing of each log without its being behind, for so many of them. Seconds. */
+  /** How many seconds of the last moments may be missing of each of so many logs without its being behind. */
   readonly behindAfterSeconds: (logs: number) => number;
 }
 
@@ -32,14 +31,13 @@ const collected = `sources s
     else $1 is null or a.organization_id = any($1) or exists (select from account_organizations shown
       where shown.account_id = a.id and shown.organization_id = any($1)) end`;
 
-/** What a search may ask coverage of. */
 export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', string | undefined>> & {
   readonly account?: string | undefined;
 };
 
 /**
- * Of one organization with its accounts, of one account, or of all. Times are RFC 3339; undefined: without an end on that side. Read it before the search: whatever it
- * calls collected is stored by then. `gaps`: so many are named.
+ * For one organization with its accounts, for one account, or for all. Times are RFC 3339; undefined: without an end on that side. To be read
+ * before the search: whatever it calls collected is stored by then.
  */
 export const readSearchCoverage = (
   pool: Pool,
@@ -66,8 +64,8 @@ export const readSearchCoverage = (
   });
 
 /**
- * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now: then all of
- * it can be asked for.
+ * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now:
+ * then all of it can be asked for.
  */
 const statement = `
   with asked as (
@@ -104,7 +102,7 @@ const statement = `
 
 const utcMicroseconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** The holes of the first reading of the logs that a search looks at, within its time, the newest first. */
+/** Of the first reading of the logs that are searched, the newest first. */
 export const readSearchHoles = (
   pool: Pool,
   { since, before, organization, account }: SearchedPart,

@@ -1,7 +1,6 @@
 import { BusyError, SearchError } from '../../../base/errors.ts';
 import { unknownParameter } from '../../../base/text.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
-import type { SearchSource } from '../../../search/ports.ts';
 import {
   printCursor,
   printSearch,
@@ -11,6 +10,7 @@ import {
   searchFields,
 } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
+import type { SearchSource } from '../../../search/search-source.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
