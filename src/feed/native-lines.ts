@@ -9,7 +9,7 @@ const CLOSING_BRACE = 125;
 const COLON = 58;
 const POINT = 46;
 const ZULU = 90;
-/** More than all that is written beside origin, id, defects and entry. */
+/** More than everything beside origin, id, defects and entry. */
 const ENVELOPE_BYTES = 256;
 const MAX_CACHED = 10_000;
 
@@ -28,12 +28,12 @@ interface Origin {
   readonly isOfAccount: boolean;
 }
 
-/** Writes lines of JSON into memory of others, byte by byte: no string is made that is only thrown away. */
+/** Writes JSON into lent memory, byte by byte: no string is made only to be thrown away. */
 class LineBuffer {
   private bytes: Buffer = Buffer.alloc(0);
   private end = 0;
 
-  /** From now on it writes into this memory, from its beginning. */
+  /** From the beginning of this memory. */
   writeInto(memory: Buffer): void {
     this.bytes = memory;
     this.end = 0;
@@ -51,7 +51,7 @@ class LineBuffer {
     this.end = length;
   }
 
-  /** To be asked before anything is written: the methods below do not look. */
+  /** To be asked first: the methods below do not look. */
   hasRoom(bytes: number): boolean {
     return this.end + bytes <= this.bytes.length;
   }
@@ -74,7 +74,6 @@ class LineBuffer {
     this.end += source.copy(this.bytes, this.end, from, from + length);
   }
 
-  /** An integer. */
   number(value: number): void {
     let count = 1;
     for (let power = 10; power <= value; power *= 10) count += 1;
@@ -87,7 +86,6 @@ class LineBuffer {
     this.end += count;
   }
 
-  /** An integer from 0 to 99. */
   twoDigits(value: number): void {
     const tens = (value / 10) | 0;
     this.bytes[this.end] = ZERO + tens;
@@ -95,7 +93,7 @@ class LineBuffer {
     this.end += 2;
   }
 
-  /** A JSON string of UTF-8 bytes. False, and nothing is written, if something in it needs an escape. */
+  /** A JSON string of UTF-8. False if something needs an escape: then nothing is written. */
   quoted(source: Buffer, from: number, length: number): boolean {
     const { bytes } = this;
     let at = this.end;
@@ -117,8 +115,8 @@ const FIRST_PRINTABLE = 32;
 const BACKSLASH = 92;
 
 /**
- * Writes rows as `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a
- * defect, a line break, an id with escapes) goes through `formatNative` itself, and a test holds the rest to it.
+ * Writes what `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a defect, a line break, an id with
+ * escapes) goes through `formatNative` itself, and a test compares the rest with it.
  */
 export class NativeLines {
   private readonly context: FeedContext;
@@ -131,12 +129,11 @@ export class NativeLines {
     this.context = context;
   }
 
-  /** From now on lines go into this memory. */
   writeInto(memory: Buffer): void {
     this.out.writeInto(memory);
   }
 
-  /** Appends the line of a row. 0, or how many bytes it may take, if there is no room: then nothing is written. */
+  /** Returns 0, or how many bytes the line may take if there is no room: then nothing is written. */
   add(row: BinaryRow): number {
     const { out } = this;
     if (isOrdinary(row)) {
@@ -154,7 +151,6 @@ export class NativeLines {
     return 0;
   }
 
-  /** All lines, each with its newline. */
   written(): Buffer {
     return this.out.written();
   }
@@ -191,7 +187,7 @@ export class NativeLines {
     return true;
   }
 
-  /** Feed, source and organization of a row, as JSON: the same for many rows. */
+  /** As JSON: the same for many rows. */
   private originOf(row: BinaryRow): Origin {
     const from = row.starts[field.sourceKind] ?? 0;
     const to = row.starts[field.id] ?? 0;
@@ -207,7 +203,6 @@ export class NativeLines {
     });
   }
 
-  /** Account and zone of a row, as JSON: the same for many rows. */
   private accountOf(row: BinaryRow): Uint8Array {
     const from = row.starts[field.accountId] ?? 0;
     const to = row.starts[field.raw] ?? 0;

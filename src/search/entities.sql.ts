@@ -2,7 +2,13 @@ import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../base/errors.ts';
 import { jsonbDefects, textDefects } from '../ingest/entries/entry.ts';
 import { isTimeout, readOnly } from '../postgres/queries.ts';
-import { conditionsOf, readNewest, type TimeSlice, withSpellings } from './conditions/search-conditions.sql.ts';
+import {
+  conditionsOf,
+  nothingInTime,
+  readNewest,
+  type TimeSlice,
+  withSpellings,
+} from './conditions/search-conditions.sql.ts';
 import { type EntityReport, type HistoryEvent, type NewsField, newsFields, type ResourceHistory } from './entities.ts';
 import type { EventQuery } from './query/event-query.ts';
 import { explained, type FoundRow, foundColumns, toFoundEvent } from './search-events.sql.ts';
@@ -55,23 +61,14 @@ const readSeen = async (
   signal: AbortSignal | undefined,
 ): Promise<Pick<EntityReport, 'firstSeen' | 'lastSeen'>> => {
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
-  try {
-    const { rows } = await readOnly(
-      pool,
-      SEEN_MS,
-      (client) =>
-        client.query<Pick<EntityReport, 'firstSeen' | 'lastSeen'>>(
-          `select ${utc('min(action_time)')} as "firstSeen", ${utc('max(action_time)')} as "lastSeen"
-           from audit_events where ${sql} and isfinite(action_time)`,
-          [...values],
-        ),
-      signal,
+  const read = (client: PoolClient) =>
+    client.query<Pick<EntityReport, 'firstSeen' | 'lastSeen'>>(
+      `select ${utc('min(action_time)')} as "firstSeen", ${utc('max(action_time)')} as "lastSeen"
+       from audit_events where ${sql} and isfinite(action_time)`,
+      [...values],
     );
-    return rows[0] ?? { firstSeen: null, lastSeen: null };
-  } catch (error) {
-    if (isTimeout(error)) return { firstSeen: null, lastSeen: null };
-    throw error;
-  }
+  const seen = await readOnly(pool, SEEN_MS, read, signal).catch(nothingInTime);
+  return seen?.rows[0] ?? { firstSeen: null, lastSeen: null };
 };
 
 /** All but what needs events of all time. */

@@ -1,8 +1,14 @@
 import type { Pool } from 'pg';
 import { nearest } from '../base/text.ts';
-import { isTimeout, readOnly } from '../postgres/queries.ts';
+import { readOnly } from '../postgres/queries.ts';
 import type { EmptyReport, FilterReport, NearValue } from './answer.ts';
-import { addSpellings, conditionsOf, everything, withSpellings } from './conditions/search-conditions.sql.ts';
+import {
+  addSpellings,
+  conditionsOf,
+  everything,
+  nothingInTime,
+  withSpellings,
+} from './conditions/search-conditions.sql.ts';
 import { textsOfNetwork } from './query/address-starts.ts';
 import { type EventQuery, folded, hasOtherCase, indexed, likeText, type SpelledColumn } from './query/event-query.ts';
 import type { SearchField } from './query/search.ts';
@@ -249,12 +255,7 @@ const lookWithin = (pool: Pool, totalMs: number): Look => {
   return async <T extends object>(sql: string, values: readonly unknown[]) => {
     const remainingMs = Math.floor(Math.min(LOOK_MS, deadlineMs - performance.now()));
     if (remainingMs < LEAST_LOOK_MS) return undefined;
-    try {
-      const { rows } = await readOnly(pool, remainingMs, (client) => client.query<T>(sql, [...values]));
-      return rows;
-    } catch (error) {
-      if (isTimeout(error)) return undefined;
-      throw error;
-    }
+    const asked = readOnly(pool, remainingMs, (client) => client.query<T>(sql, [...values]));
+    return (await asked.catch(nothingInTime))?.rows;
   };
 };

@@ -231,14 +231,15 @@ export const rayPositions = async (
   ray: string,
   timeoutMs: number,
 ): Promise<readonly number[] | undefined> => {
-  try {
-    const rows = await readOnly(pool, Math.min(TIMEOUT_MS, timeoutMs), async (client) => {
-      await client.query(byFilters);
-      return (await client.query<{ position: number }>(rayStatement, [ray])).rows;
-    });
-    return rows.length > MAX_POSITIONS ? undefined : rows.map(({ position }) => position);
-  } catch (error) {
-    if (isTimeout(error)) return undefined;
-    throw error;
-  }
+  const reading = readOnly(pool, Math.min(TIMEOUT_MS, timeoutMs), async (client) => {
+    await client.query(byFilters);
+    return (await client.query<{ position: number }>(rayStatement, [ray])).rows;
+  });
+  const rows = await reading.catch(nothingInTime);
+  return rows === undefined || rows.length > MAX_POSITIONS ? undefined : rows.map(({ position }) => position);
+};
+
+/** For a statement whose time may be over: then it gives nothing. */
+export const nothingInTime = (error: unknown): undefined => {
+  if (!isTimeout(error)) throw error;
 };
