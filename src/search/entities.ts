@@ -6,7 +6,7 @@ export const entityKinds = ['actors', 'addresses', 'tokens', 'resources'] as con
 export type EntityKind = (typeof entityKinds)[number];
 
 /** Events without a pause of half an hour between them. */
-export interface EntitySession {
+interface EntitySession {
   /** RFC 3339. */
   readonly first: string;
   readonly last: string;
@@ -30,7 +30,7 @@ export const newsFields = [
 export type NewsField = (typeof newsFields)[number];
 
 /** A value of the last seven days that the time before them does not have. */
-export interface EntityNews {
+interface EntityNews {
   readonly field: NewsField;
   readonly value: string;
   /** For an organization or account. */
