@@ -225,7 +225,6 @@ const fetchObject = async (
   await writeFile(file, outcome.bytes);
 };
 
-/** An object has the first rows between two positions. */
 interface Wanted {
   readonly kind: ObjectKind;
   readonly month: Month;
@@ -268,14 +267,12 @@ const writeLines = async (
   }
 };
 
-/** For one object. */
 interface ObjectLimits {
   readonly maxRows: number;
   /** As text: usually a tenth of it is in the object. */
   readonly maxTextBytes: number;
 }
 
-/** For logs and progress. */
 export interface ArchiveObserver {
   written?(object: {
     readonly month: Month;
@@ -295,6 +292,5 @@ export interface ArchiveContext {
   readonly store: ObjectStore;
   readonly observer?: ArchiveObserver;
   readonly limits?: ObjectLimits;
-  /** Default 2. */
   readonly parquetVersion?: ParquetVersion;
 }

@@ -10,23 +10,18 @@ const MOST_FAULTS = 100;
 export interface ArchivedMonth {
   /** Such as `2024-01`. */
   readonly month: string;
-  /** In the database. */
   readonly isStored: boolean;
   /** It ended longer ago than the retention. */
   readonly isOld: boolean;
-  /** They count, and so do their rows and bytes. */
   readonly objects: number;
   readonly faulty: number;
   readonly events: number;
-  /** Later contents of its events. */
   readonly changes: number;
   readonly bytes: number;
   /** Of the object that was read back longest ago; null: there is none, or a round has begun that is to read it again. */
   readonly provenAt: Date | null;
   readonly droppedAt: Date | null;
-  /** Of all its drops. */
   readonly droppedEvents: number | null;
-  /** In force, for a time that touches the month. */
   readonly holds: readonly { readonly id: number; readonly reason: string }[];
 }
 
@@ -43,7 +38,6 @@ export interface ArchiveFault {
 export interface ArchiveOverview {
   /** By the database; undefined: none. */
   readonly inUse: string | undefined;
-  /** Newest first. */
   readonly months: readonly ArchivedMonth[];
   /** There are earlier months. */
   readonly isCut: boolean;
@@ -108,7 +102,6 @@ const faultsStatement = `select to_char(month, 'YYYY-MM') as month, archive, key
   order by dropped_at is null, month desc, first_position limit $1`;
 
 export interface ArchiveStatus {
-  /** Old enough, and still in the database. */
   readonly waitingMonths: number;
   readonly faultyObjects: number;
   /** Null: none was written yet. */

@@ -34,7 +34,6 @@ const columns = {
   droppedAt: archiveObjects.droppedAt,
 };
 
-/** It counts. As `archive list --json` prints it. */
 export type CataloguedObject = Row<typeof columns>;
 
 /** Those that count, in order of position within kind and month. */
@@ -63,7 +62,6 @@ export const readEnteredKeys = async (pool: Pool, archive: string): Promise<Read
 export const readArchivePolicy = async (pool: Pool): Promise<string | undefined> =>
   (await db(pool).select({ archive: archivePolicy.archive }).from(archivePolicy))[0]?.archive;
 
-/** It names the numbering of positions. */
 export const readFeedId = async (pool: Pool): Promise<string> => {
   const [head] = await db(pool).select({ feedId: feedHead.feedId }).from(feedHead);
   if (head === undefined) throw new Error('the database has no feed');
@@ -79,7 +77,6 @@ export const useArchive = async (pool: Pool, archive: string): Promise<void> => 
 export const endArchive = async (pool: Pool): Promise<boolean> =>
   (await db(pool).delete(archivePolicy).returning({ archive: archivePolicy.archive })).length > 0;
 
-/** Between two positions, both included. */
 export const readFacts = async (
   pool: Pool,
   stretch: { readonly kind: ObjectKind; readonly month: Month; readonly first: number; readonly last: number },

@@ -7,7 +7,6 @@ export interface ArchiveColumn {
   readonly name: string;
   /** On `e`, or for changes on `c`. PostgreSQL sends a text, json, bigint, integer or timestamptz in binary form. */
   readonly sql: string;
-  /** For DuckDB. */
   readonly type: 'VARCHAR' | 'BIGINT' | 'INTEGER';
   /** DuckDB gets microseconds since 1970, and keeps a time. */
   readonly isTime?: true;

@@ -111,7 +111,6 @@ const manifestText = (feedId: string, objects: readonly CataloguedObject[]): str
   return `{"version":1,"feed_id":${JSON.stringify(feedId)},"objects":[\n${lines.join(',\n')}\n]}\n`;
 };
 
-/** The text may be anything. */
 const keysIn = (bytes: Buffer): readonly string[] => {
   try {
     const parsed: unknown = JSON.parse(bytes.toString());

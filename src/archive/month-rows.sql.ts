@@ -36,14 +36,9 @@ const within = (month: Month): string => {
  */
 export const nextSpan = async (
   pool: Pool,
-  {
-    kind,
-    month,
-    between,
-    maxRows,
-    maxBytes,
-  }: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
+  asked: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
 ): Promise<{ readonly lastPosition: number; readonly rows: number; readonly bytes: number } | undefined> => {
+  const { kind, month, between, maxRows, maxBytes } = asked;
   const { rows } = await pool.query<{ last: number | null; rows: number; bytes: number }>(
     `select max(position)::float8 as last, count(*)::float8 as rows, max(up_to)::float8 as bytes from (
        select position, sum(bytes) over (order by position) as up_to, min(position) over () as first from (

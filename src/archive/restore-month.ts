@@ -42,8 +42,7 @@ export const restoreEvents = async (
   objects: readonly CataloguedObject[],
   take: (events: readonly FeedEvent[]) => Promise<void>,
   signal?: AbortSignal,
-): Promise<void> =>
-  await restore({ store, objects, kind: 'events', select: eventColumns, signal }, (rows) => take(rows.map(eventOf)));
+): Promise<void> => await restore(store, objects, 'events', eventColumns, (rows) => take(rows.map(eventOf)), signal);
 
 /** As `restoreEvents`, later contents. */
 export const restoreChanges = async (
@@ -51,24 +50,15 @@ export const restoreChanges = async (
   objects: readonly CataloguedObject[],
   take: (changes: readonly ReturnType<typeof changeOf>[]) => Promise<void>,
   signal?: AbortSignal,
-): Promise<void> =>
-  await restore({ store, objects, kind: 'changes', select: changeColumns, signal }, (rows) => take(rows.map(changeOf)));
+): Promise<void> => await restore(store, objects, 'changes', changeColumns, (rows) => take(rows.map(changeOf)), signal);
 
 const restore = async (
-  {
-    store,
-    objects,
-    kind,
-    select,
-    signal,
-  }: {
-    readonly store: ObjectStore;
-    readonly objects: readonly CataloguedObject[];
-    readonly kind: ObjectKind;
-    readonly select: readonly string[];
-    readonly signal: AbortSignal | undefined;
-  },
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  kind: ObjectKind,
+  select: readonly string[],
   take: (rows: readonly (readonly unknown[])[]) => Promise<void>,
+  signal: AbortSignal | undefined,
 ): Promise<void> => {
   for (const object of objects.filter((each) => each.kind === kind)) {
     signal?.throwIfAborted();
@@ -111,7 +101,6 @@ const eventOf = (row: readonly unknown[]): FeedEvent => {
   };
 };
 
-/** As `audit_event_changes` had it. */
 const changeOf = (row: readonly unknown[]) => {
   const [position, sourceKind, sourceId, eventId, seenAt, raw, rawSha256] = row;
   return {

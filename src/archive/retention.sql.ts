@@ -14,7 +14,6 @@ import { databaseTime } from '../postgres/tables/column-types.ts';
 const LOCK_NOT_AVAILABLE = '55P03';
 
 const columns = {
-  /** `2024-01`. */
   month: sql<string>`to_char(${retentionDrops.month}, 'YYYY-MM')`,
   events: retentionDrops.events,
   changes: retentionDrops.changes,
@@ -23,10 +22,8 @@ const columns = {
   bytes: retentionDrops.bytes,
 };
 
-/** As `retention_drops` records it. */
 export type DroppedMonth = Row<typeof columns>;
 
-/** Into the archive, so that it may be dropped. */
 export type ArchiveMonth = (month: string) => Promise<unknown>;
 
 /** Reasons of orgtrail_archive_obstacle and orgtrail_archive_difference begin so: archiving the month helps. */
@@ -36,7 +33,6 @@ const OF_WAIT = /^nothing is dropped/;
 
 export interface RetentionResult {
   readonly dropped: readonly DroppedMonth[];
-  /** Old enough, but still there. */
   readonly kept: readonly { readonly month: string; readonly reason: string }[];
   /** What was in the way passes by itself: it is worth trying again soon. */
   readonly again: boolean;
@@ -203,23 +199,20 @@ const RETRY_INTERVAL_MS = 600_000;
 /** A replica that has just begun waits for its listing, which tells Cloudflare's time. */
 const STARTUP_DELAY_MS = 5_000;
 
-interface RetentionOptions {
+/** Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the signal. */
+export const startRetention = async (options: {
   readonly pool: Pool;
   /** Infinite: everything is kept. */
   readonly retentionMs: number;
   /** Undefined: months are dropped as they are, if the database has no archive in use. */
   readonly archiveMonth?: ArchiveMonth | undefined;
   readonly readUnread?: (() => Promise<ReadonlyMap<string, string>>) | undefined;
-  /** What is not read because of the retention. */
   readonly notRead?: (() => Promise<string | undefined>) | undefined;
   readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
   /** A month that is being dropped is finished. */
   readonly signal: AbortSignal;
-}
-
-/** Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the signal. */
-export const startRetention = async (options: RetentionOptions): Promise<void> => {
+}): Promise<void> => {
   const { pool, retentionMs, archiveMonth, readUnread, notRead, time, logger, signal } = options;
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});

@@ -2,7 +2,6 @@ import { writeSync } from 'node:fs';
 import type { BinaryRow } from '../postgres/copy.ts';
 import type { ArchiveColumn } from './columns.ts';
 
-/** PostgreSQL counts from there. */
 const MICROSECONDS_TO_2000 = 946_684_800_000_000;
 const BUFFER_BYTES = 262_144;
 /** Such as \u001f for a byte. */
@@ -60,7 +59,6 @@ const lineEncoder = (columns: readonly ArchiveColumn[]) => {
   const isText = columns.map(({ type }) => type === 'VARCHAR');
   const offsets = columns.map(({ isTime }) => (isTime === true ? MICROSECONDS_TO_2000 : 0));
   return {
-    /** For a line. */
     mostBytes: ({ bytes }: BinaryRow): number => fixedBytes + LONGEST_ESCAPE_BYTES * bytes.length,
     /** Returns where the line ends, its line feed included. */
     write: ({ bytes, starts, lengths }: BinaryRow, out: Buffer, start: number): number => {

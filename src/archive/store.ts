@@ -134,9 +134,9 @@ const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
   }
 };
 
+/** `to` is exclusive. */
 export interface ByteRange {
   readonly from: number;
-  /** Exclusive. */
   readonly to: number;
 }
 
@@ -149,7 +149,6 @@ export interface PutReceipt {
 
 /** Below the address of an archive. Nothing here deletes any. */
 export interface ObjectStore {
-  /** In the catalogue. */
   readonly name: string;
   put(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<PutReceipt>;
   /** In one request: some storages answer a range with other bytes. Undefined: there is none. */

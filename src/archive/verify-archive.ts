@@ -12,17 +12,14 @@ export const verifyArchive = async (
   pool: Pool,
   store: ObjectStore,
   objects: readonly CataloguedObject[],
-  {
-    contents,
-    onObject,
-    signal,
-  }: {
+  options: {
     /** Also hashes all rows again, by DuckDB: it shows that the file can still be read. */
     readonly contents: boolean;
     readonly onObject: (verified: VerifiedObject) => void;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<readonly VerifiedObject[]> => {
+  const { contents, onObject, signal } = options;
   const verified: VerifiedObject[] = [];
   for (const object of objects) {
     signal?.throwIfAborted();
@@ -34,6 +31,7 @@ export const verifyArchive = async (
   }
   return verified;
 };
+
 interface VerifiedObject {
   readonly object: CataloguedObject;
   readonly fault: string | undefined;

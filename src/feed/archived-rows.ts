@@ -21,7 +21,6 @@ import {
 } from './feed.ts';
 import { eventOf, field, positionOf, tooLargeBytes } from './feed-row.ts';
 
-/** `archived`: what the database has dropped. */
 export interface BothParts {
   readonly pool: Pool;
   readonly archived: ArchivedEvents;
@@ -124,7 +123,6 @@ export class ArchivedRow {
     if (value !== null) this.#bytes.set(value, start);
   }
 
-  /** Writes the length. Returns where the value goes. */
   #begin(index: number, length: number, sizeBytes: number): number {
     const start = this.#at + LENGTH_BYTES;
     this.#at = start + sizeBytes;
@@ -140,7 +138,6 @@ export class ArchivedRow {
   }
 }
 
-/** Those in the archive included. */
 export const lookUpAll = (parts: BothParts): PositionLookup => ({
   checkOf: async (position) =>
     (await readPositionCheck(parts.pool, position)) ?? (await checkOfArchived(parts, position)),

@@ -110,7 +110,6 @@ const readRows = async (
   }
 };
 
-/** In lent memory, from which it is handed out. */
 export interface Chunk extends ChunkEnd {
   /** Lines, or rows that are to be formatted. */
   readonly bytes: number;
@@ -120,13 +119,11 @@ export interface Chunk extends ChunkEnd {
   settled(): Promise<void>;
 }
 
-/** For one reading. */
 export interface ChunkReader {
   readonly maxEvents: number;
   /** The memory of an event is so many times its share of `bytes` of a chunk. */
   readonly share: number;
   readonly memory: MemoryKind;
-  /** Of the last chunk; undefined before the first. */
   readonly bytesEach: number | undefined;
   /** Chunks that may be on their way behind the one that is handed out. */
   readonly ahead: number;
@@ -144,12 +141,10 @@ const FIRST_CHUNK_EVENTS = 500;
 const FIRST_EVENT_BYTES = 2_048;
 /** By the size of the last chunk's events. What does not fit is read twice. */
 const FILLED_SHARE = 0.8;
-/** For each stream. */
 const SURE_CHUNKS = 2;
 
 interface Lent {
   readonly memory: Buffer;
-  /** Undefined behind the end. */
   readonly chunk: Promise<Chunk | undefined>;
 }
 
@@ -217,7 +212,6 @@ export const chunksAhead = (reader: ChunkReader, memory: ReaderMemory, range: Fe
 const formattedChunk = (end: ChunkEnd, job: Omit<FormatJob, 'from'>, threads: FormatThreads): Chunk => {
   const format = (from: number, rows: number): Promise<FormattedPart> => {
     const made = threads.format({ ...job, from }, rows);
-    // The reader may be gone before it could hear that it failed.
     made.catch(() => {});
     return made;
   };

@@ -13,7 +13,6 @@ const MAX_POSITIONS = 50_000;
 
 export interface FeedEventsRange {
   readonly after: number;
-  /** The end of the feed without it. */
   readonly until: number | undefined;
   readonly maxEvents: number;
   /** Of raw entries, but at least one event is read. */
@@ -34,7 +33,6 @@ export interface FeedEvents {
   readonly isFull: boolean;
   /** Since the first of them was stored; 0 without any. */
   readonly waitedMs: number;
-  /** Not among them: up to `scannedTo`, too old. */
   readonly tooOld: number;
 }
 
@@ -65,7 +63,6 @@ const cutoff = 'now() - make_interval(secs => $7)';
 /** An entry without a time that can be read is at -infinity: its age is not known. */
 const isYoung = `(e.action_time >= ${cutoff} or e.action_time = '-infinity')`;
 
-/** What was left out on the way, by the same clock. */
 const countTooOld = (wanted: string): string => `
   select count(*) as events from audit_events e
   where e.position > $1 and e.position <= (select scanned_to from reached) and ${wanted}
@@ -139,11 +136,9 @@ export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promis
   };
 };
 
-/** As `readFeedEvents`, of the database and the archive, in order of position. */
 export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange): Promise<FeedEvents> => {
   const { pool, archived } = parts;
   const { after } = range;
-  // So it is for every sink that is not set back.
   if ((await archived.countObjects(after, Number.MAX_SAFE_INTEGER)) === 0) return await readFeedEvents(pool, range);
   const head = await readFeedHead(pool);
   const until = Math.min(range.until ?? head.position, head.position);

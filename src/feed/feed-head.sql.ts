@@ -40,7 +40,6 @@ const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
          (select system_identifier from pg_control_system()) end as "isCompared"`,
   );
 
-/** How often a reader looks whether another session has compared the timelines: for 2 s in all. */
 const COMPARE_ATTEMPTS = 20;
 const COMPARE_AGAIN_MS = 100;
 

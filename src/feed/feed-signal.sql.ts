@@ -9,15 +9,11 @@ const PROBE_TIMEOUT_MS = 3_000;
 const LOOK_EVERY_MS = 1_000;
 /** However many notifications come: any account can send them. */
 const LEAST_BETWEEN_HINTS_MS = 20;
-/** Until notifications are tried again. */
 const RECONNECT_AFTER_MS = 30_000;
-
-/** For one listener. */
 
 interface FeedSignalOptions {
   /** Not yet connected: LISTEN needs a connection of its own. */
   readonly createClient: () => Client;
-  /** For the probe. */
   readonly pool: Pool;
   readonly headPosition: () => Promise<number>;
   /** Hears once why notifications do not arrive. */
@@ -36,7 +32,6 @@ export class FeedSignal {
   private seen = 0;
   /** There may be more than `seen`: a hint came while no reader waited. */
   private isStale = false;
-  /** While it runs, hints are collected, for one look. */
   private hintTimer: NodeJS.Timeout | undefined;
   private hinted = false;
   /** One after another: what an older look saw must not replace what a later one saw. */

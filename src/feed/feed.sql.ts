@@ -6,7 +6,6 @@ import { leftOut } from '../postgres/pool.ts';
 import { type FeedRange, isFiltered, isFirstCopy, type MissedEvents, type RowLimits } from './feed.ts';
 import { type FeedContext, positionOf, tooLargeBytes } from './feed-row.ts';
 
-/** All of the range up to `until` is in the chunk. */
 export interface ChunkEnd {
   readonly until: number;
   readonly events: number;
@@ -14,7 +13,6 @@ export interface ChunkEnd {
   readonly lackingBytes: number;
 }
 
-/** For one statement, if few events may match its filter. */
 export const FILTERED_SCAN_POSITIONS = 50_000;
 
 /**
@@ -67,7 +65,6 @@ export const readMissedEvents = async (
   return rows[0];
 };
 
-/** Positions in use after `from`, up to and including `to`; negative if `to` comes first. */
 export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
   if (to < from) return -(await countPositions(pool, to, from));
   const { rows } = await pool.query<{ positions: number }>(
@@ -173,7 +170,6 @@ const chunkQuery = (
   );
 };
 
-/** By the clock of the database, in microseconds since 1970. */
 export const readTimeLimit = async (pool: Pool, agoMs: number): Promise<bigint> => {
   const { rows } = await pool.query<{ at: string }>(
     'select floor(extract(epoch from now() - make_interval(secs => $1)) * 1000000)::bigint::text as at',

@@ -4,11 +4,10 @@ import type { FormatName } from '../formats/registry.ts';
 export interface FeedRange {
   readonly after: number;
   readonly until: number;
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
-  /** Undefined: all. With `organizationIds`, an event must meet both. */
+  /** With `organizationIds`, an event must meet both. */
   readonly accountIds?: readonly string[] | undefined;
-  /** Undefined: all. `first`: of those that meet the rest of the filter. */
+  /** `first`: of those that meet the rest of the filter. */
   readonly copies?: Copies | undefined;
 }
 
@@ -26,13 +25,11 @@ export interface FeedHead {
 export interface MissedEvents {
   /** Of the drops. Some were read already if a drop began before the position. */
   readonly events: number;
-  /** Such as `2024-01`. */
   readonly months: readonly string[];
   /** It left the position out: what the reader has behind `from` was lost, and comes again behind `to`. */
   readonly jump: { readonly from: number; readonly to: number } | null;
   /** The last position that was dropped or left out. */
   readonly until: number;
-  /** Behind the position, still there. */
   readonly firstPosition: number | null;
 }
 
@@ -43,14 +40,11 @@ export interface FeedSource {
    * still come.
    */
   head(after?: number): Promise<FeedHead>;
-  /** By drops and jumps with a higher number. */
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
   /** A short hash of the event; undefined if none is kept at the position. */
   checkOf(position: number): Promise<string | undefined>;
-  /** The position of the `limit`th event, or the end of the range. */
   endOf(range: FeedRange, limit: number): Promise<number>;
   hasEvents(range: FeedRange): Promise<boolean>;
-  /** Resolves when there may be more, after `timeoutMs`, or on abort. */
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
   /**
    * In pieces of a few megabytes at most (a single larger event is one). Throws before a piece if a drop later than the head's has taken something
@@ -67,7 +61,6 @@ export interface FeedSource {
 export type PositionLookup = Pick<FeedSource, 'checkOf' | 'endOf' | 'hasEvents' | 'missedBehind'>;
 
 export interface FeedPiece {
-  /** All of the range up to here was given. */
   readonly until: number;
   readonly events: number;
   /** Each with its newline. Valid until the next piece is asked for: then the memory is used again. */
@@ -85,7 +78,6 @@ export interface FeedCursor {
   readonly dropped: number;
 }
 
-/** The last signed checkpoint. */
 export interface FeedEvidence {
   readonly size: number;
   readonly root: Buffer;
@@ -98,12 +90,10 @@ export const lastLine = (cursor: FeedCursor, evidence?: FeedEvidence): string =>
   return `${JSON.stringify({ ...parts, next_cursor: printFeedCursor(cursor), ...signed })}\n`;
 };
 
-/** The place of a reader. */
 export interface Presented {
   readonly after: number;
   readonly feedId?: string | undefined;
   readonly check?: string | undefined;
-  /** The number of the last drop or jump that it was told of. */
   readonly dropped?: number | undefined;
 }
 
@@ -117,7 +107,6 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
-/** Why reading cannot continue; undefined if it can. */
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,
@@ -139,7 +128,6 @@ export const conflictOf = async (
   return `position ${after} is now a different event from the one you read: the database was restored to an earlier state and continued from there`;
 };
 
-/** What is missing, in words; undefined if nothing is. */
 export const goneBehind = async (
   source: FeedSource,
   head: Pick<FeedHead, 'lastDrop'>,
@@ -162,10 +150,8 @@ export const goneBehind = async (
 
 const MAX_LENGTH = 400;
 const VERSION = '1';
-/** It shows that nothing was cut off. */
 const END = '.';
 const wholeNumber = /^(?:0|[1-9]\d{0,15})$/;
-/** A feed id, or a check. */
 const word = /^[\w-]{1,64}$/;
 
 /** Opaque to readers: base64url. */
@@ -214,7 +200,6 @@ export const isFirstCopy = (e: string, wanted: (row: string) => string): string 
   `case when ${mayHaveCopies(e)} then not exists (select from audit_events f
      where ${copiesOf(e, 'f')} and f.position < ${e}.position and ${wanted('f')}) else true end`;
 
-/** Dropped from the database by retention, as the archive has it. Texts are UTF-8. */
 export interface ArchivedEvent {
   readonly position: number;
   readonly sourceKind: Uint8Array;
@@ -232,7 +217,6 @@ export interface ArchivedEvent {
   readonly raw: Uint8Array;
 }
 
-/** The beginning of a range, with all of it that is archived. */
 interface ArchivedStretch {
   readonly until: number;
   readonly events: readonly ArchivedEvent[];
@@ -240,7 +224,6 @@ interface ArchivedStretch {
   readonly objects: number;
 }
 
-/** For one reading. */
 export interface RowLimits {
   readonly maxEvents: number;
   /** Of raw texts. The archive reads no more of them, but for the first; the database says how large a larger one is. */
@@ -250,7 +233,6 @@ export interface RowLimits {
 /** A drop is in the archive as a whole or not at all. What cannot be believed or read rejects with OrgtrailError `archive_unreadable`. */
 export interface ArchivedEvents {
   read(range: FeedRange, limits: RowLimits, signal?: AbortSignal): Promise<ArchivedStretch>;
-  /** Reads less than `read`. */
   positions(
     range: FeedRange,
     maxEvents: number,

@@ -8,7 +8,6 @@ const LINE_FEED = 10;
 /** The texts of larger rows are written by themselves. */
 const LARGE_BYTES = 1_048_576;
 
-/** Packed rows in lent memory. */
 export interface FormatJob {
   readonly format: FormatName;
   readonly feedId: string;
@@ -17,16 +16,12 @@ export interface FormatJob {
   readonly rowsEnd: number;
   /** The end of the rows, or 0 if the line of a single row takes its place. */
   readonly linesStart: number;
-  /** The first row that has no line yet. */
   readonly from: number;
 }
 
-/** The lines that had room. */
 export interface FormattedPart {
   readonly events: number;
-  /** The last position; 0 without events. */
   readonly until: number;
-  /** The next row; the end of the rows if all have lines. */
   readonly next: number;
   readonly linesEnd: number;
   /** What the first row and its line need together, if there was no room for it; else 0. */
@@ -74,7 +69,6 @@ const writeParts = (memory: Buffer, start: number, parts: Iterable<string>): num
   return at + 1 - start;
 };
 
-/** Those of the feed, and the name of the organization. */
 const FIELDS = Object.keys(field).length + 1;
 const organizationName = FIELDS - 1;
 const LENGTH_BYTES = 4;
@@ -84,7 +78,6 @@ export class PackedRows {
   private readonly names: FeedContext['organizationNames'];
   private readonly memory: Buffer;
   private readonly maxBytes: number;
-  /** How far the memory is filled. */
   end = 0;
 
   /** `maxBytes`: from the beginning of the memory. */

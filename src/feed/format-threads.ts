@@ -18,7 +18,6 @@ const MAX_BYTES_AT_ONCE = 65_536;
 /** For a next reader. A thread takes 20 MB and more. */
 const IDLE_MS = 60_000;
 
-/** From the root of the package. */
 export const THREAD_FILE = 'dist/format-thread.js';
 
 /** The memory of the job arrives as a plain array of the same shared bytes. */
@@ -27,7 +26,6 @@ export interface FormatRequest {
   readonly job: FormatJob;
 }
 
-/** `error`: the rows cannot be formatted. */
 export type FormatResponse = { readonly id: number } & ({ readonly part: FormattedPart } | { readonly error: unknown });
 
 type Pending = Pick<PromiseWithResolvers<FormattedPart>, 'resolve' | 'reject'>;
@@ -40,7 +38,6 @@ interface Thread {
 interface FormatThreadsOptions {
   /** Hears why rows could not be formatted, or why a thread has ended by itself: only a defect or a lack of memory does that. */
   readonly onFailure: (error: unknown) => void;
-  /** Default: one, or two if there are four cores. */
   readonly maxThreads?: number;
   /** What a thread runs. Default: the thread of the bundle. Undefined, as when this is not a bundle: rows are formatted in this thread. */
   readonly file?: string | undefined;
@@ -69,12 +66,10 @@ export class FormatThreads {
     this.#file = file;
   }
 
-  /** Pieces that are formatted while others are read. */
   get width(): number {
     return this.#file === undefined ? 0 : this.#maxThreads;
   }
 
-  /** Running. */
   get threads(): number {
     return this.#threads.size;
   }
@@ -105,7 +100,6 @@ export class FormatThreads {
     }
   }
 
-  /** What is under way rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#idle);
@@ -158,7 +152,6 @@ export class FormatThreads {
 
   async #end(): Promise<void> {
     const ending = [...this.#threads];
-    // They get no more work.
     this.#threads.clear();
     await Promise.all(ending.map(({ worker }) => worker.terminate()));
   }

@@ -1,7 +1,7 @@
 import { isOfAccount } from '../formats/format.ts';
 import { formatNative } from '../formats/native.ts';
 import type { BinaryRow } from '../postgres/copy.ts';
-import { eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
+import { cached, dateOf, eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -11,7 +11,6 @@ const POINT = 46;
 const ZULU = 90;
 /** More than everything beside origin, id, defects and entry. */
 const ENVELOPE_BYTES = 256;
-const MAX_CACHED = 10_000;
 
 const ready = (text: string): Uint8Array => new TextEncoder().encode(text);
 const beforePosition = ready('{"position":');
@@ -33,7 +32,6 @@ class LineBuffer {
   private bytes: Buffer = Buffer.alloc(0);
   private end = 0;
 
-  /** From the beginning of this memory. */
   writeInto(memory: Buffer): void {
     this.bytes = memory;
     this.end = 0;
@@ -223,7 +221,7 @@ export class NativeLines {
     const fraction = microseconds - seconds * 1_000_000;
     const hundredths = Math.floor(fraction / 10_000);
     const rest = fraction - hundredths * 10_000;
-    out.ready(cached(this.days, day, () => ready(new Date(day * 86_400_000).toISOString().slice(0, 11))));
+    out.ready(cached(this.days, day, () => ready(dateOf(day))));
     out.twoDigits(hours);
     out.byte(COLON);
     out.twoDigits(minutes - hours * 60);
@@ -243,14 +241,4 @@ const isOrdinary = ({ bytes, starts, lengths }: BinaryRow): boolean => {
   return (
     lengths[field.defects] === -1 && bytes.indexOf(LINE_FEED, from) < 0 && bytes.indexOf(CARRIAGE_RETURN, from) < 0
   );
-};
-
-const cached = <K, V>(cache: Map<K, V>, key: K, make: () => V): V => {
-  let value = cache.get(key);
-  if (value === undefined) {
-    value = make();
-    if (cache.size === MAX_CACHED) cache.clear();
-    cache.set(key, value);
-  }
-  return value;
 };

@@ -86,7 +86,6 @@ const lookUpHot = (pool: Pool): PositionLookup => ({
   missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop, { hasArchive: false }),
 });
 
-/** Of one range. */
 interface Reading {
   readonly pool: Pool;
   readonly memory: ReaderMemory;
@@ -94,7 +93,6 @@ interface Reading {
   readonly archived: ArchivedEvents | undefined;
   readonly range: FeedRange;
   readonly format: FormatName;
-  /** All organizations by now. */
   readonly readNames: () => Promise<FeedContext['organizationNames']>;
   /** The reader has gone: what is under way for it is cancelled. */
   readonly gone: AbortSignal | undefined;

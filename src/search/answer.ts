@@ -1,7 +1,6 @@
 import type { auditEvents } from '../postgres/tables/events.ts';
 import type { Search, SearchCursor, SearchField } from './query/search.ts';
 
-/** A stored value that is near to one that was searched for and is not stored. */
 export interface NearValue {
   readonly value: string;
   readonly events: number;
@@ -12,7 +11,6 @@ export interface NearValue {
 /** About one filter of a search that found nothing. Null: it could not be looked up in time. */
 export interface FilterReport {
   readonly field: SearchField;
-  /** As it was written. */
   readonly value: string;
   /** In any event in PostgreSQL, of any time. */
   readonly occurs: boolean | null;
@@ -81,7 +79,6 @@ export const incompleteBecause = (
 
 type StoredEvent = Readonly<typeof auditEvents.$inferSelect>;
 
-/** A stored event without the entry itself. */
 export interface FoundEvent extends Omit<StoredEvent, 'actionTime' | 'receivedAt' | `raw${string}`> {
   /** As in a cursor: exact, and `-infinity` if the entry has none. */
   readonly sortTime: string;
@@ -106,7 +103,6 @@ export type EventKey =
   | { readonly position: number }
   | { readonly sourceKind: string; readonly sourceId: string; readonly id: string };
 
-/** Later content of an id that was already stored. */
 interface EventChange {
   readonly seenAt: string;
   readonly rawText: string;
@@ -136,7 +132,6 @@ export interface EventDetail {
 }
 
 export interface SearchPage {
-  /** Newest first, whatever the direction. */
   readonly events: readonly FoundEvent[];
   /** There are more in the direction of the cursor, or there may be. */
   readonly more: boolean;
@@ -147,7 +142,6 @@ export interface SearchPage {
 }
 
 export interface ArrivalsPage {
-  /** Default: the end of the feed. */
   readonly after?: number | undefined;
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
@@ -162,7 +156,6 @@ export interface Arrivals {
   readonly events: readonly FoundEvent[];
 }
 
-/** How much of the time searched is collected. */
 export interface SearchCoverage {
   /** Of those searched, how many logs are collected. */
   readonly organizations: number;
@@ -173,7 +166,6 @@ export interface SearchCoverage {
   readonly notCollectedSeconds: number;
   /** Collected, but not read a second time a day or more later; of all logs together. */
   readonly readOnceSeconds: number;
-  /** The longest ones. */
   readonly gaps: readonly SearchGap[];
   /** Nothing older is collected: of the logs, the latest such time. RFC 3339. */
   readonly collectedSince: string | null;
@@ -195,7 +187,6 @@ interface SearchGap {
   /** Null: the log of an organization. */
   readonly accountId: string | null;
   readonly accountName: string | null;
-  /** RFC 3339. */
   readonly since: string;
   readonly before: string;
 }

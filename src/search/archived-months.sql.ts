@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { isGone } from '../feed/feed.sql.ts';
+import type { EventQuery } from './query/event-query.ts';
 
 /**
  * The months, such as `2024-01`, that have events in the archive alone, as far as the time searched touches them, oldest first. Times are
@@ -7,15 +8,7 @@ import { isGone } from '../feed/feed.sql.ts';
  */
 export const readArchivedMonths = async (
   client: Pool | PoolClient,
-  {
-    since,
-    before,
-    organization,
-  }: {
-    readonly since: string | undefined;
-    readonly before: string | undefined;
-    readonly organization?: string | undefined;
-  },
+  { since, before, organization }: Pick<EventQuery, 'since' | 'before' | 'organization'>,
 ): Promise<readonly string[]> => {
   const { rows } = await client.query<{ month: string }>(
     `select distinct to_char(month, 'YYYY-MM') as month from archive_objects
@@ -38,7 +31,7 @@ export interface DroppedMonth {
 /** As `readArchivedMonths`, dropped without an archive. A drop does not say whose events they were, so they are those of all organizations. */
 export const readDroppedMonths = async (
   client: Pool | PoolClient,
-  { since, before }: { readonly since: string | undefined; readonly before: string | undefined },
+  { since, before }: Pick<EventQuery, 'since' | 'before'>,
 ): Promise<readonly DroppedMonth[]> => {
   const { rows } = await client.query<DroppedMonth>(
     `select to_char(month, 'YYYY-MM') as month, sum(events)::float8 as events from retention_drops d

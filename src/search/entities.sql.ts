@@ -14,7 +14,6 @@ import type { EventQuery } from './query/event-query.ts';
 import { explained, type FoundRow, foundColumns, toFoundEvent } from './search-events.sql.ts';
 import { groupingOf } from './summary/facets.sql.ts';
 
-/** The newest of the time asked for. */
 const MAX_EVENTS = 20_000;
 const TIMEOUT_MS = 4_000;
 /** For the first event of all, which is worth no more. */
@@ -71,7 +70,6 @@ const readSeen = async (
   return seen?.rows[0] ?? { firstSeen: null, lastSeen: null };
 };
 
-/** All but what needs events of all time. */
 type WindowReport = Omit<EntityReport, 'firstSeen' | 'lastSeen'>;
 
 const readNewestReport = async (

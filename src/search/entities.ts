@@ -7,16 +7,13 @@ export type EntityKind = (typeof entityKinds)[number];
 
 /** Events without a pause of half an hour between them. */
 interface EntitySession {
-  /** RFC 3339. */
   readonly first: string;
   readonly last: string;
   readonly events: number;
   readonly failures: number;
-  /** Up to five. */
   readonly addresses: readonly string[];
 }
 
-/** Their new values are worth knowing. */
 export const newsFields = [
   'ip',
   'agent',
@@ -33,10 +30,8 @@ export type NewsField = (typeof newsFields)[number];
 interface EntityNews {
   readonly field: NewsField;
   readonly value: string;
-  /** For an organization or account. */
   readonly name: string | null;
   readonly events: number;
-  /** RFC 3339. */
   readonly first: string;
 }
 
@@ -45,11 +40,9 @@ export interface EntityReport {
   /** Of all stored events; null: none has a time, or it could not be looked up in time. */
   readonly firstSeen: string | null;
   readonly lastSeen: string | null;
-  /** Events of the time asked for. */
   readonly looked: number;
   /** That time has more. */
   readonly isSample: boolean;
-  /** Null without events. */
   readonly lookedSince: string | null;
   /** Newest first, 20 at most. */
   readonly sessions: readonly EntitySession[];
@@ -60,7 +53,6 @@ export interface EntityReport {
   readonly canTellNews: boolean;
 }
 
-/** The search for an entity, over all time. */
 export const entitySearch = (kind: EntityKind, value: string): Search => {
   const all = { defects: false, changed: false };
   if (kind === 'resources') return { ...all, resource: value };
@@ -84,9 +76,7 @@ export interface HistoryEvent extends FoundEvent {
 export interface ResourceHistory {
   /** The event whose resource it is. */
   readonly subject: FoundEvent;
-  /** Newest first. */
   readonly events: readonly HistoryEvent[];
-  /** There are older ones. */
   readonly more: boolean;
 }
 

@@ -2,7 +2,6 @@ import { diffLines } from 'diff';
 import { endOfString } from '../ingest/entries/json-elements.ts';
 
 const MAX_COMPARED_CHARACTERS = 4_000_000;
-/** The same above and below a difference. */
 const CONTEXT_LINES = 3;
 
 export interface DiffLine {

@@ -154,7 +154,6 @@ const nearValues = async (
   return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
 };
 
-/** The most frequent values of the newest events first. */
 const sample = async (look: Look, columns: readonly string[], events = SAMPLED_EVENTS) => {
   const rows = await look<{ value: string | null; events: number }>(
     `select value, count(*)::integer as events
@@ -220,7 +219,6 @@ const addressesIn = async (look: Look, network: string): Promise<string[]> => {
   return found;
 };
 
-/** In the order of bytes, as the index is. */
 const stepsThrough = (column: string, where: string): string => {
   const next = (more: string): string =>
     `select ${column} as key from audit_events where ${where}${more} order by ${column} using ~<~ limit 1`;

@@ -14,7 +14,6 @@ import type { SearchSource } from './search-source.ts';
 export interface SearchAnswer {
   readonly page: SearchPage;
   readonly coverage: SearchCoverage;
-  /** Undefined if something was found. */
   readonly empty: EmptyReport | undefined;
   /** Why events that match may be missing; empty if none can be. */
   readonly incomplete: readonly IncompleteReason[];
@@ -24,7 +23,6 @@ export interface SearchAnswer {
 export const withIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
   withTermIds(source, await withOwner(source, 'account', await withOwner(source, 'organization', reading)));
 
-/** The same in the terms of the query line. */
 const withTermIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
   const { search, faults } = reading;
   if (search.terms === undefined) return reading;

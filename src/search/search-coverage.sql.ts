@@ -8,9 +8,7 @@ const SHOWN_GAPS = 5;
 
 const utcSeconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
 
-/** What counts as collected, and how late that may be. */
 export interface CollectionRules {
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** A list of accounts; anything else: those of the organizations. */
   readonly accounts?: string | readonly string[] | undefined;

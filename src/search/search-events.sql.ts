@@ -98,7 +98,6 @@ const toPage = (
   return { events: shown, more: rows.length > limit || reached !== undefined, reached };
 };
 
-/** Undefined if the time was over. */
 const readSlice = async (
   pool: Pool,
   query: EventQuery,
@@ -127,7 +126,6 @@ export const explained = (error: unknown): never => {
   throw error;
 };
 
-/** A piece of the time that is `spanMs` long, and what comes after it. */
 interface Slice {
   /** All in front of it has been looked at. */
   readonly from: SearchCursor | undefined;
@@ -139,37 +137,32 @@ const firstSlice = (query: EventQuery, cursor: SearchCursor | undefined, nowMs: 
   const cursorMs = cursor && sortTimeMs(cursor.time);
   const lowMs = query.since === undefined ? Number.NEGATIVE_INFINITY : (parseInstantMs(query.since) ?? FIRST_YEAR_MS);
   const highMs = query.before === undefined ? nowMs : Math.min(nowMs, parseInstantMs(query.before) ?? nowMs);
-  if (cursor?.direction === 'newer') return newerSlice(undefined, Math.max(cursorMs ?? lowMs, FIRST_YEAR_MS), highMs);
-  return olderSlice(undefined, Math.min(cursorMs ?? highMs, highMs), lowMs);
+  if (cursor?.direction === 'newer')
+    return sliceOf('newer', undefined, Math.max(cursorMs ?? lowMs, FIRST_YEAR_MS), highMs);
+  return sliceOf('older', undefined, Math.min(cursorMs ?? highMs, highMs), Math.max(lowMs, FIRST_YEAR_MS));
 };
 
 /** The first piece has no bound on the side where the search begins: the search has one itself, or none. */
-const olderSlice = (from: SearchCursor | undefined, highMs: number, lowMs: number): Slice => {
-  const lowOf = (spanMs: number): number => {
-    const low = Math.floor(highMs - spanMs);
-    return low <= Math.max(lowMs, FIRST_YEAR_MS) ? Number.NEGATIVE_INFINITY : low;
+const sliceOf = (
+  direction: SearchCursor['direction'],
+  from: SearchCursor | undefined,
+  beginMs: number,
+  lastMs: number,
+): Slice => {
+  const isOlder = direction === 'older';
+  const endOf = (spanMs: number): number => {
+    const end = isOlder ? Math.floor(beginMs - spanMs) : Math.ceil(beginMs + spanMs);
+    return (isOlder ? end <= lastMs : end >= lastMs) ? Number.POSITIVE_INFINITY : end;
   };
   return {
     from,
-    bounds: (spanMs) => ({ low: isoOf(lowOf(spanMs)), high: from && isoOf(highMs) }),
-    next: (spanMs) => {
-      const low = lowOf(spanMs);
-      return Number.isFinite(low) ? olderSlice(cursorAt('older', low), low, lowMs) : undefined;
+    bounds: (spanMs) => {
+      const [begin, end] = [from && isoOf(beginMs), isoOf(endOf(spanMs))];
+      return isOlder ? { low: end, high: begin } : { low: begin, high: end };
     },
-  };
-};
-
-const newerSlice = (from: SearchCursor | undefined, lowMs: number, highMs: number): Slice => {
-  const highOf = (spanMs: number): number => {
-    const high = Math.ceil(lowMs + spanMs);
-    return high >= highMs ? Number.POSITIVE_INFINITY : high;
-  };
-  return {
-    from,
-    bounds: (spanMs) => ({ low: from && isoOf(lowMs), high: isoOf(highOf(spanMs)) }),
     next: (spanMs) => {
-      const high = highOf(spanMs);
-      return Number.isFinite(high) ? newerSlice(cursorAt('newer', high), high, highMs) : undefined;
+      const end = endOf(spanMs);
+      return Number.isFinite(end) ? sliceOf(direction, cursorAt(direction, end), end, lastMs) : undefined;
     },
   };
 };
@@ -190,7 +183,6 @@ const sortTimeMs = (time: string): number => {
   return parseInstantMs(time.replace('+00', 'Z')) ?? FIRST_YEAR_MS;
 };
 
-/** For one statement to look through. */
 const MAX_POSITIONS = 20_000;
 const TIMEOUT_MS = 10_000;
 

@@ -32,7 +32,6 @@ import type { SummaryDepth } from './summary/summary.ts';
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
-/** People wait for a page. */
 const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
 const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000, archiveMs: 2_000 };
 /** An export has to be whole, and nobody waits for it. */
@@ -45,7 +44,6 @@ const EXPORT_PAGE_BYTES = 4_194_304;
 /** Entries in memory at once, except for a single larger one. */
 const BATCH_BYTES = 262_144;
 const SUGGESTED_ORGANIZATIONS = 1_000;
-/** For finding out why a search found nothing. */
 const EXPLAIN_MS = 2_000;
 
 const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
@@ -111,7 +109,6 @@ const createSearchSource = (
     if (search.archive === true) throw new SearchError('refused', NO_COUNTS);
     return await summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal);
   },
-  /** `search`: that of `entitySearch`, with a time. */
   entity: (search: Search, signal?: AbortSignal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
   event: async (key: EventKey) =>
     (await readEvent(pool, key)) ??
@@ -119,7 +116,6 @@ const createSearchSource = (
   bytesOf: (key: EventKey) => readEventBytes(pool, key),
   history: (position: number, page: { readonly limit: number; readonly signal?: AbortSignal }) =>
     readResourceHistory(pool, { position, ...page }),
-  /** The events in the feed's native format, some at a time. */
   native: async function* (events: readonly FoundEvent[], signal?: AbortSignal) {
     const { feedId } = await readFeedHead(pool);
     yield* nativeTexts({ pool, memory }, feedId, events, signal);
@@ -135,8 +131,6 @@ interface Parts {
   readonly archive: SearchedArchive | undefined;
   readonly memory: ReaderMemory;
 }
-
-/** Throws SearchError `refused` if the query asks for the archive and there is none. */
 
 /** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
 const readPage = async (
@@ -221,9 +215,7 @@ const batchesOf = (events: readonly FoundEvent[]): FoundEvent[][] => {
 };
 
 export interface ExportPiece {
-  /** How many events are in it; undefined: none. */
   readonly events?: number;
-  /** Whole lines. */
   readonly lines: Buffer;
 }
 

@@ -2,6 +2,7 @@ import { BusyError } from '../../base/errors.ts';
 import { ConcurrencyLimit } from '../../base/limits.ts';
 import type { ArchivedEvent, ArchivedEvents, FeedRange, RowLimits } from '../../feed/feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { defectsOf, textOf } from '../../search/archived/archived-columns.ts';
 import {
   type GroupColumns,
   type GroupPlace,
@@ -24,7 +25,6 @@ export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEv
   const copies = {
     userRows: groups.userRows,
     groupsOf: async (object: HistoryObject) => (await groups.footer(object)).groups,
-    /** All that begin up to a position. */
     objectsOfMonth: (month: string, upTo: number) => readObjectsOfMonth(pool, month, upTo),
   };
   const wanted = async (at: GroupAt, columns: FilterColumns, range: FeedRange, until: number): Promise<number[]> => {
@@ -66,7 +66,6 @@ interface GroupAt {
   readonly place: GroupPlace;
 }
 
-/** Until what was picked ends in front of a group. */
 const eachGroup = async (
   groups: Pick<ReturnType<typeof createGroups>, 'footer'>,
   objects: readonly HistoryObject[],
@@ -128,11 +127,8 @@ const rowsOf = (columns: FilterColumns, { after, organizationIds, accountIds }: 
 
 const oneOf = (column: ArrayLike<unknown>, ids: readonly string[] | undefined): ((row: number) => boolean) => {
   if (ids === undefined) return () => true;
-  const wanted = new Set(ids);
-  return (row) => {
-    const value = column[row];
-    return value instanceof Uint8Array && wanted.has(textOf(value));
-  };
+  const wanted = new Set<string | null>(ids);
+  return (row) => wanted.has(textOf(column[row]));
 };
 
 const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
@@ -144,9 +140,6 @@ const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
   }
   return low;
 };
-
-const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 
 /** As many as fit and one more. Raw texts are copied, so that the group need not stay in memory. */
 const eventsOf = (
@@ -175,7 +168,6 @@ const eventsOf = (
 const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedEvent => {
   const text = (column: ArrayLike<unknown>) => column[row] as Uint8Array;
   const orNull = (column: ArrayLike<unknown>) => (column[row] ?? null) as Uint8Array | null;
-  const defects = orNull(columns.defects);
   return {
     position: Number(columns.position[row]),
     sourceKind: text(columns.source_kind),
@@ -184,11 +176,7 @@ const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedE
     id: text(columns.id),
     actionTime: columns.action_time[row] as bigint,
     receivedAt: columns.received_at[row] as bigint,
-    defects:
-      defects &&
-      textOf(defects)
-        .split(',')
-        .filter((name) => name !== ''),
+    defects: defectsOf(columns.defects[row]),
     accountId: orNull(columns.account_id),
     accountName: orNull(columns.account_name),
     zoneId: orNull(columns.zone_id),
@@ -215,17 +203,13 @@ const userScopes = new Set(['user', 'memberships']);
 const userRowsOf = (columns: GroupColumns<(typeof copyColumns)[number]>) => {
   const byKey = new Map<string, UserRow[]>();
   const keys = new Map<number, { readonly key: string; readonly actionTime: bigint }>();
-  const text = (column: ArrayLike<unknown>, row: number): string | null => {
-    const value = column[row];
-    return value instanceof Uint8Array ? textOf(value) : null;
-  };
   for (let row = 0; row < columns.position.length; row += 1) {
-    if (!userScopes.has(text(columns.resource_scope, row) ?? '')) continue;
-    if (text(columns.source_kind, row) !== 'account') continue;
+    if (!userScopes.has(textOf(columns.resource_scope[row]) ?? '')) continue;
+    if (textOf(columns.source_kind[row]) !== 'account') continue;
     const position = Number(columns.position[row]);
     const actionTime = columns.action_time[row] as bigint;
-    const key = `${actionTime} ${text(columns.id, row)}`;
-    const [organizationId, accountId] = [text(columns.organization_id, row), text(columns.account_id, row)];
+    const key = `${actionTime} ${textOf(columns.id[row])}`;
+    const [organizationId, accountId] = [textOf(columns.organization_id[row]), textOf(columns.account_id[row])];
     byKey.set(key, [...(byKey.get(key) ?? []), { position, organizationId, accountId }]);
     keys.set(position, { key, actionTime });
   }
@@ -280,9 +264,7 @@ const meets = ({ organizationId, accountId }: UserRow, { organizationIds, accoun
   (organizationIds === undefined || (organizationId !== null && organizationIds.includes(organizationId))) &&
   (accountIds === undefined || (accountId !== null && accountIds.includes(accountId)));
 
-/** They tell whether a reader wants an event. */
 const filterColumns = ['position', 'organization_id', 'account_id'] as const;
-/** They make an event. */
 const eventColumns = [
   ...filterColumns,
   'source_kind',
@@ -296,7 +278,6 @@ const eventColumns = [
   'zone_name',
   'raw',
 ] as const;
-/** A value for each row of a group. */
 type FilterColumns = GroupColumns<(typeof filterColumns)[number]>;
 type EventColumns = GroupColumns<(typeof eventColumns)[number]>;
 

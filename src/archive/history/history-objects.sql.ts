@@ -5,7 +5,6 @@ export interface HistoryObject {
   readonly id: number;
   readonly archive: string;
   readonly key: string;
-  /** Such as `2024-01`. */
   readonly month: string;
   readonly firstPosition: number;
   readonly lastPosition: number;
@@ -15,7 +14,6 @@ export interface HistoryObject {
   readonly isWanted: boolean;
 }
 
-/** For one statement. */
 const MAX_OBJECTS = 200;
 
 const columns = `id::float8 as id, archive, key, to_char(month, 'YYYY-MM') as month, first_position::float8 as "firstPosition",
@@ -43,7 +41,6 @@ export const readHistoryObjects = async (
     : { until: Math.max(after, last.firstPosition - 1), objects: rows.slice(0, -1) };
 };
 
-/** All that begin up to a position. */
 export const readObjectsOfMonth = async (
   pool: Pool,
   month: string,
@@ -67,7 +64,6 @@ export const countHistoryObjects = async (pool: Pool, after: number, until: numb
   return rows[0]?.objects ?? 0;
 };
 
-/** Undefined: they are not known. */
 export const readBlocks = async (pool: Pool, id: number): Promise<Buffer | undefined> => {
   const { rows } = await pool.query<{ blocks: Buffer | null }>(
     'select blocks_sha256 as blocks from archive_objects where id = $1',

@@ -82,7 +82,6 @@ const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): un
 const BLOCK_BYTES = 262_144;
 const HASH_BYTES = 32;
 
-/** The SHA-256 of each, one after the other. */
 export const hashBlocks = (bytes: Uint8Array): Buffer => {
   const hashes: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES)
@@ -94,7 +93,6 @@ export const hashBlocks = (bytes: Uint8Array): Buffer => {
   return Buffer.concat(hashes);
 };
 
-/** Whole ones. */
 const blocksAround = ({ from, to }: ByteRange, sizeBytes: number): ByteRange => ({
   from: from - (from % BLOCK_BYTES),
   to: Math.min(sizeBytes, Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES),

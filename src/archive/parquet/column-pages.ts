@@ -1,6 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
 
-/** Of a column of a row group. */
 export interface ColumnPage {
   readonly isDictionary: boolean;
   readonly values: number;
@@ -80,7 +79,6 @@ const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; re
 /** Numbers of variable length, seven bits a byte, as Thrift's compact protocol and Parquet have them. */
 export class NumberCursor {
   readonly bytes: Buffer;
-  /** Where the next number begins. */
   at: number;
 
   constructor(bytes: Buffer, at: number) {

@@ -48,7 +48,6 @@ export const readValues = (
 const isRead = ({ isDictionary, encoding }: ColumnPage): boolean =>
   encoding === PLAIN || encoding === PLAIN_DICTIONARY || (ofPage.includes(encoding) && !isDictionary);
 
-/** Without nulls. */
 interface Entries {
   at(index: number): unknown;
   /** If that is less work than one by one. */
@@ -146,7 +145,6 @@ const deltasOf = (type: string, content: Buffer, { start, count }: Where): Entri
   return { at: (index) => all[index], all };
 };
 
-/** Each behind its length. */
 const prefixedTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries => {
   const ends = new Uint32Array(count);
   const view = new DataView(content.buffer, content.byteOffset, content.length);
@@ -158,7 +156,6 @@ const prefixedTextsOf = (content: Buffer, { start, count, areCopied }: Where): E
   return textsOf(content, ends, { start, between: LENGTH_BYTES, areCopied });
 };
 
-/** Behind all lengths. */
 const measuredTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries | undefined => {
   const lengths = count === 0 ? { numbers: new Float64Array(), end: start } : readDeltas(content, start, count);
   if (lengths === undefined) return undefined;
@@ -193,7 +190,6 @@ const textsOf = (
   };
 };
 
-/** `end`: where the bytes behind them begin. */
 interface DeltaNumbers {
   readonly numbers: Float64Array;
   readonly end: number;
@@ -285,7 +281,6 @@ const readRuns = (bytes: Buffer, start: number, width: number, count: number): U
   return numbers;
 };
 
-/** Returns how many numbers there are now. */
 const unpackRun = (bytes: Buffer, width: number, numbers: Uint32Array, done: number): number => {
   const end = Math.min(numbers.length, done + Math.floor((8 * bytes.length) / width));
   if (end === done) throw new Error('a run of no numbers');

@@ -26,21 +26,15 @@ export const ROWS_OF_GROUP = 10_240;
 export const writeParquet = async (
   lines: LinesFile,
   target: string,
-  {
-    kind,
-    feedId,
-    directory,
-    metadata,
-    version = 2,
-  }: {
+  options: {
     readonly kind: ObjectKind;
     readonly feedId: string;
     readonly directory: string;
-    /** For the footer. */
     readonly metadata: Readonly<Record<string, string>>;
     readonly version?: ParquetVersion | undefined;
   },
 ): Promise<void> => {
+  const { kind, feedId, directory, metadata, version = 2 } = options;
   const columns = columnsOf[kind];
   const select = columns.map(({ name, isTime }) =>
     isTime === true ? `make_timestamptz("${name}") as "${name}"` : `"${name}"`,
@@ -122,17 +116,14 @@ export const rowsOfParquet = async (
  * optional and large: loaded only here. Throws OrgtrailError `configuration` if it is not installed.
  */
 export const withDuck = async <T>(
-  {
-    memoryMb,
-    directory,
-    settings,
-  }: {
+  options: {
     readonly memoryMb: number;
     readonly directory: string;
     readonly settings?: Readonly<Record<string, string>>;
   },
   use: (connection: DuckDBConnection) => Promise<T>,
 ): Promise<T> => {
+  const { memoryMb, directory, settings } = options;
   const { DuckDBInstance } = await loadDuck();
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
@@ -170,5 +161,4 @@ export const loadDuck = async (asker = 'the archive'): Promise<typeof import('@d
   }
 };
 
-/** For SQL. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;

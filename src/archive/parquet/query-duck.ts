@@ -11,16 +11,13 @@ import { instantOf } from '../../search/archived/archived-columns.ts';
 import { loadDuck, quoted, withDuck } from './parquet.ts';
 
 export interface QueryResult {
-  /** `type`: in the words of DuckDB. */
   readonly columns: readonly { readonly name: string; readonly type: string }[];
-  /** Some at a time. */
   rows(): AsyncIterable<readonly (readonly QueryValue[])[]>;
 }
 
 export interface QueryDuckOptions {
   readonly directory: string;
   readonly memoryMb: number;
-  /** For the directory, if memory is lacking. */
   readonly spillMb: number;
   /** `audit_events`, in the SQL of DuckDB. */
   readonly view: string;
@@ -145,7 +142,6 @@ const refused = (reason: string, hint?: string): OrgtrailError =>
     hint: hint ?? "`orgtrail query 'describe audit_events'` lists the columns; docs/query.md has examples",
   });
 
-/** As one line. */
 const inWords = async <T>(work: Promise<T>, instead?: string): Promise<T> => {
   try {
     return await work;
@@ -247,7 +243,6 @@ const nameOf = (node: unknown): string => (isObject(node) ? String(node['functio
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** JSON. */
 export type QueryValue = Json;
 
 const LAST_MICROS = 8_640_000_000_000_000_000n;

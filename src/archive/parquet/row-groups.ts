@@ -3,10 +3,8 @@ import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from 'hyparq
 import { decompressZstd } from './column-pages.ts';
 import { readValues } from './column-values.ts';
 
-/** The second is exclusive. */
 type ReadRange = (from: number, to: number) => Promise<Buffer>;
 
-/** As the footer has it. */
 export interface GroupPlace {
   /** In its object, from 0 on. */
   readonly index: number;
@@ -17,7 +15,6 @@ export interface GroupPlace {
   /** Microseconds since 1970. */
   readonly firstActionTime: bigint;
   readonly lastActionTime: bigint;
-  /** In memory. */
   readonly bytes: number;
 }
 
@@ -29,7 +26,6 @@ export interface ParquetFooter {
 /** Texts are bytes of UTF-8, times microseconds since 1970, and null is null. */
 export type GroupColumns<Name extends string> = Readonly<Record<Name, ArrayLike<unknown>>>;
 
-/** Most are smaller. */
 const FOOTER_BYTES = 131_072;
 
 /** What is read goes on as bytes: no value becomes a string or a Date. */
@@ -81,7 +77,6 @@ const placeOf = (group: RowGroup, rowStart: number, time: string): Omit<GroupPla
   };
 };
 
-/** By its statistics. */
 const boundsOf = ({ columns }: RowGroup, name: string): readonly [bigint, bigint] => {
   const column = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
   const { min_value: first, max_value: last } = column?.statistics ?? {};

@@ -12,9 +12,7 @@ import { copyStoredRows, emptyView, meetsRange, type TimeRange, viewOf } from '.
 
 interface QueryContext {
   readonly pool: Pool;
-  /** Undefined: none is configured. */
   readonly store: ObjectStore | undefined;
-  /** Called while a query reads. */
   readonly observer?:
     | {
         fetched?(bytes: number, ofAll: number): void;
@@ -27,9 +25,7 @@ interface QueryContext {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a query is over. */
 export interface QueriedHistory {
-  /** In the archive alone, in order. */
   readonly months: readonly string[];
   readonly objects: number;
   readonly bytes: number;
@@ -155,7 +151,6 @@ const summaryOf = (objects: readonly CataloguedObject[]) => ({
 const sumOf = (objects: readonly CataloguedObject[], field: 'bytes' | 'events'): number =>
   objects.reduce((sum, object) => sum + object[field], 0);
 
-/** Of the free disk. */
 const USABLE_SHARE = 0.8;
 
 const fetchOne = async (
@@ -183,7 +178,6 @@ const fetchOne = async (
   await writeFile(file, outcome.bytes, { mode: 0o600 });
 };
 
-/** Bytes that may still be written. */
 const usableBytes = async (directory: string): Promise<number> => {
   const { bavail, bsize } = await statfs(directory);
   return Math.floor(bavail * bsize * USABLE_SHARE);

@@ -11,11 +11,9 @@ const FILE_TEXT_BYTES = 128 * 1_048_576;
 
 interface StoredRowsOptions {
   readonly range: TimeRange;
-  /** Inclusive. */
   readonly upTo: number;
   readonly feedId: string;
   readonly directory: string;
-  /** Rows so far. */
   readonly onRows: (rows: number) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
@@ -85,11 +83,9 @@ const pieceOf = ({ sinceMs, beforeMs }: TimeRange, after: number, upTo: number):
 const sqlOf = ({ name, sql }: (typeof columnsOf.events)[number]): string =>
   name === 'action_time' ? `nullif(${sql}, '-infinity')` : sql;
 
-/** In milliseconds since 1970; undefined: without an end on that side. */
+/** In milliseconds since 1970, `beforeMs` exclusive; undefined: without an end on that side. */
 export interface TimeRange {
-  /** Inclusive. */
   readonly sinceMs: number | undefined;
-  /** Exclusive. */
   readonly beforeMs: number | undefined;
 }
 
@@ -111,19 +107,14 @@ const queryColumns: readonly { readonly name: string; readonly type: string }[] 
  * The SQL of a view that has each event once: of files of the archive, and of files of what was stored in PostgreSQL. The events of `twice` may be in
  * both. Nothing behind `upTo` belongs to the answer.
  */
-export const viewOf = ({
-  archived,
-  stored,
-  range,
-  upTo,
-  twice,
-}: {
+export const viewOf = (asked: {
   readonly archived: readonly string[];
   readonly stored: readonly string[];
   readonly range: TimeRange;
   readonly upTo: number;
   readonly twice: readonly Stretch[];
 }): string => {
+  const { archived, stored, range, upTo, twice } = asked;
   const names = queryColumns.map(({ name }) => `"${name}"`).join(', ');
   const none = `select ${queryColumns.map(({ name, type }) => `null::${type} as "${name}"`).join(', ')} where false`;
   const within = [...timeConditions(range), `position <= ${Math.trunc(upTo)}`];
@@ -141,7 +132,6 @@ export const viewOf = ({
   return [none, ...selects].join(' union all ');
 };
 
-/** For its columns. */
 export const emptyView = (): string =>
   viewOf({ archived: [], stored: [], range: { sinceMs: undefined, beforeMs: undefined }, upTo: 0, twice: [] });
 
@@ -158,7 +148,6 @@ const coveredBy = ({ month, firstPosition, lastPosition }: Stretch): string => {
   return `action_time >= ${instant(beginMs)} and action_time < ${instant(endMs)} and position between ${Math.trunc(firstPosition)} and ${Math.trunc(lastPosition)}`;
 };
 
-/** `month`: such as `2024-01`. */
 const boundsOfMonth = (month: string): { readonly beginMs: number; readonly endMs: number } => {
   const [year = 0, number = 1] = month.split('-').map(Number);
   return { beginMs: Date.UTC(year, number - 1, 1), endMs: Date.UTC(year, number, 1) };

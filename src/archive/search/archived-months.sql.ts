@@ -142,7 +142,6 @@ const readObjectsOf = async (
   return rows;
 };
 
-/** Those that may have the event. */
 const readObjectsAt = async (pool: Pool, position: number): Promise<readonly HistoryObject[]> => {
   const { rows } = await pool.query<HistoryObject>(
     `select ${columns} from archive_objects

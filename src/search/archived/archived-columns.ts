@@ -48,17 +48,18 @@ export const declared = (names: readonly ArchivedColumn[]): string =>
 export const textOf = (value: unknown): string | null =>
   value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8') : null;
 
-/** As JSON that PostgreSQL reads. */
 export const jsonOf = (name: ArchivedColumn, value: unknown): unknown => {
   if (value === null || value === undefined) return null;
   if (name === 'action_time' || name === 'received_at') return instantOf(value as bigint);
-  const text = textOf(value);
-  // Names of defects are joined with commas in the archive.
-  if (name === 'defects') return text === null ? null : text.split(',').filter((each) => each !== '');
-  return text ?? Number(value);
+  return name === 'defects' ? defectsOf(value) : (textOf(value) ?? Number(value));
 };
 
-/** RFC 3339 with microseconds. */
+/** Their names are joined with commas. */
+export const defectsOf = (value: unknown): readonly string[] | null =>
+  textOf(value)
+    ?.split(',')
+    .filter((name) => name !== '') ?? null;
+
 export const instantOf = (microseconds: bigint): string => {
   const fraction = ((microseconds % 1_000n) + 1_000n) % 1_000n;
   const iso = new Date(Number((microseconds - fraction) / 1_000n)).toISOString();
@@ -70,7 +71,6 @@ export interface ArchivedCondition {
   /** On `audit_events`. Its parameters begin with $2: $1 is for the rows. */
   readonly sql: string;
   readonly values: readonly unknown[];
-  /** That it looks at. */
   readonly columns: readonly ArchivedColumn[];
   /** It is true only if the column has exactly this value. */
   readonly exactly?: { readonly column: ArchivedColumn; readonly value: string };

@@ -13,7 +13,6 @@ export interface PageBounds {
   readonly direction: SearchCursor['direction'];
   readonly since: bigint | undefined;
   readonly before: bigint | undefined;
-  /** Only what comes behind it. */
   readonly cursor: RowPlace | undefined;
   /** What the cursor says of the groups of its month. */
   readonly known: string | undefined;
@@ -29,11 +28,9 @@ export interface PickedPage {
   readonly reached: RowPlace | undefined;
   /** For a cursor at or behind the page's own: what is known of groups that were looked at, if its time was over. */
   readonly known?: KnownGroups['print'];
-  /** That were looked at. */
   readonly months: readonly string[];
 }
 
-/** Row groups. */
 const TOGETHER = 2;
 
 /**
@@ -45,21 +42,17 @@ export const pickRows = async (
   source: Pick<ArchivedMonths, 'groups'>,
   months: readonly string[],
   asked: PageBounds,
-  {
-    matcher,
-    most,
-    isOver,
-    signal,
-  }: {
+  reading: {
     readonly matcher: Matcher;
     readonly most: number;
     readonly isOver: () => boolean;
     readonly signal: AbortSignal | undefined;
   },
 ): Promise<PickedPage> => {
+  const { matcher, most, isOver, signal } = reading;
   const bounds = { ...asked, cursor: beginOf(asked) };
   const { direction, cursor, known, organization, untilPosition } = bounds;
-  const inOrder = placeOrder(direction);
+  const inOrder = orderOf(direction);
   const looked: string[] = [];
   let visited = 0;
   let picked: readonly PickedRow[] = [];
@@ -107,11 +100,11 @@ const beginOf = ({ direction, since, before, cursor }: PageBounds): RowPlace | u
   const time = direction === 'older' ? before : since;
   const begin = time === undefined ? undefined : { time, position: 0 };
   if (cursor === undefined || begin === undefined) return cursor ?? begin;
-  return placeOrder(direction)(begin, cursor) > 0 ? begin : cursor;
+  return orderOf(direction)(begin, cursor) > 0 ? begin : cursor;
 };
 
 const wantedGroups = (known: KnownGroups, bounds: PageBounds) => {
-  const inOrder = placeOrder(bounds.direction);
+  const inOrder = orderOf(bounds.direction);
   return known.groups
     .flatMap((group) => {
       const nearest = known.nearest(group);
@@ -120,10 +113,9 @@ const wantedGroups = (known: KnownGroups, bounds: PageBounds) => {
     .sort((a, b) => inOrder(a.nearest, b.nearest));
 };
 
-/** The cursor right in front of the place, but never in front of where the page began. */
 const endBefore = (place: RowPlace, { direction, cursor }: PageBounds): RowPlace => {
   const end = justBefore(place, direction);
-  return cursor !== undefined && placeOrder(direction)(end, cursor) < 0 ? cursor : end;
+  return cursor !== undefined && orderOf(direction)(end, cursor) < 0 ? cursor : end;
 };
 
 /** Whether the time searched has not ended in front of the place. */
@@ -139,9 +131,8 @@ const isWithin = (row: PickedRow, { direction, since, before, cursor, untilPosit
   (since === undefined || row.time >= since) &&
   (before === undefined || row.time < before) &&
   (untilPosition === undefined || row.position <= untilPosition) &&
-  (cursor === undefined || placeOrder(direction)(row, cursor) > 0);
+  (cursor === undefined || orderOf(direction)(row, cursor) > 0);
 
-/** Whether any row can lie within. */
 const mayHave = ({ firstTime, lastTime }: ArchivedGroup, { direction, since, before, cursor }: PageBounds): boolean =>
   (since === undefined || lastTime >= since) &&
   (before === undefined || firstTime < before) &&
@@ -155,7 +146,6 @@ export interface Place {
   readonly text?: string;
 }
 
-/** Of one part of history, in the direction of the page. */
 export interface PagePart<T> {
   readonly items: readonly { readonly value: T; readonly place: Place }[];
   /** What comes behind this place may be missing. Undefined: nothing is. */
@@ -190,6 +180,7 @@ export const mergeParts = <T>(
   return { items, more: isCut || end !== undefined, reached: isCut || isAtEnd ? undefined : end };
 };
 
+/** Negative if the first comes first on pages. */
 export const orderOf = (direction: SearchCursor['direction']): ((a: Place, b: Place) => number) =>
   direction === 'older' ? (a, b) => compare(b, a) : compare;
 
@@ -216,7 +207,6 @@ const microsecondsOf = (text: string): bigint | undefined => {
   return BigInt(date.getTime()) * 1_000n + BigInt(fraction.padEnd(6, '0'));
 };
 
-/** `time`: in microseconds since 1970. */
 export interface RowPlace {
   readonly time: bigint;
   readonly position: number;
@@ -231,7 +221,6 @@ interface KnownGroupsParts {
   readonly cursor: RowPlace | undefined;
   /** As an earlier page printed it. It is used only for this question and exactly these groups. */
   readonly known: string | undefined;
-  /** The conditions of the search. */
   readonly question: string;
 }
 
@@ -245,12 +234,6 @@ const justBefore = ({ time, position }: RowPlace, direction: SearchCursor['direc
   position: direction === 'older' ? position + 1 : Math.max(0, position - 1),
 });
 
-/** Negative if the first comes first on pages. */
-export const placeOrder = (direction: SearchCursor['direction']): ((a: RowPlace, b: RowPlace) => number) => {
-  const newer = (a: RowPlace, b: RowPlace) => (a.time === b.time ? a.position - b.position : a.time < b.time ? -1 : 1);
-  return direction === 'older' ? (a, b) => newer(b, a) : newer;
-};
-
 type KnownGroups = ReturnType<typeof createKnownGroups>;
 
 /**
@@ -260,7 +243,7 @@ type KnownGroups = ReturnType<typeof createKnownGroups>;
  */
 const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsParts) => {
   const { direction, cursor } = parts;
-  const inOrder = placeOrder(direction);
+  const inOrder = orderOf(direction);
   const groups = [...all].sort(
     (a, b) => inOrder(first(a, direction), first(b, direction)) || (a.name < b.name ? -1 : 1),
   );

@@ -187,7 +187,6 @@ export const readArchivedEvent = async (
   return undefined;
 };
 
-/** Of archived events that are in use. */
 const texts = new WeakMap<FoundEvent, string>();
 
 /** To the byte of the entry; undefined for an event of the database. */
@@ -200,16 +199,9 @@ const plainColumns = archivedColumnNames.filter((name) => name !== 'raw');
 const readFoundRows = async (
   { pool, months }: { readonly pool: Pool; readonly months: ArchivedMonths },
   picked: readonly PickedRow[],
-  {
-    maxBytes,
-    isOver,
-    signal,
-  }: {
-    readonly maxBytes: number;
-    readonly isOver?: () => boolean;
-    readonly signal: AbortSignal | undefined;
-  },
+  reading: { readonly maxBytes: number; readonly isOver?: () => boolean; readonly signal: AbortSignal | undefined },
 ) => {
+  const { maxBytes, isOver, signal } = reading;
   const { read, isWhole } = await readColumnsOf(picked, isOver, signal);
   const changed = new Map<string, ReadonlySet<number>>();
   for (const { group } of picked)

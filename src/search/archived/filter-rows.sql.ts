@@ -68,7 +68,6 @@ export const createMatcher = (
   };
 };
 
-/** Of rows in one statement. */
 const MAX_STATEMENT_BYTES = 4 * 1_048_576;
 const TIMEOUT_MS = 30_000;
 /** Of answers: what is in one row group is often in the next. */
@@ -76,7 +75,6 @@ const MAX_KNOWN = 50_000;
 /** A row group has fewer values. */
 const ID_SPAN = 2 ** 20;
 
-/** Which of the rows meet the condition. */
 type Decide = (columns: ArchivedColumns<ArchivedColumn>, rows: readonly number[]) => Promise<readonly number[]>;
 
 /** PostgreSQL is asked once for each combination of values: it alone decides. */
@@ -132,7 +130,6 @@ const screenOf = ({ contains, columns: names }: ArchivedCondition) => {
     });
 };
 
-/** PostgreSQL gets only what may contain the text. */
 const decideByText = (
   pool: Pool,
   condition: ArchivedCondition,
@@ -181,7 +178,6 @@ const combinationsOf = (
   return { ids, firstRows };
 };
 
-/** As `combinationsOf`, of one column. */
 const valuesOf = (column: ArrayLike<unknown>, rows: readonly number[]) => {
   const known = new Map<unknown, number>();
   const byText = new Map<unknown, number>();
@@ -217,7 +213,6 @@ const valueIdOf = (known: Map<unknown, number>, value: unknown): number => {
   return id;
 };
 
-/** The places in the list of those that meet the condition. */
 const ask = async (
   pool: Pool,
   { sql, values, columns }: ArchivedCondition,

@@ -250,7 +250,6 @@ interface Completeness {
   readonly leftOut: LeftOut | undefined;
 }
 
-/** Why a bundle may not be the whole truth. */
 export const reasonsOf = ({ incomplete, leftOut }: Completeness): readonly string[] => [
   ...incomplete,
   ...(leftOut === undefined ? [] : ['older_events_left_out']),
@@ -327,6 +326,5 @@ export interface SearchBundle {
   readonly events: number;
   readonly unsigned: number;
   readonly completeness: Completeness;
-  /** Undefined: nothing is signed. */
   readonly under: ProvenUnder | undefined;
 }

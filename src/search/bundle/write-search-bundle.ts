@@ -153,13 +153,11 @@ const writeProofs = async (
   return { under, unsigned };
 };
 
-/** It copies what it is given. */
 interface BundleFile {
   write(bytes: Uint8Array): void;
   end(): void;
 }
 
-/** A folder, or memory. */
 interface BundleFiles {
   open(path: string): BundleFile;
   write(path: string, bytes: Uint8Array): void;
@@ -182,7 +180,6 @@ export class MemoryFiles implements BundleFiles {
     return this.#hashes;
   }
 
-  /** In the order of writing. */
   get files(): ReadonlyMap<string, readonly Buffer[]> {
     return this.#files;
   }
@@ -220,7 +217,6 @@ export class MemoryFiles implements BundleFiles {
 const tooLarge = (bytes: number): string =>
   `the bundle would be larger than ${Math.floor(bytes / 1_048_576)} MB: search less, or write it with orgtrail search … --bundle FILE.zip`;
 
-/** A file of a zip. */
 export interface ZipFile {
   /** ASCII. */
   readonly name: string;
@@ -276,7 +272,6 @@ export async function* writeZip(files: Iterable<ZipFile>, atMs: number): AsyncGe
   yield* taken();
 }
 
-/** Sums of the file are made on the way. */
 const deflated = (pieces: ZipFile['pieces'], file: ZipInputFile): AsyncIterable<Buffer> => {
   const counted = async function* () {
     for await (const piece of pieces) {

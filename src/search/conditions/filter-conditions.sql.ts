@@ -22,7 +22,6 @@ import {
   type TermField,
 } from '../query/terms.ts';
 
-/** One field of a search as SQL on `audit_events`. */
 interface FilterCondition {
   readonly field: SearchField;
   readonly sql: string;
@@ -258,7 +257,6 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
 };
 
 export interface PlainCondition extends FilterCondition {
-  /** That of a query line. */
   readonly term?: Term;
 }
 

@@ -77,7 +77,6 @@ const timeConditions = (
   return parts;
 };
 
-/** Undefined if the time was over. */
 type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
 
 /** If more begin with something, their index is asked by the beginning itself. */
@@ -176,14 +175,11 @@ const whole: TimeSlice = { low: undefined, high: undefined };
  */
 export const readNewest = async <T>(
   query: EventQuery,
-  {
-    wanted,
-    nowMs,
-    remainingMs,
-  }: { readonly wanted: number; readonly nowMs: number; readonly remainingMs: () => number },
+  limits: { readonly wanted: number; readonly nowMs: number; readonly remainingMs: () => number },
   read: (slice: TimeSlice, timeoutMs: number) => Promise<T | undefined>,
   foundIn: (answer: T) => number,
 ): Promise<{ readonly answer: T; readonly isWhole: boolean } | undefined> => {
+  const { wanted, nowMs, remainingMs } = limits;
   const { since, before } = query;
   const beforeMs = Math.min(nowMs, (before === undefined ? undefined : parseInstantMs(before)) ?? nowMs);
   // A time that has not begun, or that ends before 1970, has nothing.

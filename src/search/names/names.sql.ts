@@ -10,7 +10,6 @@ import type { NamedOrganization, OrganizationLookup, OrganizationName } from './
 const TIMEOUT_MS = 3_000;
 /** With one name; more would not be read. */
 const MAX_CANDIDATES = 10;
-/** Near names are looked for among them. */
 const MAX_COMPARED = 20_000;
 
 type Named = typeof organizations | typeof accounts;
@@ -64,7 +63,6 @@ const readNamed = async (pool: Pool, table: Named): Promise<readonly NamedOrgani
 /** Undefined: it has no name, or is not known. */
 export type NameOf = (organizationId: string) => string | undefined;
 
-/** Names for log lines, of what is known at the moment. */
 export interface Names {
   readonly organization: NameOf;
   readonly account: (accountId: string) => string | undefined;

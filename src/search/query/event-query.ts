@@ -33,7 +33,6 @@ export type SpelledColumn =
   | 'actor_email'
   | 'actor_token_name';
 
-/** Longer texts would not fit into an index. */
 const FOLDED_LENGTH = 400;
 /** Longer names of tokens are in the index of other spellings, cut. */
 const INDEXED_BYTES = 600;
@@ -72,5 +71,4 @@ export const beginsWholly = (
   return `(${comparison} and ${lower ? `starts_with(lower(${text}), lower(${whole}))` : `starts_with(${text}, ${whole})`})`;
 };
 
-/** Escaped for `like`. */
 export const likeText = (text: string): string => text.replace(/[\\%_]/g, '\\$&');

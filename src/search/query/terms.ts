@@ -28,7 +28,6 @@ export const termFields = [
 ] as const;
 export type TermField = (typeof termFields)[number];
 
-/** The field has one of the values, or none of them. */
 export interface Term {
   readonly field: TermField;
   readonly isNegated: boolean;
@@ -162,7 +161,6 @@ export interface Actor {
 }
 
 const named = /^(email|ip|id|token):([\s\S]+)$/;
-/** A word does not look like that. */
 const addressStart = /^(?:\d{1,3}\.[\d.]*|[0-9a-f]{1,4}:[0-9a-f:]*)$/i;
 
 /** `email:`, `ip:`, `id:` and `token:` say what it is; else it is recognised. */

@@ -6,7 +6,6 @@ import type { EventQuery } from '../query/event-query.ts';
 import { BUCKET_ORIGIN, bucketMsOf, bucketStart, type SummaryBucket, type SummaryCount } from './summary.ts';
 
 const DAY_MS = 86_400_000;
-/** Older times are wrong. */
 const FIRST_MS = Date.parse(BUCKET_ORIGIN);
 const FIRST_SPAN_MS = DAY_MS;
 const GROWTH = 2;
@@ -30,11 +29,9 @@ export const countEvents = async (
   query: EventQuery,
   limits: CountLimits,
   nowMs: number,
-  {
-    signal,
-    clockMs = () => performance.now(),
-  }: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
+  options: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
 ): Promise<SummaryCount> => {
+  const { signal, clockMs = () => performance.now() } = options;
   const deadlineMs = clockMs() + limits.totalMs;
   const ask = askerOf(pool, query, nowMs, signal);
   const range = rangeOf(query, nowMs);
@@ -49,7 +46,6 @@ export const countEvents = async (
   return countOf(rows, Math.max(shown, bucketMs), range, countedSinceMs);
 };
 
-/** Days if the search has no beginning. */
 export const barTimesOf = (query: EventQuery, nowMs: number): BarTimes => {
   const { sinceMs, beforeMs } = rangeOf(query, nowMs);
   return { bucketMs: sinceMs === undefined ? DAY_MS : bucketMsOf(sinceMs, beforeMs), nowMs };
@@ -60,12 +56,9 @@ export const countOfRows = async (
   pool: Pool,
   query: EventQuery,
   rows: readonly CountRow[],
-  {
-    nowMs,
-    timeoutMs,
-    signal,
-  }: { readonly nowMs: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly nowMs: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<SummaryCount> => {
+  const { nowMs, timeoutMs, signal } = options;
   const ask = askerOf(pool, query, nowMs, signal);
   const { bucketMs } = barTimesOf(query, nowMs);
   return await wholeCount(rows, rangeOf(query, nowMs), bucketMs, (finerMs) => askAll(ask, finerMs, timeoutMs));
@@ -87,14 +80,19 @@ const wholeCount = async (
 
 const askerOf =
   (pool: Pool, query: EventQuery, nowMs: number, signal: AbortSignal | undefined): Ask =>
-  (slice, bucketMs, timeoutMs) =>
-    readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
+  async (slice, bucketMs, timeoutMs) => {
+    const { sql, values } = conditionsOf(query, undefined, slice);
+    const given = [...values];
+    const bin = binOf({ bucketMs, nowMs }, (value) => `$${given.push(value)}`);
+    const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
+    const read = (client: PoolClient) => client.query<CountRow>(statement, given);
+    return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), read, signal).catch(nothingInTime))?.rows;
+  };
 
 const askAll = async (ask: Ask, bucketMs: number, timeoutMs: number): Promise<readonly CountRow[] | undefined> =>
   timeoutMs < LEAST_STATEMENT_MS ? undefined : await ask({ low: undefined, high: undefined }, bucketMs, timeoutMs);
 
 interface Range {
-  /** Undefined: the search has no `since`. */
   readonly sinceMs: number | undefined;
   readonly beforeMs: number;
 }
@@ -109,7 +107,6 @@ const fittingBucketMs = (buckets: readonly SummaryBucket[], beforeMs: number): n
   return first === undefined ? DAY_MS : bucketMsOf(first.startMs, beforeMs);
 };
 
-/** From the end on, while the time lasts. */
 const countPieces = async (
   ask: Ask,
   bucketMs: number,
@@ -139,31 +136,6 @@ const countPieces = async (
 };
 
 const isoOf = (ms: number): string => new Date(ms).toISOString();
-
-const readCounts = async (
-  pool: Pool,
-  query: EventQuery,
-  {
-    slice,
-    bucketMs,
-    timeoutMs,
-    nowMs,
-    signal,
-  }: {
-    readonly slice: TimeSlice;
-    readonly bucketMs: number;
-    readonly timeoutMs: number;
-    readonly nowMs: number;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<readonly CountRow[] | undefined> => {
-  const { sql, values } = conditionsOf(query, undefined, slice);
-  const given = [...values];
-  const bin = binOf({ bucketMs, nowMs }, (value) => `$${given.push(value)}`);
-  const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
-  const read = (client: PoolClient) => client.query<CountRow>(statement, given);
-  return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), read, signal).catch(nothingInTime))?.rows;
-};
 
 /** In buckets of the length of the rows', or of a multiple. */
 const countOf = (

@@ -58,12 +58,9 @@ const ask = async (
   pool: Pool,
   query: EventQuery,
   question: Parameters<typeof facetsStatement>[1],
-  {
-    timeoutMs,
-    signal,
-    settings,
-  }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly settings?: string },
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly settings?: string },
 ): Promise<readonly FacetRow[] | undefined> => {
+  const { timeoutMs, signal, settings } = options;
   const { text, values } = facetsStatement(query, question);
   const run = async (client: PoolClient) => {
     if (settings !== undefined) await client.query(settings);
@@ -82,7 +79,6 @@ interface FacetRow {
   readonly distinctValues: number;
   readonly name: string | null;
   readonly looked: number;
-  /** Only of a bar. */
   readonly start: number | null;
 }
 
@@ -164,13 +160,7 @@ const BARS = 'bar';
 
 export const facetsStatement = (
   query: EventQuery,
-  {
-    maxEvents,
-    valuesPerField,
-    fields,
-    bar,
-    slice = { low: undefined, high: undefined },
-  }: {
+  question: {
     /** The newest that match, and one more to know whether there are more; undefined: all. */
     readonly maxEvents: number | undefined;
     readonly valuesPerField: number;
@@ -181,6 +171,7 @@ export const facetsStatement = (
     readonly slice?: TimeSlice;
   },
 ): { readonly text: string; readonly values: readonly unknown[] } => {
+  const { maxEvents, valuesPerField, fields, bar, slice = { low: undefined, high: undefined } } = question;
   const { sql, values } = conditionsOf(query, undefined, slice);
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;

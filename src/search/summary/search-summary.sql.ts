@@ -67,7 +67,6 @@ const VALUES_PER_FIELD = 100;
 const INDEXES_MS = 5_000;
 const PART_MS = 800;
 
-/** Within about ten seconds. `query` has its spellings. */
 const summarizeExactly = async (
   pool: Pool,
   query: EventQuery,

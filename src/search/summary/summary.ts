@@ -43,17 +43,13 @@ export interface FacetValue {
 
 export interface Facet {
   readonly field: FacetField;
-  /** Most frequent first. */
   readonly values: readonly FacetValue[];
-  /** Different values. */
   readonly distinct: number;
-  /** Events. */
   readonly without: number;
 }
 
 export interface SummaryFacets {
   readonly facets: readonly Facet[];
-  /** Events. */
   readonly looked: number;
   /** The newest; there may be more. */
   readonly isSample: boolean;
@@ -72,25 +68,12 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** People can read them. */
 const lengthsMs = [
-  1_000,
-  10_000,
-  MINUTE_MS,
-  5 * MINUTE_MS,
-  15 * MINUTE_MS,
-  HOUR_MS,
-  3 * HOUR_MS,
-  6 * HOUR_MS,
-  12 * HOUR_MS,
-  DAY_MS,
-  2 * DAY_MS,
-  7 * DAY_MS,
-  14 * DAY_MS,
-  28 * DAY_MS,
-  91 * DAY_MS,
-  364 * DAY_MS,
-] as const;
+  ...[1_000, 10_000],
+  ...[1, 5, 15].map((minutes) => minutes * MINUTE_MS),
+  ...[1, 3, 6, 12].map((hours) => hours * HOUR_MS),
+  ...[1, 2, 7, 14, 28, 91, 364].map((days) => days * DAY_MS),
+];
 const MAX_BUCKETS = 72;
 
 /** A Monday: weeks begin with it, and all shorter lengths divide the time since. */
