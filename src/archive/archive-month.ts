@@ -17,7 +17,7 @@ import { columnsOf, differenceOf, type ObjectKind, objectKinds, type StretchFact
 import { hashBlocks } from './history/object-ranges.ts';
 import { readObject, sha256Of } from './manifest.ts';
 import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
-import { factsOfParquet, type LinesFile, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
+import { factsOfParquet, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
 import { linesOfRows } from './rows-to-ndjson.ts';
 import { type ObjectStore, type PutReceipt, withDirectory } from './store.ts';
 
@@ -27,16 +27,18 @@ export interface ArchivedMonth {
   readonly written: number;
   readonly proven: number;
 }
+
 /**
  * Brings all of a month into the archive: reads back what the catalogue has of it, and writes what is missing, late events and what was lost or
  * altered included. Then the database lets the month be dropped, for an hour and as long as nothing is added. Safe to call from many processes at
  * once: the same rows become the same object. Rejects with an S3Fault if the bucket does not do its part.
  */
 export const archiveMonth = async (
-  context: ArchiveContext,
+  archive: ArchiveContext,
   month: Month,
   signal?: AbortSignal,
 ): Promise<ArchivedMonth> => {
+  const context = { ...archive, signal };
   let [written, proven] = [0, 0];
   const catalogue = await readCatalogue(context.pool, month);
   const own = catalogue.filter(({ archive, droppedAt }) => archive === context.store.name && droppedAt === null);
@@ -44,19 +46,16 @@ export const archiveMonth = async (
     const kept: CataloguedObject[] = [];
     for (const object of own.filter((each) => each.kind === kind)) {
       signal?.throwIfAborted();
-      if (await prove(context, object, signal)) kept.push(object);
+      if (await prove(context, object)) kept.push(object);
     }
     proven += kept.length;
-    for (const gap of gapsBetween(kept)) {
-      written += await writeObjects(context, { kind, month, between: gap }, signal);
-    }
+    for (const between of gapsBetween(kept)) written += await writeObjects(context, { kind, month, between });
   }
   return { month, written, proven };
 };
 
 /** Its bytes are there, and say what the database holds. */
-const prove = async (context: ArchiveContext, object: CataloguedObject, signal?: AbortSignal): Promise<boolean> => {
-  const { pool, store, observer } = context;
+const prove = async ({ pool, store, observer, signal }: Context, object: CataloguedObject): Promise<boolean> => {
   const { kind, month, firstPosition: first, lastPosition: last } = object;
   const outcome = await readObject(store, object, signal);
   if ('fault' in outcome) {
@@ -83,7 +82,11 @@ export const gapsBetween = (kept: readonly Pick<CataloguedObject, 'firstPosition
 };
 
 /** They decide what is in memory and in the temporary directory at once. */
-export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 112 * 1_048_576 };
+export const objectLimits = {
+  maxRows: 1_000_000,
+  /** Usually a tenth of the text is in the object. */
+  maxTextBytes: 112 * 1_048_576,
+};
 
 /**
  * Writes all rows between two positions as objects, in order, reads each back from the storage, and catalogues it, for which the database compares
@@ -92,21 +95,16 @@ export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 11
  * Two objects are at work at once, in two steps by turns: one is sent and read back while the rows of the next are copied, and compared by the
  * database while the next becomes Parquet. So there are never the bytes of two of them, nor two of DuckDB.
  */
-const writeObjects = async (
-  context: ArchiveContext,
-  wanted: Omit<Wanted, 'limits'>,
-  signal?: AbortSignal,
-): Promise<number> =>
+const writeObjects = async (context: Context, wanted: Wanted): Promise<number> =>
   await withDirectory(async (directory) => {
-    const { limits = objectLimits } = context;
     let [written, after] = [0, wanted.between.after];
     let object: ObjectFile | undefined;
     do {
-      signal?.throwIfAborted();
-      const next = { ...wanted, between: { ...wanted.between, after }, limits };
+      context.signal?.throwIfAborted();
+      const next = { ...wanted, between: { ...wanted.between, after } };
       const [stored, lines] = await both(
-        object && storeObject(context, object, directory, signal),
-        writeLines(context, next, join(directory, 'rows.ndjson'), signal),
+        object && storeObject(context, object, directory),
+        writeLines(context, next, join(directory, 'rows.ndjson')),
       );
       const [, nextObject] = await both(
         stored && catalogueObject(context, stored),
@@ -131,7 +129,7 @@ const both = async <One, Other>(
 type ObjectFile = Awaited<ReturnType<typeof writeObject>>;
 
 /** Lines become Parquet, and their file is gone. */
-const writeObject = async ({ pool, parquetVersion }: ArchiveContext, lines: ObjectLines, directory: string) => {
+const writeObject = async ({ pool, parquetVersion }: Context, lines: ObjectLines, directory: string) => {
   const file = join(directory, 'object.parquet');
   const feedId = await readFeedId(pool);
   collectGarbage();
@@ -143,16 +141,16 @@ const writeObject = async ({ pool, parquetVersion }: ArchiveContext, lines: Obje
 };
 
 /** Into the storage, and back. Rejects if the storage gives anything else than what was sent. The file is gone then. */
-const storeObject = async (context: ArchiveContext, object: ObjectFile, directory: string, signal?: AbortSignal) => {
-  const sent = await sendFile(context.store, object, signal);
+const storeObject = async (context: Context, object: ObjectFile, directory: string) => {
+  const sent = await sendFile(context, object);
   await rm(object.file);
   const { lines } = object;
-  return { ...sent, lines, facts: await readBack(context, { ...sent, lines, directory }, signal) };
+  return { ...sent, lines, facts: await readBack(context, sent, lines, directory) };
 };
 
 /** The database compares what was read back with what it holds, and enters the object in the catalogue, or refuses it. */
 const catalogueObject = async (
-  { pool, store, observer }: ArchiveContext,
+  { pool, store, observer }: Context,
   { key, bytes, sha256, receipt, blocks, facts, lines: { kind, month } }: Awaited<ReturnType<typeof storeObject>>,
 ): Promise<void> => {
   const id = await noteArchived(pool, { archive: store.name, key, kind, month, bytes, sha256, facts, receipt });
@@ -173,7 +171,7 @@ const describe = (
 });
 
 /** A function of its own, so that the bytes are gone from memory while those that the storage has are read. */
-const sendFile = async (store: ObjectStore, object: ObjectFile, signal?: AbortSignal) => {
+const sendFile = async ({ store, signal }: Context, object: ObjectFile) => {
   const content = await readFile(object.file);
   const sha256 = sha256Of(content);
   const key = keyOf(object, sha256);
@@ -197,16 +195,17 @@ const keyOf = ({ feedId, lines }: ObjectFile, sha256: string): string => {
   return `v1/${lines.kind}/feed=${feedId}/month=${lines.month}/${first}-${last}-${sha256.slice(0, 12)}.parquet`;
 };
 
-type Expected = { readonly key: string; readonly sha256: string };
+type Expected = Pick<CataloguedObject, 'key' | 'sha256'>;
 
 /** What counts is what the storage gives, not what was sent to it. */
 const readBack = async (
-  { store }: ArchiveContext,
-  { lines, directory, ...expected }: Expected & { readonly lines: ObjectLines; readonly directory: string },
-  signal?: AbortSignal,
+  context: Context,
+  expected: Expected,
+  lines: ObjectLines,
+  directory: string,
 ): Promise<StretchFacts> => {
   const file = join(directory, 'read-back.parquet');
-  await fetchObject(store, expected, file, signal);
+  await fetchObject(context, expected, file);
   const moreMemoryMb = Math.ceil((8 * lines.longestLineBytes + 2 * lines.largestGroupBytes) / 1_048_576);
   const facts = await factsOfParquet(file, { kind: lines.kind, events: lines.rows, directory, moreMemoryMb });
   await rm(file);
@@ -214,12 +213,7 @@ const readBack = async (
 };
 
 /** Its bytes leave the memory before they are read as rows. */
-const fetchObject = async (
-  store: ObjectStore,
-  { key, sha256 }: Expected,
-  file: string,
-  signal?: AbortSignal,
-): Promise<void> => {
+const fetchObject = async ({ store, signal }: Context, { key, sha256 }: Expected, file: string): Promise<void> => {
   const outcome = await readObject(store, { key, sha256 }, signal);
   if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
   await writeFile(file, outcome.bytes);
@@ -229,24 +223,16 @@ interface Wanted {
   readonly kind: ObjectKind;
   readonly month: Month;
   readonly between: Between;
-  readonly limits: ObjectLimits;
 }
 
-interface ObjectLines extends LinesFile {
-  readonly kind: ObjectKind;
-  readonly month: Month;
-  readonly rows: number;
-  readonly firstPosition: number;
-  readonly lastPosition: number;
-}
+type ObjectLines = NonNullable<Awaited<ReturnType<typeof writeLines>>>;
 
 /** Into a file that must not be there yet. Undefined: there are no rows. */
 const writeLines = async (
-  { pool }: ArchiveContext,
-  { kind, month, between, limits }: Wanted,
+  { pool, signal, limits = objectLimits }: Context,
+  { kind, month, between }: Wanted,
   file: string,
-  signal?: AbortSignal,
-): Promise<ObjectLines | undefined> => {
+) => {
   const descriptor = openSync(file, 'wx', 0o600);
   try {
     const out = linesOfRows(columnsOf[kind], descriptor);
@@ -267,12 +253,6 @@ const writeLines = async (
   }
 };
 
-interface ObjectLimits {
-  readonly maxRows: number;
-  /** As text: usually a tenth of it is in the object. */
-  readonly maxTextBytes: number;
-}
-
 export interface ArchiveObserver {
   written?(object: {
     readonly month: Month;
@@ -291,6 +271,8 @@ export interface ArchiveContext {
   readonly pool: Pool;
   readonly store: ObjectStore;
   readonly observer?: ArchiveObserver;
-  readonly limits?: ObjectLimits;
+  readonly limits?: Readonly<typeof objectLimits>;
   readonly parquetVersion?: ParquetVersion;
 }
+
+type Context = ArchiveContext & { readonly signal: AbortSignal | undefined };

@@ -103,11 +103,6 @@ export type EventKey =
   | { readonly position: number }
   | { readonly sourceKind: string; readonly sourceId: string; readonly id: string };
 
-interface EventChange {
-  readonly seenAt: string;
-  readonly rawText: string;
-}
-
 /** The same entry about a user, in the log of another account. */
 export interface EventCopy {
   readonly position: number;
@@ -120,7 +115,7 @@ export interface EventDetail {
   readonly feedId: string;
   /** With the defects of `textDefects`, a JSON string that holds the stored text. */
   readonly rawText: string;
-  readonly changes: readonly EventChange[];
+  readonly changes: readonly { readonly seenAt: string; readonly rawText: string }[];
   readonly changesInAll: number;
   /** For an entry about a user with several copies: the first of them by position. `copyNumber` counts from 1. */
   readonly copies: readonly EventCopy[];
@@ -166,7 +161,16 @@ export interface SearchCoverage {
   readonly notCollectedSeconds: number;
   /** Collected, but not read a second time a day or more later; of all logs together. */
   readonly readOnceSeconds: number;
-  readonly gaps: readonly SearchGap[];
+  readonly gaps: readonly {
+    /** For an account: the one it belongs to. */
+    readonly organizationId: string | null;
+    readonly organizationName: string | null;
+    /** Null: the log of an organization. */
+    readonly accountId: string | null;
+    readonly accountName: string | null;
+    readonly since: string;
+    readonly before: string;
+  }[];
   /** Nothing older is collected: of the logs, the latest such time. RFC 3339. */
   readonly collectedSince: string | null;
   readonly beginsEarlier: boolean;
@@ -178,17 +182,6 @@ export interface SearchCoverage {
   readonly archivedMonths: readonly string[];
   /** Oldest first: their events, of whatever organization, were dropped without an archive. */
   readonly droppedMonths: readonly string[];
-}
-
-interface SearchGap {
-  /** For an account: the one it belongs to. */
-  readonly organizationId: string | null;
-  readonly organizationName: string | null;
-  /** Null: the log of an organization. */
-  readonly accountId: string | null;
-  readonly accountName: string | null;
-  readonly since: string;
-  readonly before: string;
 }
 
 /** A stretch of time that could not be read; times in RFC 3339. */

@@ -118,23 +118,24 @@ const createSearchSource = (
     readResourceHistory(pool, { position, ...page }),
   native: async function* (events: readonly FoundEvent[], signal?: AbortSignal) {
     const { feedId } = await readFeedHead(pool);
-    yield* nativeTexts({ pool, memory }, feedId, events, signal);
+    yield* nativeTexts({ pool, memory, signal }, feedId, events);
   },
   found: (search: Search, signal?: AbortSignal) =>
-    foundPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), signal),
+    foundPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs())),
   export: (search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece> =>
-    exportPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), format, signal),
+    exportPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs()), format),
 });
 
 interface Parts {
   readonly pool: Pool;
   readonly archive: SearchedArchive | undefined;
   readonly memory: ReaderMemory;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
 const readPage = async (
-  { pool, archive }: Omit<Parts, 'memory'>,
+  { pool, archive }: Pick<Parts, 'pool' | 'archive'>,
   query: EventQuery,
   page: AskedPage,
   limit: SearchTimeLimit & { readonly archiveMs: number },
@@ -158,21 +159,13 @@ const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery 
   before: before && instantOfBound(before, nowMs),
 });
 
-/** In the order of the events, some at a time. */
-async function* nativeTexts(
-  parts: Pick<Parts, 'pool' | 'memory'>,
-  feedId: string,
-  events: readonly FoundEvent[],
-  signal: AbortSignal | undefined,
-): AsyncGenerator<readonly string[], void, void> {
-  yield* withTexts(parts, events, signal, (event, rawText) => formatNative({ ...event, feedId, rawText }));
-}
+const nativeTexts = (parts: Omit<Parts, 'archive'>, feedId: string, events: readonly FoundEvent[]) =>
+  withTexts(parts, events, (event, rawText) => formatNative({ ...event, feedId, rawText }));
 
-/** Some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
+/** In the order of the events, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
 async function* withTexts<T>(
-  { pool, memory }: Pick<Parts, 'pool' | 'memory'>,
+  { pool, memory, signal }: Omit<Parts, 'archive'>,
   events: readonly FoundEvent[],
-  signal: AbortSignal | undefined,
   make: (event: FoundEvent, rawText: string) => T,
 ): AsyncGenerator<readonly T[], void, void> {
   // While the reader takes what was made, nothing holds the texts.
@@ -227,11 +220,10 @@ async function* exportPieces(
   parts: Parts,
   query: EventQuery,
   format: ExportFormat,
-  signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
   const head = await readFeedHead(parts.pool);
   let isFirst = true;
-  for await (const events of wholePages(parts, { ...query, untilPosition: head.position }, signal)) {
+  for await (const events of wholePages(parts, { ...query, untilPosition: head.position })) {
     // After the first page, so that a search that cannot begin gives nothing.
     if (isFirst && format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
     isFirst = false;
@@ -239,7 +231,7 @@ async function* exportPieces(
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);
     else {
-      for await (const texts of nativeTexts(parts, head.feedId, events, signal)) {
+      for await (const texts of nativeTexts(parts, head.feedId, events)) {
         yield* onePiece(bytesOf(texts.flatMap((text) => [text, '\n'])), texts.length);
       }
     }
@@ -247,21 +239,18 @@ async function* exportPieces(
 }
 
 /** The same with their texts; the first piece has no events. */
-async function* foundPieces(parts: Parts, query: EventQuery, signal: AbortSignal | undefined) {
+async function* foundPieces(parts: Parts, query: EventQuery) {
   const { feedId, position: untilPosition } = await readFeedHead(parts.pool);
   yield { feedId, untilPosition, events: [] };
-  for await (const page of wholePages(parts, { ...query, untilPosition }, signal)) {
-    for await (const events of withTexts(parts, page, signal, (event, rawText) => ({ event, rawText })))
+  for await (const page of wholePages(parts, { ...query, untilPosition })) {
+    for await (const events of withTexts(parts, page, (event, rawText) => ({ event, rawText })))
       yield { feedId, untilPosition, events };
   }
 }
 
 /** The pages of an export. Throws if a month was dropped meanwhile: its events may be missing. */
-async function* wholePages(
-  parts: Parts,
-  query: EventQuery,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<readonly FoundEvent[], void, void> {
+async function* wholePages(parts: Parts, query: EventQuery): AsyncGenerator<readonly FoundEvent[], void, void> {
+  const { signal } = parts;
   const before = await readArchivedMonths(parts.pool, query);
   const goneBefore = await readDroppedMonths(parts.pool, query);
   let cursor: SearchCursor | undefined;

@@ -51,7 +51,7 @@ export const pickRows = async (
 ): Promise<PickedPage> => {
   const { matcher, most, isOver, signal } = reading;
   const bounds = { ...asked, cursor: beginOf(asked) };
-  const { direction, cursor, known, organization, untilPosition } = bounds;
+  const { direction, organization, untilPosition } = bounds;
   const inOrder = orderOf(direction);
   const looked: string[] = [];
   let visited = 0;
@@ -70,7 +70,7 @@ export const pickRows = async (
     const all = (await source.groups(month, organization)).filter(
       ({ firstPosition }) => untilPosition === undefined || firstPosition <= untilPosition,
     );
-    const knownGroups = createKnownGroups(all, { month, direction, cursor, known, question: matcher.question });
+    const knownGroups = createKnownGroups(all, month, bounds, matcher.question);
     const groups = wantedGroups(knownGroups, bounds);
     looked.push(month);
     for (let n = 0; n < groups.length; n += TOGETHER) {
@@ -215,15 +215,6 @@ export interface RowPlace {
 /** The place of the next match of a group behind the cursor, or one in front of that; or that there is none. */
 type Bound = (RowPlace & { readonly isExact: boolean }) | 'nothing';
 
-interface KnownGroupsParts {
-  readonly month: string;
-  readonly direction: SearchCursor['direction'];
-  readonly cursor: RowPlace | undefined;
-  /** As an earlier page printed it. It is used only for this question and exactly these groups. */
-  readonly known: string | undefined;
-  readonly question: string;
-}
-
 /** Groups whose next match is named. The nearest place of the others is known. */
 const MAX_NAMED = 8;
 const KEY_LENGTH = 12;
@@ -241,14 +232,20 @@ type KnownGroups = ReturnType<typeof createKnownGroups>;
  * read. A group is looked at again only when the cursor has come to its next match: so pages of a search come to their end if each looks at one
  * group at least, even if nothing else is remembered between them.
  */
-const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsParts) => {
-  const { direction, cursor } = parts;
+const createKnownGroups = (
+  all: readonly ArchivedGroup[],
+  month: string,
+  /** `known`: as an earlier page printed it. It is used only for this question and exactly these groups. */
+  { direction, cursor, known: printed }: Pick<PageBounds, 'direction' | 'cursor' | 'known'>,
+  question: string,
+) => {
   const inOrder = orderOf(direction);
   const groups = [...all].sort(
     (a, b) => inOrder(first(a, direction), first(b, direction)) || (a.name < b.name ? -1 : 1),
   );
-  const key = keyOf(groups, parts);
-  const told = readKnown(parts.known, key, groups.length);
+  const asked = JSON.stringify([month, direction, question, groups.map(({ name }) => name)]);
+  const key = createHash('sha256').update(asked).digest('hex').slice(0, KEY_LENGTH);
+  const told = readKnown(printed, key, groups.length);
   const indexes = new Map(groups.map((group, index) => [group.name, index]));
   const looked = new Map<number, MatchedRows>();
   const isAhead = (bound: RowPlace & { readonly isExact: boolean }, at: RowPlace) =>
@@ -303,12 +300,6 @@ const nextMatch = (
   }
   return next;
 };
-
-const keyOf = (groups: readonly ArchivedGroup[], { month, direction, question }: KnownGroupsParts): string =>
-  createHash('sha256')
-    .update(JSON.stringify([month, direction, question, groups.map(({ name }) => name)]))
-    .digest('hex')
-    .slice(0, KEY_LENGTH);
 
 /** `KEY:HOW_MANY:REST:INDEX/PLACE,…`, of the first groups. A group that is not named has nothing nearer than REST, or without it nothing at all. */
 const printKnown = (key: string, bounds: readonly Bound[], inOrder: (a: RowPlace, b: RowPlace) => number): string => {
