@@ -30,10 +30,7 @@ const within = (month: Month): string => {
   return `e.action_time >= ${begin} and e.action_time < ${end}`;
 };
 
-/**
- * The first rows, at least one; undefined: there are none. Rows of one position stay together. `bytes`: of their raw texts, or a little more; more
- * than `maxBytes` if the first row alone has that.
- */
+/** The first rows, at least one; those of one position stay together. `bytes`: of their raw texts, or a little more. Undefined: no rows. */
 export const nextSpan = async (
   pool: Pool,
   asked: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },

@@ -136,10 +136,7 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
     .orderBy(month, id);
 };
 
-/**
- * For each kind that has dropped months which sources had been read for under other filters alone: their end, and a day more, as a walk asks for
- * beside its claim.
- */
+/** By kind, the end of dropped months that sources were read for under other filters alone, and the day more that a walk asks for. */
 export const readDroppedUnderOthers = async (
   pool: Pool,
   kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],

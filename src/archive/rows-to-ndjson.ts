@@ -8,10 +8,7 @@ const BUFFER_BYTES = 262_144;
 const LONGEST_ESCAPE_BYTES = 6;
 const LONGEST_NUMBER_BYTES = 20;
 
-/**
- * Writes rows of these columns, the first of them the position, to a file as lines of JSON, without what is null. It works on bytes: PostgreSQL's
- * row_to_json takes four times as long. It writes at once, since what waits for the disk would be in memory meanwhile.
- */
+/** Rows without what is null, the position first. On bytes: row_to_json takes four times as long. At once: what waits for the disk is in memory. */
 export const linesOfRows = (columns: readonly ArchiveColumn[], descriptor: number) => {
   const encode = lineEncoder(columns);
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES);

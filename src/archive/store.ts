@@ -181,10 +181,7 @@ export const parseArchive = (text: string): ArchiveTarget | string => {
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;
 
-/**
- * Lends a directory. What processes that were killed have left there is removed a day later. Rejects with OrgtrailError `configuration` if there is
- * none to write to, or no room is left while it is used.
- */
+/** What killed processes have left is removed a day later. Rejects with OrgtrailError `configuration` if nothing can be written, or no room is left. */
 export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
   const directory = await makeDirectory();
   // A second signal, or a reader of the output that went away, ends the process at once.

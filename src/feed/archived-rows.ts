@@ -26,10 +26,7 @@ export interface BothParts {
   readonly archived: ArchivedEvents;
 }
 
-/**
- * As `eachFeedRow`, of the database and the archive, in order of position. Undefined: a month was dropped meanwhile, so some events may be missing,
- * and what was taken does not count.
- */
+/** As `eachFeedRow`, of the database and the archive, by position. Undefined: a month was dropped meanwhile, and what was taken does not count. */
 export const eachMergedRow = async (
   { pool, archived }: BothParts,
   range: FeedRange,

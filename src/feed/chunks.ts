@@ -242,10 +242,7 @@ const formattedChunk = (end: ChunkEnd, job: Omit<FormatJob, 'from'>, threads: Fo
 /** A place is waited for before, except for one that is refused at once. */
 const RETRY_AFTER_MS = 500;
 
-/**
- * The result of the work, as soon as it is not refused as busy. For a reader whose answer has begun: it has its place, and would be cut off
- * otherwise. Rejects with everything else, and when `gone` aborts.
- */
+/** Until the work is not refused as busy: a reader whose answer has begun would be cut off. Rejects with everything else, and when `gone` aborts. */
 export const retryWhileBusy = async <T>(work: () => Promise<T>, gone: AbortSignal): Promise<T> => {
   for (;;) {
     try {

@@ -43,10 +43,7 @@ const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
 const COMPARE_ATTEMPTS = 20;
 const COMPARE_AGAIN_MS = 100;
 
-/**
- * For a position beyond the head. Before it is said to belong to another database, the jump after a failover must have happened. A commit that
- * holds the row compares as well, and usually ends in a moment.
- */
+/** Before a position is said to belong to another database, the jump after a failover must have happened. A commit under way compares as well. */
 export const headBehindFailover = async (pool: Pool, after: number): Promise<FeedHead> => {
   for (let attempt = 1; ; attempt += 1) {
     await pool.query(compareTimeline);

@@ -15,10 +15,7 @@ export interface ChunkEnd {
 
 export const FILTERED_SCAN_POSITIONS = 50_000;
 
-/**
- * A short hash: a reader that sends it back shows that it knows this numbering, which a restore that went back in time changes. Undefined if no
- * event is at the position (0, or one that is not kept any more).
- */
+/** A short hash by which a reader shows that it knows this numbering: a restore changes it. Undefined if no event is kept at the position. */
 export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
   const { rows } = await pool.query<{ parts: string }>(
     `select json_build_array(source_kind, source_id, id, extract(epoch from received_at))::text as parts

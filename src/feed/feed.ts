@@ -35,10 +35,7 @@ export interface MissedEvents {
 
 /** What the feed over HTTP and the command `feed` are served from. All reject if the database does not answer. */
 export interface FeedSource {
-  /**
-   * For a reader at this position. If that is beyond the head, a failover is looked for first; rejects on a standby, to which the position may
-   * still come.
-   */
+  /** If the position is beyond the head, a failover is looked for first; rejects on a standby, to which it may still come. */
   head(after?: number): Promise<FeedHead>;
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
   /** A short hash of the event; undefined if none is kept at the position. */
@@ -46,10 +43,7 @@ export interface FeedSource {
   endOf(range: FeedRange, limit: number): Promise<number>;
   hasEvents(range: FeedRange): Promise<boolean>;
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
-  /**
-   * In pieces of a few megabytes at most (a single larger event is one). Throws before a piece if a drop later than the head's has taken something
-   * in front of it. When `gone` aborts, what is under way is cancelled and it throws.
-   */
+  /** Up to a few megabytes, or one event. Throws before a piece if a later drop has taken something in front of it, and when `gone` aborts. */
   pieces(
     head: Pick<FeedHead, 'feedId' | 'lastDrop'>,
     range: FeedRange,

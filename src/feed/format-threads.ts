@@ -43,10 +43,7 @@ interface FormatThreadsOptions {
   readonly file?: string | undefined;
 }
 
-/**
- * Formats rows in threads, so that a reader of history takes nothing from the rest of the process. They start with the first long piece, and end
- * when they have had nothing to do for a minute.
- */
+/** A reader of history takes nothing from the rest of the process. Threads start with the first long piece, and end after an idle minute. */
 export class FormatThreads {
   readonly #onFailure: (error: unknown) => void;
   readonly #maxThreads: number;
@@ -74,10 +71,7 @@ export class FormatThreads {
     return this.#threads.size;
   }
 
-  /**
-   * `rows`: how many there are. Rejects if they cannot be formatted or the thread ends, when nothing is written to the memory any more. The memory
-   * must be shared.
-   */
+  /** Rejects if rows cannot be formatted or the thread ends: nothing is written to the memory any more, which must be shared. */
   async format(job: FormatJob, rows: number): Promise<FormattedPart> {
     const isShort = rows <= MAX_ROWS_AT_ONCE && job.rowsEnd - job.from <= MAX_BYTES_AT_ONCE;
     if (isShort || this.#file === undefined) return formatRows(job);

@@ -29,10 +29,7 @@ export interface Feed {
   close(): Promise<void>;
 }
 
-/**
- * On connections of its own: readers and ingestion do not wait for each other. Without `openArchive` the events that retention has dropped are gone.
- * `threads`: for the formats other than `native`.
- */
+/** On connections of its own: ingestion does not wait for readers, nor they for it. Without an archive, events that were dropped are gone. */
 export const openFeed = (
   databaseUrl: DatabaseUrl,
   logger: Logger,

@@ -53,10 +53,7 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
   };
 };
 
-/**
- * Why events that match may be missing from a page; empty if none can be. A page without events is complete only if every value that was
- * searched for occurs in what is collected, and all of the time searched is collected (invariant 14).
- */
+/** Empty if no event that matches can be missing. No events is complete only if all values occur, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
   search: Search,
   page: SearchPage,

@@ -111,10 +111,7 @@ export interface HistoryStep {
   readonly before: ResourceState | undefined;
 }
 
-/**
- * Newest first, each with the state before it. Only states of one resource can be compared: with `type` there is none before. What failed changed
- * nothing, so the next state is not compared with it.
- */
+/** Newest first. Only states of one resource can be compared, which `type` does not tell. What failed changed nothing: it is no state before. */
 export const historySteps = ({ events }: ResourceHistory): readonly HistoryStep[] => {
   const last: Partial<Record<ResourceState['from'], ResourceState>> = {};
   return events

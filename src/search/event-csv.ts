@@ -44,10 +44,7 @@ export const eventCsvRecord = (event: FoundEvent): string => csvRecord(columns.m
 /** What makes a spreadsheet take a cell for a formula, as OWASP lists it (CSV injection), wide forms and white space in front included. */
 const formulaStart = /^[\s\u00a0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
 
-/**
- * RFC 4180, with its CRLF. Texts are always quoted, so that nothing in them can end a cell; one that a spreadsheet would run as a formula begins
- * with an apostrophe, which spreadsheets do not show. Null is an empty cell without quotes.
- */
+/** RFC 4180. Texts are quoted, so that nothing in them can end a cell; an apostrophe, which spreadsheets do not show, stops formulas. */
 export const csvRecord = (cells: readonly (string | number | boolean | null)[]): string =>
   `${cells.map(csvCell).join(',')}\r\n`;
 

@@ -12,10 +12,7 @@ export interface DiffLine {
 /** One member or element a line. */
 export const layOut = (text: string): string => `${prettyJson(text)}\n`;
 
-/**
- * With some lines around them that are the same; none if the texts are the same. Undefined if they are too large, or too different to compare
- * before `deadlineMs`, a time of `performance.now()`.
- */
+/** With some lines around them that are the same. Undefined if the texts are too large, or not compared before `deadlineMs` (performance.now()). */
 export const differenceLines = (before: string, after: string, deadlineMs: number): readonly DiffLine[] | undefined => {
   const remainingMs = Math.floor(deadlineMs - performance.now());
   const isLarge = before.length + after.length > MAX_COMPARED_CHARACTERS;
@@ -46,10 +43,7 @@ const MAX_INDENTED_DEPTH = 40;
 const isSpace = (character: string): boolean =>
   character === ' ' || character === '\n' || character === '\r' || character === '\t';
 
-/**
- * Laid out for people, one member or element a line. Only white space outside of strings changes: numbers, escapes, the order of keys and keys that
- * come twice stay. `text` must be valid JSON; it is never parsed into values.
- */
+/** One member or element a line. Only white space outside of strings changes. `text` must be valid JSON; it is never parsed into values. */
 export const prettyJson = (text: string): string => {
   const pieces: string[] = [];
   let depth = 0;

@@ -11,16 +11,8 @@ import {
 } from './conditions/search-conditions.sql.ts';
 import { textsOfNetwork } from './query/address-starts.ts';
 import { type EventQuery, folded, hasOtherCase, indexed, likeText, type SpelledColumn } from './query/event-query.ts';
-import type { SearchField } from './query/search.ts';
-import {
-  type Actor,
-  actorPrefixOf,
-  coarseNetworkOf,
-  isAddress,
-  printTerm,
-  readActor,
-  type TermField,
-} from './query/terms.ts';
+import { actorTerms, type SearchField } from './query/search.ts';
+import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress, printTerm, readActor } from './query/terms.ts';
 
 /** As a query calls them. The flags are left out: they name no value that could be misspelt. */
 const valueFields = {
@@ -95,21 +87,12 @@ const nearOf = async (look: Look, { field, value }: FilterReport, query: EventQu
   const [wanted] = term?.values ?? [];
   // Which of several values was meant is not known, and an exclusion of nothing is no reason.
   if (term === undefined || wanted === undefined || term.isNegated || term.values.length > 1) return [];
-  const kind = actorKinds[term.field];
-  const near = await nearValues(
-    look,
-    kind === undefined ? (term.field as SearchField) : 'actor',
-    kind === undefined ? wanted : term.field === 'actor' ? readActor(wanted) : { kind, value: wanted },
-  );
+  const kind = actorTerms[term.field];
+  const actor = kind === undefined ? undefined : { kind, value: wanted };
+  const near = await (term.field === 'actor' || actor !== undefined
+    ? nearValues(look, 'actor', actor ?? readActor(wanted))
+    : nearValues(look, term.field as SearchField, wanted));
   return near.map((one) => ({ ...one, value: printTerm({ ...term, values: [one.value] }) }));
-};
-
-const actorKinds: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
-  actor: 'any',
-  email: 'email',
-  ip: 'ip',
-  token: 'token',
-  actor_id: 'id',
 };
 
 const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {

@@ -9,10 +9,7 @@ const byName = sql`lower(${savedSearches.name}) collate "C"`;
 export type SavedSearches = ReturnType<typeof savedSearchesIn>;
 export type SavedSearch = Readonly<typeof savedSearches.$inferSelect>;
 
-/**
- * The searches that are kept under a name, for all who may search: parameters of links, with relative times as they were written. All
- * reject if the database does not answer; changes reject if the account may not execute their functions.
- */
+/** Parameters of links, with relative times as written. Changes reject if the account of the database may not execute their functions. */
 export const savedSearchesIn = (pool: Pool) => ({
   list: async (): Promise<readonly SavedSearch[]> => await db(pool).select().from(savedSearches).orderBy(byName),
   find: async (id: number): Promise<SavedSearch | undefined> => {
@@ -53,10 +50,7 @@ const MAX_SEARCH_LENGTH = 8_000;
 /** What is not seen, or turns the direction of text: two names could look alike. */
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
-/**
- * A name as people write it, or why it is none: a predicate to "the name". Runs of blanks become one, and letters with marks are composed:
- * what looks alike is the same.
- */
+/** Or why it is none: a predicate to "the name". Runs of blanks become one, and letters with marks are composed: what looks alike is the same. */
 export const readSavedName = (given: unknown): { readonly name: string } | { readonly fault: string } => {
   const name = typeof given === 'string' ? given.trim().replace(/\s+/g, ' ').normalize('NFC') : '';
   if (name === '') return { fault: 'must not be empty' };

@@ -33,33 +33,33 @@ export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', 
   readonly account?: string | undefined;
 };
 
-/**
- * For one organization with its accounts, for one account, or for all. Times are RFC 3339; undefined: without an end on that side. To be read
- * before the search: whatever it calls collected is stored by then.
- */
+/** RFC 3339; undefined: without an end on that side. To be read before the search: whatever it calls collected is stored by then. */
 export const readSearchCoverage = (
   pool: Pool,
-  { since, before, organization, account }: SearchedPart,
-  { organizationIds, accounts, behindAfterSeconds }: CollectionRules,
+  part: SearchedPart,
+  rules: CollectionRules,
   gaps = SHOWN_GAPS,
 ): Promise<SearchCoverage> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
-    const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
-    const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, allowed);
-    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths' | 'droppedMonths'>>(statement, [
-      ...allowed,
-      organization ?? null,
-      account ?? null,
-      since ?? null,
-      before ?? null,
-      behindAfterSeconds(all.rows[0]?.count ?? 0),
-      gaps,
-    ]);
-    const archivedMonths = await readArchivedMonths(client, { since, before, organization });
-    const dropped = await readDroppedMonths(client, { since, before });
-    const droppedMonths = dropped.map(({ month }) => month);
+    const counting = `select count(*)::integer as count from ${collected}`;
+    const all = await client.query<{ count: number }>(counting, allowedBy(rules));
+    const behindAfter = rules.behindAfterSeconds(all.rows[0]?.count ?? 0);
+    const values = [...allowedBy(rules), ...valuesOf(part), behindAfter, gaps];
+    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths' | 'droppedMonths'>>(statement, values);
+    const archivedMonths = await readArchivedMonths(client, part);
+    const droppedMonths = (await readDroppedMonths(client, part)).map(({ month }) => month);
     return { ...(rows[0] as (typeof rows)[number]), archivedMonths, droppedMonths };
   });
+
+/** $1 and $2. */
+const allowedBy = ({ organizationIds, accounts }: CollectionRules): unknown[] => [
+  organizationIds ?? null,
+  Array.isArray(accounts) ? accounts : null,
+];
+
+/** $3 to $6. */
+const valuesOf = ({ since, before, organization, account }: SearchedPart): unknown[] =>
+  [organization, account, since, before].map((value) => value ?? null);
 
 /**
  * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now:
@@ -103,8 +103,8 @@ const utcMicroseconds = (expression: string): string => `to_char(${expression}, 
 /** Of the first reading of the logs that are searched, the newest first. */
 export const readSearchHoles = (
   pool: Pool,
-  { since, before, organization, account }: SearchedPart,
-  { organizationIds, accounts }: CollectionRules,
+  part: SearchedPart,
+  rules: CollectionRules,
   limit: number,
 ): Promise<readonly SearchHole[]> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
@@ -117,15 +117,7 @@ export const readSearchHoles = (
            and case when $4::text is not null then s.account_id = $4
              else $3::text is null or coalesce(s.organization_id, a.organization_id) = $3 end)
        order by h.since desc, h.source_id limit $7`,
-      [
-        organizationIds ?? null,
-        Array.isArray(accounts) ? accounts : null,
-        organization ?? null,
-        account ?? null,
-        since ?? null,
-        before ?? null,
-        limit,
-      ],
+      [...allowedBy(rules), ...valuesOf(part), limit],
     );
     return rows;
   });

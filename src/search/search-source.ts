@@ -77,10 +77,7 @@ export const openExplorer = (
   };
 };
 
-/**
- * What searching is served from. All reject with SearchError, with BusyError, or if the database does not answer; what is under way
- * is cancelled when a signal aborts.
- */
+/** All reject with SearchError, with BusyError, or if the database does not answer; what is under way is cancelled when a signal aborts. */
 const createSearchSource = (
   { pages: pool, exports, memory }: { readonly pages: Pool; readonly exports: Pool; readonly memory: ReaderMemory },
   nowMs: () => number,
@@ -212,10 +209,7 @@ export interface ExportPiece {
   readonly lines: Buffer;
 }
 
-/**
- * All events of a search, newest first, that were there when it began. The next page is read while the one before is on its way. Never ends
- * early: what cannot be read is thrown.
- */
+/** Newest first, what was there when it began; the next page is read meanwhile. Never ends early: what cannot be read is thrown. */
 async function* exportPieces(
   parts: Parts,
   query: EventQuery,

@@ -224,10 +224,7 @@ interface UserRow {
   readonly accountId: string | null;
 }
 
-/**
- * Those of the positions that are no copies of an entry with a lower position that the reader gets as well: as `isFirstCopy`. Copies have the time
- * of their entry, so they are in the same month.
- */
+/** As `isFirstCopy`: no copies of an entry at a lower position that the reader gets as well. Copies have the same time, so the same month. */
 const firstCopiesOf = async (
   source: {
     userRows(object: HistoryObject, place: GroupPlace): Promise<UserRows>;

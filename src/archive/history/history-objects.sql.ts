@@ -20,10 +20,7 @@ const columns = `id::float8 as id, archive, key, to_char(month, 'YYYY-MM') as mo
   last_position::float8 as "lastPosition", bytes::float8 as bytes, sha256`;
 const isHistory = `kind = 'events' and superseded_at is null and dropped_at is not null`;
 
-/**
- * Those that may have events after a position, up to and including another one, in order of their first position. They are all up to `until`,
- * which is never above what was asked for.
- */
+/** Those that may have events after a position, up to and including another one, by first position. They are all of them up to `until`. */
 export const readHistoryObjects = async (
   pool: Pool,
   { after, until, organizationIds }: { after: number; until: number; organizationIds?: readonly string[] | undefined },

@@ -111,10 +111,7 @@ export const rowsOfParquet = async (
     for await (const rows of result.yieldRows()) await take(rows);
   });
 
-/**
- * An in-memory DuckDB for one piece of work. `memoryMb`: what it may take, as far as it counts that; the rest goes to `directory`. The package is
- * optional and large: loaded only here. Throws OrgtrailError `configuration` if it is not installed.
- */
+/** In memory, for one piece of work; the package is optional and large: loaded only here. Throws OrgtrailError `configuration` if it is missing. */
 export const withDuck = async <T>(
   options: {
     readonly memoryMb: number;

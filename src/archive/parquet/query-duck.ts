@@ -193,10 +193,7 @@ export const effects: ReadonlySet<string> = new Set(['sleep_ms', 'write_log']);
 /** `other`: no statement that selects, or none that can be read. `fault`: what a statement does beside reading. */
 type Reading = { readonly kind: 'plain' | 'other' } | { readonly kind: 'fault'; readonly reason: string };
 
-/**
- * By the tree that DuckDB's own parser makes of a text, before anything of it is bound. Functions cannot hide: what runs a text as SQL is refused,
- * and the tree has names as they are called.
- */
+/** By the tree of DuckDB's own parser, before anything is bound: no function can hide, and what runs a text as SQL is refused. */
 const readingOf = async (connection: DuckDBConnection, sql: string): Promise<Reading> => {
   const parse = await connection.prepare('select json_serialize_sql($1::varchar)');
   parse.bindVarchar(1, sql);

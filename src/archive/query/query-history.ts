@@ -60,10 +60,7 @@ export const queryHistory = async <T>(
     return await runUserQuery(sql, full, (result) => take(result, history), context.signal);
   });
 
-/**
- * The position comes first: what is committed later is left out on both sides. A month that is dropped while rows are copied is in the catalogue by
- * then, and is read from there.
- */
+/** The position comes first: later commits are left out on both sides. A month that is dropped meanwhile is read from the catalogue. */
 const readHistory = async (context: QueryContext, range: TimeRange, directory: string) => {
   const { pool, observer, signal } = context;
   const { position: upTo, feedId } = await readFeedHead(pool);

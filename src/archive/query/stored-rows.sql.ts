@@ -18,10 +18,7 @@ interface StoredRowsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Copies the events in PostgreSQL to files of Parquet with the columns of the archive. No statement and no lock lasts longer than some thousand rows
- * take, so months can be dropped meanwhile: the caller sees in the catalogue which ones were.
- */
+/** No statement and no lock lasts longer than some thousand rows take, so months can be dropped meanwhile: the catalogue says which ones were. */
 export const copyStoredRows = async (pool: Pool, options: StoredRowsOptions) => {
   const files: string[] = [];
   let [rows, after] = [0, 0];
@@ -103,10 +100,7 @@ const queryColumns: readonly { readonly name: string; readonly type: string }[] 
   },
 );
 
-/**
- * The SQL of a view that has each event once: of files of the archive, and of files of what was stored in PostgreSQL. The events of `twice` may be in
- * both. Nothing behind `upTo` belongs to the answer.
- */
+/** Has each event once, none behind `upTo`. The events of `twice` may be both in files of the archive and in those of what was stored. */
 export const viewOf = (asked: {
   readonly archived: readonly string[];
   readonly stored: readonly string[];

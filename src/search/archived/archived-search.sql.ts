@@ -50,10 +50,7 @@ const LOOKING_SHARE = 0.8;
 /** Texts in memory for a page, except for a single larger one. */
 const MAX_PAGE_BYTES = 16 * 1_048_576;
 
-/**
- * A page of a search in the database, which was read before, joined with what the archive has: in the same order, with the same cursors. What was
- * dropped meanwhile is in the archive, so nothing is left out.
- */
+/** A page of a search in the database joined with what the archive has, in one order. What was dropped meanwhile is in the archive. */
 export const withArchive = async (
   parts: ArchivedParts,
   query: EventQuery,

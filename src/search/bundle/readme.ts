@@ -158,10 +158,7 @@ ${foundFiles.policy}          its key (c2sp.org/tlog-policy)
 }${foundFiles.verifier}           the first verifier
 `;
 
-/**
- * A question in each way in which it can be asked. `words`: a condition each, all of which an event must meet. `origin`: of the console.
- * Relative times are made out, so that each way asks the same later.
- */
+/** The same question in several ways; relative times are made out. `words`: a condition each, all of which must hold. `origin`: of the console. */
 export const questionOf = (asked: Search, nowMs: number, origin = '') => {
   const search = fixTimes(asked, nowMs);
   const parameters = printSearch(search).toString();

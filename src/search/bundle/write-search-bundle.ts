@@ -153,13 +153,8 @@ const writeProofs = async (
   return { under, unsigned };
 };
 
-interface BundleFile {
-  write(bytes: Uint8Array): void;
-  end(): void;
-}
-
 interface BundleFiles {
-  open(path: string): BundleFile;
+  open(path: string): { write(bytes: Uint8Array): void; end(): void };
   write(path: string, bytes: Uint8Array): void;
   /** By path, in hexadecimal digits. */
   readonly hashes: ReadonlyMap<string, string>;
@@ -184,7 +179,7 @@ export class MemoryFiles implements BundleFiles {
     return this.#files;
   }
 
-  open(path: string): BundleFile {
+  open(path: string): ReturnType<BundleFiles['open']> {
     const pieces: Buffer[] = [];
     this.#files.set(path, pieces);
     return {

@@ -18,10 +18,7 @@ import { filterConditions, termCondition } from './filter-conditions.sql.ts';
 /** The search that all events meet. */
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
-/**
- * The part of the time that a statement looks through: RFC 3339, low inclusive, high exclusive. The side at which the search begins has a
- * bound only if the whole part lies behind the cursor, so that the cursor adds nothing.
- */
+/** Low inclusive, high exclusive; RFC 3339. The side where the search begins has a bound only if the cursor adds nothing to the whole slice. */
 export interface TimeSlice {
   readonly low: string | undefined;
   readonly high: string | undefined;
@@ -212,10 +209,7 @@ export const readNewest = async <T>(
 const MAX_POSITIONS = 1_000;
 const TIMEOUT_MS = 2_000;
 
-/**
- * The index of ray ids has a filter for each MB of a month, which says where a ray id cannot be. The planner takes it to be no better than reading
- * everything, so it is told to use it; only here, since other conditions have better indexes.
- */
+/** The index has a filter for each MB, which says where a ray id cannot be: the planner does not expect that it helps, and is told to use it. */
 export const byFilters =
   'set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off; set local max_parallel_workers_per_gather = 0';
 

@@ -248,17 +248,14 @@ type PlainField = (typeof plainFields)[number];
 
 type Given = Partial<Record<SearchField, string>>;
 
-const actorTerms: Readonly<Partial<Record<TermField, string>>> = {
+export const actorTerms: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
   email: 'email',
   ip: 'ip',
   token: 'token',
   actor_id: 'id',
 };
 
-/**
- * Moves what the query line says into the fields that say the same, so that a search has one link however it was written. What a field says
- * already holds as well. Faults are predicates to the line.
- */
+/** Moves what the query line says into the fields that say the same: a search has one link however it was written. Faults are predicates to the line. */
 const takeLine = (given: Given): Pick<TermsReading, 'terms' | 'faults'> => {
   if (given.q === undefined) return { terms: [], faults: [] };
   const reading = readTerms(given.q);

@@ -52,10 +52,7 @@ const MAX_VALUES = 100;
 const token = /(-?)(?:([A-Za-z_]+):)?((?:"(?:[^"\\]|\\.)*"|[^\s,"])+(?:,(?:"(?:[^"\\]|\\.)*"|[^\s,"])+)*)(?=\s|$)|\S+/y;
 const value = /(?:"(?:[^"\\]|\\.)*"|[^\s,"])+/g;
 
-/**
- * Reads a query line: `actor:mira* -action:view,login status:4xx "some text"`. All terms must hold, and one of the values of each. A word
- * without a field is looked for in the text of the entry. Never throws.
- */
+/** `actor:mira* -action:view,login status:4xx "some text"`: all terms must hold, and one value of each. A bare word is text. Never throws. */
 export const readTerms = (line: string): TermsReading => {
   const terms: Term[] = [];
   const faults: string[] = [];

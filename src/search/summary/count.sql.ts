@@ -20,10 +20,7 @@ export interface CountLimits {
 
 type Ask = (slice: TimeSlice, bucketMs: number, timeoutMs: number) => Promise<readonly CountRow[] | undefined>;
 
-/**
- * By stretches of time. All of the time at once if that is quick; else piece by piece, newest first, until the time is over. `query` has its
- * spellings. `clockMs` is what the limits are measured by.
- */
+/** All of the time at once if that is quick; else piece by piece, newest first, until the time is over. `query` has its spellings. */
 export const countEvents = async (
   pool: Pool,
   query: EventQuery,

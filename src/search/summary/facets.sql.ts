@@ -124,10 +124,7 @@ const storedValue = (field: FacetField): string => {
 };
 const STORED_LENGTH = 1_000;
 
-/**
- * By a table in memory for each field, and one for the bars of a histogram if `matching` has them. What the planner knows of the columns must be
- * hidden: it would sort all rows for some of them.
- */
+/** By a table in memory for each field, and one for bars. What the planner knows of the columns is hidden: it would sort all rows for some. */
 const statementOf = (matching: string, fields: readonly FacetField[], top: string, withBars: boolean): string => {
   const columns = withBars ? [...fields, 'bar'] : fields;
   const bars = withBars ? [[fields.indexOf('result'), fields.length]] : [];
