@@ -79,7 +79,7 @@ export const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'position
 
 const orNull = (name: string): string => `coalesce(${name}::varchar, chr(30))`;
 
-/** What orgtrail_archive_facts hashes of a row, in the SQL of DuckDB: `columns` are all but the raw text, with U+001F between and U+001E for null. */
+/** What orgtrail_archive_facts hashes, in the SQL of DuckDB: all columns but the raw text, with U+001F between and U+001E for null. */
 export const hashedOf: Readonly<Record<ObjectKind, { readonly ids: string; readonly columns: string }>> = {
   events: {
     ids: "source_kind || ' ' || source_id || ' ' || id",

@@ -181,7 +181,7 @@ export const parseArchive = (text: string): ArchiveTarget | string => {
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;
 
-/** What killed processes have left is removed a day later. Rejects with OrgtrailError `configuration` if nothing can be written, or no room is left. */
+/** What killed processes leave is removed a day later. Rejects with OrgtrailError `configuration` if nothing can be written. */
 export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
   const directory = await makeDirectory();
   // A second signal, or a reader of the output that went away, ends the process at once.

@@ -7,7 +7,7 @@ import { readObject } from './manifest.ts';
 import { factsOfParquet } from './parquet/parquet.ts';
 import { type ObjectStore, withDirectory } from './store.ts';
 
-/** Reads every object whole, compares it with the catalogue, and notes there what was found. A fault is undefined if an object is what was written. */
+/** Reads every object whole, compares it with the catalogue, and notes there what was found. */
 export const verifyArchive = async (
   pool: Pool,
   store: ObjectStore,

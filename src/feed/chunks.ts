@@ -242,7 +242,7 @@ const formattedChunk = (end: ChunkEnd, job: Omit<FormatJob, 'from'>, threads: Fo
 /** A place is waited for before, except for one that is refused at once. */
 const RETRY_AFTER_MS = 500;
 
-/** Until the work is not refused as busy: a reader whose answer has begun would be cut off. Rejects with everything else, and when `gone` aborts. */
+/** Repeats what is refused as busy, since a reader whose answer has begun would be cut off. Rejects with all else, and when `gone` aborts. */
 export const retryWhileBusy = async <T>(work: () => Promise<T>, gone: AbortSignal): Promise<T> => {
   for (;;) {
     try {

@@ -24,7 +24,7 @@ const readHeadWith = async <Head extends ServerHead>(pool: Pool, more: string): 
 };
 
 interface ComparedHead extends ServerHead {
-  /** Whether the last jump that was due has happened: false after a failover until the first commit, or the first connection that may, has compared the timelines. Null on a standby. */
+  /** False after a failover until a commit, or a connection that may, has compared the timelines. Null on a standby. */
   readonly isCompared: boolean | null;
 }
 

@@ -22,7 +22,7 @@ interface FeedSignalOptions {
   readonly probeTimeoutMs?: number;
 }
 
-/** Tells all that wait in this process that there is something new, without any of them asking the database again and again. It connects when the first one waits. */
+/** One listener for all that wait in this process: none of them asks again and again. It connects when the first one waits. */
 export class FeedSignal {
   private readonly waiting = new Set<(head: number) => void>();
   private state: 'idle' | 'connecting' | 'listening' | 'looking' | 'closed' = 'idle';

@@ -115,7 +115,7 @@ export const eachFeedRow = async (
   return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
 
-/** In order; each is valid only in that moment. An entry that is too large is not sent (`tooLargeBytes`): the driver would have it in memory twice. */
+/** Each is valid only in its moment. An entry that is too large is not sent (`tooLargeBytes`): the driver would have it twice in memory. */
 export const copyFeedRows = (
   pool: Pool,
   range: FeedRange,

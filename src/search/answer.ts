@@ -53,7 +53,7 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
   };
 };
 
-/** Empty if no event that matches can be missing. No events is complete only if all values occur, and all of the time is collected (invariant 14). */
+/** Why events may be missing. An empty page is complete only if every value occurs, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
   search: Search,
   page: SearchPage,

@@ -5,7 +5,7 @@ import { printLine, printSearch, readSearch, type Search, type SearchField, type
 const columns =
   'position, action_time, organization_id, account_id, actor_email, actor_ip_address, action_type, action_result, resource_type, resource_id, id';
 
-/** Stands by itself, for an account with the role orgtrail_reader; without a lookup of spellings, and relative times stay relative. */
+/** A statement for an account with the role orgtrail_reader: it needs no lookup of spellings, and relative times stay relative. */
 export const sqlOf = ({ since, before, ...query }: Search, limit: number): string => {
   const values: unknown[] = [];
   const parameter: AddParameter = (value) => `$${values.push(value)}`;

@@ -12,7 +12,7 @@ export interface DiffLine {
 /** One member or element a line. */
 export const layOut = (text: string): string => `${prettyJson(text)}\n`;
 
-/** With some lines around them that are the same. Undefined if the texts are too large, or not compared before `deadlineMs` (performance.now()). */
+/** Lines that differ, and some around them. Undefined: too large, or not compared before `deadlineMs`, a time of `performance.now()`. */
 export const differenceLines = (before: string, after: string, deadlineMs: number): readonly DiffLine[] | undefined => {
   const remainingMs = Math.floor(deadlineMs - performance.now());
   const isLarge = before.length + after.length > MAX_COMPARED_CHARACTERS;

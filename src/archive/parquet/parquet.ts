@@ -22,7 +22,7 @@ const ARCHIVE_ZSTD_LEVEL = 10;
 /** Groups of DuckDB are whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
 export const ROWS_OF_GROUP = 10_240;
 
-/** In the order of the lines. `directory`: for what does not fit into memory. The file is not synchronized to the disk: it is for reading at once. */
+/** `directory`: for what does not fit into memory. The file is not synchronized to the disk: it is for reading at once. */
 export const writeParquet = async (
   lines: LinesFile,
   target: string,

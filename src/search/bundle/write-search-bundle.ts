@@ -225,17 +225,14 @@ const DEFLATED = 8;
 const UNIX = 3;
 const READABLE_FILE = (0o100644 << 16) >>> 0;
 
-/**
- * A zip without ZIP64, which every unzip reads, piece by piece as the files are read. It has an end only if all files were read: what
- * breaks off does not open. Throws RangeError beyond 4 GiB. The package writes the form, and Node.js deflates outside of this thread.
- */
+/** Piece by piece, deflated outside of this thread. What breaks off has no end, and does not open. Throws RangeError beyond 4 GiB. */
 export async function* writeZip(files: Iterable<ZipFile>, atMs: number): AsyncGenerator<Buffer, void, void> {
   const made: Uint8Array[] = [];
   const zip = new Zip((error, piece) => {
     if (error) throw error;
     made.push(piece);
   });
-  // Its times are those of the local zone: so they are in UTC.
+  // The package writes local times: these are UTC.
   const mtime = atMs + new Date(atMs).getTimezoneOffset() * 60_000;
   let offset = 0;
   const taken = function* () {

@@ -30,7 +30,7 @@ interface FilterCondition {
 /** Adds a value to those of the statement and returns its name, `$1` and so on. */
 export type AddParameter = (value: unknown) => string;
 
-/** One for each field but the time. The expressions are those of the indexes of drizzle/0008, 0017 and 0018: values are compared in all their spellings. */
+/** One a field but the time, in the expressions of the indexes of drizzle/0008, 0017 and 0018: values count in all their spellings. */
 export const filterConditions = (query: EventQuery, parameter: AddParameter): readonly FilterCondition[] => {
   const parts: FilterCondition[] = [];
   const add = <T>(field: SearchField, value: T | undefined, sql: (value: T) => string) => {

@@ -18,13 +18,13 @@ import { filterConditions, termCondition } from './filter-conditions.sql.ts';
 /** The search that all events meet. */
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
-/** Low inclusive, high exclusive; RFC 3339. The side where the search begins has a bound only if the cursor adds nothing to the whole slice. */
+/** Low inclusive, high exclusive; RFC 3339. Bounded where the search begins only if the whole slice lies behind the cursor. */
 export interface TimeSlice {
   readonly low: string | undefined;
   readonly high: string | undefined;
 }
 
-/** Other positions were never given out: no verification and no reader of the feed meets them. Written so that PostgreSQL expects most rows to meet it. */
+/** Other positions were never given out: verification and the feed do not meet them. PostgreSQL expects most rows to meet this form. */
 const GIVEN_OUT = '(position < 1) is not true and (position > (select h.position from feed_head h)) is not true';
 
 /** Conditions on `audit_events`; all input goes into the values of parameters, from $1 on. */
@@ -209,7 +209,7 @@ export const readNewest = async <T>(
 const MAX_POSITIONS = 1_000;
 const TIMEOUT_MS = 2_000;
 
-/** The index has a filter for each MB, which says where a ray id cannot be: the planner does not expect that it helps, and is told to use it. */
+/** The index has a filter for each MB, which says where a ray id cannot be. The planner expects little of it, and is told to use it. */
 export const byFilters =
   'set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off; set local max_parallel_workers_per_gather = 0';
 

@@ -12,7 +12,7 @@ type OrganizationMatch =
   /** `near`: names that were probably meant. */
   | { readonly kind: 'unknown'; readonly near: readonly string[] };
 
-/** By its id, else by its whole name, whatever the case of letters. Of several with one name, those that still exist win. */
+/** By its id, else by its whole name, whatever the case of letters. One that still exists wins over others of the same name. */
 export const matchOrganization = (text: string, known: readonly NamedOrganization[]): OrganizationMatch => {
   const wanted = canonical(text);
   const byId = known.find(({ id }) => id === text.trim()) ?? known.find(({ id }) => canonical(id) === wanted);

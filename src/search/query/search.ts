@@ -255,7 +255,7 @@ export const actorTerms: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
   actor_id: 'id',
 };
 
-/** Moves what the query line says into the fields that say the same: a search has one link however it was written. Faults are predicates to the line. */
+/** Moves what the query line says into fields that say the same: a search has one link. Faults are predicates to the line. */
 const takeLine = (given: Given): Pick<TermsReading, 'terms' | 'faults'> => {
   if (given.q === undefined) return { terms: [], faults: [] };
   const reading = readTerms(given.q);
