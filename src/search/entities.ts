@@ -90,7 +90,7 @@ export const historyStatus = ({ events }: ResourceHistory): 'exact' | 'approxima
   return matches.has('itself') || matches.size === 0 ? 'unavailable' : 'exact';
 };
 
-/** The whole log that an event is from: what is not collected of it may lack in the history of a resource. */
+/** The whole log that an event is from: the history of its resource may lack what is not collected of it. */
 export const logOf = ({ accountId, organizationId }: FoundEvent): Search => {
   const all = { defects: false, changed: false };
   if (accountId !== null) return { ...all, account: accountId };

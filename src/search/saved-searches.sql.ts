@@ -50,7 +50,7 @@ const MAX_SEARCH_LENGTH = 8_000;
 /** What is not seen, or turns the direction of text: two names could look alike. */
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
-/** Or why it is none: a predicate to "the name". Runs of blanks become one, and letters with marks are composed: what looks alike is the same. */
+/** A name, or why it is none: a predicate to "the name". Runs of blanks become one, and letters with marks are composed: what looks alike is the same. */
 export const readSavedName = (given: unknown): { readonly name: string } | { readonly fault: string } => {
   const name = typeof given === 'string' ? given.trim().replace(/\s+/g, ' ').normalize('NFC') : '';
   if (name === '') return { fault: 'must not be empty' };

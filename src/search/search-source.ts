@@ -34,7 +34,7 @@ const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
 const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
 const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000, archiveMs: 2_000 };
-/** An export has to be whole, and nobody waits for it. */
+/** An export is not interactive, and has to be whole. */
 const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000, archiveMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
 const MAX_EXPORT_EVENTS = 1_000;

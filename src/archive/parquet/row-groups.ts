@@ -43,7 +43,7 @@ const fileOf = (byteLength: number, read: ReadRange): AsyncBuffer => ({
   slice: async (from, to = byteLength) => exactBytes(await read(from, to)),
 });
 
-/** The package wants buffers with nothing else in them. */
+/** The package takes buffers with nothing else in them. */
 const exactBytes = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
   byteOffset === 0 && byteLength === buffer.byteLength
     ? (buffer as ArrayBuffer)

@@ -60,7 +60,7 @@ export const queryHistory = async <T>(
     return await runUserQuery(sql, full, (result) => take(result, history), context.signal);
   });
 
-/** The position comes first: later commits are left out on both sides. A month that is dropped meanwhile is read from the catalogue. */
+/** The position comes first: later commits are left out on both sides. A month that is dropped meanwhile is then in the catalogue. */
 const readHistory = async (context: QueryContext, range: TimeRange, directory: string) => {
   const { pool, observer, signal } = context;
   const { position: upTo, feedId } = await readFeedHead(pool);

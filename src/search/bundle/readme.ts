@@ -158,7 +158,7 @@ ${foundFiles.policy}          its key (c2sp.org/tlog-policy)
 }${foundFiles.verifier}           the first verifier
 `;
 
-/** The same question in several ways; relative times are made out. `words`: a condition each, all of which must hold. `origin`: of the console. */
+/** The same question in several ways; relative times are made out. `words`: a condition each, and all must hold. `origin`: of the console. */
 export const questionOf = (asked: Search, nowMs: number, origin = '') => {
   const search = fixTimes(asked, nowMs);
   const parameters = printSearch(search).toString();

@@ -24,7 +24,7 @@ export interface TimeSlice {
   readonly high: string | undefined;
 }
 
-/** Other positions were never given out: verification and the feed do not meet them. PostgreSQL expects most rows to meet this form. */
+/** Other positions were never given out. In this form no index is asked for it, and PostgreSQL expects most rows to meet it. */
 const GIVEN_OUT = '(position < 1) is not true and (position > (select h.position from feed_head h)) is not true';
 
 /** Conditions on `audit_events`; all input goes into the values of parameters, from $1 on. */
@@ -209,7 +209,7 @@ export const readNewest = async <T>(
 const MAX_POSITIONS = 1_000;
 const TIMEOUT_MS = 2_000;
 
-/** The index has a filter for each MB, which says where a ray id cannot be. The planner expects little of it, and is told to use it. */
+/** The index has a filter for each MB, which says where a ray id cannot be. The planner is told to use it here alone. */
 export const byFilters =
   'set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off; set local max_parallel_workers_per_gather = 0';
 

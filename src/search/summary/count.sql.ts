@@ -69,7 +69,7 @@ const wholeCount = async (
 ): Promise<SummaryCount> => {
   const counted = countOf(all, bucketMs, range, null);
   if (range.sinceMs !== undefined) return counted;
-  // All of history may be a day, of which days say little.
+  // All of history may be a day: days then say little.
   const fitting = fittingBucketMs(counted.buckets, range.beforeMs);
   const finer = fitting < DAY_MS ? await askFiner(fitting) : undefined;
   return countOf(finer ?? all, finer === undefined ? Math.max(fitting, DAY_MS) : fitting, range, null);
