@@ -17,28 +17,28 @@ import { columnsOf, differenceOf, type ObjectKind, objectKinds, type StretchFact
 import { hashBlocks } from './history/object-ranges.ts';
 import { readObject, sha256Of } from './manifest.ts';
 import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
-import { factsOfParquet, type LinesFile, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
+import { factsOfParquet, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
 import { linesOfRows } from './rows-to-ndjson.ts';
 import { type ObjectStore, type PutReceipt, withDirectory } from './store.ts';
 
+/** Objects that were written now, and objects that were there and were read back. */
 export interface ArchivedMonth {
   readonly month: Month;
-  /** Objects that were written now. */
   readonly written: number;
-  /** Objects that were there, and were read back. */
   readonly proven: number;
 }
 
 /**
  * Brings all of a month into the archive: reads back what the catalogue has of it, and writes what is missing, late events and what was lost or
- * altered included. After it the database lets the month be dropped, for an hour and as long as nothing is added. Safe to call from many
- * processes at once: the same rows become the same object. Rejects with an S3Fault if the bucket does not do its part.
+ * altered included. Then the database lets the month be dropped, for an hour and as long as nothing is added. Safe to call from many processes at
+ * once: the same rows become the same object. Rejects with an S3Fault if the bucket does not do its part.
  */
 export const archiveMonth = async (
-  context: ArchiveContext,
+  archive: ArchiveContext,
   month: Month,
   signal?: AbortSignal,
 ): Promise<ArchivedMonth> => {
+  const context = { ...archive, signal };
   let [written, proven] = [0, 0];
   const catalogue = await readCatalogue(context.pool, month);
   const own = catalogue.filter(({ archive, droppedAt }) => archive === context.store.name && droppedAt === null);
@@ -46,19 +46,16 @@ export const archiveMonth = async (
     const kept: CataloguedObject[] = [];
     for (const object of own.filter((each) => each.kind === kind)) {
       signal?.throwIfAborted();
-      if (await prove(context, object, signal)) kept.push(object);
+      if (await prove(context, object)) kept.push(object);
     }
     proven += kept.length;
-    for (const gap of gapsBetween(kept)) {
-      written += await writeObjects(context, { kind, month, between: gap }, signal);
-    }
+    for (const between of gapsBetween(kept)) written += await writeObjects(context, { kind, month, between });
   }
   return { month, written, proven };
 };
 
-/** Whether its bytes are there, and say what the database holds. */
-const prove = async (context: ArchiveContext, object: CataloguedObject, signal?: AbortSignal): Promise<boolean> => {
-  const { pool, store, observer } = context;
+/** Its bytes are there, and say what the database holds. */
+const prove = async ({ pool, store, observer, signal }: Context, object: CataloguedObject): Promise<boolean> => {
   const { kind, month, firstPosition: first, lastPosition: last } = object;
   const outcome = await readObject(store, object, signal);
   if ('fault' in outcome) {
@@ -73,7 +70,7 @@ const prove = async (context: ArchiveContext, object: CataloguedObject, signal?:
   return true;
 };
 
-/** Where there may be rows that are in none of these. */
+/** Where rows may be that are in none of these. */
 export const gapsBetween = (kept: readonly Pick<CataloguedObject, 'firstPosition' | 'lastPosition'>[]): Between[] => {
   const gaps: Between[] = [];
   let after = 0;
@@ -84,32 +81,30 @@ export const gapsBetween = (kept: readonly Pick<CataloguedObject, 'firstPosition
   return [...gaps, { after, before: Number.MAX_SAFE_INTEGER }];
 };
 
-/** What is held in memory and in the temporary directory at once depends on it. */
-export const objectLimits: ObjectLimits = { maxRows: 1_000_000, maxTextBytes: 112 * 1_048_576 };
+/** They decide what is in memory and in the temporary directory at once. */
+export const objectLimits = {
+  maxRows: 1_000_000,
+  /** Usually a tenth of the text is in the object. */
+  maxTextBytes: 112 * 1_048_576,
+};
 
 /**
- * Writes all rows between two positions as objects, in order, reads each back from the storage, and catalogues it, whereby the database
- * compares what was read back with what it holds. Returns how many. Rejects if what was read back is anything else: neither that object nor
- * one behind it is in the catalogue then.
+ * Writes all rows between two positions as objects, in order, reads each back from the storage, and catalogues it, for which the database compares
+ * what was read back with what it holds. Rejects if that is anything else: then neither that object nor one behind it is in the catalogue.
  *
- * Two objects are at work at once, in two steps by turns: an object is sent and read back while the rows of the next one are copied, and
- * compared by the database while the next one becomes Parquet. So there are never the bytes of two of them, or two of DuckDB.
+ * Two objects are at work at once, in two steps by turns: one is sent and read back while the rows of the next are copied, and compared by the
+ * database while the next becomes Parquet. So there are never the bytes of two of them, nor two of DuckDB.
  */
-const writeObjects = async (
-  context: ArchiveContext,
-  wanted: Omit<Wanted, 'limits'>,
-  signal?: AbortSignal,
-): Promise<number> =>
+const writeObjects = async (context: Context, wanted: Wanted): Promise<number> =>
   await withDirectory(async (directory) => {
-    const { limits = objectLimits } = context;
     let [written, after] = [0, wanted.between.after];
     let object: ObjectFile | undefined;
     do {
-      signal?.throwIfAborted();
-      const next = { ...wanted, between: { ...wanted.between, after }, limits };
+      context.signal?.throwIfAborted();
+      const next = { ...wanted, between: { ...wanted.between, after } };
       const [stored, lines] = await both(
-        object && storeObject(context, object, directory, signal),
-        writeLines(context, next, join(directory, 'rows.ndjson'), signal),
+        object && storeObject(context, object, directory),
+        writeLines(context, next, join(directory, 'rows.ndjson')),
       );
       const [, nextObject] = await both(
         stored && catalogueObject(context, stored),
@@ -122,7 +117,7 @@ const writeObjects = async (
     return written;
   });
 
-/** Waits for both also if one fails: neither may be at work on files that are removed meanwhile. */
+/** Waits for both even if one fails: neither may be at work on files that are removed meanwhile. */
 const both = async <One, Other>(
   one: Promise<One> | undefined,
   other: Promise<Other> | undefined,
@@ -131,65 +126,32 @@ const both = async <One, Other>(
   return [await one, await other];
 };
 
-/** An object that is only here yet. */
-interface ObjectFile {
-  readonly file: string;
-  readonly feedId: string;
-  readonly lines: ObjectLines;
-}
+type ObjectFile = Awaited<ReturnType<typeof writeObject>>;
 
-interface SentObject {
-  readonly key: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly receipt: PutReceipt;
-  readonly blocks: ReturnType<typeof hashBlocks>;
-}
-
-/** An object that the storage has, and what it holds as the storage gave it back. Nothing believes in it yet. */
-interface StoredObject extends SentObject {
-  readonly lines: ObjectLines;
-  readonly facts: StretchFacts;
-}
-
-/** The first step: lines become Parquet, and their file is gone. */
-const writeObject = async (
-  { pool, parquetVersion }: ArchiveContext,
-  lines: ObjectLines,
-  directory: string,
-): Promise<ObjectFile> => {
+/** Lines become Parquet, and their file is gone. */
+const writeObject = async ({ pool, parquetVersion }: Context, lines: ObjectLines, directory: string) => {
   const file = join(directory, 'object.parquet');
   const feedId = await readFeedId(pool);
   collectGarbage();
   const { kind } = lines;
-  await writeParquet(lines, file, {
-    kind,
-    feedId,
-    directory,
-    metadata: describe(feedId, lines),
-    version: parquetVersion,
-  });
+  const metadata = describe(feedId, lines);
+  await writeParquet(lines, file, { kind, feedId, directory, metadata, version: parquetVersion });
   await rm(lines.file);
   return { file, feedId, lines };
 };
 
-/** The second: into the storage, and back. Rejects if it gives anything else than what was sent. The file is gone then. */
-const storeObject = async (
-  context: ArchiveContext,
-  object: ObjectFile,
-  directory: string,
-  signal?: AbortSignal,
-): Promise<StoredObject> => {
-  const sent = await sendFile(context.store, object, signal);
+/** Into the storage, and back. Rejects if the storage gives anything else than what was sent. The file is gone then. */
+const storeObject = async (context: Context, object: ObjectFile, directory: string) => {
+  const sent = await sendFile(context, object);
   await rm(object.file);
   const { lines } = object;
-  return { ...sent, lines, facts: await readBack(context, { ...sent, lines, directory }, signal) };
+  return { ...sent, lines, facts: await readBack(context, sent, lines, directory) };
 };
 
-/** The third: the database compares what was read back with what it holds, and enters the object in the catalogue, or refuses it. */
+/** The database compares what was read back with what it holds, and enters the object in the catalogue, or refuses it. */
 const catalogueObject = async (
-  { pool, store, observer }: ArchiveContext,
-  { key, bytes, sha256, receipt, blocks, facts, lines: { kind, month } }: StoredObject,
+  { pool, store, observer }: Context,
+  { key, bytes, sha256, receipt, blocks, facts, lines: { kind, month } }: Awaited<ReturnType<typeof storeObject>>,
 ): Promise<void> => {
   const id = await noteArchived(pool, { archive: store.name, key, kind, month, bytes, sha256, facts, receipt });
   await noteBlocks(pool, { id, sha256 }, blocks);
@@ -208,8 +170,8 @@ const describe = (
   events: String(rows),
 });
 
-/** A function of its own, so that the bytes are not in memory any more while those that the storage has are read. */
-const sendFile = async (store: ObjectStore, object: ObjectFile, signal?: AbortSignal): Promise<SentObject> => {
+/** A function of its own, so that the bytes are gone from memory while those that the storage has are read. */
+const sendFile = async ({ store, signal }: Context, object: ObjectFile) => {
   const content = await readFile(object.file);
   const sha256 = sha256Of(content);
   const key = keyOf(object, sha256);
@@ -217,7 +179,7 @@ const sendFile = async (store: ObjectStore, object: ObjectFile, signal?: AbortSi
   return { key, sha256, bytes: content.length, receipt, blocks: hashBlocks(content) };
 };
 
-/** A bucket may refuse to replace an object that an attempt before has left there. Whether it is the same shows when it is read back. */
+/** A bucket may refuse to replace an object that an earlier attempt has left. Whether it is the same shows when it is read back. */
 const receiptOf = async (put: Promise<PutReceipt>): Promise<PutReceipt> => {
   try {
     return await put;
@@ -227,68 +189,50 @@ const receiptOf = async (put: Promise<PutReceipt>): Promise<PutReceipt> => {
   }
 };
 
-const DIGITS = 16;
-
-/** Never that of an object with other bytes: a part of their hash is in it. */
+/** A part of the hash is in it: it is never that of an object with other bytes. */
 const keyOf = ({ feedId, lines }: ObjectFile, sha256: string): string => {
-  const [first, last] = [lines.firstPosition, lines.lastPosition].map((each) => String(each).padStart(DIGITS, '0'));
+  const [first, last] = [lines.firstPosition, lines.lastPosition].map((each) => String(each).padStart(16, '0'));
   return `v1/${lines.kind}/feed=${feedId}/month=${lines.month}/${first}-${last}-${sha256.slice(0, 12)}.parquet`;
 };
 
-interface Expected {
-  readonly key: string;
-  readonly sha256: string;
-  readonly lines: ObjectLines;
-  readonly directory: string;
-}
+type Expected = Pick<CataloguedObject, 'key' | 'sha256'>;
 
-/** What counts is what the storage gives, not what was sent to it: the facts are of that. */
-const readBack = async ({ store }: ArchiveContext, expected: Expected, signal?: AbortSignal): Promise<StretchFacts> => {
-  const { lines, directory } = expected;
+/** What counts is what the storage gives, not what was sent to it. */
+const readBack = async (
+  context: Context,
+  expected: Expected,
+  lines: ObjectLines,
+  directory: string,
+): Promise<StretchFacts> => {
   const file = join(directory, 'read-back.parquet');
-  await fetchObject(store, expected, file, signal);
+  await fetchObject(context, expected, file);
   const moreMemoryMb = Math.ceil((8 * lines.longestLineBytes + 2 * lines.largestGroupBytes) / 1_048_576);
   const facts = await factsOfParquet(file, { kind: lines.kind, events: lines.rows, directory, moreMemoryMb });
   await rm(file);
   return facts;
 };
 
-/** Into a file. Its bytes leave the memory before they are read as rows. */
-const fetchObject = async (
-  store: ObjectStore,
-  { key, sha256 }: Pick<Expected, 'key' | 'sha256'>,
-  file: string,
-  signal?: AbortSignal,
-): Promise<void> => {
+/** Its bytes leave the memory before they are read as rows. */
+const fetchObject = async ({ store, signal }: Context, { key, sha256 }: Expected, file: string): Promise<void> => {
   const outcome = await readObject(store, { key, sha256 }, signal);
   if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
   await writeFile(file, outcome.bytes);
 };
 
-/** The first rows between two positions, as many as an object has. */
 interface Wanted {
   readonly kind: ObjectKind;
   readonly month: Month;
   readonly between: Between;
-  readonly limits: ObjectLimits;
 }
 
-/** The lines of an object, and which rows they are. */
-interface ObjectLines extends LinesFile {
-  readonly kind: ObjectKind;
-  readonly month: Month;
-  readonly rows: number;
-  readonly firstPosition: number;
-  readonly lastPosition: number;
-}
+type ObjectLines = NonNullable<Awaited<ReturnType<typeof writeLines>>>;
 
-/** Writes the rows into a file, which must not be there yet. Undefined: there are none. */
+/** Into a file that must not be there yet. Undefined: there are no rows. */
 const writeLines = async (
-  { pool }: ArchiveContext,
-  { kind, month, between, limits }: Wanted,
+  { pool, signal, limits = objectLimits }: Context,
+  { kind, month, between }: Wanted,
   file: string,
-  signal?: AbortSignal,
-): Promise<ObjectLines | undefined> => {
+) => {
   const descriptor = openSync(file, 'wx', 0o600);
   try {
     const out = linesOfRows(columnsOf[kind], descriptor);
@@ -309,35 +253,26 @@ const writeLines = async (
   }
 };
 
-/** How much goes into one object. */
-interface ObjectLimits {
-  readonly maxRows: number;
-  /** Of the rows as text: usually a tenth of that is in the object. */
-  readonly maxTextBytes: number;
-}
-
-/** Hears what is done, for logs and progress. */
 export interface ArchiveObserver {
-  written?(object: WrittenObject): void;
-  /** It was in the catalogue, and still has the bytes that it must have. */
+  written?(object: {
+    readonly month: Month;
+    readonly kind: ObjectKind;
+    readonly key: string;
+    readonly events: number;
+    readonly bytes: number;
+  }): void;
+  /** It still has the bytes that the catalogue says. */
   proven?(object: CataloguedObject): void;
-  /** It has not: what it held is written again. */
+  /** What it held is written again. */
   faulty?(object: CataloguedObject, fault: string): void;
-}
-
-interface WrittenObject {
-  readonly month: Month;
-  readonly kind: ObjectKind;
-  readonly key: string;
-  readonly events: number;
-  readonly bytes: number;
 }
 
 export interface ArchiveContext {
   readonly pool: Pool;
   readonly store: ObjectStore;
   readonly observer?: ArchiveObserver;
-  readonly limits?: ObjectLimits;
-  /** Of objects that are written. Default 2. */
+  readonly limits?: Readonly<typeof objectLimits>;
   readonly parquetVersion?: ParquetVersion;
 }
+
+type Context = ArchiveContext & { readonly signal: AbortSignal | undefined };

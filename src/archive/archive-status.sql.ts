@@ -6,63 +6,57 @@ const TIMEOUT_MS = 5_000;
 const MOST_MONTHS = 600;
 const MOST_FAULTS = 100;
 
-/** A month that has objects, was dropped, or is old enough to be. */
+/** It has objects, was dropped, or is old enough to be. */
 export interface ArchivedMonth {
-  /** `2024-01`. */
+  /** Such as `2024-01`. */
   readonly month: string;
-  /** Its table is in the database. */
   readonly isStored: boolean;
   /** It ended longer ago than the retention. */
   readonly isOld: boolean;
-  /** Those that count. */
   readonly objects: number;
   readonly faulty: number;
   readonly events: number;
-  /** Later contents of its events. */
   readonly changes: number;
   readonly bytes: number;
-  /** When the object that was read back longest ago was; null: there is none, or a round has begun that is to read it again. */
+  /** Of the object that was read back longest ago; null: there is none, or a round has begun that is to read it again. */
   readonly provenAt: Date | null;
   readonly droppedAt: Date | null;
-  /** By all of its drops. */
   readonly droppedEvents: number | null;
-  /** In force, with a time that touches the month. */
   readonly holds: readonly { readonly id: number; readonly reason: string }[];
 }
 
-/** What was wrong with an object when it was last read. */
+/** As of when the object was last read. */
 export interface ArchiveFault {
   readonly month: string;
   readonly archive: string;
   readonly key: string;
   readonly fault: string;
-  /** Its month is in the archive alone. */
+  /** The month is in the archive alone. */
   readonly isDropped: boolean;
 }
 
-/** What the page of the archive is made from. */
 export interface ArchiveOverview {
-  /** The archive that the database has in use; undefined: none. */
+  /** By the database; undefined: none. */
   readonly inUse: string | undefined;
-  /** The newest first. */
   readonly months: readonly ArchivedMonth[];
-  /** There are earlier ones, which are not listed. */
+  /** There are earlier months. */
   readonly isCut: boolean;
   readonly faults: readonly ArchiveFault[];
-  /** When the oldest month that is not old enough yet will be; null: everything is kept, or no such month is stored. */
+  /** Of the oldest month that is not old enough yet; null: everything is kept, or no such month is stored. */
   readonly nextDueAt: Date | null;
   readonly nextDueMonth: string | null;
 }
 
-/** With a retention that is infinite no month is old enough. Rejects if the database does not answer within some seconds. */
+/** No month is old enough for an infinite retention. Rejects if the database does not answer within some seconds. */
 export const readArchiveOverview = async (pool: Pool, retentionMs: number): Promise<ArchiveOverview> =>
   await readOnly(pool, TIMEOUT_MS, async (client) => {
-    // Longer than the calendar has time.
+    // More than the calendar of PostgreSQL has.
     const seconds = Math.min(retentionMs / 1_000, 1e10);
     const policy = await client.query<{ archive: string }>('select archive from archive_policy');
     const months = await client.query<ArchivedMonth>(monthsStatement, [seconds, MOST_MONTHS + 1]);
     const faults = await client.query<ArchiveFault>(faultsStatement, [MOST_FAULTS]);
-    const due = retentionMs === Number.POSITIVE_INFINITY ? undefined : await client.query<Due>(dueStatement, [seconds]);
+    const isKept = retentionMs === Number.POSITIVE_INFINITY;
+    const due = isKept ? undefined : await client.query<{ month: string; at: Date }>(dueStatement, [seconds]);
     return {
       inUse: policy.rows[0]?.archive,
       months: months.rows.slice(0, MOST_MONTHS),
@@ -73,12 +67,7 @@ export const readArchiveOverview = async (pool: Pool, retentionMs: number): Prom
     };
   });
 
-interface Due {
-  readonly month: string;
-  readonly at: Date;
-}
-
-/** When a month ends is left a day for late entries, as `orgtrail_drop_month` does. */
+/** A month is left another day for late entries, as in `orgtrail_drop_month`. */
 const partitions = `partitions as (
   select month, (month + interval '1 month 1 day') at time zone 'UTC' + make_interval(secs => $1::float8) as due from (
     select to_date(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), 'YYYY_MM') as month
@@ -112,16 +101,14 @@ const faultsStatement = `select to_char(month, 'YYYY-MM') as month, archive, key
   from archive_objects where fault is not null and superseded_at is null
   order by dropped_at is null, month desc, first_position limit $1`;
 
-/** How the archive stands, by the tables. */
 export interface ArchiveStatus {
-  /** Months that are old enough, and still in the database. */
   readonly waitingMonths: number;
   readonly faultyObjects: number;
   /** Null: none was written yet. */
   readonly writtenSecondsAgo: number | null;
 }
 
-/** With a retention that is infinite no month is old enough. */
+/** No month is old enough for an infinite retention. */
 export const readArchiveStatus = async (pool: Pool, retentionMs: number): Promise<ArchiveStatus> => {
   const { rows } = await pool.query<ArchiveStatus>(
     `select (select count(*)::integer from (
@@ -131,7 +118,7 @@ export const readArchiveStatus = async (pool: Pool, retentionMs: number): Promis
          <= (clock_timestamp() - make_interval(secs => $1::float8)) at time zone 'UTC') as "waitingMonths",
        count(*) filter (where fault is not null and superseded_at is null)::integer as "faultyObjects",
        extract(epoch from clock_timestamp() - max(written_at))::float8 as "writtenSecondsAgo" from archive_objects`,
-    // Longer than the calendar has time.
+    // More than the calendar of PostgreSQL has.
     [Math.min(retentionMs / 1_000, 1e10)],
   );
   return rows[0] ?? { waitingMonths: 0, faultyObjects: 0, writtenSecondsAgo: null };

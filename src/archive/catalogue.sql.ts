@@ -13,7 +13,6 @@ const columns = {
   archive: archiveObjects.archive,
   key: archiveObjects.key,
   kind: sql<ObjectKind>`${archiveObjects.kind}`,
-  /** `2024-01`. */
   month: sql<string>`to_char(${archiveObjects.month}, 'YYYY-MM')`,
   firstPosition: archiveObjects.firstPosition,
   lastPosition: archiveObjects.lastPosition,
@@ -35,10 +34,9 @@ const columns = {
   droppedAt: archiveObjects.droppedAt,
 };
 
-/** An object that counts, as `archive list --json` prints it. */
 export type CataloguedObject = Row<typeof columns>;
 
-/** Those that count, of all months or of one, in order of position within kind and month. */
+/** Those that count, in order of position within kind and month. */
 export const readCatalogue = async (pool: Pool, month?: Month): Promise<readonly CataloguedObject[]> =>
   await db(pool)
     .select(columns)
@@ -51,7 +49,7 @@ export const readCatalogue = async (pool: Pool, month?: Month): Promise<readonly
     )
     .orderBy(asc(archiveObjects.month), sql`${archiveObjects.kind} desc`, asc(archiveObjects.firstPosition));
 
-/** The keys of all objects that were ever entered for an archive, those that lost their place included. */
+/** All that were ever entered, objects that lost their place included. */
 export const readEnteredKeys = async (pool: Pool, archive: string): Promise<ReadonlySet<string>> => {
   const rows = await db(pool)
     .select({ key: archiveObjects.key })
@@ -60,27 +58,25 @@ export const readEnteredKeys = async (pool: Pool, archive: string): Promise<Read
   return new Set(rows.map(({ key }) => key));
 };
 
-/** The archive that the database has in use; undefined: none. */
+/** The database has it in use; undefined: none. */
 export const readArchivePolicy = async (pool: Pool): Promise<string | undefined> =>
   (await db(pool).select({ archive: archivePolicy.archive }).from(archivePolicy))[0]?.archive;
 
-/** Which numbering positions belong to. */
 export const readFeedId = async (pool: Pool): Promise<string> => {
   const [head] = await db(pool).select({ feedId: feedHead.feedId }).from(feedHead);
   if (head === undefined) throw new Error('the database has no feed');
   return head.feedId;
 };
 
-/** From its return on no month is dropped that is not in this archive, by any replica. */
+/** From its return on no replica drops a month that is not in this archive. */
 export const useArchive = async (pool: Pool, archive: string): Promise<void> => {
   await pool.query('select orgtrail_use_archive($1)', [archive]);
 };
 
-/** Months are dropped without an archive again. Only the owner of the schema may. False: there was none in use. */
+/** Months are dropped without an archive again. Only the owner of the schema may. False: none was in use. */
 export const endArchive = async (pool: Pool): Promise<boolean> =>
   (await db(pool).delete(archivePolicy).returning({ archive: archivePolicy.archive })).length > 0;
 
-/** What the database holds of a month between two positions, both included. */
 export const readFacts = async (
   pool: Pool,
   stretch: { readonly kind: ObjectKind; readonly month: Month; readonly first: number; readonly last: number },
@@ -98,20 +94,20 @@ export const readFacts = async (
   return rows[0];
 };
 
-/** An object that was written, and what was read back of it. */
-export interface ReadBackObject {
-  readonly archive: string;
-  readonly key: string;
-  readonly kind: ObjectKind;
-  readonly month: Month;
-  readonly bytes: number;
-  readonly sha256: string;
-  readonly facts: StretchFacts;
-  readonly receipt: PutReceipt;
-}
-
-/** Catalogues it, and returns its number. Rejects if the database holds anything else than what was read back. */
-export const noteArchived = async (pool: Pool, object: ReadBackObject): Promise<number> => {
+/** Enters an object that was written and read back, and returns its number. Rejects if the database holds anything else than what was read back. */
+export const noteArchived = async (
+  pool: Pool,
+  object: {
+    readonly archive: string;
+    readonly key: string;
+    readonly kind: ObjectKind;
+    readonly month: Month;
+    readonly bytes: number;
+    readonly sha256: string;
+    readonly facts: StretchFacts;
+    readonly receipt: PutReceipt;
+  },
+): Promise<number> => {
   const { facts, receipt } = object;
   const { lockedUntilMs } = receipt;
   const { rows } = await pool.query<{ id: number }>(
@@ -139,7 +135,7 @@ export const noteArchived = async (pool: Pool, object: ReadBackObject): Promise<
   return rows[0].id;
 };
 
-/** Notes the hashes of the blocks of an object whose bytes were those of its SHA-256, unless they are known. */
+/** Unless they are known. The object had the bytes of its SHA-256. */
 export const noteBlocks = async (
   pool: Pool,
   { id, sha256 }: Pick<CataloguedObject, 'id' | 'sha256'>,
@@ -148,7 +144,7 @@ export const noteBlocks = async (
   await pool.query('select orgtrail_note_archive_blocks($1, $2, $3)', [id, sha256, blocks]);
 };
 
-/** It was read again: with these bytes, or with a fault. */
+/** An object was read again: with these bytes, or with a fault. */
 export const noteRead = async (
   pool: Pool,
   id: number,

@@ -1,15 +1,14 @@
-/** `changes` are later contents of events: rows of audit_event_changes. */
+/** `changes`: rows of audit_event_changes, later contents of events. */
 export type ObjectKind = 'events' | 'changes';
 
 export const objectKinds: readonly ObjectKind[] = ['events', 'changes'];
 
 export interface ArchiveColumn {
   readonly name: string;
-  /** What PostgreSQL sends, of `e`, or of `c` for changes, in its binary form: a text, json, bigint, integer or timestamptz. */
+  /** On `e`, or for changes on `c`. PostgreSQL sends a text, json, bigint, integer or timestamptz in binary form. */
   readonly sql: string;
-  /** How DuckDB reads that. */
   readonly type: 'VARCHAR' | 'BIGINT' | 'INTEGER';
-  /** Given to DuckDB in microseconds since 1970, kept as a time. */
+  /** DuckDB gets microseconds since 1970, and keeps a time. */
   readonly isTime?: true;
 }
 
@@ -41,10 +40,10 @@ const ofEntry = [
 ] as const;
 const ofAccount = ['account_id', 'account_name', 'zone_id', 'zone_name'] as const;
 
-/** The one that is the same in all rows of an object: PostgreSQL does not send it. It follows the first column. */
+/** The same in all rows of an object: PostgreSQL does not send it. It follows the first column. */
 export const FEED_ID = 'feed_id';
 
-/** Those of the view audit_feed, in its order, but for feed_id. The position is the first. */
+/** As in the view audit_feed, in its order, except for feed_id. */
 const events: readonly ArchiveColumn[] = [
   number('position', 'e.position'),
   own('source_kind'),
@@ -75,15 +74,12 @@ const changes: readonly ArchiveColumn[] = [
 
 export const columnsOf: Readonly<Record<ObjectKind, readonly ArchiveColumn[]>> = { events, changes };
 
-/** The order of rows, and of the lines that hashes are of. */
+/** Of rows, and of the lines that hashes are of. */
 export const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'position', changes: 'position, change_id' };
 
 const orNull = (name: string): string => `coalesce(${name}::varchar, chr(30))`;
 
-/**
- * In the SQL of DuckDB, what orgtrail_archive_facts hashes of a row: the line of its ids, and all columns but the raw text, with U+001F between
- * and U+001E for null.
- */
+/** What orgtrail_archive_facts hashes, in the SQL of DuckDB: all columns but the raw text, with U+001F between and U+001E for null. */
 export const hashedOf: Readonly<Record<ObjectKind, { readonly ids: string; readonly columns: string }>> = {
   events: {
     ids: "source_kind || ' ' || source_id || ' ' || id",
@@ -106,7 +102,7 @@ export const hashedOf: Readonly<Record<ObjectKind, { readonly ids: string; reado
   },
 };
 
-/** What a stretch of a month holds: PostgreSQL computes it of its rows, DuckDB of an object that was read back. */
+/** PostgreSQL computes it from the rows of a month, DuckDB from an object that was read back. */
 export interface StretchFacts {
   readonly events: number;
   readonly firstPosition: number;
@@ -116,7 +112,7 @@ export interface StretchFacts {
   readonly columnsSha256: string;
 }
 
-/** What differs, as the end of a sentence; undefined: nothing. */
+/** The end of a sentence; undefined: nothing differs. */
 export const differenceOf = (found: StretchFacts, expected: StretchFacts): string | undefined => {
   if (found.events !== expected.events) return `has ${found.events} rows, not ${expected.events}`;
   if (found.firstPosition !== expected.firstPosition || found.lastPosition !== expected.lastPosition) {

@@ -4,7 +4,7 @@ import { db, type Row } from '../postgres/queries.ts';
 import { holds } from '../postgres/tables/archive.ts';
 import { databaseTime } from '../postgres/tables/column-types.ts';
 
-/** RFC 3339; null: without a beginning, or without an end. */
+/** RFC 3339; null: without an end on that side. */
 const finite = (column: typeof holds.since | typeof holds.before) =>
   sql<
     string | null
@@ -28,13 +28,12 @@ const columns = {
   releasedAt: holds.releasedAt,
 };
 
-/** A legal hold, as `hold list --json` prints it. */
+/** As `hold list --json` prints it. */
 export type Hold = Row<typeof columns>;
 
 export interface NewHold {
-  /** Undefined: every organization. */
+  /** Undefined: all. */
   readonly organizationId: string | undefined;
-  /** Undefined: every account. */
   readonly accountId?: string | undefined;
   readonly sinceMs: number | undefined;
   readonly beforeMs: number | undefined;
@@ -42,7 +41,7 @@ export interface NewHold {
   readonly by: string | undefined;
 }
 
-/** Waits for a drop that is under way. From its return on, nothing that it covers is dropped. */
+/** Waits for a drop that is under way. From its return on, nothing that the hold covers is dropped. */
 export const addHold = async (pool: Pool, hold: NewHold): Promise<Hold> => {
   const [added] = await db(pool)
     .insert(holds)
@@ -59,14 +58,14 @@ export const addHold = async (pool: Pool, hold: NewHold): Promise<Hold> => {
   return added;
 };
 
-/** Undefined: the default, which is infinite. */
+/** Undefined: the default of the table, which is infinite. */
 const dateOf = (ms: number | undefined): Date | undefined => (ms === undefined ? undefined : new Date(ms));
 
-/** All of them, released ones too, oldest first. */
+/** Released ones too, oldest first. */
 export const readHolds = async (pool: Pool): Promise<readonly Hold[]> =>
   await db(pool).select(columns).from(holds).orderBy(holds.id);
 
-/** Ends a hold; it stays in the table. Undefined if there is none of this id that is in force. */
+/** It stays in the table. Undefined if no hold of this id is in force. */
 export const releaseHold = async (pool: Pool, id: number, by: string | undefined): Promise<Hold | undefined> => {
   const [released] = await db(pool)
     .update(holds)

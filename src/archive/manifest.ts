@@ -5,37 +5,36 @@ import { type CataloguedObject, readCatalogue, readEnteredKeys, readFeedId } fro
 import type { ObjectStore } from './store.ts';
 
 /**
- * `none`: the archive has no object. `unknown`: it names objects that the catalogue never had, as one of a newer database does. `stale`: it is
- * any other text than that of the catalogue.
+ * `none`: the archive has no object. `unknown`: the manifest names objects that the catalogue never had, as that of a newer database does. `stale`:
+ * its text is any other than that of the catalogue.
  */
 export type ManifestState = 'current' | 'missing' | 'stale' | 'unknown' | 'none';
 
-/** What the bucket has beside its objects. */
 export interface ManifestFound {
   readonly key: string;
   readonly state: ManifestState;
-  /** Keys that the catalogue never had. */
+  /** The catalogue never had them. */
   readonly unknownKeys: readonly string[];
 }
 
 export interface WrittenManifest {
   readonly key: string;
   readonly isWritten: boolean;
-  /** Where the text that it took the place of is, if that named objects that the catalogue never had. */
+  /** Where the old text is, if that named objects that the catalogue never had. */
   readonly keptAs: string | undefined;
 }
 
-/** So often it is written while other replicas write it, too. */
+/** While other replicas write it, too. */
 const MOST_ATTEMPTS = 5;
 
-/** Compares the manifest in the bucket with the catalogue. */
+/** In the bucket, compared with the catalogue. */
 export const readManifest = async (pool: Pool, store: ObjectStore, signal?: AbortSignal): Promise<ManifestFound> =>
   (await compare(pool, store, signal)).result;
 
 /**
- * Writes which objects count, for readers that have no database. Nothing here ever reads it to decide anything. It is not written if the bucket
- * has the same text, so that versions and locks are not made for nothing. The catalogue is read again after writing: the last of several writers
- * leaves the newest text. Rejects if the storage gives back anything else than what was written.
+ * Writes which objects count, for readers that have no database; nothing here ever decides by it. A text that the bucket has is not written again,
+ * so that versions and locks are not made for nothing. The catalogue is read again after writing: the last of several writers leaves the newest
+ * text. Rejects if the storage gives anything else than what was written.
  */
 export const writeManifest = async (
   { pool, store }: { readonly pool: Pool; readonly store: ObjectStore },
@@ -55,25 +54,20 @@ export const writeManifest = async (
   throw new Error(`the manifest was written to ${store.name}, which gives other bytes`);
 };
 
-interface Compared {
-  readonly result: ManifestFound;
-  readonly bytes: Buffer;
-  readonly found: Buffer | undefined;
-}
-
-const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | undefined): Promise<Compared> => {
+const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | undefined) => {
   const feedId = await readFeedId(pool);
   const objects = (await readCatalogue(pool)).filter(({ archive }) => archive === store.name);
   const key = keyOfManifest(feedId);
   const bytes = Buffer.from(manifestText(feedId, objects));
   const found = objects.length === 0 ? undefined : await find(store, key, signal);
-  // Read after the manifest: what another replica has entered meanwhile is known.
+  // After the manifest: what another replica has entered meanwhile is known.
   const entered = found === undefined ? new Set<string>() : await readEnteredKeys(pool, store.name);
   const unknownKeys = found === undefined ? [] : keysIn(found).filter((each) => !entered.has(each));
-  return { result: { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys }, bytes, found };
+  const result: ManifestFound = { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys };
+  return { result, bytes, found };
 };
 
-/** Amazon refuses what is missing to a key that may not list the bucket: then it is not there either. */
+/** Amazon refuses what is missing to a key that may not list the bucket. */
 const find = async (store: ObjectStore, key: string, signal?: AbortSignal): Promise<Buffer | undefined> => {
   try {
     return await store.get(key, signal);
@@ -97,7 +91,7 @@ const stateOf = (
 
 export const keyOfManifest = (feedId: string): string => `v1/manifest/feed=${feedId}.json`;
 
-/** One object a line, in order of month, kind and position. The same catalogue gives the same bytes. */
+/** One object a line, in order of month, kind and position: the same catalogue gives the same bytes. */
 const manifestText = (feedId: string, objects: readonly CataloguedObject[]): string => {
   const lines = objects.map((object) =>
     JSON.stringify({
@@ -117,7 +111,6 @@ const manifestText = (feedId: string, objects: readonly CataloguedObject[]): str
   return `{"version":1,"feed_id":${JSON.stringify(feedId)},"objects":[\n${lines.join(',\n')}\n]}\n`;
 };
 
-/** Of a text that may be anything. */
 const keysIn = (bytes: Buffer): readonly string[] => {
   try {
     const parsed: unknown = JSON.parse(bytes.toString());
@@ -133,7 +126,7 @@ const keysIn = (bytes: Buffer): readonly string[] => {
 
 export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Reads an object whole. It is believed only if it has the bytes that were compared with the database when it was written. */
+/** An object is believed only if it has the bytes that were compared with the database when it was written. */
 export const readObject = async (
   store: ObjectStore,
   { key, sha256 }: Pick<CataloguedObject, 'key' | 'sha256'>,

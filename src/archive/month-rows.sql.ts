@@ -2,27 +2,13 @@ import { type BinaryRow, copyOut } from '../postgres/copy.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { columnsOf, type ObjectKind } from './columns.ts';
 
-/** `2025-03`. Checked: it stands in SQL as it is. */
+/** `2025-03`. */
 export type Month = string;
 
-/** Throws for what is none. */
-const requireMonth = (month: Month): Month => {
-  if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) throw new Error(`${month} is not a month`);
-  return month;
-};
-
-/** Positions between two others, both exclusive. */
+/** Both exclusive. */
 export interface Between {
   readonly after: number;
   readonly before: number;
-}
-
-/** Some rows, in order of position, that fit into so many bytes; at least one row. */
-export interface Span {
-  readonly lastPosition: number;
-  readonly rows: number;
-  /** Of their raw texts, or some more: more than was asked for if the first row alone has that. */
-  readonly bytes: number;
 }
 
 const tables: Readonly<Record<ObjectKind, string>> = {
@@ -32,27 +18,24 @@ const tables: Readonly<Record<ObjectKind, string>> = {
 const rawOf: Readonly<Record<ObjectKind, string>> = { events: 'e.raw', changes: 'c.raw' };
 const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'e.position', changes: 'e.position, c.id' };
 
-/** What is stored as it is need not be read for its size, which has the bytes of its header then. */
+/** What is stored as it is need not be read for its size, which has the bytes of its header. */
 const sizeOf = (raw: string): string =>
   `case when pg_column_compression(${raw}) is null then pg_column_size(${raw}) else octet_length(${raw}::text) end`;
 
+/** Throws for what is no month, since it stands in SQL as it is. */
 const within = (month: Month): string => {
-  const begin = `timestamp '${requireMonth(month)}-01' at time zone 'UTC'`;
+  if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) throw new Error(`${month} is not a month`);
+  const begin = `timestamp '${month}-01' at time zone 'UTC'`;
   const end = `(timestamp '${month}-01' + interval '1 month') at time zone 'UTC'`;
   return `e.action_time >= ${begin} and e.action_time < ${end}`;
 };
 
-/** The first rows between two positions; undefined: there are none. Rows of one position stay together. */
+/** The first rows, at least one; those of one position stay together. `bytes`: of their raw texts, or a little more. Undefined: no rows. */
 export const nextSpan = async (
   pool: Pool,
-  {
-    kind,
-    month,
-    between,
-    maxRows,
-    maxBytes,
-  }: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
-): Promise<Span | undefined> => {
+  asked: { kind: ObjectKind; month: Month; between: Between; maxRows: number; maxBytes: number },
+): Promise<{ readonly lastPosition: number; readonly rows: number; readonly bytes: number } | undefined> => {
+  const { kind, month, between, maxRows, maxBytes } = asked;
   const { rows } = await pool.query<{ last: number | null; rows: number; bytes: number }>(
     `select max(position)::float8 as last, count(*)::float8 as rows, max(up_to)::float8 as bytes from (
        select position, sum(bytes) over (order by position) as up_to, min(position) over () as first from (
@@ -65,7 +48,7 @@ export const nextSpan = async (
   return last === null ? undefined : { lastPosition: last, rows: rows[0]?.rows ?? 0, bytes: rows[0]?.bytes ?? 0 };
 };
 
-/** Hands over each row up to and including a position, with the fields of `columnsOf`. A row is only good until `take` returns. */
+/** Up to and including a position, with the fields of `columnsOf`. A row is valid until `take` returns. */
 export const copyRows = async (
   pool: Pool,
   { kind, month, after, upTo }: { kind: ObjectKind; month: Month; after: number; upTo: number },

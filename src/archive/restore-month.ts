@@ -2,22 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrgtrailError } from '../base/errors.ts';
 import type { FeedEvent } from '../formats/format.ts';
+import { instantOf } from '../search/archived/archived-columns.ts';
 import type { CataloguedObject } from './catalogue.sql.ts';
 import type { ObjectKind } from './columns.ts';
 import { readObject } from './manifest.ts';
 import { rowsOfParquet } from './parquet/parquet.ts';
 import { type ObjectStore, withDirectory } from './store.ts';
-
-/** A later content of an event, as `audit_event_changes` had it. */
-export interface ArchivedChange {
-  readonly position: number;
-  readonly sourceKind: string;
-  readonly sourceId: string;
-  readonly eventId: string;
-  readonly seenAt: string;
-  readonly rawText: string;
-  readonly rawSha256: string;
-}
 
 const eventColumns = [
   'position',
@@ -46,35 +36,29 @@ const changeColumns = [
   'raw_sha256',
 ] as const;
 
-/** Hands over the events of objects in order of position. Rejects with OrgtrailError before the first event of an object that is not what was written. */
+/** In order of position. Rejects with OrgtrailError before the first event of an object that is not what was written. */
 export const restoreEvents = async (
   store: ObjectStore,
   objects: readonly CataloguedObject[],
   take: (events: readonly FeedEvent[]) => Promise<void>,
   signal?: AbortSignal,
-): Promise<void> =>
-  await restore({ store, objects, kind: 'events', select: eventColumns, signal }, (rows) => take(rows.map(eventOf)));
+): Promise<void> => await restore(store, objects, 'events', eventColumns, (rows) => take(rows.map(eventOf)), signal);
 
 /** As `restoreEvents`, later contents. */
 export const restoreChanges = async (
   store: ObjectStore,
   objects: readonly CataloguedObject[],
-  take: (changes: readonly ArchivedChange[]) => Promise<void>,
+  take: (changes: readonly ReturnType<typeof changeOf>[]) => Promise<void>,
   signal?: AbortSignal,
-): Promise<void> =>
-  await restore({ store, objects, kind: 'changes', select: changeColumns, signal }, (rows) => take(rows.map(changeOf)));
-
-interface Restoring {
-  readonly store: ObjectStore;
-  readonly objects: readonly CataloguedObject[];
-  readonly kind: ObjectKind;
-  readonly select: readonly string[];
-  readonly signal: AbortSignal | undefined;
-}
+): Promise<void> => await restore(store, objects, 'changes', changeColumns, (rows) => take(rows.map(changeOf)), signal);
 
 const restore = async (
-  { store, objects, kind, select, signal }: Restoring,
+  store: ObjectStore,
+  objects: readonly CataloguedObject[],
+  kind: ObjectKind,
+  select: readonly string[],
   take: (rows: readonly (readonly unknown[])[]) => Promise<void>,
+  signal: AbortSignal | undefined,
 ): Promise<void> => {
   for (const object of objects.filter((each) => each.kind === kind)) {
     signal?.throwIfAborted();
@@ -110,30 +94,22 @@ const eventOf = (row: readonly unknown[]): FeedEvent => {
     zoneId: textOrNull(zoneId),
     zoneName: textOrNull(zoneName),
     id: text(id),
-    actionTime: instantOf(actionTime),
-    receivedAt: instantOf(receivedAt),
+    actionTime: instantOf(BigInt(text(actionTime))),
+    receivedAt: instantOf(BigInt(text(receivedAt))),
     rawText: text(raw),
     defects: defects === null ? null : text(defects).split(','),
   };
 };
 
-const changeOf = (row: readonly unknown[]): ArchivedChange => {
+const changeOf = (row: readonly unknown[]) => {
   const [position, sourceKind, sourceId, eventId, seenAt, raw, rawSha256] = row;
   return {
     position: Number(position),
     sourceKind: text(sourceKind),
     sourceId: text(sourceId),
     eventId: text(eventId),
-    seenAt: instantOf(seenAt),
+    seenAt: instantOf(BigInt(text(seenAt))),
     rawText: text(raw),
     rawSha256: text(rawSha256),
   };
-};
-
-/** RFC 3339 with microseconds, as the feed has it. */
-const instantOf = (microseconds: unknown): string => {
-  const value = BigInt(text(microseconds));
-  const fraction = ((value % 1_000n) + 1_000n) % 1_000n;
-  const iso = new Date(Number((value - fraction) / 1_000n)).toISOString();
-  return `${iso.slice(0, -1)}${String(fraction).padStart(3, '0')}Z`;
 };

@@ -14,7 +14,6 @@ import { databaseTime } from '../postgres/tables/column-types.ts';
 const LOCK_NOT_AVAILABLE = '55P03';
 
 const columns = {
-  /** `2024-01`. */
   month: sql<string>`to_char(${retentionDrops.month}, 'YYYY-MM')`,
   events: retentionDrops.events,
   changes: retentionDrops.changes,
@@ -23,30 +22,27 @@ const columns = {
   bytes: retentionDrops.bytes,
 };
 
-/** A month of events that is gone, as `retention_drops` records it. */
 export type DroppedMonth = Row<typeof columns>;
 
-/** Brings a month into the archive, so that it may be dropped. */
 export type ArchiveMonth = (month: string) => Promise<unknown>;
 
-/** What the reasons of orgtrail_archive_obstacle and orgtrail_archive_difference begin with: archiving the month helps. */
+/** Reasons of orgtrail_archive_obstacle and orgtrail_archive_difference begin so: archiving the month helps. */
 const OF_ARCHIVE = /^the archive /;
-/** Of orgtrail_retention_wait: an operator or a process with the key may end it at any time. */
+/** A reason of orgtrail_retention_wait: an operator or a process with the key may end it at any time. */
 const OF_WAIT = /^nothing is dropped/;
 
 export interface RetentionResult {
   readonly dropped: readonly DroppedMonth[];
-  /** Months that are old enough, and why they are still there. */
   readonly kept: readonly { readonly month: string; readonly reason: string }[];
-  /** Something was in the way that passes by itself: it is worth trying again soon. */
+  /** What was in the way passes by itself: it is worth trying again soon. */
   readonly again: boolean;
 }
 
 /**
- * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
- * its own: but for those that a hold or a sink still needs. The database decides, with its own clock and Cloudflare's.
- * With `archiveMonth`, a month that nothing else needs is archived first. `readUnread`: the months that are not read in full: they stay, since
- * more of them would be read, or the same again. Called once a day by each daemon; safe to call from many at once.
+ * Drops the months that ended longer than `retentionMs` ago, oldest first, each in a transaction of its own, but for those that a hold or a sink still
+ * needs. The database decides, with its own clock and Cloudflare's. With `archiveMonth`, a month that nothing else needs is archived first.
+ * `readUnread`: months that are not read in full stay, since more of them would be read, or the same again. Each daemon calls it once a day; safe to
+ * call from many at once.
  */
 export const dropOldMonths = async (
   pool: Pool,
@@ -58,8 +54,7 @@ export const dropOldMonths = async (
   const unread = await readUnread?.();
   const dropped: DroppedMonth[] = [];
   const kept: { month: string; reason: string }[] = [];
-  let again = false;
-  let reading = false;
+  let [again, reading] = [false, false];
   for (const month of months) {
     const source = unread?.get(month);
     if (source !== undefined) {
@@ -81,13 +76,13 @@ export const dropOldMonths = async (
     if (outcome.reason !== undefined) kept.push({ month, reason: outcome.reason });
     if (outcome.dropped !== undefined) dropped.push(outcome.dropped);
     again = outcome.again;
-    // A statement that waits for the lock blocks all others: do not repeat that month after month.
+    // A statement that waits for the lock blocks all others: it is not repeated month after month.
     if (again) break;
   }
   return { dropped, kept, again: again || reading };
 };
 
-/** Months that have a partition and ended longer than so ago, the oldest first. */
+/** They have a partition; oldest first. */
 export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ month: string }>(
     `select month from (
@@ -100,13 +95,11 @@ export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<re
   return rows.map(({ month }) => month);
 };
 
-interface DropOutcome {
-  readonly dropped?: DroppedMonth | undefined;
-  readonly reason?: string;
-  readonly again: boolean;
-}
-
-const dropMonth = async (pool: Pool, month: string, retentionMs: number): Promise<DropOutcome> => {
+const dropMonth = async (
+  pool: Pool,
+  month: string,
+  retentionMs: number,
+): Promise<{ readonly dropped?: DroppedMonth | undefined; readonly reason?: string; readonly again: boolean }> => {
   try {
     const { rows } = await pool.query<{ obstacle: string | null }>(
       longStatement('select orgtrail_drop_month($1::date, make_interval(secs => $2::float8 / 1000)) as obstacle', [
@@ -130,7 +123,7 @@ const dropMonth = async (pool: Pool, month: string, retentionMs: number): Promis
   return { dropped, again: false };
 };
 
-/** The months between the two times that retention has dropped, oldest first. */
+/** Between the two times, oldest first. */
 export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Promise<readonly DroppedMonth[]> => {
   const { id, month } = retentionDrops;
   return await db(pool)
@@ -143,10 +136,7 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
     .orderBy(month, id);
 };
 
-/**
- * Of each kind that has them, the end of the months that were dropped and that sources had been read for under other filters alone, and a day
- * more: what a walk asks for beside its claim.
- */
+/** By kind, the end of dropped months that sources were read for under other filters alone, and the day more that a walk asks for. */
 export const readDroppedUnderOthers = async (
   pool: Pool,
   kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
@@ -166,7 +156,7 @@ export const readDroppedUnderOthers = async (
   return new Map(rows.map(({ kind, until_ms: untilMs }) => [kind, untilMs]));
 };
 
-/** Throws OrgtrailError `usage` if a part of the window has been dropped. Called by verify and backfill. */
+/** Throws OrgtrailError `usage` if a part of the window was dropped. */
 export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
   const months = [...new Set((await readDroppedMonths(pool, window)).map(({ month }) => month))];
   if (months.length === 0) return;
@@ -175,10 +165,7 @@ export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
   });
 };
 
-/**
- * The shortest retention that accounts other than the owner may drop by; infinite: they may drop nothing. Only the owner
- * can set it. Called by `migrate --roles`.
- */
+/** The shortest retention that accounts other than the owner may drop by; infinite: they may drop nothing. Only the owner can set it. */
 export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promise<void> => {
   if (retentionMs === Number.POSITIVE_INFINITY) {
     await db(pool).delete(retentionPolicy);
@@ -191,9 +178,9 @@ export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promi
     .onConflictDoUpdate({ target: retentionPolicy.onlyRow, set: { shortest, setAt: databaseTime } });
 };
 
-/** Ends the wait behind a failover or a restore; returns why it was. None: nothing waits. Called by `hold confirm`, as the owner. */
+/** Ends the wait behind a failover or a restore, and returns its reasons. Only the owner can. */
 export const confirmRetention = async (pool: Pool, by: string | undefined): Promise<readonly string[]> => {
-  // The connection that asks may be the first one on this server.
+  // This connection may be the first one on the server.
   await pool.query('select orgtrail_check_timeline()');
   const ended = await db(pool)
     .update(retentionWaits)
@@ -204,32 +191,25 @@ export const confirmRetention = async (pool: Pool, by: string | undefined): Prom
 };
 
 const DROP_INTERVAL_MS = 86_400_000;
-/** Retry delay for transient blockers (a long read, another replica, no listing yet). */
+/** For what passes by itself (a long read, another replica, no listing yet). */
 const RETRY_INTERVAL_MS = 600_000;
-/** The first time, a replica that has just begun waits for its listing, which tells Cloudflare's time. */
+/** A replica that has just begun waits for its listing, which tells Cloudflare's time. */
 const STARTUP_DELAY_MS = 5_000;
 
-interface RetentionOptions {
+/** Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the signal. */
+export const startRetention = async (options: {
   readonly pool: Pool;
-  /** Infinity: everything is kept. */
+  /** Infinite: everything is kept. */
   readonly retentionMs: number;
   /** Undefined: months are dropped as they are, if the database has no archive in use. */
   readonly archiveMonth?: ArchiveMonth | undefined;
-  /** The months that are not read in full: they stay. */
   readonly readUnread?: (() => Promise<ReadonlyMap<string, string>>) | undefined;
-  /** Says what is not read because of the retention; undefined: nothing. */
   readonly notRead?: (() => Promise<string | undefined>) | undefined;
   readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
-  /** Ends it; a month that is being dropped at that moment is finished. */
+  /** A month that is being dropped is finished. */
   readonly signal: AbortSignal;
-}
-
-/**
- * Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the
- * signal. Called by the daemon; does nothing if everything is kept.
- */
-export const startRetention = async (options: RetentionOptions): Promise<void> => {
+}): Promise<void> => {
   const { pool, retentionMs, archiveMonth, readUnread, notRead, time, logger, signal } = options;
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
@@ -250,7 +230,7 @@ export const startRetention = async (options: RetentionOptions): Promise<void> =
   }
 };
 
-/** A look that comes again soon says why a month is kept once, until the reason is another one. */
+/** What comes again soon is said once, until its reason is another one. */
 const report = (
   logger: Logger,
   { dropped, kept, again }: RetentionResult,

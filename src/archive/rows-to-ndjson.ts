@@ -2,36 +2,14 @@ import { writeSync } from 'node:fs';
 import type { BinaryRow } from '../postgres/copy.ts';
 import type { ArchiveColumn } from './columns.ts';
 
-/** PostgreSQL counts from 2000. */
 const MICROSECONDS_TO_2000 = 946_684_800_000_000;
 const BUFFER_BYTES = 262_144;
-/** Of a byte that has to be escaped, as \u001f. */
+/** Such as \u001f for a byte. */
 const LONGEST_ESCAPE_BYTES = 6;
 const LONGEST_NUMBER_BYTES = 20;
 
-interface WrittenLines {
-  readonly rows: number;
-  /** Of the first row. */
-  readonly firstPosition: number;
-  readonly longestLineBytes: number;
-  /** Between two calls of `endGroup` at most. */
-  readonly largestGroupBytes: number;
-}
-
-export interface RowLines {
-  /** Appends a row. */
-  take(row: BinaryRow): void;
-  /** What was appended is in the file. */
-  endGroup(): void;
-  bytes(): number;
-  written(): WrittenLines;
-}
-
-/**
- * Rows of these columns, the first of them the position, to a file as lines of JSON, without what is null. It works on bytes: PostgreSQL's
- * row_to_json takes four times as long. It writes at once, since what waits for the disk would be in memory meanwhile.
- */
-export const linesOfRows = (columns: readonly ArchiveColumn[], descriptor: number): RowLines => {
+/** Rows without what is null, the position first. On bytes: row_to_json takes four times as long. At once: what waits for the disk is in memory. */
+export const linesOfRows = (columns: readonly ArchiveColumn[], descriptor: number) => {
   const encode = lineEncoder(columns);
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   let [filled, flushed, groupStart, longestLineBytes, largestGroupBytes] = [0, 0, 0, 0, 0];
@@ -42,7 +20,7 @@ export const linesOfRows = (columns: readonly ArchiveColumn[], descriptor: numbe
     filled = 0;
   };
   return {
-    take: (row) => {
+    take: (row: BinaryRow): void => {
       if (rows === 0) firstPosition = integerAt(row.bytes, row.starts[0] ?? 0, row.lengths[0] ?? 0);
       rows += 1;
       const most = encode.mostBytes(row);
@@ -50,19 +28,20 @@ export const linesOfRows = (columns: readonly ArchiveColumn[], descriptor: numbe
       const large = most > BUFFER_BYTES ? Buffer.allocUnsafe(most) : undefined;
       const end = encode.write(row, large ?? buffer, filled);
       longestLineBytes = Math.max(longestLineBytes, end - filled);
-      if (large === undefined) {
-        filled = end;
-      } else {
+      if (large === undefined) filled = end;
+      else {
         writeAll(descriptor, large.subarray(0, end));
         flushed += end;
       }
     },
     bytes: () => flushed + filled,
+    /** What was taken is in the file then. */
     endGroup: () => {
       flush();
       largestGroupBytes = Math.max(largestGroupBytes, flushed - groupStart);
       groupStart = flushed;
     },
+    /** `largestGroupBytes`: between two calls of `endGroup`. */
     written: () => ({ rows, firstPosition, longestLineBytes, largestGroupBytes }),
   };
 };
@@ -71,21 +50,15 @@ const writeAll = (descriptor: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
 };
 
-interface LineEncoder {
-  /** What a line can have at most. */
-  mostBytes(row: BinaryRow): number;
-  /** Returns where the line ends, its end included. */
-  write(row: BinaryRow, out: Buffer, at: number): number;
-}
-
-const lineEncoder = (columns: readonly ArchiveColumn[]): LineEncoder => {
+const lineEncoder = (columns: readonly ArchiveColumn[]) => {
   const names = columns.map(({ name }, index) => Buffer.from(`${index === 0 ? '{' : ','}"${name}":`));
   const fixedBytes = names.reduce((sum, name) => sum + name.length + LONGEST_NUMBER_BYTES, 2);
   const isText = columns.map(({ type }) => type === 'VARCHAR');
   const offsets = columns.map(({ isTime }) => (isTime === true ? MICROSECONDS_TO_2000 : 0));
   return {
-    mostBytes: ({ bytes }) => fixedBytes + LONGEST_ESCAPE_BYTES * bytes.length,
-    write: ({ bytes, starts, lengths }, out, start) => {
+    mostBytes: ({ bytes }: BinaryRow): number => fixedBytes + LONGEST_ESCAPE_BYTES * bytes.length,
+    /** Returns where the line ends, its line feed included. */
+    write: ({ bytes, starts, lengths }: BinaryRow, out: Buffer, start: number): number => {
       let at = start;
       for (let field = 0; field < names.length; field += 1) {
         const [from, length] = [starts[field] ?? 0, lengths[field] ?? -1];
@@ -101,28 +74,28 @@ const lineEncoder = (columns: readonly ArchiveColumn[]): LineEncoder => {
   };
 };
 
-/** In digits. Times before 1715 and after 2285 are beyond what a number has to the unit. */
+/** In digits. Times before 1715 and after 2285 are not exact as numbers. */
 const numberAt = (bytes: Buffer, at: number, length: number, offset: number): string => {
   const value = wholeAt(bytes, at, length);
   if (Number.isSafeInteger(value)) return String(value + offset);
   return String(bytes.readBigInt64BE(at) + BigInt(offset));
 };
 
-/** A position, which is never beyond what a number has to the unit. */
+/** A position is always exact as a number. */
 const integerAt = (bytes: Buffer, at: number, length: number): number => {
   const value = wholeAt(bytes, at, length);
   if (!Number.isSafeInteger(value)) throw new Error('a number that is too large for an archive');
   return value;
 };
 
-/** A bigint, an integer or a time: not exact if it is no safe integer. */
+/** A bigint, an integer or a time: exact if it is a safe integer. */
 const wholeAt = (bytes: Buffer, at: number, length: number): number => {
   if (length === 4) return bytes.readInt32BE(at);
   if (length !== 8) throw new Error(`a number of ${length} bytes`);
   return bytes.readInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4);
 };
 
-/** Faster than `set` for some bytes. */
+/** Faster than `set` for a few bytes. */
 const copyBytes = (from: Uint8Array, to: Uint8Array, start: number): number => {
   let at = start;
   for (let index = 0; index < from.length; index += 1) {

@@ -8,14 +8,14 @@ import { parseS3Address, type S3Address } from '../base/s3/address.ts';
 import { type BucketOptions, openBucket } from '../base/s3/bucket.ts';
 import { S3Fault } from '../base/s3/errors.ts';
 
-/** What signs the requests, unless the address of the bucket names a file. */
+/** They sign requests, unless the address of the bucket names a file. */
 export type ArchiveKeys = Pick<BucketOptions, 'accessKey' | 'secretKey' | 'environment'>;
 
-/** An object has tens of megabytes; a slow line takes its time. */
+/** For an object of tens of megabytes on a slow line. */
 const TIMEOUT_MS = 300_000;
 const MAX_BYTES = 1_073_741_824;
 
-/** What the bucket or the directory says: for the operator, and no fault of orgtrail's. */
+/** By the bucket or the directory: for the operator, no fault of orgtrail's. */
 export const isStorageFault = (error: unknown): error is S3Fault | DirectoryFault =>
   error instanceof S3Fault || error instanceof DirectoryFault;
 
@@ -37,7 +37,7 @@ export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): Objec
       try {
         return (await bucket.get(key, range, signal))?.bytes;
       } catch (error) {
-        // Of a bucket that is there and lets it be read: it is too short, or the storage has no ranges.
+        // The bucket can be read: the object is too short, or the storage has no ranges.
         if (error instanceof S3Fault && error.kind === 'other') return undefined;
         throw error;
       }
@@ -46,19 +46,17 @@ export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): Objec
   };
 };
 
-type Directory = Extract<ArchiveTarget, { kind: 'file' }>;
-
-/** A directory is not there, full, read-only, or of another account. The message says which. */
+/** The message says whether the directory is not there, full, read-only, or of another account. */
 export class DirectoryFault extends Error {
   override readonly name = 'DirectoryFault';
 }
 
-/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. Rejects with DirectoryFault. */
-export const objectsInDirectory = ({ name, directory }: Directory): ObjectStore => ({
+/** The directory must exist: one that is not mounted must not be mistaken for an empty one. Rejects with DirectoryFault. */
+export const objectsInDirectory = ({ name, directory }: Extract<ArchiveTarget, { kind: 'file' }>): ObjectStore => ({
   name,
   put: (key, bytes) =>
     inDirectory(directory, async () => {
-      // Of a disk that is read-only `mkdir` says that something is missing.
+      // On a read-only disk `mkdir` would say that something is missing.
       await access(directory, constants.W_OK);
       const file = join(directory, key);
       await mkdir(dirname(file), { recursive: true });
@@ -109,7 +107,7 @@ const ifThere = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   }
 };
 
-/** A pipe or a device in its place would let a reader wait without end. */
+/** A pipe or a device would let a reader wait without end. */
 const openFile = async (path: string): Promise<FileHandle> => {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if ((await file.stat()).isFile()) return file;
@@ -117,7 +115,7 @@ const openFile = async (path: string): Promise<FileHandle> => {
   throw new Error(`${path} is not a file`);
 };
 
-/** Never half a file by its name: the name appears once all of it is on the disk. */
+/** The name appears once the whole file is on the disk. */
 const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
   const temporary = `${file}.${randomUUID()}.tmp`;
   try {
@@ -136,42 +134,37 @@ const replaceFile = async (file: string, bytes: Uint8Array): Promise<void> => {
   }
 };
 
-/** Of an object. */
+/** `to` is exclusive. */
 export interface ByteRange {
   readonly from: number;
-  /** Exclusive. */
   readonly to: number;
 }
 
-/** What was written, as the storage says. */
+/** As the storage says. */
 export interface PutReceipt {
   readonly versionId: string | undefined;
-  /** Until when it can be neither changed nor deleted, if the address asks for that. */
+  /** Until then it can be neither changed nor deleted, if the address asks for that. */
   readonly lockedUntilMs: number | undefined;
 }
 
-/** Objects by key, below the address of an archive. Nothing here deletes any. */
+/** Below the address of an archive. Nothing here deletes any. */
 export interface ObjectStore {
-  /** As the catalogue calls it. */
   readonly name: string;
   put(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<PutReceipt>;
-  /** All of its bytes, in one request: some storages answer a range with other bytes. Undefined: there is none. */
+  /** In one request: some storages answer a range with other bytes. Undefined: there is none. */
   get(key: string, signal?: AbortSignal): Promise<Buffer | undefined>;
-  /**
-   * Its bytes from `from` up to, not including, `to`. What comes must be compared: some storages answer with others. Undefined: there is none,
-   * or it has no such bytes, or the storage gives no ranges.
-   */
+  /** To be compared: some storages answer with other bytes. Undefined: there is none, or it has no such bytes, or the storage gives no ranges. */
   getRange(key: string, range: ByteRange, signal?: AbortSignal): Promise<Buffer | undefined>;
   close(): Promise<void>;
 }
 
-/** Where the archive is, as ORGTRAIL_ARCHIVE names it. */
+/** As ORGTRAIL_ARCHIVE names it. */
 export type ArchiveTarget =
   | { readonly kind: 's3'; readonly name: string; readonly address: S3Address }
-  /** `name` is what it is called in the database and in messages; the directory has an absolute path. */
+  /** `name`: in the database and in messages; the path is absolute. */
   | { readonly kind: 'file'; readonly name: string; readonly directory: string };
 
-/** Returns why the text cannot be read, as the end of a sentence; nothing of it is repeated, since it may have a secret by mistake. */
+/** Else why the text cannot be read, as the end of a sentence; nothing of it is repeated, since it may have a secret by mistake. */
 export const parseArchive = (text: string): ArchiveTarget | string => {
   const trimmed = text.trim();
   if (trimmed.startsWith('s3:')) {
@@ -188,10 +181,7 @@ export const parseArchive = (text: string): ArchiveTarget | string => {
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;
 
-/**
- * Lends a directory for the time of `use`. What processes that were killed have left there is removed a day later. Rejects with OrgtrailError
- * `configuration` if there is none to write to, or no room is left while it is used.
- */
+/** What killed processes leave is removed a day later. Rejects with OrgtrailError `configuration` if nothing can be written. */
 export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
   const directory = await makeDirectory();
   // A second signal, or a reader of the output that went away, ends the process at once.
@@ -222,7 +212,7 @@ const unusable = (what: string, cause: unknown): OrgtrailError =>
     cause,
   });
 
-/** DuckDB has no codes. An archive in a directory that is full says so itself. */
+/** DuckDB has no codes. The fault of a directory that is full says so itself. */
 const isFull = (error: unknown): boolean =>
   !(error instanceof DirectoryFault) && /ENOSPC|EDQUOT|No space left on device/.test(reasonOf(error));
 
@@ -231,7 +221,7 @@ const removeLeftOvers = async (): Promise<void> => {
   for (const name of names) {
     const path = join(tmpdir(), name);
     const found = await stat(path).catch(() => undefined);
-    // Another account's stay.
+    // Those of another account stay.
     if (found !== undefined && Date.now() - found.mtimeMs > LEFT_OVER_MS) {
       await rm(path, { recursive: true, force: true }).catch(() => {});
     }

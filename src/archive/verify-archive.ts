@@ -7,27 +7,19 @@ import { readObject } from './manifest.ts';
 import { factsOfParquet } from './parquet/parquet.ts';
 import { type ObjectStore, withDirectory } from './store.ts';
 
-/** What was found of an object. */
-export interface VerifiedObject {
-  readonly object: CataloguedObject;
-  /** Undefined: it is what was written. */
-  readonly fault: string | undefined;
-}
-
-export interface VerifyOptions {
-  /** Also hashes all rows again, which takes DuckDB: it shows that the file can still be read, too. */
-  readonly contents: boolean;
-  readonly onObject: (verified: VerifiedObject) => void;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** Reads every object whole, compares it with the catalogue, and notes there what was found. */
 export const verifyArchive = async (
   pool: Pool,
   store: ObjectStore,
   objects: readonly CataloguedObject[],
-  { contents, onObject, signal }: VerifyOptions,
+  options: {
+    /** Also hashes all rows again, by DuckDB: it shows that the file can still be read. */
+    readonly contents: boolean;
+    readonly onObject: (verified: VerifiedObject) => void;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<readonly VerifiedObject[]> => {
+  const { contents, onObject, signal } = options;
   const verified: VerifiedObject[] = [];
   for (const object of objects) {
     signal?.throwIfAborted();
@@ -39,6 +31,11 @@ export const verifyArchive = async (
   }
   return verified;
 };
+
+interface VerifiedObject {
+  readonly object: CataloguedObject;
+  readonly fault: string | undefined;
+}
 
 const faultOf = async (
   store: ObjectStore,

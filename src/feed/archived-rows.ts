@@ -21,16 +21,12 @@ import {
 } from './feed.ts';
 import { eventOf, field, positionOf, tooLargeBytes } from './feed-row.ts';
 
-/** What the database has, and what it has dropped. */
 export interface BothParts {
   readonly pool: Pool;
   readonly archived: ArchivedEvents;
 }
 
-/**
- * As `eachFeedRow`, of events in the database and in the archive, which are mixed in order of position. Undefined: a month was dropped
- * meanwhile, so some may be missing, and what was taken does not count.
- */
+/** As `eachFeedRow`, of the database and the archive, by position. Undefined: a month was dropped meanwhile, and what was taken does not count. */
 export const eachMergedRow = async (
   { pool, archived }: BothParts,
   range: FeedRange,
@@ -41,80 +37,52 @@ export const eachMergedRow = async (
   const { after, until } = range;
   const scanned = isFiltered(range) ? Math.min(until, after + FILTERED_SCAN_POSITIONS) : until;
   const stretch = await archived.read({ ...range, until: scanned }, limits, signal);
-  const rows = new Taking(take, limits.maxEvents, after);
+  let [events, last, lackingBytes] = [0, after, 0];
+  const isFull = () => lackingBytes > 0 || events === limits.maxEvents;
+  const add = (one: BinaryRow): void => {
+    if (isFull()) return;
+    lackingBytes = tooLargeBytes(one) || take(one);
+    if (lackingBytes > 0) return;
+    events += 1;
+    last = positionOf(one);
+  };
   const rest = stretch.events[Symbol.iterator]();
   const row = new ArchivedRow();
   let next = rest.next();
   const takeArchivedUpTo = (position: number): void => {
-    for (; next.done !== true && next.value.position <= position; next = rest.next()) rows.add(row.of(next.value));
+    for (; next.done !== true && next.value.position <= position; next = rest.next()) add(row.of(next.value));
   };
-  // A stretch in which each position is an archived one has no other.
+  // If each position of the stretch is an archived one, the database has no other.
   const isWhole = stretch.events.length === stretch.until - after;
   if (!isWhole) {
-    await copyFeedRows(
-      pool,
-      { ...range, until: stretch.until },
-      limits,
-      (hot) => {
-        takeArchivedUpTo(positionOf(hot));
-        rows.add(hot);
-      },
-      signal,
-    );
-    // What was dropped after the archive had been asked is in neither part.
+    const takeHot = (hot: BinaryRow): void => {
+      takeArchivedUpTo(positionOf(hot));
+      add(hot);
+    };
+    await copyFeedRows(pool, { ...range, until: stretch.until }, limits, takeHot, signal);
+    // What was dropped after the archive was asked is in neither part.
     if ((await archived.countObjects(after, stretch.until)) !== stretch.objects) return undefined;
   }
   takeArchivedUpTo(stretch.until);
-  const { events, last, lackingBytes, isFull } = rows;
-  if (isFull) return { until: last, events, lackingBytes };
+  if (isFull()) return { until: last, events, lackingBytes };
   const isEmpty = events === 0 && stretch.objects === 0;
-  return {
-    until: isEmpty ? await beforeNextOf({ pool, archived }, stretch.until, until) : stretch.until,
-    events,
-    lackingBytes,
-  };
+  const end = isEmpty ? await beforeNextOf({ pool, archived }, stretch.until, until) : stretch.until;
+  return { until: end, events, lackingBytes };
 };
 
-/** Counts what is taken, and stops when there is no room. */
-class Taking {
-  events = 0;
-  last: number;
-  lackingBytes = 0;
-  readonly #take: (row: BinaryRow) => number;
-  readonly #maxEvents: number;
-
-  constructor(take: (row: BinaryRow) => number, maxEvents: number, after: number) {
-    this.#take = take;
-    this.#maxEvents = maxEvents;
-    this.last = after;
-  }
-
-  get isFull(): boolean {
-    return this.lackingBytes > 0 || this.events === this.#maxEvents;
-  }
-
-  add(row: BinaryRow): void {
-    if (this.isFull) return;
-    this.lackingBytes = tooLargeBytes(row) || this.#take(row);
-    if (this.lackingBytes > 0) return;
-    this.events += 1;
-    this.last = positionOf(row);
-  }
-}
-
-/** The end of the stretch behind a position in which neither part has an event: a jump may have left out thousands of millions. */
+/** The position in front of the next event of either part: a jump may have left out thousands of millions. */
 export const beforeNextOf = async ({ pool, archived }: BothParts, position: number, until: number): Promise<number> => {
   const end = await beforeNext(pool, position, until);
   return (await archived.countObjects(position, end)) === 0 ? end : position;
 };
 
-/** PostgreSQL counts microseconds from 2000-01-01. */
+/** PostgreSQL counts from 2000. */
 const EPOCH_MICROSECONDS = BigInt(Date.UTC(2000, 0, 1)) * 1_000n;
 const FIELDS = Object.keys(field).length;
 const LENGTH_BYTES = 4;
 const INT64_BYTES = 8;
 
-/** Makes rows of archived events as COPY would have sent them, one at a time: each is valid until the next is made. */
+/** As COPY would have sent it. A row is valid until the next is made. */
 export class ArchivedRow {
   readonly #starts = new Int32Array(FIELDS);
   readonly #lengths = new Int32Array(FIELDS);
@@ -148,11 +116,10 @@ export class ArchivedRow {
 
   #text(index: number, value: Uint8Array | null): void {
     const start = this.#begin(index, value?.length ?? -1, value?.length ?? 0);
-    // Only now: a large value has other bytes.
+    // Only now: for a large value there are other bytes.
     if (value !== null) this.#bytes.set(value, start);
   }
 
-  /** Writes the length, and returns where the value goes. */
   #begin(index: number, length: number, sizeBytes: number): number {
     const start = this.#at + LENGTH_BYTES;
     this.#at = start + sizeBytes;
@@ -168,7 +135,6 @@ export class ArchivedRow {
   }
 }
 
-/** What is asked about positions, with those in the archive. */
 export const lookUpAll = (parts: BothParts): PositionLookup => ({
   checkOf: async (position) =>
     (await readPositionCheck(parts.pool, position)) ?? (await checkOfArchived(parts, position)),
@@ -196,7 +162,7 @@ const positionOfNth = async (parts: BothParts, range: FeedRange, nth: number): P
     ? Math.min(range.until, range.after + nth)
     : ((await nthPosition(parts, range, nth)) ?? range.until);
 
-/** The position of the `nth` event; undefined: the range has fewer. */
+/** Undefined: the range has fewer events. */
 const nthPosition = async (parts: BothParts, range: FeedRange, nth: number): Promise<number | undefined> => {
   const { pool, archived } = parts;
   let [from, wanted] = [range.after, nth];

@@ -12,14 +12,13 @@ import { type FormatJob, type FormattedPart, PackedRows } from './format-rows.ts
 import type { FormatThreads } from './format-threads.ts';
 import { NativeLines } from './native-lines.ts';
 
-/** Enough that what a statement costs by itself does not show. */
+/** So many that what a statement costs by itself does not show. */
 const NATIVE_EVENTS = 5_000;
-/** So many are formatted at once, in some 20 ms. */
+/** It takes some 20 ms to format them. */
 const FORMATTED_EVENTS = 750;
-/** Rows that are to be formatted take a quarter of the memory: OCSF and ECS, which have the most to say, need three times as much. */
+/** Rows that are to be formatted take a quarter of the memory: OCSF and ECS, which say the most, need three times as much. */
 const ROWS_SHARE = 4;
 
-/** What all chunks of a reading have in common. */
 interface ChunkSource {
   readonly pool: Pool;
   readonly archived: ArchivedEvents | undefined;
@@ -41,7 +40,7 @@ const noting = (chunks: Chunks): ChunkReader => {
     },
     read: async (memory, range, maxEvents, options) => {
       const read = () => chunks.read(memory, range, maxEvents, options);
-      // Only the first one can be refused: then the answer has not begun.
+      // Only the first one can be refused: the answer has not begun yet.
       const chunk = await (isBegun ? retryWhileBusy(read, options.signal) : read());
       isBegun ||= chunk.events > 0 || chunk.lackingBytes === 0;
       if (chunk.events > 0) bytesEach = chunk.bytes / chunk.events;
@@ -87,20 +86,16 @@ const formattedChunks = (source: ChunkSource, context: FeedContext, format: Form
     const end = await readRows(source, range, { maxEvents, maxBytes }, () => (rows = start()), signal);
     // A single line may take the place of its row, which is read before.
     const job = { format, feedId: context.feedId, memory, rowsEnd: rows.end, linesStart: isAlone ? 0 : rows.end };
-    return new FormattedChunk(end, job, source.threads, ROWS_SHARE);
+    return formattedChunk(end, job, source.threads);
   },
 });
 
-interface RowTaker {
-  add(row: BinaryRow): number;
-}
-
-/** Hands the rows to what `start` gives, which is asked again if they must be read again. */
+/** Hands the rows to what `start` gives, which is called again if they must be read again. */
 const readRows = async (
   { pool, archived }: ChunkSource,
   range: FeedRange,
   limits: RowLimits,
-  start: () => RowTaker,
+  start: () => { add(row: BinaryRow): number },
   signal: AbortSignal,
 ): Promise<ChunkEnd> => {
   for (;;) {
@@ -115,202 +110,139 @@ const readRows = async (
   }
 };
 
-/** A part of a range in lent memory, from which it is handed out. */
 export interface Chunk extends ChunkEnd {
-  /** What the events take of the memory: lines, or rows that are to be formatted. */
+  /** Lines, or rows that are to be formatted. */
   readonly bytes: number;
-  /** In one piece or in several. Returns how large the next event is to be taken for if the memory is too small for it alone, else 0. */
+  /** Returns how large the next event is to be taken for if the memory is too small for it alone, else 0. */
   pieces(): AsyncGenerator<FeedPiece, number, void>;
-  /** Resolves when nothing is written to the memory any more. Never rejects. */
+  /** Nothing is written to the memory any more. Never rejects. */
   settled(): Promise<void>;
 }
 
-/** How chunks of one reading are read. */
 export interface ChunkReader {
-  /** How many events a chunk has at most. */
   readonly maxEvents: number;
-  /** So many times what `bytes` of a chunk are is the memory that its events need; also of a single one. */
+  /** The memory of an event is so many times its share of `bytes` of a chunk. */
   readonly share: number;
-  /** What memory it reads into. */
   readonly memory: MemoryKind;
-  /** What the events of the last chunk took each; undefined before the first. */
   readonly bytesEach: number | undefined;
-  /** How many chunks may be on their way behind the one that is handed out. */
+  /** Chunks that may be on their way behind the one that is handed out. */
   readonly ahead: number;
-  /** Reads the next events of the range, up to `maxEvents`, into the memory. On abort the statement is cancelled. */
-  read(memory: Buffer, range: FeedRange, maxEvents: number, options: ReadOptions): Promise<Chunk>;
+  /** Reads the next events into the memory. `isAlone`: it is a single event, which may take all of the memory. On abort the statement is cancelled. */
+  read(
+    memory: Buffer,
+    range: FeedRange,
+    maxEvents: number,
+    options: { readonly signal: AbortSignal; readonly isAlone: boolean },
+  ): Promise<Chunk>;
 }
 
-interface ReadOptions {
-  readonly signal: AbortSignal;
-  /** It is a single event, which may take all of the memory. */
-  readonly isAlone: boolean;
-}
-
-/** A first one tells how large the events are, which are usually about a kilobyte. */
+/** It tells how large the events are, which are usually about a kilobyte. */
 const FIRST_CHUNK_EVENTS = 500;
 const FIRST_EVENT_BYTES = 2_048;
-/** Judged by the chunk before: what does not fit is read twice. */
+/** By the size of the last chunk's events. What does not fit is read twice. */
 const FILLED_SHARE = 0.8;
-/** What each stream can always have. */
 const SURE_CHUNKS = 2;
 
 interface Lent {
   readonly memory: Buffer;
-  /** Undefined behind the end. */
   readonly chunk: Promise<Chunk | undefined>;
 }
 
-/** The chunks of a range in order, some of them read ahead: one always, more while memory is left. Lends their memory. */
-export class ChunksAhead {
-  readonly #reader: ChunkReader;
-  readonly #memory: ReaderMemory;
-  readonly #range: FeedRange;
-  readonly #over = new AbortController();
-  readonly #signal: AbortSignal;
-  readonly #queue: Lent[] = [];
-  #current: Lent | undefined;
-  #last: Promise<Chunk | undefined> | undefined;
-  #isAtEnd = false;
-
-  constructor(reader: ChunkReader, memory: ReaderMemory, range: FeedRange, gone: AbortSignal) {
-    this.#reader = reader;
-    this.#memory = memory;
-    this.#range = range;
-    this.#signal = AbortSignal.any([gone, this.#over.signal]);
-    this.#fill();
-  }
-
-  /** The next chunk; undefined behind the end, and behind one without events that lacks memory. The one before is given back. */
-  async next(): Promise<Chunk | undefined> {
-    await this.#giveBack(this.#current);
-    this.#current = this.#queue.shift();
-    const chunk = await this.#current?.chunk;
-    this.#fill();
-    return chunk;
-  }
-
-  /** Cancels what is under way, and gives all memory back. */
-  async close(): Promise<void> {
-    this.#over.abort();
-    this.#isAtEnd = true;
-    for (const lent of [this.#current, ...this.#queue.splice(0)]) await this.#giveBack(lent);
-    this.#current = undefined;
-  }
-
-  async #giveBack(lent: Lent | undefined): Promise<void> {
+/** The chunks of a range in order, some of them read ahead: one always, more while memory is left. Their memory is lent. */
+export const chunksAhead = (reader: ChunkReader, memory: ReaderMemory, range: FeedRange, gone: AbortSignal) => {
+  const over = new AbortController();
+  const signal = AbortSignal.any([gone, over.signal]);
+  const queue: Lent[] = [];
+  let current: Lent | undefined;
+  let last: Promise<Chunk | undefined> | undefined;
+  let isAtEnd = false;
+  const mostEvents = () => (reader.bytesEach === undefined ? FIRST_CHUNK_EVENTS : reader.maxEvents);
+  const estimate = () => reader.bytesEach ?? FIRST_EVENT_BYTES;
+  const lend = (): Buffer | undefined => {
+    const wanted = 2 * reader.share * Math.min(mostEvents(), range.until - range.after) * estimate();
+    const held = queue.length + (current === undefined ? 0 : 1);
+    return held < SURE_CHUNKS ? memory.lend(wanted, reader.memory) : memory.lendSpare(wanted, reader.memory);
+  };
+  const giveBack = async (lent: Lent | undefined): Promise<void> => {
     if (lent === undefined) return;
-    const chunk = await lent.chunk.catch(() => undefined);
-    await chunk?.settled();
-    this.#memory.giveBack(lent.memory);
-  }
-
-  #fill(): void {
-    const ahead = this.#reader.bytesEach === undefined ? 1 : this.#reader.ahead;
-    while (!this.#isAtEnd && this.#queue.length < ahead) {
-      const memory = this.#lend();
-      if (memory === undefined) return;
-      const chunk = this.#readBehind(this.#last, memory);
-      // The reader may be gone before it could hear that it failed.
-      chunk.catch(() => {});
-      this.#last = chunk;
-      this.#queue.push({ memory, chunk });
-    }
-  }
-
-  #lend(): Buffer | undefined {
-    const { share, memory } = this.#reader;
-    const wanted = 2 * share * Math.min(this.#mostEvents(), this.#range.until - this.#range.after) * this.#estimate();
-    const held = this.#queue.length + (this.#current === undefined ? 0 : 1);
-    return held < SURE_CHUNKS ? this.#memory.lend(wanted, memory) : this.#memory.lendSpare(wanted, memory);
-  }
-
-  async #readBehind(before: Promise<Chunk | undefined> | undefined, memory: Buffer): Promise<Chunk | undefined> {
-    const last = await before;
-    if (this.#isAtEnd) return undefined;
-    const after = last?.until ?? this.#range.after;
-    const { share } = this.#reader;
-    const fitting = Math.floor((FILLED_SHARE * memory.length) / (share * this.#estimate()));
-    const events = Math.max(1, Math.min(fitting, this.#mostEvents(), this.#range.until - after));
-    const chunk = await this.#reader.read(memory, { ...this.#range, after }, events, {
-      signal: this.#signal,
-      isAlone: false,
-    });
-    const lacks = chunk.events === 0 && chunk.lackingBytes > 0;
-    this.#isAtEnd ||= lacks || chunk.until >= this.#range.until;
+    await (await lent.chunk.catch(() => undefined))?.settled();
+    memory.giveBack(lent.memory);
+  };
+  const readBehind = async (before: typeof last, into: Buffer): Promise<Chunk | undefined> => {
+    const after = (await before)?.until ?? range.after;
+    if (isAtEnd) return undefined;
+    const fitting = Math.floor((FILLED_SHARE * into.length) / (reader.share * estimate()));
+    const events = Math.max(1, Math.min(fitting, mostEvents(), range.until - after));
+    const chunk = await reader.read(into, { ...range, after }, events, { signal, isAlone: false });
+    isAtEnd ||= (chunk.events === 0 && chunk.lackingBytes > 0) || chunk.until >= range.until;
     return chunk;
-  }
-
-  #mostEvents(): number {
-    return this.#reader.bytesEach === undefined ? FIRST_CHUNK_EVENTS : this.#reader.maxEvents;
-  }
-
-  #estimate(): number {
-    return this.#reader.bytesEach ?? FIRST_EVENT_BYTES;
-  }
-}
-
-/** Rows that are being formatted. The first lines are made at once; more of them, if not all have room, as they are asked for. */
-class FormattedChunk implements Chunk {
-  readonly until: number;
-  readonly events: number;
-  readonly lackingBytes: number;
-  readonly bytes: number;
-  readonly #job: Omit<FormatJob, 'from'>;
-  readonly #threads: FormatThreads;
-  readonly #share: number;
-  #part: Promise<FormattedPart>;
-
-  /** `share`: so many times as large as an event is taken for is the memory that it gets. */
-  constructor(
-    { until, events, lackingBytes }: ChunkEnd,
-    job: Omit<FormatJob, 'from'>,
-    threads: FormatThreads,
-    share: number,
-  ) {
-    this.until = until;
-    this.events = events;
-    this.lackingBytes = lackingBytes;
-    this.bytes = job.rowsEnd;
-    this.#job = job;
-    this.#threads = threads;
-    this.#share = share;
-    this.#part = this.#format(0, events);
-  }
-
-  async *pieces(): AsyncGenerator<FeedPiece, number, void> {
-    const { memory, rowsEnd, linesStart } = this.#job;
-    if (this.events === 0 && this.lackingBytes > 0) return this.lackingBytes;
-    for (let left = this.events; ; ) {
-      const { events, until, next, linesEnd, lackingBytes } = await this.#part;
-      if (lackingBytes > 0) return Math.ceil(lackingBytes / this.#share);
-      const isLast = next === rowsEnd;
-      yield { until: isLast ? this.until : until, events, lines: memory.subarray(linesStart, linesEnd) };
-      if (isLast) return 0;
-      left -= events;
-      this.#part = this.#format(next, left);
+  };
+  const fill = (): void => {
+    const ahead = reader.bytesEach === undefined ? 1 : reader.ahead;
+    while (!isAtEnd && queue.length < ahead) {
+      const lent = lend();
+      if (lent === undefined) return;
+      last = readBehind(last, lent);
+      // The reader may be gone before it could hear that it failed.
+      last.catch(() => {});
+      queue.push({ memory: lent, chunk: last });
     }
-  }
+  };
+  fill();
+  return {
+    /** Gives the last chunk back. Undefined behind the end, and behind a chunk without events that lacks memory. */
+    next: async (): Promise<Chunk | undefined> => {
+      await giveBack(current);
+      current = queue.shift();
+      const chunk = await current?.chunk;
+      fill();
+      return chunk;
+    },
+    /** Cancels what is under way, and gives all memory back. */
+    close: async (): Promise<void> => {
+      over.abort();
+      isAtEnd = true;
+      for (const lent of [current, ...queue.splice(0)]) await giveBack(lent);
+      current = undefined;
+    },
+  };
+};
 
-  async settled(): Promise<void> {
-    await this.#part.catch(() => {});
-  }
+/** The first lines are made at once; more of them, if not all have room, as they are asked for. */
+const formattedChunk = (end: ChunkEnd, job: Omit<FormatJob, 'from'>, threads: FormatThreads): Chunk => {
+  const format = (from: number, rows: number): Promise<FormattedPart> => {
+    const made = threads.format({ ...job, from }, rows);
+    made.catch(() => {});
+    return made;
+  };
+  let part = format(0, end.events);
+  return {
+    ...end,
+    bytes: job.rowsEnd,
+    pieces: async function* () {
+      if (end.events === 0 && end.lackingBytes > 0) return end.lackingBytes;
+      for (let left = end.events; ; ) {
+        const { events, until, next, linesEnd, lackingBytes } = await part;
+        if (lackingBytes > 0) return Math.ceil(lackingBytes / ROWS_SHARE);
+        const isLast = next === job.rowsEnd;
+        yield { until: isLast ? end.until : until, events, lines: job.memory.subarray(job.linesStart, linesEnd) };
+        if (isLast) return 0;
+        left -= events;
+        part = format(next, left);
+      }
+    },
+    settled: () =>
+      part.then(
+        () => {},
+        () => {},
+      ),
+  };
+};
 
-  #format(from: number, rows: number): Promise<FormattedPart> {
-    const part = this.#threads.format({ ...this.#job, from }, rows);
-    // The reader may be gone before it could hear that it failed.
-    part.catch(() => {});
-    return part;
-  }
-}
-
-/** A place is waited for before that, but for one that is refused at once. */
+/** A place is waited for before, except for one that is refused at once. */
 const RETRY_AFTER_MS = 500;
 
-/**
- * What the work comes to, as soon as it is not refused as busy. For a reader whose answer has begun: it has its place, and would be cut off
- * otherwise. Rejects with everything else, and when `gone` aborts.
- */
+/** Repeats what is refused as busy, since a reader whose answer has begun would be cut off. Rejects with all else, and when `gone` aborts. */
 export const retryWhileBusy = async <T>(work: () => Promise<T>, gone: AbortSignal): Promise<T> => {
   for (;;) {
     try {

@@ -8,40 +8,35 @@ import { type ArchivedEvent, type Copies, isFirstCopy } from './feed.ts';
 import { readFeedHead } from './feed-head.sql.ts';
 import { eventOf } from './feed-row.ts';
 
-/** Positions that one statement looks through, from the next event on: if a filter matches none of them, it still ends soon. */
+/** For one statement, from the next event on: even if a filter matches none of them, it ends soon. */
 const MAX_POSITIONS = 50_000;
 
 export interface FeedEventsRange {
-  /** Exclusive. */
   readonly after: number;
-  /** Inclusive; the end of the feed without it. */
   readonly until: number | undefined;
   readonly maxEvents: number;
-  /** Of raw entries. At least one event is always read. */
+  /** Of raw entries, but at least one event is read. */
   readonly maxBytes: number;
-  /** All without it. */
   readonly organizationIds: readonly string[] | undefined;
-  /** All without it. With both, an event must meet both. */
+  /** With `organizationIds`, an event must meet both. */
   readonly accountIds?: readonly string[] | undefined;
-  /** Undefined: all. The first of those that are wanted. */
   readonly copies?: Copies | undefined;
-  /** Events whose action is older, by the clock of the database, are left out and counted. One without a time is not. */
+  /** Events with an older action, by the clock of the database, are left out and counted. One without a time is not. */
   readonly maxAgeMs?: number | undefined;
 }
 
 export interface FeedEvents {
   readonly events: readonly FeedEvent[];
-  /** All wanted events after `after` and up to here are among them. Never below `after`. */
+  /** All wanted events up to here are among them. Never below `after`. */
   readonly scannedTo: number;
-  /** More events follow at once: these are as many as were asked for, or as large. */
+  /** More follow at once: these are as many, or as large, as were asked for. */
   readonly isFull: boolean;
-  /** Milliseconds since the first of them was stored; 0 without any. */
+  /** Since the first of them was stored; 0 without any. */
   readonly waitedMs: number;
-  /** Wanted events up to `scannedTo` that are too old, and not among them. */
   readonly tooOld: number;
 }
 
-/** Without an event, if the range has none that is wanted. */
+/** Without an event if the range has none that is wanted. */
 type Row = Omit<FeedEvents, 'events'> & (FeedEvent | { readonly position: null });
 
 const { position, sourceKind, sourceId, organizationId, id, accountId, accountName, zoneId, zoneName, defects } =
@@ -68,7 +63,6 @@ const cutoff = 'now() - make_interval(secs => $7)';
 /** An entry without a time that can be read is at -infinity: its age is not known. */
 const isYoung = `(e.action_time >= ${cutoff} or e.action_time = '-infinity')`;
 
-/** Of what was left out on the way, by the same clock. */
 const countTooOld = (wanted: string): string => `
   select count(*) as events from audit_events e
   where e.position > $1 and e.position <= (select scanned_to from reached) and ${wanted}
@@ -112,19 +106,12 @@ const statementsOf = (wanted: string) => ({
   ofEveryAge: statement(wanted),
   young: statement(`${isYoung} and ${wanted}`, countTooOld(wanted)),
 });
-const conditions: Readonly<Record<Copies, string>> = {
-  all: meetsIds('e'),
-  first: `${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}`,
-};
-const statements: Readonly<Record<Copies, { readonly ofEveryAge: string; readonly young: string }>> = {
-  all: statementsOf(conditions.all),
-  first: statementsOf(conditions.first),
+const statements: Readonly<Record<Copies, ReturnType<typeof statementsOf>>> = {
+  all: statementsOf(meetsIds('e')),
+  first: statementsOf(`${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}`),
 };
 
-/**
- * What comes after a position, in order, as much of it as fits. One statement, which holds no snapshot longer than it takes;
- * safe to go on from `scannedTo` (invariant 6). Used by the sinks.
- */
+/** In order, as much as fits. One statement, which holds no snapshot longer than it takes; safe to go on from `scannedTo` (invariant 6). */
 export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promise<FeedEvents> => {
   const { after, until, maxEvents, maxBytes, organizationIds, accountIds, copies = 'all', maxAgeMs } = range;
   const { ofEveryAge, young } = statements[copies];
@@ -149,11 +136,9 @@ export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promis
   };
 };
 
-/** As `readFeedEvents`, of events in the database and in the archive, which are mixed in order of position. Used by the sinks. */
 export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange): Promise<FeedEvents> => {
   const { pool, archived } = parts;
   const { after } = range;
-  // As it is for every sink that is not set back.
   if ((await archived.countObjects(after, Number.MAX_SAFE_INTEGER)) === 0) return await readFeedEvents(pool, range);
   const head = await readFeedHead(pool);
   const until = Math.min(range.until ?? head.position, head.position);
@@ -161,7 +146,7 @@ export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange)
   const scanned = Math.min(until, (await beforeNextOf(parts, after, until)) + FILTERED_SCAN_POSITIONS);
   const stretch = await archived.read({ ...range, until: scanned }, range);
   const hot = await readFeedEvents(pool, { ...range, until: stretch.until });
-  // What was dropped after the archive had been asked is in neither part.
+  // What was dropped after the archive was asked is in neither part.
   if ((await archived.countObjects(after, stretch.until)) !== stretch.objects)
     return await readMergedEvents(parts, range);
   const end = Math.min(stretch.until, hot.scannedTo);
@@ -174,7 +159,7 @@ export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange)
   const all = [...hot.events, ...cold].sort((a, b) => a.position - b.position);
   const fitting = countFitting(all, range);
   const last = all[fitting - 1]?.position ?? end;
-  // Once more up to there: what is too old is counted up to the end.
+  // Once more: what is too old is counted up to the end.
   if (fitting < all.length) return { ...(await readMergedEvents(parts, { ...range, until: last })), isFull: true };
   return {
     events: all,
@@ -202,7 +187,6 @@ const eventsOf = async (
   return events.map((event) => eventOf(row.of(event), context));
 };
 
-/** How many of the first ones fit; at least one. */
 const countFitting = (events: readonly FeedEvent[], { maxEvents, maxBytes }: FeedEventsRange): number => {
   let bytes = 0;
   const end = events.findIndex(({ rawText }, index) => {

@@ -5,13 +5,11 @@ import { compareTimeline } from '../postgres/pool.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
 import type { FeedHead } from './feed.ts';
 
-/** The head as this server has it. */
 interface ServerHead extends FeedHead {
   /** The server follows another one: what it lacks may still arrive. */
   readonly isStandby: boolean;
 }
 
-/** Rejects if the database does not answer. */
 export const readFeedHead = (pool: Pool): Promise<ServerHead> => readHeadWith<ServerHead>(pool, '');
 
 const readHeadWith = async <Head extends ServerHead>(pool: Pool, more: string): Promise<Head> => {
@@ -25,15 +23,14 @@ const readHeadWith = async <Head extends ServerHead>(pool: Pool, more: string): 
   return rows[0];
 };
 
-/** A head, and whether the last jump that was due before it has happened. */
 interface ComparedHead extends ServerHead {
-  /** False after a failover until the first commit, or the first connection that may, has compared the timelines. Null on a standby. */
+  /** False after a failover until a commit, or a connection that may, has compared the timelines. Null on a standby. */
   readonly isCompared: boolean | null;
 }
 
 /**
- * Both in one statement: between two of them a standby may be promoted, or another server answer. In the way of orgtrail_timeline(), which
- * readers may not call. Rejects if the server does not show its timeline or its identifier.
+ * In one statement: between two a standby may be promoted, or another server answer. As orgtrail_timeline() does, which readers may not call.
+ * Rejects if the server does not show its timeline or its identifier.
  */
 const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
   await readHeadWith<ComparedHead>(
@@ -43,14 +40,10 @@ const readComparedHead = async (pool: Pool): Promise<ComparedHead> =>
          (select system_identifier from pg_control_system()) end as "isCompared"`,
   );
 
-/** So often, and so far apart, a reader looks whether another session has compared the timelines: 2 s in all. */
 const COMPARE_ATTEMPTS = 20;
 const COMPARE_AGAIN_MS = 100;
 
-/**
- * For a position that lies beyond the head. Before the position is said to belong to another database, the jump after a failover must have
- * happened. A commit that holds the row compares as well, and usually ends in a moment.
- */
+/** Before a position is said to belong to another database, the jump after a failover must have happened. A commit under way compares as well. */
 export const headBehindFailover = async (pool: Pool, after: number): Promise<FeedHead> => {
   for (let attempt = 1; ; attempt += 1) {
     await pool.query(compareTimeline);
@@ -63,7 +56,7 @@ export const headBehindFailover = async (pool: Pool, after: number): Promise<Fee
   }
 };
 
-/** A server that refuses to say its timeline or its identifier has none that this account could compare. */
+/** A server that refuses to show its timeline or its identifier has none that this account could compare. */
 const comparedHead = (pool: Pool): Promise<ComparedHead> =>
   readComparedHead(pool).catch(async (error: unknown) => {
     if (!isRefusal(error)) throw error;

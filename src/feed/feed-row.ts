@@ -1,7 +1,7 @@
 import type { FeedEvent } from '../formats/format.ts';
 import type { BinaryRow } from '../postgres/copy.ts';
 
-/** The fields of a row of the feed, in the order of the query in feed.ts. */
+/** In the order of the query in feed.sql.ts. */
 export const field = {
   position: 0,
   sourceKind: 1,
@@ -15,23 +15,21 @@ export const field = {
   accountName: 9,
   zoneId: 10,
   zoneName: 11,
-  /** Null of an entry that is too large to be sent. */
   raw: 12,
 } as const;
 
-/** More than all that a row and a line have beside the entry. */
+/** More than a row and a line have beside the entry. */
 const MAX_ROW_BYTES = 8_192;
-/** Behind the fields: how large an entry is that is too large to be sent; else null. */
+/** Behind the fields: the size of an entry that is too large to be sent; else null. */
 const entryBytes = 13;
 
-/** 0, or how many bytes a row would take whose entry was too large to be sent. */
+/** How many bytes the row takes, if its entry was too large to be sent; else 0. */
 export const tooLargeBytes = ({ bytes, starts, lengths }: BinaryRow): number =>
   (lengths[field.raw] ?? 0) < 0 ? MAX_ROW_BYTES + bytes.readInt32BE(starts[entryBytes]) : 0;
 
-/** What all rows of a reading share. */
 export interface FeedContext {
   readonly feedId: string;
-  /** By id, as they were when the reading began. Joining them to each row costs a third of the speed. */
+  /** By id, as of the beginning of the reading. A join would cost a third of the speed. */
   readonly organizationNames: ReadonlyMap<string, string | null>;
 }
 
@@ -45,14 +43,13 @@ export const textOf = ({ bytes, starts, lengths }: BinaryRow, index: number): st
   return length < 0 ? null : bytes.toString('utf8', start, start + length);
 };
 
-/** PostgreSQL counts microseconds from 2000-01-01. */
 const EPOCH_DAY = Date.UTC(2000, 0, 1) / 86_400_000;
 const DAY_MICROSECONDS = 86_400_000_000;
-/** Four digits of a year: what RFC 3339 can say. */
+/** RFC 3339 has four digits for a year. */
 const FIRST_DAY = Date.parse('0000-01-01T00:00:00Z') / 86_400_000;
 const LAST_DAY = Date.parse('9999-12-31T00:00:00Z') / 86_400_000;
 
-/** A `timestamptz` in days since 1970 and microseconds of the day; null for infinity and for years that RFC 3339 cannot say. */
+/** Null for infinity, and for years that RFC 3339 cannot say. `day`: since 1970; `microseconds`: of the day. */
 export const readInstant = (
   { bytes, starts }: BinaryRow,
   index: number,
@@ -60,7 +57,7 @@ export const readInstant = (
   const at = starts[index] ?? 0;
   const sinceEpoch = int64(bytes, at);
   const days = Math.floor(sinceEpoch / DAY_MICROSECONDS);
-  // Before 1715 and after 2285 a number is not exact to the microsecond.
+  // Before 1715 and after 2285, not exact to the microsecond.
   if (!Number.isSafeInteger(sinceEpoch)) return readDistantInstant(bytes.readBigInt64BE(at));
   return { day: EPOCH_DAY + days, microseconds: sinceEpoch - days * DAY_MICROSECONDS };
 };
@@ -74,21 +71,22 @@ const readDistantInstant = (sinceEpoch: bigint): ReturnType<typeof readInstant> 
 
 const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'));
 
-const MOST_DATES = 10_000;
-/** The beginnings of instants, by day. */
+const MAX_CACHED = 10_000;
 const dates = new Map<number, string>();
 
-const dateOf = (day: number): string => {
-  let date = dates.get(day);
-  if (date === undefined) {
-    date = new Date(day * 86_400_000).toISOString().slice(0, 11);
-    if (dates.size === MOST_DATES) dates.clear();
-    dates.set(day, date);
+/** As RFC 3339 has it, with the T behind it. */
+export const dateOf = (day: number): string => new Date(day * 86_400_000).toISOString().slice(0, 11);
+
+export const cached = <K, V>(cache: Map<K, V>, key: K, make: (key: K) => V): V => {
+  let value = cache.get(key);
+  if (value === undefined) {
+    value = make(key);
+    if (cache.size === MAX_CACHED) cache.clear();
+    cache.set(key, value);
   }
-  return date;
+  return value;
 };
 
-/** RFC 3339 with microseconds. */
 const instantOf = (row: BinaryRow, index: number): string | null => {
   const instant = readInstant(row, index);
   if (instant === null) return null;
@@ -96,14 +94,12 @@ const instantOf = (row: BinaryRow, index: number): string | null => {
   const minutes = Math.floor(seconds / 60);
   const fraction = String(1_000_000 + instant.microseconds - seconds * 1_000_000).slice(1);
   const time = `${twoDigits[Math.floor(minutes / 60)]}:${twoDigits[minutes % 60]}:${twoDigits[seconds % 60]}`;
-  return `${dateOf(instant.day)}${time}.${fraction}Z`;
+  return `${cached(dates, instant.day, dateOf)}${time}.${fraction}Z`;
 };
 
-/** The row as the formats take it. */
 export const eventOf = (row: BinaryRow, { feedId, organizationNames }: FeedContext): FeedEvent =>
   namedEventOf(row, feedId, organizationNames.get(textOf(row, field.organizationId) ?? '') ?? null);
 
-/** The same, if the name of the organization is known already. */
 export const namedEventOf = (row: BinaryRow, feedId: string, organizationName: string | null): FeedEvent => {
   const defects = textOf(row, field.defects);
   return {

@@ -1,52 +1,40 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, Pool } from 'pg';
 
-/** The channel that each page commit with new events notifies (the function orgtrail_commit_page). */
+/** Notified by each page commit with new events (the function orgtrail_commit_page). */
 const CHANNEL = 'orgtrail_feed';
-/** How long our own notification may take to come back before we believe that none do (a pooler in between). */
+/** For our own notification to come back: if it does not, none do (there is a pooler in between). */
 const PROBE_TIMEOUT_MS = 3_000;
-/** Without notifications, so often a reader that waits looks; and so long until they are retried. */
+/** How often a reader that waits looks, without notifications. */
 const LOOK_EVERY_MS = 1_000;
 /** However many notifications come: any account can send them. */
 const LEAST_BETWEEN_HINTS_MS = 20;
 const RECONNECT_AFTER_MS = 30_000;
 
-/** Tells readers that there is something new, without any of them asking the database again and again. */
-export interface FeedSignal {
-  /** Resolves when there may be events behind `position`, after `timeoutMs`, or when `signal` aborts. Never rejects. */
-  waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
-  close(): void;
-}
-
-export interface FeedSignalOptions {
-  /** A connection of its own, not yet connected: LISTEN needs a dedicated one. */
+interface FeedSignalOptions {
+  /** Not yet connected: LISTEN needs a connection of its own. */
   readonly createClient: () => Client;
-  /** For the probe, and for polling if notifications do not arrive. */
   readonly pool: Pool;
   readonly headPosition: () => Promise<number>;
-  /** Hears once that notifications do not arrive, and why. */
+  /** Hears once why notifications do not arrive. */
   readonly onFallback: (reason: string) => void;
-  /** How long a notification of the listener's own may take to come back. Default 3 s. */
+  /** Default 3 s. */
   readonly probeTimeoutMs?: number;
 }
 
-/** One listener for all that wait in this process; it connects when the first one waits. */
-export const createFeedSignal = (options: FeedSignalOptions): FeedSignal => new Listener(options);
-
-class Listener implements FeedSignal {
+/** One listener for all that wait in this process: none of them asks again and again. It connects when the first one waits. */
+export class FeedSignal {
   private readonly waiting = new Set<(head: number) => void>();
   private state: 'idle' | 'connecting' | 'listening' | 'looking' | 'closed' = 'idle';
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private toldFallback = false;
-  /** The last position in use when this process last looked. */
   private seen = 0;
-  /** There may be more by now: a hint came while no reader waited. */
+  /** There may be more than `seen`: a hint came while no reader waited. */
   private isStale = false;
-  /** While it runs, hints are collected: one look is for all of them. */
   private hintTimer: NodeJS.Timeout | undefined;
   private hinted = false;
-  /** One look after another: what an older one saw must not replace what a later one saw. */
+  /** One after another: what an older look saw must not replace what a later one saw. */
   private looking: Promise<void> = Promise.resolve();
   private readonly options: FeedSignalOptions;
 
@@ -54,6 +42,7 @@ class Listener implements FeedSignal {
     this.options = options;
   }
 
+  /** Resolves when there may be events behind `position`, after `timeoutMs`, or when `signal` aborts. Never rejects. */
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
@@ -80,7 +69,7 @@ class Listener implements FeedSignal {
     clearTimeout(this.timer);
     clearTimeout(this.hintTimer);
     this.wakeAll(Number.POSITIVE_INFINITY);
-    // Not waited for: a server that does not answer must not hold up a stop.
+    // Not awaited: a server that does not answer must not hold up a stop.
     void this.client?.end().catch(() => {});
   }
 
@@ -89,7 +78,7 @@ class Listener implements FeedSignal {
     for (const wake of [...this.waiting]) wake(head);
   }
 
-  /** Any account may notify, and say any number: it is a hint to look, and no more than that. */
+  /** Any account may notify, and say any number: it is no more than a hint to look. */
   private hear(payload: string | undefined): void {
     if (Number(payload) <= this.seen) return;
     this.isStale = true;
@@ -111,7 +100,7 @@ class Listener implements FeedSignal {
         this.isStale = false;
         this.wakeAll(await this.options.headPosition());
       } catch {
-        // Readers that wait will ask for the head themselves and say what is wrong.
+        // Readers that wait ask for the head themselves, and say what is wrong.
       }
     });
     return this.looking;
@@ -134,11 +123,11 @@ class Listener implements FeedSignal {
     } catch (error) {
       this.fallBack(client, error instanceof Error ? error.message : String(error));
     }
-    // What was committed before the connection listened; what comes after it is notified.
+    // For what was committed before the connection listened.
     await this.look();
   }
 
-  /** A pooler takes LISTEN and never hands on a notification: one from another connection has to come back. */
+  /** A pooler takes LISTEN, and never hands on a notification: one from another connection has to come back. */
   private async probe(client: Client): Promise<void> {
     const token = randomUUID();
     const arrived = Promise.withResolvers<void>();
@@ -149,7 +138,7 @@ class Listener implements FeedSignal {
     let timeout: NodeJS.Timeout | undefined;
     try {
       await this.options.pool.query('select pg_notify($1, $2)', [CHANNEL, token]);
-      // From now on: a database that is busy sends late, and a promise that is rejected while it is not awaited ends the process.
+      // Only now: a database that is busy sends late, and a promise that rejects while it is not awaited ends the process.
       timeout = setTimeout(
         () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
         this.options.probeTimeoutMs ?? PROBE_TIMEOUT_MS,

@@ -6,21 +6,16 @@ import { leftOut } from '../postgres/pool.ts';
 import { type FeedRange, isFiltered, isFirstCopy, type MissedEvents, type RowLimits } from './feed.ts';
 import { type FeedContext, positionOf, tooLargeBytes } from './feed-row.ts';
 
-/** What a chunk came to: all of the range up to `until` is in it. */
 export interface ChunkEnd {
   readonly until: number;
   readonly events: number;
-  /** More than 0 if it ended for lack of space: what the next event would have needed. */
+  /** What the next event would have needed; 0 if the chunk did not end for lack of space. */
   readonly lackingBytes: number;
 }
 
-/** If few match a filter, so many positions are looked through by one statement. */
 export const FILTERED_SCAN_POSITIONS = 50_000;
 
-/**
- * A short hash of the event at a position: a reader that sends it back shows that it knows this numbering; a restore that
- * went back in time changes it. Undefined if no event is there (position 0, or one that is not kept any more).
- */
+/** A short hash by which a reader shows that it knows this numbering: a restore changes it. Undefined if no event is kept at the position. */
 export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
   const { rows } = await pool.query<{ parts: string }>(
     `select json_build_array(source_kind, source_id, id, extract(epoch from received_at))::text as parts
@@ -30,7 +25,7 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
   return rows[0] && checkOfParts(rows[0].parts);
 };
 
-/** Of an event that is not in the database any more; `receivedAt` is in RFC 3339 with microseconds. */
+/** For an event that is not in the database any more; `receivedAt` is RFC 3339 with microseconds. */
 export const checkOfEvent = async (
   pool: Pool,
   { sourceKind, sourceId, id, receivedAt }: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id' | 'receivedAt'>,
@@ -44,7 +39,7 @@ export const checkOfEvent = async (
 
 const checkOfParts = (parts: string): string => createHash('sha256').update(parts).digest('hex').slice(0, 16);
 
-/** What later drops and jumps than the one of this number have to do with a position; undefined if nothing. With an archive, drops that are in it do not count. */
+/** What drops and jumps later than that of this number have to do with a position. With an archive, drops that are in it do not count. */
 export const readMissedEvents = async (
   pool: Pool,
   after: number,
@@ -67,7 +62,6 @@ export const readMissedEvents = async (
   return rows[0];
 };
 
-/** How many positions are in use after `from`, up to and including `to`; negative if `to` comes first. */
 export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
   if (to < from) return -(await countPositions(pool, to, from));
   const { rows } = await pool.query<{ positions: number }>(
@@ -77,7 +71,7 @@ export const countPositions = async (pool: Pool, from: number, to: number): Prom
   return rows[0]?.positions ?? 0;
 };
 
-/** SQL: whether a drop `d` is not in an archive that is read. Its objects have its positions, and all of its events. */
+/** SQL: whether a drop is not in an archive that is read. Its objects have its positions, and all of its events. */
 export const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean }): string =>
   hasArchive
     ? `${d}.events is distinct from (select sum(o.events) from archive_objects o
@@ -85,33 +79,16 @@ export const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean
           and o.first_position between ${d}.first_position and ${d}.last_position)`
     : 'true';
 
-/** Whether positions of the range are missing: only retention and jumps make such holes. */
-const hasHoles = async (
-  pool: Pool,
-  { after, until }: FeedRange,
-  options: { hasArchive: boolean },
-): Promise<boolean> => {
-  const { rowCount } = await pool.query(
-    `select from retention_drops d where last_position > $1 and first_position <= $2 and ${isGone('d', options)}
-     union all select from position_jumps where to_position > $1 and from_position < $2 limit 1`,
-    [after, until],
-  );
-  return rowCount === 1;
-};
-
-/**
- * The names of all organizations, by id. To be read after the head that ends a range: then every organization in it is known.
- */
+/** By id. To be read after the head that ends a range: then every organization in it is known. */
 export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['organizationNames']> => {
   const { rows } = await pool.query<{ id: string; name: string | null }>('select id, name from organizations');
   return new Map(rows.map(({ id, name }) => [id, name]));
 };
 
 /**
- * Hands over the next events of the range, each valid only in that moment. One statement, open only for as long as the
- * chunk takes: a reader that stalls holds nothing in the database. How large the events are shows as they come: `take` returns 0,
- * or how many bytes it lacks for this one. Then this and later ones are let go, to be read again with the next chunk. On abort the
- * statement is cancelled.
+ * Hands over the next events, each valid only in that moment, by one statement that is open only as long as the chunk takes: a reader that stalls
+ * holds nothing in the database. `take` returns 0, or how many bytes it lacks: then this event and later ones are let go, to be read again with
+ * the next chunk. On abort the statement is cancelled.
  */
 export const eachFeedRow = async (
   pool: Pool,
@@ -138,10 +115,7 @@ export const eachFeedRow = async (
   return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
 
-/**
- * Up to so many rows of a range, in order; each is valid only in its moment. An entry that is too large is not sent (`tooLargeBytes`): the driver
- * would have it in memory twice.
- */
+/** Each is valid only in its moment. An entry that is too large is not sent (`tooLargeBytes`): the driver would have it twice in memory. */
 export const copyFeedRows = (
   pool: Pool,
   range: FeedRange,
@@ -154,11 +128,10 @@ export const copyFeedRows = (
 const meetsIds = (row: string): string =>
   `($3::text[] is null or ${row}.organization_id = any($3)) and ($4::text[] is null or ${row}.account_id = any($4))`;
 
-/** Of rows `e`. */
 const wantedOnly = ({ copies }: FeedRange): string =>
   copies === 'first' ? `${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}` : meetsIds('e');
 
-/** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
+/** The position in front of the next event: a jump may have left out thousands of millions. */
 export const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
   if (position >= until) return until;
   const { rows } = await pool.query<{ next: number }>(
@@ -168,7 +141,7 @@ export const beforeNext = async (pool: Pool, position: number, until: number): P
   return Math.min(until, (rows[0]?.next ?? Number.POSITIVE_INFINITY) - 1);
 };
 
-/** No method of PostgreSQL makes a text smaller than by this: LZ4, whose longest match of 255 bytes takes one. */
+/** No method of PostgreSQL makes a text smaller: LZ4 does the most, with one byte for a match of 255. */
 const MAX_COMPRESSION = 256;
 
 /** COPY takes no parameters: the numbers are checked, the ids quoted. */
@@ -182,7 +155,7 @@ const chunkQuery = (
   const meetsIds = (row: string): string =>
     `${oneOf(`${row}.organization_id`, organizationIds)} and ${oneOf(`${row}.account_id`, accountIds)}`;
   const first = copies === 'first' ? ` and ${isFirstCopy('e', meetsIds)}` : '';
-  // How large a text is that PostgreSQL has compressed shows when it has unpacked it: once, and only where it may be too large.
+  // PostgreSQL knows the size of a text that it has compressed when it has unpacked it: once, and only where it may be too large.
   const sized = `select case when pg_column_size(raw) <= ${Math.floor(maxBytes / MAX_COMPRESSION)} then 0
     else octet_length(raw::text) end as bytes offset 0`;
   return (
@@ -194,7 +167,6 @@ const chunkQuery = (
   );
 };
 
-/** So long ago, by the clock of the database, in microseconds since 1970. */
 export const readTimeLimit = async (pool: Pool, agoMs: number): Promise<bigint> => {
   const { rows } = await pool.query<{ at: string }>(
     'select floor(extract(epoch from now() - make_interval(secs => $1)) * 1000000)::bigint::text as at',
@@ -203,14 +175,21 @@ export const readTimeLimit = async (pool: Pool, agoMs: number): Promise<bigint> 
   return BigInt(rows[0]?.at ?? 0);
 };
 
-/** Whether each position of the range has an event that is wanted; with an archive, those in it count. */
+/** Whether each position has an event that is wanted: only retention and jumps make holes. With an archive, events in it count. */
 export const isDense = async (
   pool: Pool,
   range: FeedRange,
   options: { readonly hasArchive: boolean },
-): Promise<boolean> => !isFiltered(range) && !(await hasHoles(pool, range, options));
+): Promise<boolean> => {
+  if (isFiltered(range)) return false;
+  const { rowCount } = await pool.query(
+    `select from retention_drops d where last_position > $1 and first_position <= $2 and ${isGone('d', options)}
+     union all select from position_jumps where to_position > $1 and from_position < $2 limit 1`,
+    [range.after, range.until],
+  );
+  return rowCount === 0;
+};
 
-/** The positions of the first events of a range. */
 export const readPositions = async (pool: Pool, range: FeedRange, maxEvents: number): Promise<readonly number[]> => {
   const { after, until, organizationIds, accountIds } = range;
   const { rows } = await pool.query<{ positions: number[] }>(
@@ -222,10 +201,7 @@ export const readPositions = async (pool: Pool, range: FeedRange, maxEvents: num
   return rows[0]?.positions ?? [];
 };
 
-/**
- * The position of the `nth` event of the range, or the end of the range if it has fewer: what a request of that many
- * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
- */
+/** The end of the range if it has fewer events: what a request for `nth` events covers. Without a filter and holes it is arithmetic. */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
   const { after, until, organizationIds, accountIds } = range;
   if (await isDense(pool, range, { hasArchive: false })) return Math.min(until, after + nth);

@@ -3,57 +3,47 @@ import { Worker } from 'node:worker_threads';
 import { packageFile } from '../base/package-files.ts';
 import { type FormatJob, type FormattedPart, formatRows } from './format-rows.ts';
 
-/** More make one reader no faster: then the rest of the process is at work all the time. */
+/** With more, one reader is no faster: the rest of the process is at work all the time. */
 const MAX_THREADS = 2;
-/** The others are for PostgreSQL and the rest of the process. */
+/** The others are for PostgreSQL and for the rest of the process. */
 const CORES_PER_THREAD = 2;
-/** What lives for one line only. With four times as much a thread takes 10 MB more, and is no faster. */
+/** For what lives for one line only. With four times as much a thread takes 10 MB more, and is no faster. */
 const YOUNG_GENERATION_MB = 4;
-/** A thread whose entry takes more ends, and only its readers with it. The texts of an entry of 40 MB take 80 to 160. */
+/** A thread ends, with its readers alone, if an entry takes more. The texts of an entry of 40 MB take 80 to 160. */
 const OLD_GENERATION_MB = 256;
-/** Of so few, the way to another thread and back takes longer than they do. New events come in such pieces. */
+/** The way to another thread and back takes longer than formatting so few. New events come in such pieces. */
 const MAX_ROWS_AT_ONCE = 10;
-/** Larger ones may take more than a moment, even if they are few. */
+/** A few that are larger may take more than a moment. */
 const MAX_BYTES_AT_ONCE = 65_536;
-/** A thread that is kept for a next reader has 20 MB and more. */
+/** For a next reader. A thread takes 20 MB and more. */
 const IDLE_MS = 60_000;
 
-/** From the root of the package. */
 export const THREAD_FILE = 'dist/format-thread.js';
 
-/** What a thread is sent. */
+/** The memory of the job arrives as a plain array of the same shared bytes. */
 export interface FormatRequest {
   readonly id: number;
-  /** Its memory arrives as a plain array of the same shared bytes. */
   readonly job: FormatJob;
 }
 
-/** What it answers; `error`: the rows cannot be formatted. */
 export type FormatResponse = { readonly id: number } & ({ readonly part: FormattedPart } | { readonly error: unknown });
 
-interface Pending {
-  readonly resolve: (part: FormattedPart) => void;
-  readonly reject: (error: unknown) => void;
-}
+type Pending = Pick<PromiseWithResolvers<FormattedPart>, 'resolve' | 'reject'>;
 
 interface Thread {
   readonly worker: Worker;
   readonly pending: Map<number, Pending>;
 }
 
-export interface FormatThreadsOptions {
-  /** Told why rows could not be formatted, or why a thread has ended by itself: only a defect or a lack of memory does that. */
+interface FormatThreadsOptions {
+  /** Hears why rows could not be formatted, or why a thread has ended by itself: only a defect or a lack of memory does that. */
   readonly onFailure: (error: unknown) => void;
-  /** Default: one, or two if there are four cores. */
   readonly maxThreads?: number;
-  /** What a thread runs. Default: that of the bundle; undefined, as when this is not a bundle: rows are formatted in this thread. */
+  /** What a thread runs. Default: the thread of the bundle. Undefined, as when this is not a bundle: rows are formatted in this thread. */
   readonly file?: string | undefined;
 }
 
-/**
- * Formats rows in threads of their own, so that a reader of history takes nothing from the rest of the process. They start with the first
- * long piece, and end when they have had nothing to do for a minute.
- */
+/** A reader of history takes nothing from the rest of the process. Threads start with the first long piece, and end after an idle minute. */
 export class FormatThreads {
   readonly #onFailure: (error: unknown) => void;
   readonly #maxThreads: number;
@@ -73,20 +63,15 @@ export class FormatThreads {
     this.#file = file;
   }
 
-  /** How many pieces are formatted while others are read. */
   get width(): number {
     return this.#file === undefined ? 0 : this.#maxThreads;
   }
 
-  /** Running at present. */
   get threads(): number {
     return this.#threads.size;
   }
 
-  /**
-   * Formats these rows; `rows` is how many there are. Rejects if they cannot be formatted or the thread ends, which is when nothing is
-   * written to the memory any more. The memory must be shared.
-   */
+  /** Rejects if rows cannot be formatted or the thread ends: nothing is written to the memory any more, which must be shared. */
   async format(job: FormatJob, rows: number): Promise<FormattedPart> {
     const isShort = rows <= MAX_ROWS_AT_ONCE && job.rowsEnd - job.from <= MAX_BYTES_AT_ONCE;
     if (isShort || this.#file === undefined) return formatRows(job);
@@ -109,7 +94,6 @@ export class FormatThreads {
     }
   }
 
-  /** Ends all threads; what is under way rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#idle);
@@ -162,15 +146,14 @@ export class FormatThreads {
 
   async #end(): Promise<void> {
     const ending = [...this.#threads];
-    // None is given work any more.
     this.#threads.clear();
     await Promise.all(ending.map(({ worker }) => worker.terminate()));
   }
 }
 
 /**
- * The thread of the bundle. Undefined where the code runs from src/: Node removes the types by WebAssembly, and two threads that do so can
- * end the process ("Check failed: jit_page.has_value()", https://github.com/nodejs/node/issues/64500). The bundle's thread has none.
+ * Undefined where the code runs from src/: Node removes the types by WebAssembly, and two threads that do so can end the process
+ * ("Check failed: jit_page.has_value()", https://github.com/nodejs/node/issues/64500). The thread of the bundle has no types.
  */
 const bundledThread = (): string | undefined =>
   import.meta.filename.endsWith('.ts') ? undefined : packageFile(THREAD_FILE);

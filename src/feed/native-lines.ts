@@ -1,7 +1,7 @@
 import { isOfAccount } from '../formats/format.ts';
 import { formatNative } from '../formats/native.ts';
 import type { BinaryRow } from '../postgres/copy.ts';
-import { eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
+import { cached, dateOf, eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -9,9 +9,8 @@ const CLOSING_BRACE = 125;
 const COLON = 58;
 const POINT = 46;
 const ZULU = 90;
-/** More than all that is written beside origin, id, defects and entry. */
+/** More than everything beside origin, id, defects and entry. */
 const ENVELOPE_BYTES = 256;
-const MAX_CACHED = 10_000;
 
 const ready = (text: string): Uint8Array => new TextEncoder().encode(text);
 const beforePosition = ready('{"position":');
@@ -28,30 +27,12 @@ interface Origin {
   readonly isOfAccount: boolean;
 }
 
-/** Writes lines of JSON into memory of others, byte by byte: no string is made that is only thrown away. */
+/** Writes JSON into lent memory, byte by byte: no string is made only to be thrown away. */
 class LineBuffer {
-  private bytes: Buffer = Buffer.alloc(0);
-  private end = 0;
+  bytes: Buffer = Buffer.alloc(0);
+  end = 0;
 
-  /** From now on it writes into this memory, from its beginning. */
-  writeInto(memory: Buffer): void {
-    this.bytes = memory;
-    this.end = 0;
-  }
-
-  written(): Buffer {
-    return this.bytes.subarray(0, this.end);
-  }
-
-  get length(): number {
-    return this.end;
-  }
-
-  truncate(length: number): void {
-    this.end = length;
-  }
-
-  /** To be asked before anything is written: the methods below do not look. */
+  /** To be asked first: the methods below do not look. */
   hasRoom(bytes: number): boolean {
     return this.end + bytes <= this.bytes.length;
   }
@@ -74,7 +55,6 @@ class LineBuffer {
     this.end += source.copy(this.bytes, this.end, from, from + length);
   }
 
-  /** An integer. */
   number(value: number): void {
     let count = 1;
     for (let power = 10; power <= value; power *= 10) count += 1;
@@ -87,7 +67,6 @@ class LineBuffer {
     this.end += count;
   }
 
-  /** An integer from 0 to 99. */
   twoDigits(value: number): void {
     const tens = (value / 10) | 0;
     this.bytes[this.end] = ZERO + tens;
@@ -95,7 +74,7 @@ class LineBuffer {
     this.end += 2;
   }
 
-  /** A JSON string of UTF-8 bytes. False, and nothing is written, if something in it needs an escape. */
+  /** A JSON string of UTF-8. False if something needs an escape: then nothing is written. */
   quoted(source: Buffer, from: number, length: number): boolean {
     const { bytes } = this;
     let at = this.end;
@@ -116,10 +95,7 @@ const QUOTE = 34;
 const FIRST_PRINTABLE = 32;
 const BACKSLASH = 92;
 
-/**
- * Writes rows as `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a
- * defect, a line break, an id with escapes) goes through `formatNative` itself, and a test holds the rest to it.
- */
+/** As `formatNative` does, from bytes to bytes: three times as fast. What is out of the ordinary goes through `formatNative`; a test compares. */
 export class NativeLines {
   private readonly context: FeedContext;
   private readonly origins = new Map<string, Origin>();
@@ -131,12 +107,12 @@ export class NativeLines {
     this.context = context;
   }
 
-  /** From now on lines go into this memory. */
   writeInto(memory: Buffer): void {
-    this.out.writeInto(memory);
+    this.out.bytes = memory;
+    this.out.end = 0;
   }
 
-  /** Appends the line of a row. 0, or how many bytes it may take, if there is no room: then nothing is written. */
+  /** Returns 0, or how many bytes the line may take if there is no room: then nothing is written. */
   add(row: BinaryRow): number {
     const { out } = this;
     if (isOrdinary(row)) {
@@ -154,9 +130,8 @@ export class NativeLines {
     return 0;
   }
 
-  /** All lines, each with its newline. */
   written(): Buffer {
-    return this.out.written();
+    return this.out.bytes.subarray(0, this.out.end);
   }
 
   private addOrdinary(row: BinaryRow, origin: Uint8Array, account: Uint8Array): boolean {
@@ -167,12 +142,12 @@ export class NativeLines {
     if (receivedAt === null) return false;
     const idBytes = lengths[field.id] ?? 0;
     const rawBytes = lengths[field.raw] ?? 0;
-    const start = out.length;
+    const start = out.end;
     out.ready(beforePosition);
     out.number(positionOf(row));
     out.ready(origin);
     if (!out.quoted(bytes, starts[field.id] ?? 0, idBytes)) {
-      out.truncate(start);
+      out.end = start;
       return false;
     }
     if (actionTime === null) out.ready(noActionTime);
@@ -191,7 +166,7 @@ export class NativeLines {
     return true;
   }
 
-  /** Feed, source and organization of a row, as JSON: the same for many rows. */
+  /** As JSON: the same for many rows. */
   private originOf(row: BinaryRow): Origin {
     const from = row.starts[field.sourceKind] ?? 0;
     const to = row.starts[field.id] ?? 0;
@@ -207,7 +182,6 @@ export class NativeLines {
     });
   }
 
-  /** Account and zone of a row, as JSON: the same for many rows. */
   private accountOf(row: BinaryRow): Uint8Array {
     const from = row.starts[field.accountId] ?? 0;
     const to = row.starts[field.raw] ?? 0;
@@ -228,7 +202,7 @@ export class NativeLines {
     const fraction = microseconds - seconds * 1_000_000;
     const hundredths = Math.floor(fraction / 10_000);
     const rest = fraction - hundredths * 10_000;
-    out.ready(cached(this.days, day, () => ready(new Date(day * 86_400_000).toISOString().slice(0, 11))));
+    out.ready(cached(this.days, day, () => ready(dateOf(day))));
     out.twoDigits(hours);
     out.byte(COLON);
     out.twoDigits(minutes - hours * 60);
@@ -248,14 +222,4 @@ const isOrdinary = ({ bytes, starts, lengths }: BinaryRow): boolean => {
   return (
     lengths[field.defects] === -1 && bytes.indexOf(LINE_FEED, from) < 0 && bytes.indexOf(CARRIAGE_RETURN, from) < 0
   );
-};
-
-const cached = <K, V>(cache: Map<K, V>, key: K, make: () => V): V => {
-  let value = cache.get(key);
-  if (value === undefined) {
-    value = make();
-    if (cache.size === MAX_CACHED) cache.clear();
-    cache.set(key, value);
-  }
-  return value;
 };

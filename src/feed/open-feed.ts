@@ -7,7 +7,7 @@ import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import { createClient, type Pool } from '../postgres/pool.ts';
 import { lookUpAll } from './archived-rows.ts';
-import { type Chunk, type ChunkReader, ChunksAhead, chunkReader, retryWhileBusy } from './chunks.ts';
+import { type Chunk, type ChunkReader, chunkReader, chunksAhead, retryWhileBusy } from './chunks.ts';
 import {
   hasFeedEvents,
   positionOfNth,
@@ -18,38 +18,50 @@ import {
 import type { ArchivedEvents, FeedPiece, FeedRange, FeedSource, PositionLookup } from './feed.ts';
 import { headBehindFailover, readFeedHead } from './feed-head.sql.ts';
 import type { FeedContext } from './feed-row.ts';
-import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
+import { FeedSignal } from './feed-signal.sql.ts';
 import { FormatThreads } from './format-threads.ts';
 
-/** Each reader holds one for a chunk only, so many readers share them. */
+/** A reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
+
 export interface Feed {
   readonly source: FeedSource;
   close(): Promise<void>;
 }
 
-interface FeedOptions {
-  /** What all readers share. */
-  readonly memory?: ReaderMemory;
-  /** Where events are that retention has dropped; without it they are gone. */
-  readonly openArchive?: ((pool: Pool) => ArchivedEvents) | undefined;
-  /** What makes the formats other than `native`. Default: threads of its own, in a bundle. */
-  readonly threads?: FormatThreads;
-}
-
-/** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
-export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, options: FeedOptions = {}): Feed => {
+/** On connections of its own: ingestion does not wait for readers, nor they for it. Without an archive, events that were dropped are gone. */
+export const openFeed = (
+  databaseUrl: DatabaseUrl,
+  logger: Logger,
+  options: {
+    readonly memory?: ReaderMemory;
+    readonly openArchive?: ((pool: Pool) => ArchivedEvents) | undefined;
+    readonly threads?: FormatThreads;
+  } = {},
+): Feed => {
   const { memory = new ReaderMemory(), openArchive, threads = formatThreads(logger) } = options;
   const { pool, close } = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'the feed', logger });
-  const signal = createFeedSignal({
+  const signal = new FeedSignal({
     createClient: () => createClient(databaseUrl),
     pool,
     headPosition: async () => (await readFeedHead(pool)).position,
     onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
   const archived = openArchive?.(pool);
+  // Each commit wakes all that wait, and all of them ask.
+  const readHead = coalesced(() => readFeedHead(pool));
+  const readNames = coalesced(() => readOrganizationNames(pool));
   return {
-    source: createFeedSource({ pool, signal, memory, archived, threads }),
+    source: {
+      head: async (after = 0) => {
+        const head = await readHead();
+        return after <= head.position ? head : await headBehindFailover(pool, after);
+      },
+      ...(archived === undefined ? lookUpHot(pool) : lookUpAll({ pool, archived })),
+      waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
+      pieces: (head, range, format, gone) =>
+        readPieces({ pool, memory, archived, threads, range, format, gone, readNames }, head),
+    },
     close: async () => {
       signal.close();
       await threads.close();
@@ -64,32 +76,6 @@ const formatThreads = (logger: Logger): FormatThreads =>
     onFailure: (error) => logger.error({ err: error }, 'events could not be formatted; their readers are cut off'),
   });
 
-interface FeedParts {
-  readonly pool: Pool;
-  readonly signal: FeedSignal;
-  readonly memory: ReaderMemory;
-  readonly archived: ArchivedEvents | undefined;
-  readonly threads: FormatThreads;
-}
-
-/** Joins the statements of the store and the formats to what the feed over HTTP and the command `feed` need. */
-const createFeedSource = (parts: FeedParts): FeedSource => {
-  const { pool, signal, archived } = parts;
-  // Each commit wakes all that wait, and all of them ask.
-  const readHead = coalesced(() => readFeedHead(pool));
-  const readNames = coalesced(() => readOrganizationNames(pool));
-  return {
-    head: async (after = 0) => {
-      const head = await readHead();
-      if (after <= head.position) return head;
-      return await headBehindFailover(pool, after);
-    },
-    ...(archived === undefined ? lookUpHot(pool) : lookUpAll({ pool, archived })),
-    waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-    pieces: (head, range, format, gone) => readPieces({ ...parts, range, format, gone, readNames }, head),
-  };
-};
-
 const lookUpHot = (pool: Pool): PositionLookup => ({
   checkOf: (position) => readPositionCheck(pool, position),
   endOf: (range, limit) => positionOfNth(pool, range, limit),
@@ -97,7 +83,6 @@ const lookUpHot = (pool: Pool): PositionLookup => ({
   missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop, { hasArchive: false }),
 });
 
-/** One reading of a range. */
 interface Reading {
   readonly pool: Pool;
   readonly memory: ReaderMemory;
@@ -105,13 +90,12 @@ interface Reading {
   readonly archived: ArchivedEvents | undefined;
   readonly range: FeedRange;
   readonly format: FormatName;
-  /** The names of all organizations by now. */
   readonly readNames: () => Promise<FeedContext['organizationNames']>;
-  /** Aborts when the reader has gone: what is under way for it is cancelled. */
+  /** The reader has gone: what is under way for it is cancelled. */
   readonly gone: AbortSignal | undefined;
 }
 
-/** Piece by piece: some are read and formatted while the one before is on its way. Their memory is lent. */
+/** Some pieces are read and formatted while the one before is on its way. Their memory is lent. */
 export async function* readPieces(
   reading: Reading,
   { feedId, lastDrop }: { readonly feedId: string; readonly lastDrop: number },
@@ -132,7 +116,7 @@ export async function* readPieces(
     try {
       let step = await pieces.next();
       for (; step.done !== true; step = await pieces.next()) {
-        // Before it is handed on: a reader that has it continues after it, and would not learn what was dropped before it.
+        // In front of a piece: a reader that has it continues behind it, and would not learn what was dropped in front of it.
         if ((await (isBegun ? retryWhileBusy(missed, gone) : missed())) !== undefined) throw goneMeanwhile(after);
         isBegun = true;
         after = step.value.until;
@@ -151,9 +135,9 @@ interface Parts {
   readonly gone: AbortSignal;
 }
 
-/** The pieces of a range, up to an event that has no room in a chunk. Returns how large that one is, 0 at the end. */
+/** Up to an event that has no room in a chunk. Returns how large that one is, 0 at the end. */
 async function* inChunks({ reader, memory, gone }: Parts, range: FeedRange): AsyncGenerator<FeedPiece, number, void> {
-  const chunks = new ChunksAhead(reader, memory, range, gone);
+  const chunks = chunksAhead(reader, memory, range, gone);
   try {
     for (let chunk = await chunks.next(); chunk !== undefined; chunk = await chunks.next()) {
       const lackingBytes = yield* chunk.pieces();
@@ -165,7 +149,7 @@ async function* inChunks({ reader, memory, gone }: Parts, range: FeedRange): Asy
   }
 }
 
-/** The first event of a range, in memory of its own. Returns how large it must be taken for: how long a line gets may only show when it is made. */
+/** The first event, in memory of its own. Returns how large it is to be taken for: how long a line gets may show only when it is made. */
 async function* alone(
   { reader, memory, gone }: Parts,
   range: FeedRange,

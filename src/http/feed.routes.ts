@@ -11,9 +11,9 @@ import {
   isFiltered,
   lastLine,
   type MissedEvents,
-  nextCursorOf,
   type Presented,
   placeOf,
+  printFeedCursor,
 } from '../feed/feed.ts';
 import { formats } from '../formats/registry.ts';
 import { beginsGiving, counted } from './access-trail.ts';
@@ -90,8 +90,8 @@ const presentedBy = (query: FeedQuery): Presented | string => {
 const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({
   status: 'gone',
   reason: `${missed.reason}. To continue anyway, use next_cursor, or add dropped=${head.lastDrop}`,
-  next_cursor: nextCursorOf({
-    nextPosition: presented.after,
+  next_cursor: printFeedCursor({
+    position: presented.after,
     feedId: head.feedId,
     check: presented.check,
     dropped: head.lastDrop,
@@ -122,14 +122,14 @@ const answerTo = async (
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const until = await source.endOf(range, limit);
-      const cursor = { nextPosition: until, feedId, check: await source.checkOf(until), dropped };
+      const cursor = { position: until, feedId, check: await source.checkOf(until), dropped };
       return { range: { ...range, after: presented.after, until }, cursor, head: position, lastDrop };
     }
     await source.waitBeyond(position, remainingMs, signal);
     const now = await source.head(presented.after);
     // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
     if (now.lastDrop !== lastDrop || now.position < presented.after) {
-      const cursor = { nextPosition: presented.after, feedId: now.feedId, check: presented.check, dropped };
+      const cursor = { position: presented.after, feedId: now.feedId, check: presented.check, dropped };
       const nothing = { ...range, after: presented.after, until: presented.after };
       return { range: nothing, cursor, head: now.position, lastDrop };
     }
@@ -182,8 +182,8 @@ const send = async (
     'cache-control': 'no-store',
     vary: 'accept-encoding',
     'orgtrail-feed-id': cursor.feedId,
-    'orgtrail-next-cursor': nextCursorOf(cursor),
-    'orgtrail-next-position': cursor.nextPosition,
+    'orgtrail-next-cursor': printFeedCursor(cursor),
+    'orgtrail-next-position': cursor.position,
     'orgtrail-head-position': head,
     ...signedHeader(signed),
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),

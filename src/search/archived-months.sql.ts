@@ -1,20 +1,14 @@
 import type { Pool, PoolClient } from 'pg';
 import { isGone } from '../feed/feed.sql.ts';
-
-/** Times are RFC 3339; undefined: without an end on that side. */
-interface ArchivedPart {
-  readonly since: string | undefined;
-  readonly before: string | undefined;
-  readonly organization?: string | undefined;
-}
+import type { EventQuery } from './query/event-query.ts';
 
 /**
- * The months, such as `2024-01`, that have events in the archive alone, as far as the time searched touches them: the oldest first. With
- * an organization, those that have events of it.
+ * The months, such as `2024-01`, that have events in the archive alone, as far as the time searched touches them, oldest first. Times are
+ * RFC 3339; undefined: without an end on that side. With an organization, those that have events of it.
  */
 export const readArchivedMonths = async (
   client: Pool | PoolClient,
-  { since, before, organization }: ArchivedPart,
+  { since, before, organization }: Pick<EventQuery, 'since' | 'before' | 'organization'>,
 ): Promise<readonly string[]> => {
   const { rows } = await client.query<{ month: string }>(
     `select distinct to_char(month, 'YYYY-MM') as month from archive_objects
@@ -28,20 +22,16 @@ export const readArchivedMonths = async (
   return rows.map(({ month }) => month);
 };
 
-/** A month of events that are neither in the database nor in an archive. */
+/** Its events are neither in the database nor in an archive. */
 export interface DroppedMonth {
-  /** Such as `2024-01`. */
   readonly month: string;
   readonly events: number;
 }
 
-/**
- * Months whose events retention dropped without an archive, as far as the time searched touches them: the oldest first. Times are RFC 3339. A drop
- * does not say whose events they were, so they are those of all organizations.
- */
+/** As `readArchivedMonths`, dropped without an archive. A drop does not say whose events they were, so they are those of all organizations. */
 export const readDroppedMonths = async (
   client: Pool | PoolClient,
-  { since, before }: { readonly since: string | undefined; readonly before: string | undefined },
+  { since, before }: Pick<EventQuery, 'since' | 'before'>,
 ): Promise<readonly DroppedMonth[]> => {
   const { rows } = await client.query<DroppedMonth>(
     `select to_char(month, 'YYYY-MM') as month, sum(events)::float8 as events from retention_drops d
@@ -56,21 +46,16 @@ export const readDroppedMonths = async (
 
 const SHOWN_MONTHS = 3;
 
-/** `2024-01, 2024-02`, `2024-01 to 2024-05`; not all need to follow each other. */
+/** `2024-01, 2024-02` or `2024-01 to 2024-05`; not all need to follow each other. */
 const namesOf = (months: readonly string[]): string =>
   months.length <= SHOWN_MONTHS ? months.join(', ') : `${months[0]} to ${months.at(-1)}`;
 
-/** `the archived month 2024-01`, `3 archived months (2024-01 to 2024-03)`. */
-const archivedMonthsInWords = (months: readonly string[]): string =>
-  months.length === 1 ? `the archived month ${months[0]}` : `${months.length} archived months (${namesOf(months)})`;
+/** `The archived month 2024-01 was …`, `3 archived months (2024-01, 2024-02, 2024-03) were …` */
+export const archivedMonthsSentence = (months: readonly string[], predicate: string): string =>
+  months.length === 1
+    ? `The archived month ${months[0]} was ${predicate}.`
+    : `${months.length} archived months (${namesOf(months)}) were ${predicate}.`;
 
-/** `3 archived months (2024-01, 2024-02, 2024-03) were not searched.` */
-export const archivedMonthsSentence = (months: readonly string[], predicate: string): string => {
-  const words = archivedMonthsInWords(months);
-  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)} ${months.length === 1 ? 'was' : 'were'} ${predicate}.`;
-};
-
-/** `2 months (2024-01, 2024-02) were dropped without an archive: their events are gone.` */
 export const droppedMonthsSentence = (months: readonly string[]): string =>
   months.length === 1
     ? `The month ${months[0]} was dropped without an archive: its events are gone.`

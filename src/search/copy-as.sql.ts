@@ -5,31 +5,22 @@ import { printLine, printSearch, readSearch, type Search, type SearchField, type
 const columns =
   'position, action_time, organization_id, account_id, actor_email, actor_ip_address, action_type, action_result, resource_type, resource_id, id';
 
-/**
- * The search as a statement on `audit_events` that stands by itself, for an account with the role orgtrail_reader. Organizations and
- * accounts of the search are ids. Unlike the statements of the explorer it needs no lookup of spellings, and relative times stay relative.
- */
-export const sqlOf = (search: Search, limit: number): string => {
+/** A statement for an account with the role orgtrail_reader: it needs no lookup of spellings, and relative times stay relative. */
+export const sqlOf = ({ since, before, ...query }: Search, limit: number): string => {
   const values: unknown[] = [];
   const parameter: AddParameter = (value) => `$${values.push(value)}`;
-  const wanted = partsOf(search, parameter);
-  const first = search.copies === 'first' ? [isFirstMatch(wanted)] : [];
-  const parts = [...timesOf(search), ...wanted, ...first].map((part) =>
-    part.replace(/\$(\d+)/g, (_, n: string) => literal(values[Number(n) - 1])),
-  );
+  const wanted = plainConditions(query, parameter).map(({ sql }) => sql);
+  const parts = [
+    ...(since === undefined ? [] : [`action_time >= ${instantOf(since)}`]),
+    ...(before === undefined ? [] : [`action_time < ${instantOf(before)}`]),
+    ...wanted,
+    ...(query.copies === 'first' ? [isFirstMatch(wanted)] : []),
+  ].map((part) => part.replace(/\$(\d+)/g, (_, n: string) => literal(values[Number(n) - 1])));
   const where = parts.length === 0 ? '' : `\nwhere ${parts.join('\n  and ')}`;
   return `select ${columns}\nfrom audit_events${where}\norder by action_time desc, position desc\nlimit ${limit};`;
 };
 
-const partsOf = ({ since: _since, before: _before, ...query }: Search, parameter: AddParameter): readonly string[] =>
-  plainConditions(query, parameter).map(({ sql }) => sql);
-
-const timesOf = ({ since, before }: Search): readonly string[] => [
-  ...(since === undefined ? [] : [`action_time >= ${instantOf(since)}`]),
-  ...(before === undefined ? [] : [`action_time < ${instantOf(before)}`]),
-];
-
-/** No days: one of the session's time zone may have 23 hours. */
+/** No days: in the time zone of a session one may have 23 hours. */
 const units = [
   ['hours', 3_600_000],
   ['minutes', 60_000],
@@ -47,7 +38,6 @@ const literal = (value: unknown): string => {
   return Array.isArray(value) ? `array[${value.map(literal).join(', ')}]` : quoted(String(value));
 };
 
-/** Misleading characters are written as escapes. */
 const quoted = (text: string): string => {
   if (!misleading.test(text)) return `'${text.replaceAll("'", "''")}'`;
   const escaped = [...text].map((character) => {
@@ -58,11 +48,11 @@ const quoted = (text: string): string => {
   return `E'${escaped.join('')}'`;
 };
 
-/** Text that a terminal or a page would show as another one than it is, control characters among it. */
+/** Text that a terminal or a page would show as other text, control characters included. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is escaped
 export const misleading = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200d\u2060\ufeff\p{Bidi_Control}]/u;
 
-/** One word for a shell, quoted whatever it holds. Misleading characters are written as their bytes, which bash, zsh and ksh read. */
+/** Quoted. Misleading characters are written as their bytes, which bash, zsh and ksh read. */
 const shellWord = (text: string): string => {
   if (!misleading.test(text)) return `'${text.replaceAll("'", `'\\''`)}'`;
   const escaped = [...text].map((character) => {
@@ -74,7 +64,7 @@ const shellWord = (text: string): string => {
 
 const octal = (byte: number): string => `\\${byte.toString(8).padStart(3, '0')}`;
 
-/** The call of the API that runs the search. `origin`: of the server. The token is named by a variable of the shell, never given. */
+/** `origin`: of the server. The token is named by a variable of the shell, never given. */
 export const curlOf = (search: Search, origin: string, limit: number | undefined): string => {
   const parameters = printSearch(search);
   if (limit !== undefined) parameters.set('limit', String(limit));
@@ -83,7 +73,7 @@ export const curlOf = (search: Search, origin: string, limit: number | undefined
   return `curl -sf -H "Authorization: Bearer $TOKEN" ${shellWord(address)}`;
 };
 
-/** The command that runs the search: with a query line, or with options if no line says the same. */
+/** With a query line, or with options if no line says the same. */
 export const commandOf = (search: Search, limit: number | undefined): string => {
   const words = ['orgtrail search', ...(limit === undefined ? [] : [`--limit ${limit}`])];
   const line = printLine(search);
@@ -98,7 +88,7 @@ export const commandOf = (search: Search, limit: number | undefined): string => 
 
 const flags: readonly SearchField[] = ['defects', 'changed', 'archive'];
 
-/** In a line, a star at the end of a value means a beginning: in a field of its own it is meant as it is. */
+/** In a line a star at the end of a value means a beginning; in a field of its own it is meant as it is. */
 const saysTheSame = (line: string, search: Search): boolean => {
   const { search: read, faults } = readSearch({ q: line }, Date.now());
   return faults.length === 0 && printSearch(read).toString() === printSearch(search).toString();

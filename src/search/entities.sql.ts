@@ -2,24 +2,21 @@ import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../base/errors.ts';
 import { jsonbDefects, textDefects } from '../ingest/entries/entry.ts';
 import { isTimeout, readOnly } from '../postgres/queries.ts';
-import { conditionsOf, readNewest, type TimeSlice, withSpellings } from './conditions/search-conditions.sql.ts';
 import {
-  type EntityNews,
-  type EntityReport,
-  type EntitySession,
-  type HistoryEvent,
-  type NewsField,
-  newsFields,
-  type ResourceHistory,
-} from './entities.ts';
+  conditionsOf,
+  nothingInTime,
+  readNewest,
+  type TimeSlice,
+  withSpellings,
+} from './conditions/search-conditions.sql.ts';
+import { type EntityReport, type HistoryEvent, type NewsField, newsFields, type ResourceHistory } from './entities.ts';
 import type { EventQuery } from './query/event-query.ts';
 import { explained, type FoundRow, foundColumns, toFoundEvent } from './search-events.sql.ts';
 import { groupingOf } from './summary/facets.sql.ts';
 
-/** Of the newest events of the time asked for. */
 const MAX_EVENTS = 20_000;
 const TIMEOUT_MS = 4_000;
-/** Of looking for the first event of all, which is worth no more. */
+/** For the first event of all, which is worth no more. */
 const SEEN_MS = 400;
 const NEWS = "interval '7 days'";
 const MAX_SESSIONS = 20;
@@ -38,7 +35,7 @@ const expressions: Readonly<Record<NewsField, string>> = {
   resource_type: 'lower(resource_type)',
 };
 
-/** What the stored events of an entity show. `query`: the search for it, with a time. Rejects as a search does. */
+/** `query`: the search for the entity, with a time. Rejects as a search does. */
 export const readEntity = async (
   pool: Pool,
   query: EventQuery,
@@ -63,26 +60,16 @@ const readSeen = async (
   signal: AbortSignal | undefined,
 ): Promise<Pick<EntityReport, 'firstSeen' | 'lastSeen'>> => {
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
-  try {
-    const { rows } = await readOnly(
-      pool,
-      SEEN_MS,
-      (client) =>
-        client.query<Pick<EntityReport, 'firstSeen' | 'lastSeen'>>(
-          `select ${utc('min(action_time)')} as "firstSeen", ${utc('max(action_time)')} as "lastSeen"
-           from audit_events where ${sql} and isfinite(action_time)`,
-          [...values],
-        ),
-      signal,
+  const read = (client: PoolClient) =>
+    client.query<Pick<EntityReport, 'firstSeen' | 'lastSeen'>>(
+      `select ${utc('min(action_time)')} as "firstSeen", ${utc('max(action_time)')} as "lastSeen"
+       from audit_events where ${sql} and isfinite(action_time)`,
+      [...values],
     );
-    return rows[0] ?? { firstSeen: null, lastSeen: null };
-  } catch (error) {
-    if (isTimeout(error)) return { firstSeen: null, lastSeen: null };
-    throw error;
-  }
+  const seen = await readOnly(pool, SEEN_MS, read, signal).catch(nothingInTime);
+  return seen?.rows[0] ?? { firstSeen: null, lastSeen: null };
 };
 
-/** The report but for when the entity was first and last seen of all time. */
 type WindowReport = Omit<EntityReport, 'firstSeen' | 'lastSeen'>;
 
 const readNewestReport = async (
@@ -96,7 +83,7 @@ const readNewestReport = async (
     const timeoutMs = Math.max(1, Math.round(deadlineMs - performance.now()));
     return readOnly(pool, timeoutMs, (client) => readReport(client, query, slice, nowMs), signal);
   };
-  // Its time limit is that of the statements: what is not of all events, nor of the newest that it may look at, is no report.
+  // The statements have the time limit: a report is about all events, or about the newest that it may look at.
   const options = { wanted: MAX_EVENTS + 1, nowMs, remainingMs: () => TIMEOUT_MS };
   const found = await readNewest(query, options, read, ({ looked, isSample }) => looked + Number(isSample));
   if (found === undefined) throw new Error('a part of the time was left out');
@@ -152,34 +139,23 @@ const readReport = async (
   const { looked = 0, lookedSince = null, canTellNews = false, sessions = [], hours = [], news = [] } = rows[0] ?? {};
   const byHour = Array.from({ length: 7 }, () => new Array<number>(24).fill(0));
   for (const [day, hour, events] of hours) (byHour[day] as number[])[hour] = events;
-  const isSample = looked > MAX_EVENTS;
   return {
-    looked: Math.min(looked, MAX_EVENTS),
-    isSample,
-    lookedSince,
-    sessions,
-    hours: byHour,
-    news: canTellNews ? news : [],
-    canTellNews,
+    ...{ looked: Math.min(looked, MAX_EVENTS), isSample: looked > MAX_EVENTS, lookedSince, sessions, hours: byHour },
+    ...{ news: canTellNews ? news : [], canTellNews },
   };
 };
 
-interface ReportRow {
-  readonly looked: number;
-  readonly lookedSince: string | null;
-  readonly canTellNews: boolean;
-  readonly sessions: readonly EntitySession[];
+interface ReportRow extends Omit<WindowReport, 'isSample' | 'hours'> {
   readonly hours: readonly (readonly [day: number, hour: number, events: number])[];
-  readonly news: readonly EntityNews[];
 }
 
 const TIMEOUT_MS_2 = 10_000;
-/** A larger request or response is not given out: a page of events has to fit into memory. */
+/** Larger requests and responses are not given out: a page of events has to fit into memory. */
 export const MAX_STATE_BYTES = 131_072;
 
 const TOO_SLOW = 'the history takes too long: the database is busy, or very many events are of this kind; try again';
 
-/** A text within a text, and a number or an escape that PostgreSQL refuses, cannot be taken apart by it. */
+/** PostgreSQL cannot take apart a text within a text, nor one with a number or an escape that it refuses. */
 const partOf = (name: 'request' | 'response'): string =>
   `case when coalesce(e.defects && $3::text[], false) then null else e.raw #> '{resource,${name}}' end`;
 
@@ -196,10 +172,7 @@ const historyStatement = `select ${foundColumns}, h.matched_by as "matchedBy",
 
 type HistoryRow = FoundRow & Omit<HistoryEvent, keyof FoundRow>;
 
-/**
- * The newest `limit` events about the resource of an event; undefined if no event has that position. Throws SearchError `timeout`; rejects
- * if the database does not answer, and when `signal` aborts.
- */
+/** The newest events about the resource of an event; undefined if no event has that position. Throws SearchError `timeout`. */
 export const readResourceHistory = async (
   pool: Pool,
   { position, limit, signal }: { readonly position: number; readonly limit: number; readonly signal?: AbortSignal },

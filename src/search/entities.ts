@@ -1,22 +1,19 @@
 import type { FoundEvent } from './answer.ts';
 import type { Search } from './query/search.ts';
 
-/** What has a page of its own across organizations. The names are parts of addresses. */
+/** Each has a page of its own across organizations. The names are parts of addresses. */
 export const entityKinds = ['actors', 'addresses', 'tokens', 'resources'] as const;
 export type EntityKind = (typeof entityKinds)[number];
 
 /** Events without a pause of half an hour between them. */
-export interface EntitySession {
-  /** RFC 3339. */
+interface EntitySession {
   readonly first: string;
   readonly last: string;
   readonly events: number;
   readonly failures: number;
-  /** Up to five different ones. */
   readonly addresses: readonly string[];
 }
 
-/** Fields whose new values are worth knowing of an entity. */
 export const newsFields = [
   'ip',
   'agent',
@@ -29,38 +26,33 @@ export const newsFields = [
 ] as const;
 export type NewsField = (typeof newsFields)[number];
 
-/** A value that the last seven days have, and the time before them has not. */
-export interface EntityNews {
+/** A value of the last seven days that the time before them does not have. */
+interface EntityNews {
   readonly field: NewsField;
   readonly value: string;
-  /** Of an organization or account. */
   readonly name: string | null;
   readonly events: number;
-  /** RFC 3339: its first event. */
   readonly first: string;
 }
 
-/** What the newest events of an entity show; up to so many are looked at. */
+/** What the newest events of an entity show, up to a limit. Times are RFC 3339. */
 export interface EntityReport {
-  /** RFC 3339: of all stored events; null: none has a time, or it could not be looked up in time. */
+  /** Of all stored events; null: none has a time, or it could not be looked up in time. */
   readonly firstSeen: string | null;
   readonly lastSeen: string | null;
-  /** Events that were looked at, the newest of the time asked for. */
   readonly looked: number;
-  /** There are more in that time. */
+  /** That time has more. */
   readonly isSample: boolean;
-  /** The oldest of them. RFC 3339; null without events. */
   readonly lookedSince: string | null;
-  /** The newest first, 20 at most. */
+  /** Newest first, 20 at most. */
   readonly sessions: readonly EntitySession[];
   /** Events by day of the week (0: Monday) and hour, UTC: 7 x 24. */
   readonly hours: readonly (readonly number[])[];
   readonly news: readonly EntityNews[];
-  /** What was looked at begins more than a week ago: only then can anything be new. */
+  /** Only if what was looked at begins more than a week ago can anything be new. */
   readonly canTellNews: boolean;
 }
 
-/** The search for an entity, over all time. */
 export const entitySearch = (kind: EntityKind, value: string): Search => {
   const all = { defects: false, changed: false };
   if (kind === 'resources') return { ...all, resource: value };
@@ -68,69 +60,58 @@ export const entitySearch = (kind: EntityKind, value: string): Search => {
   return { ...all, actor: { kind: actorKind, value } };
 };
 
-/**
- * How an event was found to be about the resource: by its id, product and type; by the path of its request; by product and type alone,
- * which other resources share; or it is the event that was asked about, and says nothing of the kind.
- */
-type MatchedBy = 'id' | 'uri' | 'type' | 'itself';
-
-/** An event in the history of a resource. */
 export interface HistoryEvent extends FoundEvent {
-  readonly matchedBy: MatchedBy;
+  /**
+   * How the event was found to be about the resource: by its id, product and type; by the path of its request; by product and type alone, which
+   * other resources share; or it is the event that was asked about, and does not say.
+   */
+  readonly matchedBy: 'id' | 'uri' | 'type' | 'itself';
   /** The exact text of `resource.request` and `resource.response`; null if the entry has none, or cannot be read in full. */
   readonly request: string | null;
   readonly response: string | null;
-  /** One of the two is left out for its size. */
+  /** One of the two was left out for its size. */
   readonly stateTooLarge: boolean;
 }
 
 export interface ResourceHistory {
   /** The event whose resource it is. */
   readonly subject: FoundEvent;
-  /** Newest first. */
   readonly events: readonly HistoryEvent[];
-  /** There are older ones, which are not among them. */
   readonly more: boolean;
 }
 
 /**
- * What Cloudflare's own history endpoint calls it: `exact` if all events are about this resource, `approximate` if others of its
- * product and type may be among them, `unavailable` if the entry does not say what it is about.
+ * In the words of Cloudflare's own history endpoint: `exact` if all events are about this resource, `approximate` if others of its product and
+ * type may be among them, `unavailable` if the entry does not say what it is about.
  */
-type HistoryStatus = 'exact' | 'approximate' | 'unavailable';
-
-export const historyStatus = ({ events }: ResourceHistory): HistoryStatus => {
+export const historyStatus = ({ events }: ResourceHistory): 'exact' | 'approximate' | 'unavailable' => {
   const matches = new Set(events.map(({ matchedBy }) => matchedBy));
   if (matches.has('type')) return 'approximate';
   return matches.has('itself') || matches.size === 0 ? 'unavailable' : 'exact';
 };
 
-/** The search for the whole log that an event is from: what it has collected is what the history of a resource in it may lack. */
+/** The whole log that an event is from: the history of its resource may lack what is not collected of it. */
 export const logOf = ({ accountId, organizationId }: FoundEvent): Search => {
   const all = { defects: false, changed: false };
   if (accountId !== null) return { ...all, account: accountId };
   return organizationId === null ? all : { ...all, organization: organizationId };
 };
 
-/** A state of the resource that an entry gives: what the API answered, or else what it was asked for. */
+/** What the API answered, or else what it was asked for. */
 interface ResourceState {
   readonly from: 'request' | 'response';
   readonly text: string;
 }
 
-/** An event with what it changed. */
 export interface HistoryStep {
   readonly event: HistoryEvent;
   /** Undefined if the entry has neither a request nor a response. */
   readonly state: ResourceState | undefined;
-  /** The last earlier state of the same kind that took effect; undefined if none is known. */
+  /** The last earlier state of the same kind that took effect. */
   readonly before: ResourceState | undefined;
 }
 
-/**
- * The events, newest first, each with the state before it. Only of one resource can states be compared: with `type` there is none
- * before. What failed changed nothing, so the next state is not compared with it.
- */
+/** Newest first. Only states of one resource can be compared, which `type` does not tell. What failed changed nothing: it is no state before. */
 export const historySteps = ({ events }: ResourceHistory): readonly HistoryStep[] => {
   const last: Partial<Record<ResourceState['from'], ResourceState>> = {};
   return events
@@ -152,7 +133,7 @@ const statesOf = ({ request, response }: HistoryEvent): readonly ResourceState[]
   ...(isState(request) ? [{ from: 'request', text: request } as const] : []),
 ];
 
-/** `null`, `{}` and `""` say nothing of a resource. */
+/** They say nothing about a resource. */
 const isState = (text: string | null): text is string =>
   text !== null && !['null', '{}', '[]', '""'].includes(text.replaceAll(/\s/g, ''));
 

@@ -1,6 +1,6 @@
 import type { FoundEvent } from './answer.ts';
 
-/** The columns of the CSV export, by their names in SQL. A contract. */
+/** By their names in SQL. A contract. */
 const columns: readonly (readonly [name: string, value: (event: FoundEvent) => string | number | boolean | null])[] = [
   ['position', (event) => event.position],
   ['action_time', (event) => event.actionTime],
@@ -41,16 +41,10 @@ export const eventCsvHeader = (): string => csvRecord(columns.map(([name]) => na
 
 export const eventCsvRecord = (event: FoundEvent): string => csvRecord(columns.map(([, value]) => value(event)));
 
-/**
- * What makes a spreadsheet take a cell for a formula, as OWASP lists it (CSV injection), the wide forms included; white space in
- * front does not help against all of them.
- */
+/** What makes a spreadsheet take a cell for a formula, as OWASP lists it (CSV injection), wide forms and white space in front included. */
 const formulaStart = /^[\s\u00a0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
 
-/**
- * One record of RFC 4180, with its CRLF. Texts are always quoted, so that nothing in them can end a cell, and one that a spreadsheet would
- * run as a formula begins with an apostrophe, which spreadsheets do not show. Null is an empty cell without quotes.
- */
+/** RFC 4180. Texts are quoted, so that nothing in them can end a cell; an apostrophe, which spreadsheets do not show, stops formulas. */
 export const csvRecord = (cells: readonly (string | number | boolean | null)[]): string =>
   `${cells.map(csvCell).join(',')}\r\n`;
 

@@ -2,7 +2,6 @@ import { diffLines } from 'diff';
 import { endOfString } from '../ingest/entries/json-elements.ts';
 
 const MAX_COMPARED_CHARACTERS = 4_000_000;
-/** Lines that are the same, above and below a difference. */
 const CONTEXT_LINES = 3;
 
 export interface DiffLine {
@@ -10,13 +9,10 @@ export interface DiffLine {
   readonly text: string;
 }
 
-/** JSON text as it is compared: one member or element a line. */
+/** One member or element a line. */
 export const layOut = (text: string): string => `${prettyJson(text)}\n`;
 
-/**
- * The lines in which two texts differ, with some that are the same around them; none if they are the same. Undefined if they are too large, or
- * too different to compare before `deadlineMs`, a time of `performance.now()`.
- */
+/** Lines that differ, and some around them. Undefined: too large, or not compared before `deadlineMs`, a time of `performance.now()`. */
 export const differenceLines = (before: string, after: string, deadlineMs: number): readonly DiffLine[] | undefined => {
   const remainingMs = Math.floor(deadlineMs - performance.now());
   const isLarge = before.length + after.length > MAX_COMPARED_CHARACTERS;
@@ -41,16 +37,13 @@ const linesOf = ({ kind, text }: DiffPart, isFirst: boolean, isLast: boolean): D
 };
 
 const INDENT = '  ';
-/** Nesting beyond it stays on one line: indented in full, the 100,000 levels that an entry may have would take gigabytes. */
+/** Deeper nesting stays on one line: indented, the 100,000 levels that an entry may have would take gigabytes. */
 const MAX_INDENTED_DEPTH = 40;
 
 const isSpace = (character: string): boolean =>
   character === ' ' || character === '\n' || character === '\r' || character === '\t';
 
-/**
- * JSON text laid out for people, one member or element a line. Only white space outside of strings changes: numbers, escapes, the
- * order of keys and keys that come twice are as they were. `text` must be valid JSON; never parses it into values.
- */
+/** One member or element a line. Only white space outside of strings changes. `text` must be valid JSON; it is never parsed into values. */
 export const prettyJson = (text: string): string => {
   const pieces: string[] = [];
   let depth = 0;
@@ -79,7 +72,7 @@ export const prettyJson = (text: string): string => {
       pieces.push(character);
       breakLine(depth);
     } else if (character === '}' || character === ']') {
-      // The line break of a container belongs to both of its ends.
+      // A line break in front of each end, but for one of an empty container, which is taken above.
       if (depth <= MAX_INDENTED_DEPTH) pieces.push('\n', INDENT.repeat(depth - 1));
       depth -= 1;
       pieces.push(character);
@@ -104,10 +97,10 @@ interface DiffPart {
   readonly text: string;
 }
 
-/** Between texts that share little the work grows with the square of the differences: then both are shown as a whole. */
+/** The work grows with the square of the differences: texts that share little are shown whole. */
 const MAX_DIFFERENT_LINES = 4_000;
 
-/** The difference of `before` and `after`, line by line. Undefined if they are too different to compare within `timeoutMs`. */
+/** Line by line. Undefined if they are too different to compare in time. */
 export const diffTexts = (before: string, after: string, timeoutMs: number): readonly DiffPart[] | undefined =>
   diffLines(before, after, { maxEditLength: MAX_DIFFERENT_LINES, timeout: timeoutMs })?.map(
     ({ value, added, removed }) => ({ kind: added ? 'added' : removed ? 'removed' : 'same', text: value }),

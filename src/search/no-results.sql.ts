@@ -1,22 +1,20 @@
 import type { Pool } from 'pg';
 import { nearest } from '../base/text.ts';
-import { isTimeout, readOnly } from '../postgres/queries.ts';
+import { readOnly } from '../postgres/queries.ts';
 import type { EmptyReport, FilterReport, NearValue } from './answer.ts';
-import { addSpellings, conditionsOf, everything, withSpellings } from './conditions/search-conditions.sql.ts';
+import {
+  addSpellings,
+  conditionsOf,
+  everything,
+  nothingInTime,
+  withSpellings,
+} from './conditions/search-conditions.sql.ts';
 import { textsOfNetwork } from './query/address-starts.ts';
 import { type EventQuery, folded, hasOtherCase, indexed, likeText, type SpelledColumn } from './query/event-query.ts';
-import type { SearchField } from './query/search.ts';
-import {
-  type Actor,
-  actorPrefixOf,
-  coarseNetworkOf,
-  isAddress,
-  printTerm,
-  readActor,
-  type TermField,
-} from './query/terms.ts';
+import { actorTerms, type SearchField } from './query/search.ts';
+import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress, printTerm, readActor } from './query/terms.ts';
 
-/** How each field of a query is called there. The flags are none: they name no value that could be misspelt. */
+/** As a query calls them. The flags are left out: they name no value that could be misspelt. */
 const valueFields = {
   organization: 'organization',
   account: 'account',
@@ -33,10 +31,9 @@ const valueFields = {
 type ValueField = keyof typeof valueFields;
 
 /**
- * Why a search found nothing: which of its values occur at all, which of them in the time and organization searched, and what is near
- * those that do not. Bounded: what cannot be looked up within `totalMs` is null. What indexes help with comes first. `given`:
- * how the values were written. `nothing`: no event meets the query, so that only the rest has to be looked up. Organization
- * and account are known ones.
+ * Why a search found nothing: which of its values occur at all, which of them in the time and organization searched, and what is near those that
+ * do not. What cannot be looked up within `totalMs` is null. `given`: how the values were written. `nothing`: no event meets the query, so that
+ * only the rest has to be looked up. Organization and account are known ones.
  */
 export const explainEmpty = async (
   pool: Pool,
@@ -51,6 +48,11 @@ export const explainEmpty = async (
   const range = { since: query.since, before: query.before, organization: query.organization, account: query.account };
   const isWholeRange = Object.values(range).every((end) => end === undefined);
   const anyInRange = await exists(look, { ...everything, ...range });
+  const occurrence = async (alone: EventQuery) => {
+    const occurs = await exists(look, alone);
+    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
+    return { occurs, occursInRange };
+  };
   const filters: FilterReport[] = [];
   for (const field of fields) {
     const value = given[field] ?? '';
@@ -62,21 +64,20 @@ export const explainEmpty = async (
     const alone = { ...everything, spellings, rayPositions, [valueFields[field]]: query[valueFields[field]] };
     const isAll =
       nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed && terms.length === 0;
-    const occurs = isAll ? false : await exists(look, alone);
-    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
-    filters.push({ field, value, occurs, occursInRange, near: [] });
+    filters.push({
+      field,
+      value,
+      ...(isAll ? { occurs: false, occursInRange: false } : await occurrence(alone)),
+      near: [],
+    });
   }
   for (const term of terms) {
-    const alone = { ...everything, terms: [term] };
-    const occurs = await exists(look, alone);
-    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
-    filters.push({ field: 'q', value: printTerm(term), occurs, occursInRange, near: [] });
+    const found = await occurrence({ ...everything, terms: [term] });
+    filters.push({ field: 'q', value: printTerm(term), ...found, near: [] });
   }
   const reports: FilterReport[] = [];
-  for (const report of filters) {
-    const near = report.occurs === true ? [] : await nearOf(look, report, query);
-    reports.push({ ...report, near });
-  }
+  for (const report of filters)
+    reports.push({ ...report, near: report.occurs === true ? [] : await nearOf(look, report, query) });
   return { anyInRange, filters: reports };
 };
 
@@ -86,21 +87,12 @@ const nearOf = async (look: Look, { field, value }: FilterReport, query: EventQu
   const [wanted] = term?.values ?? [];
   // Which of several values was meant is not known, and an exclusion of nothing is no reason.
   if (term === undefined || wanted === undefined || term.isNegated || term.values.length > 1) return [];
-  const kind = actorKinds[term.field];
-  const near = await nearValues(
-    look,
-    kind === undefined ? (term.field as SearchField) : 'actor',
-    kind === undefined ? wanted : term.field === 'actor' ? readActor(wanted) : { kind, value: wanted },
-  );
+  const kind = actorTerms[term.field];
+  const actor = kind === undefined ? undefined : { kind, value: wanted };
+  const near = await (term.field === 'actor' || actor !== undefined
+    ? nearValues(look, 'actor', actor ?? readActor(wanted))
+    : nearValues(look, term.field as SearchField, wanted));
   return near.map((one) => ({ ...one, value: printTerm({ ...term, values: [one.value] }) }));
-};
-
-const actorKinds: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
-  actor: 'any',
-  email: 'email',
-  ip: 'ip',
-  token: 'token',
-  actor_id: 'id',
 };
 
 const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {
@@ -110,9 +102,9 @@ const exists = async (look: Look, query: EventQuery): Promise<boolean | null> =>
 };
 
 const MAX_NEAR = 5;
-/** Of the newest events: what people look for is in use. */
+/** The newest: what people look for is in use. */
 const SAMPLED_EVENTS = 20_000;
-/** Of fields whose values are nearly all different: comparing them takes longer than finding them, and one that is near is most likely new. */
+/** For fields whose values are nearly all different: comparing them takes longer than finding them, and a near one is most likely new. */
 const SAMPLED_OF_UNIQUE = 2_000;
 const MAX_COUNTED = 1_000;
 
@@ -126,10 +118,10 @@ const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
   zone: ['zone_name', 'zone_id'],
   actor: ['actor_email', 'actor_token_name', 'actor_id', 'actor_token_id', 'actor_ip_address'],
 };
-/** There are few of these: if none of them is near, all are worth naming. */
+/** They have few values: if none is near, all are worth naming. */
 const enumerated: readonly SearchField[] = ['action', 'result', 'product', 'resource_type'];
 
-/** The stored values nearest to one that no stored event has, with how many events have each. Empty if there was no time for it. */
+/** The stored values nearest to one that no stored event has. Empty if there was no time. */
 const nearValues = async (
   look: Look,
   field: SearchField,
@@ -145,7 +137,6 @@ const nearValues = async (
   return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
 };
 
-/** The values of the newest events, the most frequent first. */
 const sample = async (look: Look, columns: readonly string[], events = SAMPLED_EVENTS) => {
   const rows = await look<{ value: string | null; events: number }>(
     `select value, count(*)::integer as events
@@ -162,10 +153,10 @@ const sample = async (look: Look, columns: readonly string[], events = SAMPLED_E
   };
 };
 
-/** Those that begin so, of all of history, by an index; then those of the newest events that differ a little. */
+/** Those of all of history that begin so, by an index; else those of the newest events that differ a little. */
 const nearActors = async (look: Look, actor: Actor, columns: readonly string[]): Promise<readonly NearValue[]> => {
   const given = actorPrefixOf(actor.value) ?? actor.value;
-  const network = isAddress(given) ? networkAround(given) : networkOf(given);
+  const network = networkOf(given);
   const found = network === undefined ? [] : await addressesIn(look, network);
   for (const column of ['actor_email', 'actor_token_name'] as const)
     found.push(...(await beginningWith(look, column, given)));
@@ -179,15 +170,14 @@ const nearActors = async (look: Look, actor: Actor, columns: readonly string[]):
   return counted;
 };
 
-/** Of the beginning of an address, whether it ends within a part or between two. */
-const networkOf = (start: string): string | undefined =>
-  coarseNetworkOf(/[.:]$/.test(start) ? start : `${start}${start.includes(':') ? ':' : '.'}`);
+/** The /24 or /64 that an address is in; for a beginning of an address, wherever it ends, the network of its whole parts. */
+const networkOf = (given: string): string | undefined => {
+  const separator = given.includes(':') ? ':' : '.';
+  if (!isAddress(given)) return coarseNetworkOf(/[.:]$/.test(given) ? given : `${given}${separator}`);
+  return given.includes('/') ? undefined : `${given}/${separator === ':' ? 64 : 24}`;
+};
 
-/** The /24 or /64 that an address is in. */
-const networkAround = (address: string): string | undefined =>
-  address.includes('/') ? undefined : `${address}/${address.includes(':') ? 64 : 24}`;
-
-/** Each is found by a step through an index, which skips the values in between. */
+/** Each is a step through an index, which skips the values in between. */
 const beginningWith = async (look: Look, column: SpelledColumn, start: string): Promise<readonly string[]> => {
   const pattern = `${likeText(start)}%`;
   const plain = stepsThrough(column, indexed(column, `${column} like lower($1)`));
@@ -212,7 +202,6 @@ const addressesIn = async (look: Look, network: string): Promise<string[]> => {
   return found;
 };
 
-/** In the order of bytes, as the index has it. */
 const stepsThrough = (column: string, where: string): string => {
   const next = (more: string): string =>
     `select ${column} as key from audit_events where ${where}${more} order by ${column} using ~<~ limit 1`;
@@ -224,7 +213,6 @@ const steps = (first: string, next: string): string =>
      (${first}) union all select (${next}) from last where last.key is not null)
    select key from last where key is not null limit ${MAX_NEAR}`;
 
-/** As a search for it would find them. */
 const countActor = async (look: Look, value: string): Promise<number | undefined> => {
   const query = await addSpellings({ ...everything, actor: { kind: 'any', value } }, look);
   if (query === undefined) return undefined;
@@ -236,25 +224,19 @@ const countActor = async (look: Look, value: string): Promise<number | undefined
   return rows?.[0]?.events;
 };
 
-/** Of one statement, so that one that no index helps with leaves time for the others. */
+/** For one statement: one that no index helps with leaves time for the others. */
 const LOOK_MS = 1_000;
 const LEAST_LOOK_MS = 20;
 
-/** Runs a statement within the time that is left; undefined if that is over. */
+/** Undefined if there is no time left. */
 type Look = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
 
-/** For several statements that together may take so long. */
 const lookWithin = (pool: Pool, totalMs: number): Look => {
   const deadlineMs = performance.now() + totalMs;
   return async <T extends object>(sql: string, values: readonly unknown[]) => {
     const remainingMs = Math.floor(Math.min(LOOK_MS, deadlineMs - performance.now()));
     if (remainingMs < LEAST_LOOK_MS) return undefined;
-    try {
-      const { rows } = await readOnly(pool, remainingMs, (client) => client.query<T>(sql, [...values]));
-      return rows;
-    } catch (error) {
-      if (isTimeout(error)) return undefined;
-      throw error;
-    }
+    const asked = readOnly(pool, remainingMs, (client) => client.query<T>(sql, [...values]));
+    return (await asked.catch(nothingInTime))?.rows;
   };
 };

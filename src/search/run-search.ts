@@ -7,67 +7,61 @@ import {
   withArchivedValues,
 } from './answer.ts';
 import { organizationFault } from './names/names.ts';
-import type { SearchSource } from './ports.ts';
 import { fixTimes, type SearchFault, type SearchReading } from './query/search.ts';
 import type { Term } from './query/terms.ts';
+import type { SearchSource } from './search-source.ts';
 
-/** What a search gives, and what is known of what it may lack. */
 export interface SearchAnswer {
   readonly page: SearchPage;
   readonly coverage: SearchCoverage;
-  /** Why nothing was found; undefined if something was. */
   readonly empty: EmptyReport | undefined;
   /** Why events that match may be missing; empty if none can be. */
   readonly incomplete: readonly IncompleteReason[];
 }
 
-/** The reading with the ids of the organization and the account that are named, or with faults that say which ones may have been meant. */
+/** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
 export const withIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
-  withTermIds(source, await withAccount(source, await withOrganization(source, reading)));
+  withTermIds(source, await withOwner(source, 'account', await withOwner(source, 'organization', reading)));
 
-/** The same in the terms of the query line. */
 const withTermIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
   const { search, faults } = reading;
   if (search.terms === undefined) return reading;
   const found: SearchFault[] = [];
   const terms: Term[] = [];
   for (const term of search.terms) {
-    if (term.field !== 'organization' && term.field !== 'account') {
+    const { field } = term;
+    if (field !== 'organization' && field !== 'account') {
       terms.push(term);
       continue;
     }
     const values: string[] = [];
     for (const value of term.values) {
-      const lookup = await source[term.field](value);
-      const fault = organizationFault(value, lookup, `${term.field}s`);
+      const lookup = await source[field](value);
+      const fault = organizationFault(value, lookup, `${field}s`);
       if (lookup.kind === 'found') values.push(lookup.id);
       else if (fault !== undefined)
-        found.push({ field: 'q', reason: `has an ${term.field} that is wrong: ${fault.reason}` });
+        found.push({ field: 'q', reason: `has an ${field} that is wrong: ${fault.reason}` });
     }
     terms.push({ ...term, values });
   }
   return { ...reading, search: { ...search, terms }, faults: [...faults, ...found] };
 };
 
-const withAccount = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+const withOwner = async (
+  source: SearchSource,
+  field: 'organization' | 'account',
+  reading: SearchReading,
+): Promise<SearchReading> => {
   const { search, faults } = reading;
-  if (search.account === undefined) return reading;
-  const lookup = await source.account(search.account);
-  const fault = organizationFault(search.account, lookup, 'accounts');
-  if (lookup.kind === 'found') return { ...reading, search: { ...search, account: lookup.id } };
-  return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'account', ...fault }] };
+  const given = search[field];
+  if (given === undefined) return reading;
+  const lookup = await source[field](given);
+  const fault = organizationFault(given, lookup, `${field}s`);
+  if (lookup.kind === 'found') return { ...reading, search: { ...search, [field]: lookup.id } };
+  return fault === undefined ? reading : { ...reading, faults: [...faults, { field, ...fault }] };
 };
 
-const withOrganization = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
-  const { search, faults } = reading;
-  if (search.organization === undefined) return reading;
-  const lookup = await source.organization(search.organization);
-  const fault = organizationFault(search.organization, lookup);
-  if (lookup.kind === 'found') return { ...reading, search: { ...search, organization: lookup.id } };
-  return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'organization', ...fault }] };
-};
-
-/** A page of a search without faults, whose organization and account are ids; so many gaps are named. Rejects as the source does. */
+/** A page of a search without faults, whose organization and account are ids; `gaps`: how many are named. Rejects as the source does. */
 export const answerSearch = async (
   source: SearchSource,
   { search: asked, given }: SearchReading,

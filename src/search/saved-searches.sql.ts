@@ -6,14 +6,21 @@ import { savedSearches } from '../postgres/tables/access.ts';
 
 const byName = sql`lower(${savedSearches.name}) collate "C"`;
 
-/** The saved searches of a database. An account without the right to execute its functions reads them, and its changes reject. */
-export const savedSearchesIn = (pool: Pool): SavedSearches => ({
-  list: async () => await db(pool).select().from(savedSearches).orderBy(byName),
-  find: async (id) => {
+export type SavedSearches = ReturnType<typeof savedSearchesIn>;
+export type SavedSearch = Readonly<typeof savedSearches.$inferSelect>;
+
+/** Parameters of links, with relative times as written. Changes reject if the account of the database may not execute their functions. */
+export const savedSearchesIn = (pool: Pool) => ({
+  list: async (): Promise<readonly SavedSearch[]> => await db(pool).select().from(savedSearches).orderBy(byName),
+  find: async (id: number): Promise<SavedSearch | undefined> => {
     const [found] = await db(pool).select().from(savedSearches).where(eq(savedSearches.id, id));
     return found;
   },
-  save: async (search) => {
+  save: async (search: {
+    readonly name: string;
+    readonly search: string;
+    readonly by: string | undefined;
+  }): Promise<{ readonly id: number } | { readonly refused: keyof typeof savedFaults }> => {
     const { rows } = await pool.query<{ outcome: 'saved' | 'name taken' | 'full'; id: number }>(
       'select outcome, saved_id::float8 as id from orgtrail_save_search($1, $2, $3)',
       [search.name, search.search, search.by ?? null],
@@ -21,47 +28,30 @@ export const savedSearchesIn = (pool: Pool): SavedSearches => ({
     const { outcome, id } = rows[0] ?? { outcome: 'full', id: 0 };
     return outcome === 'saved' ? { id } : { refused: outcome };
   },
-  rename: async (id, newName, by) => {
+  rename: async (id: number, newName: string, by: string | undefined) => {
     const { rows } = await pool.query<{ outcome: 'renamed' | 'name taken' | 'unknown' }>(
       'select orgtrail_rename_search($1, $2, $3) as outcome',
       [id, newName, by ?? null],
     );
     return rows[0]?.outcome ?? 'unknown';
   },
-  remove: async (id) => {
+  /** False: it was gone already. */
+  remove: async (id: number) => {
     const { rows } = await pool.query<{ removed: boolean }>('select orgtrail_delete_search($1) as removed', [id]);
     return rows[0]?.removed === true;
   },
 });
 
-/** A search that is kept under a name, for all who may search. */
-export interface SavedSearch {
-  readonly id: number;
-  readonly name: string;
-  /** The parameters of its link, as they stand behind `?`. Relative times as they were written. */
-  readonly search: string;
-  /** The name of the token, or ORGTRAIL_FEED_TOKEN; null: not known. */
-  readonly savedBy: string | null;
-  /** The account of the database. */
-  readonly savedAs: string;
-  readonly savedAt: Date;
-  readonly renamedBy: string | null;
-  readonly renamedAt: Date | null;
-}
-
-/** How many are kept at most. As in drizzle/0058. */
+/** As in drizzle/0058. */
 export const MAX_SAVED = 500;
 export const MAX_NAME_LENGTH = 100;
 const MAX_SEARCH_LENGTH = 8_000;
 
-/** What a name leads to, or why it is none: a predicate to "the name". */
-type NameReading = { readonly name: string } | { readonly fault: string };
-
-/** Characters that are not seen, or that turn the direction of text: two names could look alike. */
+/** What is not seen, or turns the direction of text: two names could look alike. */
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
-/** Reads a name as people write it. Runs of blanks are one, and letters with marks are composed: what looks alike is the same. */
-export const readSavedName = (given: unknown): NameReading => {
+/** A name, or why it is none: a predicate to "the name". Runs of blanks become one, and letters with marks are composed: what looks alike is the same. */
+export const readSavedName = (given: unknown): { readonly name: string } | { readonly fault: string } => {
   const name = typeof given === 'string' ? given.trim().replace(/\s+/g, ' ').normalize('NFC') : '';
   if (name === '') return { fault: 'must not be empty' };
   if (unseen.test(name)) return { fault: 'must not have control characters, or others that are not seen' };
@@ -70,25 +60,9 @@ export const readSavedName = (given: unknown): NameReading => {
   return { name };
 };
 
-/** Whether the database takes a search, as the parameters of its link. */
 export const isSavable = (parameters: string): boolean => parameters.length <= MAX_SEARCH_LENGTH;
 
 export const savedFaults = {
   'name taken': 'is the name of another saved search',
   full: `cannot be kept: there are ${MAX_SAVED} saved searches, which is the most; delete one first`,
 } as const;
-
-/** Where saved searches are kept. All reject if the database does not answer. */
-export interface SavedSearches {
-  /** By name. */
-  list(): Promise<readonly SavedSearch[]>;
-  find(id: number): Promise<SavedSearch | undefined>;
-  save(search: {
-    readonly name: string;
-    readonly search: string;
-    readonly by: string | undefined;
-  }): Promise<{ readonly id: number } | { readonly refused: keyof typeof savedFaults }>;
-  rename(id: number, name: string, by: string | undefined): Promise<'renamed' | 'name taken' | 'unknown'>;
-  /** False: it was gone already. */
-  remove(id: number): Promise<boolean>;
-}

@@ -1,21 +1,18 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../postgres/queries.ts';
-import type { SearchCoverage } from './answer.ts';
+import type { SearchCoverage, SearchHole } from './answer.ts';
 import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
-import type { SearchHole } from './ports.ts';
 
 const TIMEOUT_MS = 3_000;
 const SHOWN_GAPS = 5;
 
 const utcSeconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
 
-/** What counts as collected, and how late that may be. */
 export interface CollectionRules {
-  /** Allow-list; undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** A list of accounts; anything else: those of the organizations. */
   readonly accounts?: string | readonly string[] | undefined;
-  /** How much of the last moments may be missing of each log without its being behind, for so many of them. Seconds. */
+  /** How many seconds of the last moments may be missing of each of so many logs without its being behind. */
   readonly behindAfterSeconds: (logs: number) => number;
 }
 
@@ -32,42 +29,41 @@ const collected = `sources s
     else $1 is null or a.organization_id = any($1) or exists (select from account_organizations shown
       where shown.account_id = a.id and shown.organization_id = any($1)) end`;
 
-/** What a search may ask coverage of. */
 export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', string | undefined>> & {
   readonly account?: string | undefined;
 };
 
-/**
- * Of one organization with its accounts, of one account, or of all. Times are RFC 3339; undefined: without an end on that side. Read it before the search: whatever it
- * calls collected is stored by then. `gaps`: so many are named.
- */
+/** RFC 3339; undefined: without an end on that side. To be read before the search: whatever it calls collected is stored by then. */
 export const readSearchCoverage = (
   pool: Pool,
-  { since, before, organization, account }: SearchedPart,
-  { organizationIds, accounts, behindAfterSeconds }: CollectionRules,
+  part: SearchedPart,
+  rules: CollectionRules,
   gaps = SHOWN_GAPS,
 ): Promise<SearchCoverage> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
-    const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
-    const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, allowed);
-    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths' | 'droppedMonths'>>(statement, [
-      ...allowed,
-      organization ?? null,
-      account ?? null,
-      since ?? null,
-      before ?? null,
-      behindAfterSeconds(all.rows[0]?.count ?? 0),
-      gaps,
-    ]);
-    const archivedMonths = await readArchivedMonths(client, { since, before, organization });
-    const dropped = await readDroppedMonths(client, { since, before });
-    const droppedMonths = dropped.map(({ month }) => month);
+    const counting = `select count(*)::integer as count from ${collected}`;
+    const all = await client.query<{ count: number }>(counting, allowedBy(rules));
+    const behindAfter = rules.behindAfterSeconds(all.rows[0]?.count ?? 0);
+    const values = [...allowedBy(rules), ...valuesOf(part), behindAfter, gaps];
+    const { rows } = await client.query<Omit<SearchCoverage, 'archivedMonths' | 'droppedMonths'>>(statement, values);
+    const archivedMonths = await readArchivedMonths(client, part);
+    const droppedMonths = (await readDroppedMonths(client, part)).map(({ month }) => month);
     return { ...(rows[0] as (typeof rows)[number]), archivedMonths, droppedMonths };
   });
 
+/** $1 and $2. */
+const allowedBy = ({ organizationIds, accounts }: CollectionRules): unknown[] => [
+  organizationIds ?? null,
+  Array.isArray(accounts) ? accounts : null,
+];
+
+/** $3 to $6. */
+const valuesOf = ({ since, before, organization, account }: SearchedPart): unknown[] =>
+  [organization, account, since, before].map((value) => value ?? null);
+
 /**
- * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now: then all of
- * it can be asked for.
+ * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now:
+ * then all of it can be asked for.
  */
 const statement = `
   with asked as (
@@ -104,11 +100,11 @@ const statement = `
 
 const utcMicroseconds = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** The holes of the first reading of the logs that a search looks at, within its time, the newest first. */
+/** Of the first reading of the logs that are searched, the newest first. */
 export const readSearchHoles = (
   pool: Pool,
-  { since, before, organization, account }: SearchedPart,
-  { organizationIds, accounts }: CollectionRules,
+  part: SearchedPart,
+  rules: CollectionRules,
   limit: number,
 ): Promise<readonly SearchHole[]> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
@@ -121,15 +117,7 @@ export const readSearchHoles = (
            and case when $4::text is not null then s.account_id = $4
              else $3::text is null or coalesce(s.organization_id, a.organization_id) = $3 end)
        order by h.since desc, h.source_id limit $7`,
-      [
-        organizationIds ?? null,
-        Array.isArray(accounts) ? accounts : null,
-        organization ?? null,
-        account ?? null,
-        since ?? null,
-        before ?? null,
-        limit,
-      ],
+      [...allowedBy(rules), ...valuesOf(part), limit],
     );
     return rows;
   });

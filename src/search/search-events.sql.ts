@@ -17,21 +17,19 @@ import {
   rfc3339Of,
   type SearchPage,
 } from './answer.ts';
-import { conditionsOf, type TimeSlice, withSpellings } from './conditions/search-conditions.sql.ts';
+import { conditionsOf, nothingInTime, type TimeSlice, withSpellings } from './conditions/search-conditions.sql.ts';
 import type { EventQuery } from './query/event-query.ts';
 import type { SearchCursor } from './query/search.ts';
 
+/** `firstMs`: for the first attempt, which looks at the whole time at once; 0: there is none. `totalMs`: for all statements together. */
 export interface SearchTimeLimit {
-  /** Of the first attempt, which looks at the whole time at once; 0: there is none. */
   readonly firstMs: number;
-  /** Of all statements together. */
   readonly totalMs: number;
 }
 
 export interface AskedPage {
   readonly cursor: SearchCursor | undefined;
   readonly limit: number;
-  /** When it aborts, the statement is cancelled. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -41,15 +39,14 @@ const FIRST_SPAN_MS = 3_600_000;
 const GROWTH = 4;
 const SHRINK = 16;
 const LEAST_STATEMENT_MS = 10;
-/** Nothing is older but what has no time, or a wrong one: looked at in one go. */
+/** Older events have no time, or a wrong one: they are looked at in one go. */
 const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
 
 /**
- * A page of the events that meet a search, in the order (time, position), newest first. First all of the time is asked at once, which
- * an index answers in a moment. If that takes too long (a text that no index has), the time is looked through piece by
- * piece from the cursor on, within the time limit: then `reached` says how far. Throws SearchError `timeout` if not even
- * one piece could be looked at, and `refused` for values that PostgreSQL does not take. `clockMs` is what `totalMs` is
- * measured by.
+ * In the order (time, position), newest first. First all of the time is asked at once, which an index answers in a moment. If that takes too long
+ * (a text that no index has), the time is looked through piece by piece from the cursor on, within the time limit: then `reached` says how far.
+ * Throws SearchError `timeout` if not even one piece could be looked at, and `refused` for values that PostgreSQL does not take. `clockMs` is what
+ * `totalMs` is measured by.
  */
 export const searchEvents = async (
   pool: Pool,
@@ -63,7 +60,7 @@ export const searchEvents = async (
   const ask = (slice: TimeSlice, limit: number, timeoutMs: number) =>
     readSlice(pool, spelled, { ...page, limit }, slice, timeoutMs);
   const firstMs = Math.round(timeLimit.firstMs);
-  // A limit of 0 ms would be none to PostgreSQL.
+  // PostgreSQL takes 0 ms for no limit.
   const rows = firstMs > 0 ? await ask({ low: undefined, high: undefined }, page.limit + 1, firstMs) : undefined;
   if (rows !== undefined) return toPage(rows, page, undefined);
   const found: FoundEvent[] = [];
@@ -74,7 +71,8 @@ export const searchEvents = async (
     const startedMs = clockMs();
     const remainingMs = Math.floor(deadlineMs - startedMs);
     if (remainingMs < LEAST_STATEMENT_MS) break;
-    const some = await ask(slice.bounds(spanMs), page.limit + 1 - found.length, remainingMs);
+    const wanted = page.limit + 1 - found.length;
+    const some = await ask(slice.bounds(spanMs), wanted, remainingMs);
     if (some === undefined) {
       spanMs = Math.max(1, spanMs / SHRINK);
       continue;
@@ -100,7 +98,6 @@ const toPage = (
   return { events: shown, more: rows.length > limit || reached !== undefined, reached };
 };
 
-/** In the direction of the cursor; undefined if the time was over. */
 const readSlice = async (
   pool: Pool,
   query: EventQuery,
@@ -115,17 +112,12 @@ const readSlice = async (
       order by action_time ${order}, position ${order} limit $${values.length + 1}) as e
     left join organizations o on o.id = e.organization_id
     order by e.action_time ${order}, e.position ${order}`;
-  try {
-    const read = (client: PoolClient) => client.query<FoundRow>(statement, [...values, limit]);
-    const { rows } = await readOnly(pool, timeoutMs, read, signal);
-    return rows.map(toFoundEvent);
-  } catch (error) {
-    if (isTimeout(error)) return undefined;
-    return explained(error);
-  }
+  const read = (client: PoolClient) => client.query<FoundRow>(statement, [...values, limit]);
+  const found = await readOnly(pool, timeoutMs, read, signal).catch(nothingInTime).catch(explained);
+  return found?.rows.map(toFoundEvent);
 };
 
-/** Throws what a search says of an error of its statement. */
+/** Throws what a search says about an error of its statement. */
 export const explained = (error: unknown): never => {
   if (isTimeout(error)) throw new SearchError('timeout', TOO_SLOW, { cause: error });
   if (isDataFault(error)) {
@@ -134,9 +126,8 @@ export const explained = (error: unknown): never => {
   throw error;
 };
 
-/** The piece of the time that comes next, so many milliseconds long, and what comes after it. */
 interface Slice {
-  /** All that comes before, in the direction of the search, has been looked at. */
+  /** All in front of it has been looked at. */
   readonly from: SearchCursor | undefined;
   bounds(spanMs: number): TimeSlice;
   next(spanMs: number): Slice | undefined;
@@ -146,44 +137,39 @@ const firstSlice = (query: EventQuery, cursor: SearchCursor | undefined, nowMs: 
   const cursorMs = cursor && sortTimeMs(cursor.time);
   const lowMs = query.since === undefined ? Number.NEGATIVE_INFINITY : (parseInstantMs(query.since) ?? FIRST_YEAR_MS);
   const highMs = query.before === undefined ? nowMs : Math.min(nowMs, parseInstantMs(query.before) ?? nowMs);
-  if (cursor?.direction === 'newer') return newerSlice(undefined, Math.max(cursorMs ?? lowMs, FIRST_YEAR_MS), highMs);
-  return olderSlice(undefined, Math.min(cursorMs ?? highMs, highMs), lowMs);
+  if (cursor?.direction === 'newer')
+    return sliceOf('newer', undefined, Math.max(cursorMs ?? lowMs, FIRST_YEAR_MS), highMs);
+  return sliceOf('older', undefined, Math.min(cursorMs ?? highMs, highMs), Math.max(lowMs, FIRST_YEAR_MS));
 };
 
-/** The first piece has no bound on the side where the search begins: the search itself has one, or none. */
-const olderSlice = (from: SearchCursor | undefined, highMs: number, lowMs: number): Slice => {
-  const lowOf = (spanMs: number): number => {
-    const low = Math.floor(highMs - spanMs);
-    return low <= Math.max(lowMs, FIRST_YEAR_MS) ? Number.NEGATIVE_INFINITY : low;
+/** The first piece has no bound on the side where the search begins: the search has one itself, or none. */
+const sliceOf = (
+  direction: SearchCursor['direction'],
+  from: SearchCursor | undefined,
+  beginMs: number,
+  lastMs: number,
+): Slice => {
+  const isOlder = direction === 'older';
+  const endOf = (spanMs: number): number => {
+    const end = isOlder ? Math.floor(beginMs - spanMs) : Math.ceil(beginMs + spanMs);
+    return (isOlder ? end <= lastMs : end >= lastMs) ? Number.POSITIVE_INFINITY : end;
   };
   return {
     from,
-    bounds: (spanMs) => ({ low: isoOf(lowOf(spanMs)), high: from && isoOf(highMs) }),
-    next: (spanMs) => {
-      const low = lowOf(spanMs);
-      return Number.isFinite(low) ? olderSlice(cursorAt('older', low), low, lowMs) : undefined;
+    bounds: (spanMs) => {
+      const [begin, end] = [from && isoOf(beginMs), isoOf(endOf(spanMs))];
+      return isOlder ? { low: end, high: begin } : { low: begin, high: end };
     },
-  };
-};
-
-const newerSlice = (from: SearchCursor | undefined, lowMs: number, highMs: number): Slice => {
-  const highOf = (spanMs: number): number => {
-    const high = Math.ceil(lowMs + spanMs);
-    return high >= highMs ? Number.POSITIVE_INFINITY : high;
-  };
-  return {
-    from,
-    bounds: (spanMs) => ({ low: from && isoOf(lowMs), high: isoOf(highOf(spanMs)) }),
     next: (spanMs) => {
-      const high = highOf(spanMs);
-      return Number.isFinite(high) ? newerSlice(cursorAt('newer', high), high, highMs) : undefined;
+      const end = endOf(spanMs);
+      return Number.isFinite(end) ? sliceOf(direction, cursorAt(direction, end), end, lastMs) : undefined;
     },
   };
 };
 
 const isoOf = (ms: number): string | undefined => (Number.isFinite(ms) ? new Date(ms).toISOString() : undefined);
 
-/** Positions begin with 1: at 0, nothing of that time itself has been looked at in the direction newer, and all of it in the other. */
+/** Positions begin with 1: at 0, nothing of that moment has been looked at in the direction newer, and all of it in the other. */
 const cursorAt = (direction: SearchCursor['direction'], ms: number): SearchCursor => ({
   direction,
   time: `${new Date(ms).toISOString().replace('T', ' ').slice(0, -1)}+00`,
@@ -197,11 +183,10 @@ const sortTimeMs = (time: string): number => {
   return parseInstantMs(time.replace('+00', 'Z')) ?? FIRST_YEAR_MS;
 };
 
-/** One statement looks through no more positions than this. */
 const MAX_POSITIONS = 20_000;
 const TIMEOUT_MS = 10_000;
 
-/** The events of a search that were stored behind a position, in the order in which they were stored. Rejects as a search does. */
+/** In the order in which they were stored. Rejects as a search does. */
 export const readArrivals = async (pool: Pool, query: EventQuery, page: ArrivalsPage): Promise<Arrivals> => {
   const { feedId, position: head } = await readFeedHead(pool);
   const { after = head, limit, signal } = page;
@@ -232,7 +217,7 @@ const whereOf = (key: EventKey): readonly [where: string, values: unknown[]] =>
     ? ['e.position = $1', [key.position]]
     : ['e.source_kind = $1 and e.source_id = $2 and e.id = $3', [key.sourceKind, key.sourceId, key.id]];
 
-/** How many bytes the texts of an event have, with its later contents. */
+/** Of its texts, later contents included. */
 export const readEventBytes = (pool: Pool, key: EventKey): Promise<number> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const [where, values] = whereOf(key);
@@ -246,7 +231,7 @@ export const readEventBytes = (pool: Pool, key: EventKey): Promise<number> =>
     return rows[0]?.bytes ?? 0;
   });
 
-/** One event with all that is kept of it; undefined if there is none. Rejects if the database does not answer. */
+/** Rejects if the database does not answer. */
 export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const [where, values] = whereOf(key);
@@ -259,21 +244,26 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
     if (rows[0] === undefined) return undefined;
     const { rawText, feedId, ...row } = rows[0];
     const event = toFoundEvent(row);
-    const { rows: neighbours } = await client.query<{ previous: number | null; next: number | null }>(
-      `select (select max(position) from audit_events where position < $1)::float8 as previous,
-         (select min(position) from audit_events where position > $1)::float8 as next`,
-      [event.position],
-    );
+    const neighbours = await readNeighbours(client, event.position);
     return {
       event,
       feedId,
       rawText,
       ...(await readChanges(client, event)),
       ...(await readCopies(client, event.position)),
-      previousPosition: neighbours[0]?.previous ?? null,
-      nextPosition: neighbours[0]?.next ?? null,
+      ...neighbours,
     };
   });
+
+/** In the feed; null if none is kept. */
+export const readNeighbours = async (client: Pool | PoolClient, position: number) => {
+  const { rows } = await client.query<{ previous: number | null; next: number | null }>(
+    `select (select max(position) from audit_events where position < $1)::float8 as previous,
+       (select min(position) from audit_events where position > $1)::float8 as next`,
+    [position],
+  );
+  return { previousPosition: rows[0]?.previous ?? null, nextPosition: rows[0]?.next ?? null };
+};
 
 const readChanges = async (client: PoolClient, event: FoundEvent) => {
   const { id, sourceKind, sourceId, eventId, seenAt, raw } = auditEventChanges;
@@ -306,7 +296,7 @@ const readCopies = async (client: PoolClient, position: number) => {
 
 const EXPORT_TIMEOUT_MS = 30_000;
 
-/** The stored texts of events that a search found, by position. The caller limits how many bytes that are (`rawBytes`). */
+/** By position. The caller limits how many bytes they have together (`rawBytes`). */
 export const readRawTexts = async (
   pool: Pool,
   events: readonly FoundEvent[],
@@ -314,7 +304,7 @@ export const readRawTexts = async (
 ): Promise<ReadonlyMap<number, string>> => {
   const read = (client: PoolClient) =>
     client.query<{ position: number; raw: string }>(
-      // The times say which partitions: a position alone would be looked for in all of them.
+      // By the times PostgreSQL knows the partitions: a position alone would be looked for in all of them.
       `select position::float8 as position, raw::text as raw from audit_events
        where position = any($1::bigint[]) and action_time = any($2::timestamptz[])`,
       [events.map(({ position }) => position), [...new Set(events.map(({ sortTime }) => sortTime))]],
@@ -337,7 +327,7 @@ const {
   ...columns
 } = getTableColumns(auditEvents);
 
-/** What is selected of `audit_events e` and `organizations o` for a `FoundEvent`. Times are text in the zone of the transaction: UTC. */
+/** For a `FoundEvent`, of `audit_events e` and `organizations o`. Times are text in the zone of the transaction: UTC. */
 export const foundColumns = `
   ${selectList('e', { ...columns, rayId, method, statusCode, uri, userAgent })}, o.name as "organizationName",
   case when e.account_name is null then (select a.name from accounts a where a.id = e.account_id) end as "listedAccountName",

@@ -7,16 +7,15 @@ import { formatNative } from '../formats/native.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { FoundEvent, SearchPage } from './answer.ts';
+import type { ArrivalsPage, EventKey, FoundEvent, SearchPage } from './answer.ts';
 import { type ArchivedParts, archivedTextOf, readArchivedEvent, withArchive } from './archived/archived-search.sql.ts';
 import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
 import { readEntity, readResourceHistory } from './entities.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './event-csv.ts';
 import { lookUpAccount, lookUpOrganization, readAccountNames, readOrganizationNames } from './names/names.sql.ts';
 import { explainEmpty } from './no-results.sql.ts';
-import type { ExportFormat, ExportPiece, FoundPiece, SearchSource } from './ports.ts';
 import type { EventQuery } from './query/event-query.ts';
-import { instantOfBound, type Search, type SearchCursor } from './query/search.ts';
+import { instantOfBound, type Search, type SearchCursor, type SearchReading } from './query/search.ts';
 import { type CollectionRules, readSearchCoverage, readSearchHoles, type SearchedPart } from './search-coverage.sql.ts';
 import {
   type AskedPage,
@@ -28,39 +27,32 @@ import {
   searchEvents,
 } from './search-events.sql.ts';
 import { summarize } from './summary/search-summary.sql.ts';
+import type { SummaryDepth } from './summary/summary.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
-/** People wait for a page. */
 const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
 const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000, archiveMs: 2_000 };
-/** An export is not interactive, and it has to be whole. */
+/** An export is not interactive, and has to be whole. */
 const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000, archiveMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
 const MAX_EXPORT_EVENTS = 1_000;
-/** Formatted at once: meanwhile the process answers no request. */
+/** Formatted at once; meanwhile the process answers no request. */
 const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
-/** Of entries that are in memory at once, but for a single larger one. */
+/** Entries in memory at once, except for a single larger one. */
 const BATCH_BYTES = 262_144;
 const SUGGESTED_ORGANIZATIONS = 1_000;
-/** Of looking up why a search found nothing. */
 const EXPLAIN_MS = 2_000;
 
 const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
 const NO_COUNTS = 'counts and top values are of the database alone: leave out archive';
 
-/** What a search of archived months needs. */
 export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory' | 'limitMs'>;
-type OpenArchive = ((pool: Pool) => SearchedArchive) | undefined;
-
-export interface Explorer {
-  readonly source: SearchSource;
-  /** The connections of its pages, for what else may take seconds. */
-  readonly pool: Pool;
-  close(): Promise<void>;
-}
+export type ExportFormat = 'ndjson' | 'csv';
+export type Explorer = ReturnType<typeof openExplorer>;
+export type SearchSource = ReturnType<typeof createSearchSource>;
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
 export const openExplorer = (
@@ -68,15 +60,15 @@ export const openExplorer = (
   logger: Logger,
   nowMs: () => number,
   rules: CollectionRules,
-  openArchive?: OpenArchive,
+  openArchive?: (pool: Pool) => SearchedArchive,
   memory = new ReaderMemory(),
-): Explorer => {
-  const url = databaseUrl;
-  const pages = openPool({ url, size: CONNECTIONS, sharedFor: 'searches', logger });
-  const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
+) => {
+  const pages = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'searches', logger });
+  const exports = openPool({ url: databaseUrl, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
   const archive = openArchive?.(pages.pool);
   return {
     source: createSearchSource({ pages: pages.pool, exports: exports.pool, memory }, nowMs, rules, archive),
+    /** The connections of its pages, for whatever else may take seconds. */
     pool: pages.pool,
     close: async () => {
       await archive?.months.close();
@@ -85,59 +77,62 @@ export const openExplorer = (
   };
 };
 
+/** All reject with SearchError, with BusyError, or if the database does not answer; what is under way is cancelled when a signal aborts. */
 const createSearchSource = (
   { pages: pool, exports, memory }: { readonly pages: Pool; readonly exports: Pool; readonly memory: ReaderMemory },
   nowMs: () => number,
   rules: CollectionRules,
   archive: SearchedArchive | undefined,
-): SearchSource => ({
-  search: (search, page) =>
-    readPage(
-      { pool, archive },
-      queryOf(search, nowMs()),
-      page,
-      page.isQuick === true ? QUICK_TIME_LIMIT : PAGE_TIME_LIMIT,
-    ),
-  arrivals: (search, page) => readArrivals(pool, queryOf(search, nowMs()), page),
-  coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
-  archivedMonths: (search) => readArchivedMonths(pool, partOf(search, nowMs())),
-  droppedMonths: async (search) => (await readDroppedMonths(pool, partOf(search, nowMs()))).map(({ month }) => month),
-  holes: (search, limit) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
-  explain: (search, given, nothing) =>
+) => ({
+  /** `isQuick`: it ends after about a second, for what stands beside something else. */
+  search: (search: Search, page: AskedPage & { readonly isQuick?: boolean }) =>
+    readPage({ pool, archive }, queryOf(search, nowMs()), page, page.isQuick ? QUICK_TIME_LIMIT : PAGE_TIME_LIMIT),
+  arrivals: (search: Search, page: ArrivalsPage) => readArrivals(pool, queryOf(search, nowMs()), page),
+  /** To be read before the search: what it calls collected must be stored by then. */
+  coverage: (search: Search, gaps?: number) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
+  /** As in the coverage. To be read after the search as well: a month may have been dropped meanwhile. */
+  archivedMonths: (search: Search) => readArchivedMonths(pool, partOf(search, nowMs())),
+  droppedMonths: async (search: Search) =>
+    (await readDroppedMonths(pool, partOf(search, nowMs()))).map(({ month }) => month),
+  holes: (search: Search, limit: number) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
+  /** `nothing`: the search looked at all events. */
+  explain: (search: Search, given: SearchReading['given'], nothing: boolean) =>
     explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
-  organization: (given) => lookUpOrganization(pool, given),
-  account: (given) => lookUpAccount(pool, given),
+  organization: (given: string) => lookUpOrganization(pool, given),
+  account: (given: string) => lookUpAccount(pool, given),
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
-  summary: async (search, depth, signal) => {
+  summary: async (search: Search, depth: SummaryDepth, signal?: AbortSignal) => {
     if (search.archive === true) throw new SearchError('refused', NO_COUNTS);
     return await summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal);
   },
-  entity: (search, signal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
-  event: async (key) =>
+  entity: (search: Search, signal?: AbortSignal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
+  event: async (key: EventKey) =>
     (await readEvent(pool, key)) ??
     (archive && 'position' in key ? await readArchivedEvent({ pool, ...archive }, key.position) : undefined),
-  bytesOf: (key) => readEventBytes(pool, key),
-  history: (position, page) => readResourceHistory(pool, { position, ...page }),
-  native: async function* (events, signal) {
+  bytesOf: (key: EventKey) => readEventBytes(pool, key),
+  history: (position: number, page: { readonly limit: number; readonly signal?: AbortSignal }) =>
+    readResourceHistory(pool, { position, ...page }),
+  native: async function* (events: readonly FoundEvent[], signal?: AbortSignal) {
     const { feedId } = await readFeedHead(pool);
-    yield* nativeTexts({ pool, memory }, feedId, events, signal);
+    yield* nativeTexts({ pool, memory, signal }, feedId, events);
   },
-  found: (search, signal) => foundPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), signal),
-  export: (search, format, signal) =>
-    exportPieces({ pool: exports, archive, memory }, queryOf(search, nowMs()), format, signal),
+  found: (search: Search, signal?: AbortSignal) =>
+    foundPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs())),
+  export: (search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece> =>
+    exportPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs()), format),
 });
 
-/** What history is read from. */
 interface Parts {
   readonly pool: Pool;
   readonly archive: SearchedArchive | undefined;
   readonly memory: ReaderMemory;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
 const readPage = async (
-  { pool, archive }: Omit<Parts, 'memory'>,
+  { pool, archive }: Pick<Parts, 'pool' | 'archive'>,
   query: EventQuery,
   page: AskedPage,
   limit: SearchTimeLimit & { readonly archiveMs: number },
@@ -148,7 +143,6 @@ const readPage = async (
   return await withArchive({ pool, ...archive }, query, page, hot, archive.limitMs ?? limit.archiveMs);
 };
 
-/** What coverage is asked of. */
 const partOf = (search: Search, nowMs: number): SearchedPart => {
   const { since, before, organization, account } = queryOf(search, nowMs);
   // The clock of the database may be a little ahead: now is no end.
@@ -162,27 +156,16 @@ const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery 
   before: before && instantOfBound(before, nowMs),
 });
 
-/** The envelopes of the feed's native format, in the order of the events, some at a time. */
-async function* nativeTexts(
-  parts: Pick<Parts, 'pool' | 'memory'>,
-  feedId: string,
-  events: readonly FoundEvent[],
-  signal: AbortSignal | undefined,
-): AsyncGenerator<readonly string[], void, void> {
-  yield* withTexts(parts, events, signal, (event, rawText) => formatNative({ ...event, feedId, rawText }));
-}
+const nativeTexts = (parts: Omit<Parts, 'archive'>, feedId: string, events: readonly FoundEvent[]) =>
+  withTexts(parts, events, (event, rawText) => formatNative({ ...event, feedId, rawText }));
 
-/**
- * What is made of the events and their exact texts, some at a time. Waits for the memory of large ones, which others may have until their readers are
- * cut off.
- */
+/** In the order of the events, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
 async function* withTexts<T>(
-  { pool, memory }: Pick<Parts, 'pool' | 'memory'>,
+  { pool, memory, signal }: Omit<Parts, 'archive'>,
   events: readonly FoundEvent[],
-  signal: AbortSignal | undefined,
   make: (event: FoundEvent, rawText: string) => T,
 ): AsyncGenerator<readonly T[], void, void> {
-  // While its reader takes what was made, nothing holds the texts.
+  // While the reader takes what was made, nothing holds the texts.
   const made = async (batch: readonly FoundEvent[]): Promise<T[]> => {
     const stored = batch.filter((event) => archivedTextOf(event) === undefined);
     const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
@@ -200,7 +183,7 @@ async function* withTexts<T>(
       some = await made(batch);
       yield some;
     } finally {
-      // Generators on the way hold it until they have the next one.
+      // Generators on the way hold it until they have the next one: emptied, it holds nothing.
       some.length = 0;
       giveBack();
     }
@@ -221,56 +204,57 @@ const batchesOf = (events: readonly FoundEvent[]): FoundEvent[][] => {
   return batches;
 };
 
-/**
- * All events of a search, newest first, that were there when it began: a page of it at a time, read when the one before is
- * on its way. Never ends early: what cannot be read is thrown.
- */
+export interface ExportPiece {
+  readonly events?: number;
+  readonly lines: Buffer;
+}
+
+/** Newest first, what was there when it began; the next page is read meanwhile. Never ends early: what cannot be read is thrown. */
 async function* exportPieces(
   parts: Parts,
   query: EventQuery,
   format: ExportFormat,
-  signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
   const head = await readFeedHead(parts.pool);
   let isFirst = true;
-  for await (const events of wholePages(parts, { ...query, untilPosition: head.position }, signal)) {
-    // Behind the first page, so that a search that cannot begin gives nothing.
+  for await (const events of wholePages(parts, { ...query, untilPosition: head.position })) {
+    // After the first page, so that a search that cannot begin gives nothing.
     if (isFirst && format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
     isFirst = false;
-    // Also with nothing in it: only by writing does it show that the reader has gone.
+    // Also if empty: only by writing does it show that the reader has gone.
     if (events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield* csvPieces(events);
     else {
-      for await (const texts of nativeTexts(parts, head.feedId, events, signal)) {
+      for await (const texts of nativeTexts(parts, head.feedId, events)) {
         yield* onePiece(bytesOf(texts.flatMap((text) => [text, '\n'])), texts.length);
       }
     }
   }
 }
 
-/** The same with their texts. */
-async function* foundPieces(
-  parts: Parts,
-  query: EventQuery,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<FoundPiece, void, void> {
+/** The same with their texts; the first piece has no events. */
+async function* foundPieces(parts: Parts, query: EventQuery) {
   const { feedId, position: untilPosition } = await readFeedHead(parts.pool);
   yield { feedId, untilPosition, events: [] };
-  for await (const page of wholePages(parts, { ...query, untilPosition }, signal)) {
-    for await (const events of withTexts(parts, page, signal, (event, rawText) => ({ event, rawText })))
+  for await (const page of wholePages(parts, { ...query, untilPosition })) {
+    for await (const events of withTexts(parts, page, (event, rawText) => ({ event, rawText })))
       yield { feedId, untilPosition, events };
   }
 }
 
 /** The pages of an export. Throws if a month was dropped meanwhile: its events may be missing. */
-async function* wholePages(
-  parts: Parts,
-  query: EventQuery,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<readonly FoundEvent[], void, void> {
+async function* wholePages(parts: Parts, query: EventQuery): AsyncGenerator<readonly FoundEvent[], void, void> {
+  const { signal } = parts;
   const before = await readArchivedMonths(parts.pool, query);
   const goneBefore = await readDroppedMonths(parts.pool, query);
-  yield* exportPages(parts, query, signal);
+  let cursor: SearchCursor | undefined;
+  let limit = FIRST_EXPORT_EVENTS;
+  do {
+    const page: SearchPage = await readPage(parts, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
+    cursor = nextCursor(page);
+    limit = fittingEvents(page.events) ?? limit;
+    yield page.events;
+  } while (cursor !== undefined);
   const gone = (await readDroppedMonths(parts.pool, query)).filter(
     ({ month, events }) => events !== goneBefore.find((one) => one.month === month)?.events,
   );
@@ -284,22 +268,6 @@ async function* wholePages(
     throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);
 }
 
-/** Some may be empty. */
-async function* exportPages(
-  parts: Parts,
-  query: EventQuery,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<readonly FoundEvent[], void, void> {
-  let cursor: SearchCursor | undefined;
-  let limit = FIRST_EXPORT_EVENTS;
-  do {
-    const page: SearchPage = await readPage(parts, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
-    cursor = nextCursor(page);
-    limit = fittingEvents(page.events) ?? limit;
-    yield page.events;
-  } while (cursor !== undefined);
-}
-
 function* csvPieces(events: readonly FoundEvent[]): Generator<ExportPiece, void, void> {
   for (let from = 0; from < events.length; from += PIECE_EVENTS) {
     const some = events.slice(from, from + PIECE_EVENTS);
@@ -307,7 +275,7 @@ function* csvPieces(events: readonly FoundEvent[]): Generator<ExportPiece, void,
   }
 }
 
-/** How many to read next, judged by those before: columns may be as large as their entries. */
+/** How many to read next, judged by the last page: columns may be as large as their entries. */
 const fittingEvents = (events: readonly FoundEvent[]): number | undefined => {
   const bytes = events.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
   if (bytes === 0) return undefined;

@@ -2,6 +2,7 @@ import { BusyError } from '../../base/errors.ts';
 import { ConcurrencyLimit } from '../../base/limits.ts';
 import type { ArchivedEvent, ArchivedEvents, FeedRange, RowLimits } from '../../feed/feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { defectsOf, textOf } from '../../search/archived/archived-columns.ts';
 import {
   type GroupColumns,
   type GroupPlace,
@@ -18,28 +19,28 @@ import {
 } from './history-objects.sql.ts';
 import { createObjectRanges, type ObjectRanges, RecentlyUsed } from './object-ranges.ts';
 
-/** Serves what was dropped from its objects, by the catalogue in the database. Closing it closes the store. */
+/** Serves what was dropped, by the catalogue in the database. Closing it closes the store. */
 export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEvents => {
   const groups = createGroups(createObjectRanges(pool, store));
-  const copies: CopySource = {
+  const copies = {
     userRows: groups.userRows,
-    groupsOf: async (object) => (await groups.footer(object)).groups,
-    objectsOfMonth: (month, upTo) => readObjectsOfMonth(pool, month, upTo),
+    groupsOf: async (object: HistoryObject) => (await groups.footer(object)).groups,
+    objectsOfMonth: (month: string, upTo: number) => readObjectsOfMonth(pool, month, upTo),
   };
-  const firsts = (
-    at: { object: HistoryObject; place: GroupPlace },
-    columns: FilterColumns,
-    rows: number[],
-    range: FeedRange,
-  ) => (range.copies === 'first' ? onlyFirsts(copies, at, columns, rows, range) : rows);
+  const wanted = async (at: GroupAt, columns: FilterColumns, range: FeedRange, until: number): Promise<number[]> => {
+    const rows = rowsOf(columns, range, until);
+    if (range.copies !== 'first') return rows;
+    const positionOf = (row: number) => Number(columns.position[row]);
+    const firsts = await firstCopiesOf(copies, at, rows.map(positionOf), range);
+    return rows.filter((row) => firsts.has(positionOf(row)));
+  };
   return {
     read: async (range, limits, signal) => {
       const { until, objects } = await readHistoryObjects(pool, range);
       const picked = new Picked<ArchivedEvent>(until, limits, ({ raw }) => raw.length);
       await eachGroup(groups, objects, range.after, picked, signal, async (object, place) => {
         const columns = await groups.events(object, place, signal);
-        const rows = await firsts({ object, place }, columns, rowsOf(columns, range, picked.until), range);
-        picked.add(eventsOf(columns, rows, limits));
+        picked.add(eventsOf(columns, await wanted({ object, place }, columns, range, picked.until), limits));
       });
       const count = objects.filter(({ firstPosition }) => firstPosition <= picked.until).length;
       return { until: picked.until, events: picked.items, objects: count };
@@ -50,7 +51,7 @@ export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEv
       const picked = new Picked<{ readonly position: number }>(until, limits, () => 0);
       await eachGroup(groups, objects, range.after, picked, signal, async (object, place) => {
         const columns = await groups.positions(object, place, signal);
-        const rows = await firsts({ object, place }, columns, rowsOf(columns, range, picked.until), range);
+        const rows = await wanted({ object, place }, columns, range, picked.until);
         picked.add(rows.map((row) => ({ position: Number(columns.position[row]) })));
       });
       return { until: picked.until, positions: picked.items.map(({ position }) => position) };
@@ -60,19 +61,11 @@ export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEv
   };
 };
 
-const onlyFirsts = async (
-  copies: CopySource,
-  at: { readonly object: HistoryObject; readonly place: GroupPlace },
-  { position }: FilterColumns,
-  rows: readonly number[],
-  range: FeedRange,
-): Promise<number[]> => {
-  const positionOf = (row: number) => Number(position[row]);
-  const firsts = await firstCopiesOf(copies, at, rows.map(positionOf), range);
-  return rows.filter((row) => firsts.has(positionOf(row)));
-};
+interface GroupAt {
+  readonly object: HistoryObject;
+  readonly place: GroupPlace;
+}
 
-/** Visits the groups that may have what is wanted, as long as what was picked does not end in front of them. */
 const eachGroup = async (
   groups: Pick<ReturnType<typeof createGroups>, 'footer'>,
   objects: readonly HistoryObject[],
@@ -92,7 +85,7 @@ const eachGroup = async (
   }
 };
 
-/** The first items by position that fit; `until` comes down as soon as they do not all. */
+/** The first items by position that fit; `until` comes down when not all of them do. */
 class Picked<T extends { readonly position: number }> {
   until: number;
   items: T[] = [];
@@ -120,7 +113,7 @@ class Picked<T extends { readonly position: number }> {
   }
 }
 
-/** The rows of a group that are wanted, in order of position, which is theirs. */
+/** In order of position, as the group is. */
 const rowsOf = (columns: FilterColumns, { after, organizationIds, accountIds }: FeedRange, until: number): number[] => {
   const isOrganization = oneOf(columns.organization_id, organizationIds);
   const isAccount = oneOf(columns.account_id, accountIds);
@@ -134,11 +127,8 @@ const rowsOf = (columns: FilterColumns, { after, organizationIds, accountIds }: 
 
 const oneOf = (column: ArrayLike<unknown>, ids: readonly string[] | undefined): ((row: number) => boolean) => {
   if (ids === undefined) return () => true;
-  const wanted = new Set(ids);
-  return (row) => {
-    const value = column[row];
-    return value instanceof Uint8Array && wanted.has(textOf(value));
-  };
+  const wanted = new Set<string | null>(ids);
+  return (row) => wanted.has(textOf(column[row]));
 };
 
 const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
@@ -151,10 +141,7 @@ const firstBehind = (positions: ArrayLike<unknown>, after: number): number => {
   return low;
 };
 
-const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
-
-/** The events of these rows, as many as fit and one more. The raw texts are copied, so that the group need not stay in memory. */
+/** As many as fit and one more. Raw texts are copied, so that the group need not stay in memory. */
 const eventsOf = (
   columns: EventColumns,
   rows: readonly number[],
@@ -165,7 +152,7 @@ const eventsOf = (
   for (const row of rows) {
     const raw = columns.raw[row] as Uint8Array;
     bytes += raw.length;
-    // One more than fits, so that the picked ones are known to be cut.
+    // By one more than fits it shows that the picked events are cut.
     fitting.push({ row, raw });
     if (fitting.length > maxEvents || (fitting.length > 1 && bytes > maxBytes)) break;
   }
@@ -181,7 +168,6 @@ const eventsOf = (
 const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedEvent => {
   const text = (column: ArrayLike<unknown>) => column[row] as Uint8Array;
   const orNull = (column: ArrayLike<unknown>) => (column[row] ?? null) as Uint8Array | null;
-  const defects = orNull(columns.defects);
   return {
     position: Number(columns.position[row]),
     sourceKind: text(columns.source_kind),
@@ -190,12 +176,7 @@ const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedE
     id: text(columns.id),
     actionTime: columns.action_time[row] as bigint,
     receivedAt: columns.received_at[row] as bigint,
-    defects:
-      defects === null
-        ? null
-        : textOf(defects)
-            .split(',')
-            .filter((name) => name !== ''),
+    defects: defectsOf(columns.defects[row]),
     accountId: orNull(columns.account_id),
     accountName: orNull(columns.account_name),
     zoneId: orNull(columns.zone_id),
@@ -204,7 +185,7 @@ const eventOf = (columns: EventColumns, row: number, raw: Uint8Array): ArchivedE
   };
 };
 
-/** What tells which entries are about a user, and what each is a copy of. */
+/** They tell which entries are about a user, and which are copies of each other. */
 const copyColumns = [
   'position',
   'organization_id',
@@ -215,68 +196,48 @@ const copyColumns = [
   'action_time',
 ] as const;
 
+/** As `aboutUser` in src/feed/feed.ts. */
+const userScopes = new Set(['user', 'memberships']);
+
+/** The entries about a user, by what copies have in common, and by position. */
+const userRowsOf = (columns: GroupColumns<(typeof copyColumns)[number]>) => {
+  const byKey = new Map<string, UserRow[]>();
+  const keys = new Map<number, { readonly key: string; readonly actionTime: bigint }>();
+  for (let row = 0; row < columns.position.length; row += 1) {
+    if (!userScopes.has(textOf(columns.resource_scope[row]) ?? '')) continue;
+    if (textOf(columns.source_kind[row]) !== 'account') continue;
+    const position = Number(columns.position[row]);
+    const actionTime = columns.action_time[row] as bigint;
+    const key = `${actionTime} ${textOf(columns.id[row])}`;
+    const [organizationId, accountId] = [textOf(columns.organization_id[row]), textOf(columns.account_id[row])];
+    byKey.set(key, [...(byKey.get(key) ?? []), { position, organizationId, accountId }]);
+    keys.set(position, { key, actionTime });
+  }
+  return { byKey, keys };
+};
+
+type UserRows = ReturnType<typeof userRowsOf>;
+
 interface UserRow {
   readonly position: number;
   readonly organizationId: string | null;
   readonly accountId: string | null;
 }
 
-/** The entries of a row group that are about a user, by what their copies have in common. */
-interface UserRows {
-  readonly byKey: ReadonlyMap<string, readonly UserRow[]>;
-  /** Of those alone, by position. */
-  readonly keys: ReadonlyMap<number, { readonly key: string; readonly actionTime: bigint }>;
-}
-
-/** As `aboutUser` in src/feed/feed.ts. */
-const userScopes = new Set(['user', 'memberships']);
-
-const userRowsOf = (columns: GroupColumns<(typeof copyColumns)[number]>): UserRows => {
-  const byKey = new Map<string, UserRow[]>();
-  const keys = new Map<number, { key: string; actionTime: bigint }>();
-  const text = (column: ArrayLike<unknown>, row: number): string | null => {
-    const value = column[row];
-    return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : null;
-  };
-  for (let row = 0; row < columns.position.length; row += 1) {
-    if (!userScopes.has(text(columns.resource_scope, row) ?? '')) continue;
-    if (text(columns.source_kind, row) !== 'account') continue;
-    const position = Number(columns.position[row]);
-    const actionTime = columns.action_time[row] as bigint;
-    const key = `${actionTime} ${text(columns.id, row)}`;
-    const found = {
-      position,
-      organizationId: text(columns.organization_id, row),
-      accountId: text(columns.account_id, row),
-    };
-    byKey.set(key, [...(byKey.get(key) ?? []), found]);
-    keys.set(position, { key, actionTime });
-  }
-  return { byKey, keys };
-};
-
-interface CopySource {
-  userRows(object: HistoryObject, place: GroupPlace): Promise<UserRows>;
-  groupsOf(object: HistoryObject): Promise<readonly GroupPlace[]>;
-  /** All objects of a month that begin up to a position. */
-  objectsOfMonth(month: string, upTo: number): Promise<readonly HistoryObject[]>;
-}
-
-/**
- * Of positions of one row group, which are no copies of an entry with a lower position that the reader gets as well: as `isFirstCopy`. Copies
- * have the time of their entry, so they are in the same month.
- */
+/** As `isFirstCopy`: no copies of an entry at a lower position that the reader gets as well. Copies have the same time, so the same month. */
 const firstCopiesOf = async (
-  source: CopySource,
-  { object, place }: { readonly object: HistoryObject; readonly place: GroupPlace },
+  source: {
+    userRows(object: HistoryObject, place: GroupPlace): Promise<UserRows>;
+    groupsOf(object: HistoryObject): Promise<readonly GroupPlace[]>;
+    objectsOfMonth(month: string, upTo: number): Promise<readonly HistoryObject[]>;
+  },
+  { object, place }: GroupAt,
   positions: readonly number[],
   range: FeedRange,
 ): Promise<ReadonlySet<number>> => {
   const firsts = new Set(positions);
   const { keys } = await source.userRows(object, place);
-  const open = new Map(
-    positions.flatMap((position) => (keys.has(position) ? [[position, keys.get(position)]] : [])),
-  ) as Map<number, { readonly key: string; readonly actionTime: bigint }>;
+  const open = new Map([...keys].filter(([position]) => firsts.has(position)));
   const highest = Math.max(0, ...open.keys());
   for (const other of open.size === 0 ? [] : await source.objectsOfMonth(object.month, highest)) {
     for (const group of await source.groupsOf(other)) {
@@ -300,9 +261,7 @@ const meets = ({ organizationId, accountId }: UserRow, { organizationIds, accoun
   (organizationIds === undefined || (organizationId !== null && organizationIds.includes(organizationId))) &&
   (accountIds === undefined || (accountId !== null && accountIds.includes(accountId)));
 
-/** By these a reader finds the events that it was asked for. */
 const filterColumns = ['position', 'organization_id', 'account_id'] as const;
-/** All that an event is made of. */
 const eventColumns = [
   ...filterColumns,
   'source_kind',
@@ -316,22 +275,21 @@ const eventColumns = [
   'zone_name',
   'raw',
 ] as const;
-/** Of one row group; a value for each row. */
 type FilterColumns = GroupColumns<(typeof filterColumns)[number]>;
 type EventColumns = GroupColumns<(typeof eventColumns)[number]>;
 
 const MAX_FOOTERS = 32;
-/** Of row groups, as they are in memory: the next piece of a reader is in the same group. */
+/** Of row groups, in memory: the next piece of a reader is in the same group. */
 const MAX_KEPT_BYTES = 48 * 1_048_576;
 const MAX_KEPT_POSITIONS = 32;
 const MAX_KEPT_USER_ROWS = 100_000;
-/** Each is a row group in memory. */
+/** A row group in memory each. */
 const MAX_READING = 2;
 const MAX_WAITING = 128;
 const MAX_WAIT_MS = 30_000;
 const RETRY_AFTER_SECONDS = 5;
 
-/** Row groups of objects, by what is wanted of them; the last ones are kept. Throws BusyError if too many readers wait. */
+/** The last row groups are kept, by what is wanted of them. Throws BusyError if too many readers wait. */
 const createGroups = (ranges: ObjectRanges) => {
   const limit = new ConcurrencyLimit({
     maxRunning: MAX_READING,

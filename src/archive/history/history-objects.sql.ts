@@ -1,38 +1,30 @@
 import type { Pool } from 'pg';
 
-/** An object of events that are in the archive alone. */
+/** Its events are in the archive alone. */
 export interface HistoryObject {
   readonly id: number;
   readonly archive: string;
   readonly key: string;
-  /** `2024-01`. */
   readonly month: string;
   readonly firstPosition: number;
   readonly lastPosition: number;
   readonly bytes: number;
   readonly sha256: string;
-  /** Whether any of its events is of the organizations that were asked for. */
+  /** It has events of the organizations that were asked for. */
   readonly isWanted: boolean;
 }
 
-/** So that a statement has an end however many objects there are. */
 const MAX_OBJECTS = 200;
-
-/** Objects that may have events after a position, up to and including another one, in order of their first position. */
-export interface HistoryStretch {
-  /** Up to here these are all; never above what was asked for. */
-  readonly until: number;
-  readonly objects: readonly HistoryObject[];
-}
 
 const columns = `id::float8 as id, archive, key, to_char(month, 'YYYY-MM') as month, first_position::float8 as "firstPosition",
   last_position::float8 as "lastPosition", bytes::float8 as bytes, sha256`;
 const isHistory = `kind = 'events' and superseded_at is null and dropped_at is not null`;
 
+/** Those that may have events after a position, up to and including another one, by first position. They are all of them up to `until`. */
 export const readHistoryObjects = async (
   pool: Pool,
   { after, until, organizationIds }: { after: number; until: number; organizationIds?: readonly string[] | undefined },
-): Promise<HistoryStretch> => {
+) => {
   const { rows } = await pool.query<HistoryObject>(
     `select ${columns}, ($3::text[] is null or organizations ?| $3) as "isWanted"
      from archive_objects
@@ -46,7 +38,6 @@ export const readHistoryObjects = async (
     : { until: Math.max(after, last.firstPosition - 1), objects: rows.slice(0, -1) };
 };
 
-/** All objects of a month that begin up to a position. */
 export const readObjectsOfMonth = async (
   pool: Pool,
   month: string,
@@ -60,7 +51,7 @@ export const readObjectsOfMonth = async (
   return rows;
 };
 
-/** How many objects may have events of a range: it changes when a month is dropped. */
+/** How many may have events of a range: the number changes when a month is dropped. */
 export const countHistoryObjects = async (pool: Pool, after: number, until: number): Promise<number> => {
   const { rows } = await pool.query<{ objects: number }>(
     `select count(*)::integer as objects from archive_objects
@@ -70,7 +61,6 @@ export const countHistoryObjects = async (pool: Pool, after: number, until: numb
   return rows[0]?.objects ?? 0;
 };
 
-/** The hashes of its blocks; undefined: they are not known. */
 export const readBlocks = async (pool: Pool, id: number): Promise<Buffer | undefined> => {
   const { rows } = await pool.query<{ blocks: Buffer | null }>(
     'select blocks_sha256 as blocks from archive_objects where id = $1',

@@ -6,22 +6,21 @@ import { readObject } from '../manifest.ts';
 import { type ByteRange, isStorageFault, type ObjectStore } from '../store.ts';
 import { type HistoryObject, readBlocks } from './history-objects.sql.ts';
 
-/** Reads parts of objects. */
-export interface ObjectRanges {
-  /** Rejects with OrgtrailError `archive_unreadable` unless they are bytes of the object that was compared with the database. */
-  read(object: HistoryObject, range: ByteRange, signal?: AbortSignal): Promise<Buffer>;
-}
+export type ObjectRanges = ReturnType<typeof createObjectRanges>;
 
 const MAX_BLOCK_LISTS = 200;
 
-/** Parts are believed by the hashes of their blocks. If the storage gives no parts, or others, the object is read whole, and kept until another one is. */
-export const createObjectRanges = (pool: Pool, store: ObjectStore): ObjectRanges => {
+/**
+ * Reads parts of objects, which are believed by the hashes of their blocks. If the storage gives no parts, or others, the object is read whole, and
+ * kept until another one is. Rejects with OrgtrailError `archive_unreadable` unless they are bytes of the object that was compared with the database.
+ */
+export const createObjectRanges = (pool: Pool, store: ObjectStore) => {
   const blocksOf = new RecentlyUsed<number, Buffer | undefined>(MAX_BLOCK_LISTS);
   const wholes = new RecentlyUsed<number, Buffer>(1);
   const whole = (object: HistoryObject) => wholes.get(object.id, () => readWhole(pool, store, object, blocksOf));
   let givesRanges = true;
   return {
-    read: async (object, range, signal) => {
+    read: async (object: HistoryObject, range: ByteRange, signal?: AbortSignal): Promise<Buffer> => {
       if (object.archive !== store.name) {
         throw unreadable(`${object.key} is in the archive ${object.archive}, and ORGTRAIL_ARCHIVE is ${store.name}`);
       }
@@ -46,7 +45,7 @@ export const createObjectRanges = (pool: Pool, store: ObjectStore): ObjectRanges
   };
 };
 
-/** Notes what was found: that it has a fault, or the hashes of its blocks. An account that may note nothing reads nevertheless. */
+/** Notes a fault, or the hashes of the blocks. An account that may note nothing reads nevertheless. */
 const readWhole = async (
   pool: Pool,
   store: ObjectStore,
@@ -72,51 +71,47 @@ const unreadable = (what: string): OrgtrailError =>
     hint: '`orgtrail archive verify` says what else is wrong; docs/archive.md says what to do',
   });
 
-/** What the storage or the disk refuses. What the database refuses is left as it is. */
+/** What the database refuses is left as it is. */
 const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): unknown => {
   if (!isStorageFault(error)) return error;
-  return new OrgtrailError(
-    'archive_unreadable',
-    `the archive cannot be read: ${key} in ${store.name}: ${reasonOf(error)}`,
-    {
-      cause: error,
-    },
-  );
+  const reason = `the archive cannot be read: ${key} in ${store.name}: ${reasonOf(error)}`;
+  return new OrgtrailError('archive_unreadable', reason, { cause: error });
 };
 
-/** As in drizzle/0055_archive_blocks.sql: each so many bytes of an object have a hash of their own. */
+/** Of a block, which has a hash of its own: as in drizzle/0055_archive_blocks.sql. */
 const BLOCK_BYTES = 262_144;
 const HASH_BYTES = 32;
 
-const hashOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-
-/** The SHA-256 of each block, one after the other. */
 export const hashBlocks = (bytes: Uint8Array): Buffer => {
   const hashes: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) hashes.push(hashOf(bytes.subarray(at, at + BLOCK_BYTES)));
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES)
+    hashes.push(
+      createHash('sha256')
+        .update(bytes.subarray(at, at + BLOCK_BYTES))
+        .digest(),
+    );
   return Buffer.concat(hashes);
 };
 
-/** The whole blocks that a range lies in. */
 const blocksAround = ({ from, to }: ByteRange, sizeBytes: number): ByteRange => ({
   from: from - (from % BLOCK_BYTES),
   to: Math.min(sizeBytes, Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES),
 });
 
-/** Whether bytes that begin with a block are those that the hashes of the object's blocks are of. */
+/** `bytes` begin with a block. */
 const haveHashes = (bytes: Uint8Array, from: number, blocks: Buffer): boolean => {
   const first = (from / BLOCK_BYTES) * HASH_BYTES;
   const hashes = hashBlocks(bytes);
   return hashes.equals(blocks.subarray(first, first + hashes.length));
 };
 
-/** Keeps what was made, the most recently used of it. Those who ask at the same time share one making; one that fails is not kept. */
+/** Those who ask at the same time share one making; one that fails is not kept. */
 export class RecentlyUsed<K, V> {
   readonly #entries = new Map<K, { readonly value: Promise<V>; weight: number }>();
   readonly #maxWeight: number;
   readonly #weigh: (value: V) => number;
 
-  /** One always stays, however much it weighs. */
+  /** One entry always stays, however much it weighs. */
   constructor(maxWeight: number, weigh: (value: V) => number = () => 1) {
     this.#maxWeight = maxWeight;
     this.#weigh = weigh;

@@ -1,22 +1,21 @@
 import { zstdDecompressSync } from 'node:zlib';
 
-/** A page of a column of a row group. */
 export interface ColumnPage {
   readonly isDictionary: boolean;
   readonly values: number;
-  /** By its number in the format Parquet. */
+  /** A number of the format Parquet. */
   readonly encoding: number;
-  /** Decompresses it, into memory of its own. */
+  /** Decompressed, in memory of its own. */
   readonly content: () => Buffer;
 }
 
-/** In what a page may be compressed here. */
+/** That are read here. */
 export type PageCodec = 'ZSTD' | 'UNCOMPRESSED';
 
-/** What Node.js has beyond the size: it makes more memory as soon as all is used. */
+/** Node.js makes more memory as soon as all is used. */
 const SPARE_BYTES = 64;
 
-/** Into memory of the right size at once: by itself Node.js makes pieces of 16 KiB, and joins them. */
+/** In memory of the right size at once: by default Node.js makes pieces of 16 KiB, and joins them. */
 export const decompressZstd = (input: Uint8Array, outputBytes: number): Buffer => {
   const output = zstdDecompressSync(input, { chunkSize: outputBytes + SPARE_BYTES });
   if (output.length !== outputBytes) throw new Error(`a page has ${output.length} bytes, and says ${outputBytes}`);
@@ -25,7 +24,7 @@ export const decompressZstd = (input: Uint8Array, outputBytes: number): Buffer =
 
 const [DATA_PAGE, DICTIONARY_PAGE] = [0, 2];
 
-/** The pages of a column, one behind the other. Undefined: one of them is of another kind. */
+/** One behind the other. Undefined: a page is of another kind. */
 export const pagesOf = (chunk: Buffer, codec: PageCodec): readonly ColumnPage[] | undefined => {
   const pages: ColumnPage[] = [];
   for (let at = 0; at < chunk.length; ) {
@@ -54,7 +53,7 @@ type Fields = ReadonlyMap<number, number | boolean | Fields>;
 
 const [TRUE, FALSE, I16, I64, BINARY, STRUCT] = [1, 2, 4, 6, 8, 12];
 
-/** A struct in Thrift's compact protocol: numbers, and structs of them; texts are passed over. Undefined: it has something else. */
+/** In Thrift's compact protocol: numbers, and structs of them; texts are passed over. Undefined: the struct has something else. */
 const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; readonly end: number } | undefined => {
   const fields = new Map<number, number | boolean | Fields>();
   const cursor = new NumberCursor(bytes, start);
@@ -77,10 +76,9 @@ const readStruct = (bytes: Buffer, start: number): { readonly fields: Fields; re
   }
 };
 
-/** Goes over bytes that have numbers of variable length, seven bits to a byte, as Thrift's compact protocol and Parquet have them. */
+/** Numbers of variable length, seven bits a byte, as Thrift's compact protocol and Parquet have them. */
 export class NumberCursor {
   readonly bytes: Buffer;
-  /** Where the next number begins. */
   at: number;
 
   constructor(bytes: Buffer, at: number) {

@@ -1,7 +1,7 @@
 import type { ColumnMetaData, SchemaElement } from 'hyparquet';
 import { type ColumnPage, NumberCursor, type PageCodec, pagesOf } from './column-pages.ts';
 
-/** A value for each row: bytes of UTF-8, a number, or null. */
+/** For each row bytes of UTF-8, a number, or null. */
 type ColumnValues = ArrayLike<unknown>;
 
 const [PLAIN, PLAIN_DICTIONARY, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY] = [0, 2, 5, 6, 8];
@@ -12,9 +12,8 @@ const codecs: readonly string[] = ['ZSTD', 'UNCOMPRESSED'] satisfies readonly Pa
 const types: readonly string[] = ['BYTE_ARRAY', 'INT64', 'INT32'];
 
 /**
- * The values of a column of a row group, or those of some rows, which are given in ascending order: nothing is made of the other rows then,
- * and what is made keeps none of the column's memory. Undefined: the column is written in a way that this does not read. It takes a fraction of
- * the time of a reader for all that Parquet has.
+ * The values of all rows, or of some, which are given in ascending order: then nothing is made of other rows, and what is made keeps none of the
+ * column's memory. Undefined: the column is written in a way that this does not read. A reader of all that Parquet has takes several times as long.
  */
 export const readValues = (
   chunk: Buffer,
@@ -49,10 +48,9 @@ export const readValues = (
 const isRead = ({ isDictionary, encoding }: ColumnPage): boolean =>
   encoding === PLAIN || encoding === PLAIN_DICTIONARY || (ofPage.includes(encoding) && !isDictionary);
 
-/** Values one behind the other, without nulls. */
 interface Entries {
   at(index: number): unknown;
-  /** All of them, if that is less work than one by one. */
+  /** If that is less work than one by one. */
   readonly all?: ColumnValues;
 }
 
@@ -71,7 +69,7 @@ const valuesOf = (
   const at = places.of;
   if (rows !== undefined) return rows.map((row) => valueAt(entries, at === undefined ? row : at[row]));
   if (at === undefined && entries.all !== undefined) return entries.all;
-  // In a loop: Array.from takes three times as long.
+  // A loop: Array.from takes three times as long.
   const values: unknown[] = new Array(page.values);
   for (let row = 0; row < page.values; row += 1) values[row] = valueAt(entries, at === undefined ? row : at[row]);
   return values;
@@ -82,7 +80,7 @@ const NOTHING = -1;
 const valueAt = (entries: Entries, place: number | undefined): unknown =>
   place === undefined || place === NOTHING ? null : entries.at(place);
 
-/** Where the value of each row is among those that are there; `of` undefined: all are. */
+/** Where the value of a row is among those that are not null; `of` undefined: none is. */
 const placesOf = (levels: Uint32Array): { readonly of: Int32Array | undefined; readonly count: number } => {
   let count = 0;
   for (const level of levels) count += level;
@@ -97,7 +95,7 @@ const placesOf = (levels: Uint32Array): { readonly of: Int32Array | undefined; r
   return { of: places, count };
 };
 
-/** Where the values of a page are, and whether what is made of them keeps none of its memory. */
+/** `areCopied`: what is made keeps none of the page's memory. */
 interface Where {
   readonly start: number;
   readonly count: number;
@@ -137,7 +135,7 @@ const entriesOf = (type: string, content: Buffer, { start, count, areCopied }: W
   return { at: (index) => view[index], all: view };
 };
 
-/** Numbers as their differences; there are none in a page of nulls alone. */
+/** A page of nulls alone has no numbers. */
 const deltasOf = (type: string, content: Buffer, { start, count }: Where): Entries | undefined => {
   const numbers = count === 0 ? new Float64Array() : readDeltas(content, start, count)?.numbers;
   if (numbers === undefined) return undefined;
@@ -147,7 +145,6 @@ const deltasOf = (type: string, content: Buffer, { start, count }: Where): Entri
   return { at: (index) => all[index], all };
 };
 
-/** Each behind its length. */
 const prefixedTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries => {
   const ends = new Uint32Array(count);
   const view = new DataView(content.buffer, content.byteOffset, content.length);
@@ -159,7 +156,6 @@ const prefixedTextsOf = (content: Buffer, { start, count, areCopied }: Where): E
   return textsOf(content, ends, { start, between: LENGTH_BYTES, areCopied });
 };
 
-/** Behind all lengths. */
 const measuredTextsOf = (content: Buffer, { start, count, areCopied }: Where): Entries | undefined => {
   const lengths = count === 0 ? { numbers: new Float64Array(), end: start } : readDeltas(content, start, count);
   if (lengths === undefined) return undefined;
@@ -172,7 +168,7 @@ const measuredTextsOf = (content: Buffer, { start, count, areCopied }: Where): E
   return textsOf(content, ends, { start: lengths.end, between: 0, areCopied });
 };
 
-/** Texts one behind the other, with so many bytes before each. The same object for the same entry. */
+/** One behind the other, with `between` bytes before each. An entry always gives the same object. */
 const textsOf = (
   content: Buffer,
   ends: Uint32Array,
@@ -194,18 +190,17 @@ const textsOf = (
   };
 };
 
-/** Numbers that were written as differences, and where the bytes behind them begin. */
 interface DeltaNumbers {
   readonly numbers: Float64Array;
   readonly end: number;
 }
 
-/** Bits and what is left of a byte must fit into the 53 that a number has. */
+/** With what is left of a byte they must fit into the 53 bits of a number. */
 const MAX_DELTA_BITS = 45;
 
 /**
- * The numbers of a page in Parquet's encoding DELTA_BINARY_PACKED: a first one, and blocks of differences, which are packed with as few bits as
- * each part of a block needs. Undefined: a number, or a difference, is too large to be read exactly here. Throws if there are not `count` of them.
+ * Parquet's encoding DELTA_BINARY_PACKED: a first number, and blocks of differences, which are packed with as few bits as each part of a block
+ * needs. Undefined: a number or a difference is too large to be exact here. Throws if there are not `count` numbers.
  */
 export const readDeltas = (bytes: Buffer, start: number, count: number): DeltaNumbers | undefined => {
   const cursor = new NumberCursor(bytes, start);
@@ -238,7 +233,7 @@ export const readDeltas = (bytes: Buffer, start: number, count: number): DeltaNu
   return numbers.every(Number.isSafeInteger) ? { numbers, end: cursor.at } : undefined;
 };
 
-/** In place of the numbers. Arithmetic, since the operators of bits know 32 of them. */
+/** By arithmetic: operators of bits know 32 of them. */
 const unpack = (packed: Buffer, width: number, into: Float64Array): void => {
   if (8 * packed.length < into.length * width) throw new Error('a page has less numbers than it says');
   if (width === 0) return;
@@ -256,9 +251,7 @@ const unpack = (packed: Buffer, width: number, into: Float64Array): void => {
   }
 };
 
-/**
- * The first `count` numbers of a list of runs, as Parquet has numbers of `width` bits: repeated ones, and packed ones by eight.
- */
+/** The first `count` numbers of a list of runs, as Parquet has numbers of `width` bits: repeated ones, and packed ones by eight. */
 const readRuns = (bytes: Buffer, start: number, width: number, count: number): Uint32Array => {
   const numbers = new Uint32Array(count);
   if (width === 0) return numbers;
@@ -288,7 +281,6 @@ const readRuns = (bytes: Buffer, start: number, width: number, count: number): U
   return numbers;
 };
 
-/** Returns how many are there now. */
 const unpackRun = (bytes: Buffer, width: number, numbers: Uint32Array, done: number): number => {
   const end = Math.min(numbers.length, done + Math.floor((8 * bytes.length) / width));
   if (end === done) throw new Error('a run of no numbers');

@@ -2,40 +2,38 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { columnsOf, FEED_ID, hashedOf, type ObjectKind, orderOf, type StretchFacts } from '../columns.ts';
 
-/** Rows as lines of JSON, which DuckDB reads piece by piece. */
+/** DuckDB reads lines of JSON piece by piece. */
 export interface LinesFile {
   readonly file: string;
   readonly longestLineBytes: number;
-  /** Of as many rows as a row group has, at most. */
+  /** Of the rows of one row group at most. */
   readonly largestGroupBytes: number;
 }
 
-interface ParquetOptions {
-  readonly kind: ObjectKind;
-  /** In every row. */
-  readonly feedId: string;
-  /** For what does not fit into memory. */
-  readonly directory: string;
-  /** Into the footer, by name. */
-  readonly metadata: Readonly<Record<string, string>>;
-  /** Of the format. Default 2. */
-  readonly version?: ParquetVersion | undefined;
-}
-
-/** Encodings of version 1 are read by everything that reads Parquet; version 2 is smaller. */
+/** Everything that reads Parquet reads version 1; version 2 is smaller. */
 export type ParquetVersion = 1 | 2;
 
 const MEBIBYTE = 1_048_576;
 const MEMORY_MB = 128;
-/** A row group of ordinary events; what is larger takes memory beyond the usual. */
+/** An ordinary row group; a larger one takes more memory. */
 const ORDINARY_GROUP_MB = 20;
-/** Version 2 at this level is 11 % smaller than what DuckDB takes by itself, version 1 at level 3 (docs/decisions/22). */
+/** Version 2 at this level is 11 % smaller than by DuckDB's defaults, version 1 at level 3 (docs/decisions/22). */
 const ARCHIVE_ZSTD_LEVEL = 10;
-/** DuckDB has groups of whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
+/** Groups of DuckDB are whole vectors of 2,048 rows: this is as near to 10,000 as it comes. */
 export const ROWS_OF_GROUP = 10_240;
 
-/** Writes one Parquet file, in the order of the lines, with zstd. The file is not synchronized to the disk: it is for reading at once. */
-export const writeParquet = async (lines: LinesFile, target: string, options: ParquetOptions): Promise<void> => {
+/** `directory`: for what does not fit into memory. The file is not synchronized to the disk: it is for reading at once. */
+export const writeParquet = async (
+  lines: LinesFile,
+  target: string,
+  options: {
+    readonly kind: ObjectKind;
+    readonly feedId: string;
+    readonly directory: string;
+    readonly metadata: Readonly<Record<string, string>>;
+    readonly version?: ParquetVersion | undefined;
+  },
+): Promise<void> => {
   const { kind, feedId, directory, metadata, version = 2 } = options;
   const columns = columnsOf[kind];
   const select = columns.map(({ name, isTime }) =>
@@ -61,20 +59,21 @@ const memoryFor = ({ longestLineBytes, largestGroupBytes }: LinesFile): number =
 };
 
 const MEMORY_MB_2 = 120;
-/** Its three hashes, as texts that wait to be joined. */
+/** Three hashes as texts, which wait to be joined. */
 const BYTES_OF_ROW = 136;
 
-interface ReadOptions {
-  readonly kind: ObjectKind;
-  /** How many rows it has, or should have. */
-  readonly events: number;
-  readonly directory: string;
-  /** What the largest row needs beside that. */
-  readonly moreMemoryMb?: number;
-}
-
-/** Reads all of a Parquet file, row by row. Rejects if it is none, or has other columns. */
-export const factsOfParquet = async (file: string, options: ReadOptions): Promise<StretchFacts> => {
+/** Row by row. Rejects if the file is no Parquet, or has other columns. */
+export const factsOfParquet = async (
+  file: string,
+  options: {
+    readonly kind: ObjectKind;
+    /** How many rows it has, or should have. */
+    readonly events: number;
+    readonly directory: string;
+    /** For the largest row. */
+    readonly moreMemoryMb?: number;
+  },
+): Promise<StretchFacts> => {
   const { ids, columns } = hashedOf[options.kind];
   const order = orderOf[options.kind];
   const lines = (value: string) => `sha256(string_agg(${value}, chr(10) order by ${order}))`;
@@ -101,16 +100,10 @@ export const factsOfParquet = async (file: string, options: ReadOptions): Promis
 
 const MEMORY_MB_3 = 200;
 
-interface RowsOptions {
-  readonly directory: string;
-  /** In the SQL of DuckDB. */
-  readonly select: readonly string[];
-}
-
-/** Hands over all rows of a Parquet file in the order in which they were written, which is that of the position; some at once. */
+/** Hands over some rows at once, in the order in which they were written: that of the position. `select`: in the SQL of DuckDB. */
 export const rowsOfParquet = async (
   file: string,
-  { directory, select }: RowsOptions,
+  { directory, select }: { readonly directory: string; readonly select: readonly string[] },
   take: (rows: readonly (readonly unknown[])[]) => Promise<void>,
 ): Promise<void> =>
   await withDuck({ memoryMb: MEMORY_MB_3, directory }, async (connection) => {
@@ -118,31 +111,24 @@ export const rowsOfParquet = async (
     for await (const rows of result.yieldRows()) await take(rows);
   });
 
-interface DuckOptions {
-  /** What DuckDB takes at most, as far as it counts that; what does not fit goes to `directory`. */
-  readonly memoryMb: number;
-  readonly directory: string;
-  /** Settings that others do not have. */
-  readonly settings?: Readonly<Record<string, string>>;
-}
-
-/**
- * An in-memory DuckDB for one piece of work. It is an optional package, and large: loaded only here. Throws OrgtrailError `configuration` if
- * it is not installed.
- */
+/** In memory, for one piece of work; the package is optional and large: loaded only here. Throws OrgtrailError `configuration` if it is missing. */
 export const withDuck = async <T>(
-  { memoryMb, directory, settings }: DuckOptions,
+  options: {
+    readonly memoryMb: number;
+    readonly directory: string;
+    readonly settings?: Readonly<Record<string, string>>;
+  },
   use: (connection: DuckDBConnection) => Promise<T>,
 ): Promise<T> => {
+  const { memoryMb, directory, settings } = options;
   const { DuckDBInstance } = await loadDuck();
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
     memory_limit: `${memoryMb}MB`,
     temp_directory: directory,
-    // What it does not use any more goes back to the system: by default it keeps tens of megabytes.
+    // Unused memory goes back to the system: by default DuckDB keeps tens of megabytes.
     allocator_flush_threshold: '8MB',
     allocator_bulk_deallocation_flush_threshold: '16MB',
-    // Nothing is loaded from elsewhere.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
     ...settings,
@@ -160,7 +146,7 @@ export const withDuck = async <T>(
   }
 };
 
-/** Also asked at start, so that what is missing is said before there is work. `asker` is what needs it. */
+/** Also called at start, so that it is said before there is work. `asker`: what needs it. */
 export const loadDuck = async (asker = 'the archive'): Promise<typeof import('@duckdb/node-api')> => {
   try {
     return await import('@duckdb/node-api');
@@ -172,5 +158,4 @@ export const loadDuck = async (asker = 'the archive'): Promise<typeof import('@d
   }
 };
 
-/** A text in SQL. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;

@@ -7,28 +7,21 @@ import type {
   Json,
 } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { instantOf } from '../../search/archived/archived-columns.ts';
 import { loadDuck, quoted, withDuck } from './parquet.ts';
 
-interface QueryColumn {
-  readonly name: string;
-  /** In the words of DuckDB. */
-  readonly type: string;
-}
-
-/** What a statement gives, some rows at a time. */
 export interface QueryResult {
-  readonly columns: readonly QueryColumn[];
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
   rows(): AsyncIterable<readonly (readonly QueryValue[])[]>;
 }
 
 export interface QueryDuckOptions {
   readonly directory: string;
   readonly memoryMb: number;
-  /** What may be written into the directory for lack of memory. */
   readonly spillMb: number;
-  /** What `audit_events` is, in the SQL of DuckDB. */
+  /** `audit_events`, in the SQL of DuckDB. */
   readonly view: string;
-  /** Files that the view reads: nothing else can be opened. */
+  /** The view reads them: nothing else can be opened. */
   readonly files: readonly string[];
 }
 
@@ -39,7 +32,7 @@ const NO_WORDS = 'Error in native callback';
 
 /**
  * Runs one SQL statement of a user, who can read the view `audit_events` and nothing else: no other file, no network, no setting. Rejects with
- * OrgtrailError `usage` for what DuckDB refuses, and if it is not one statement that only reads (`readingOf`). On abort it stops.
+ * OrgtrailError `usage` for what DuckDB refuses, and for anything but one statement that only reads (`readingOf`). On abort it stops.
  */
 export const runUserQuery = async <T>(
   sql: string,
@@ -59,7 +52,7 @@ export const runUserQuery = async <T>(
     }
   });
 
-/** An interrupt between two steps of a statement is lost: it is repeated. Returns what ends that. */
+/** An interrupt between two steps of a statement is lost: it is repeated until the returned function is called. */
 const stopsOnAbort = (connection: DuckDBConnection, signal: AbortSignal | undefined): (() => void) => {
   let timer: NodeJS.Timeout | undefined;
   const stop = () => {
@@ -74,7 +67,7 @@ const stopsOnAbort = (connection: DuckDBConnection, signal: AbortSignal | undefi
   };
 };
 
-/** Rejects as `runUserQuery` would before it reads anything: of the view only the columns must be there. */
+/** Rejects as `runUserQuery` would before it reads anything: the view needs only its columns. */
 export const checkUserQuery = async (sql: string, options: QueryDuckOptions): Promise<void> =>
   await withUserConnection(options, async (connection) => {
     await prepareOne(connection, sql);
@@ -149,7 +142,6 @@ const refused = (reason: string, hint?: string): OrgtrailError =>
     hint: hint ?? "`orgtrail query 'describe audit_events'` lists the columns; docs/query.md has examples",
   });
 
-/** One line of what DuckDB says of a statement. */
 const inWords = async <T>(work: Promise<T>, instead?: string): Promise<T> => {
   try {
     return await work;
@@ -166,8 +158,8 @@ const inWords = async <T>(work: Promise<T>, instead?: string): Promise<T> => {
 };
 
 /**
- * Functions that a statement may read rows from. Others of DuckDB open files, change how it works (`enable_logging` prints to stdout), or run
- * a text as SQL (`query`). What a later version brings is refused until it stands here.
+ * A statement may read rows from them. Others of DuckDB open files, change how it works (`enable_logging` prints to stdout), or run a text as SQL
+ * (`query`). What a later version brings is refused until it stands here.
  */
 export const rowFunctions: ReadonlySet<string> = new Set([
   'duckdb_columns',
@@ -195,16 +187,13 @@ export const rowFunctions: ReadonlySet<string> = new Set([
   'unnest',
 ]);
 
-/** Functions for a value that do more than compute it: one writes to the log, the other holds up the statement without an end. */
+/** They do more than compute a value: one writes to the log, the other holds up the statement without an end. */
 export const effects: ReadonlySet<string> = new Set(['sleep_ms', 'write_log']);
 
-/** `other`: no statement that selects, or none that can be read. `fault` says what a statement does beside reading. */
+/** `other`: no statement that selects, or none that can be read. `fault`: what a statement does beside reading. */
 type Reading = { readonly kind: 'plain' | 'other' } | { readonly kind: 'fault'; readonly reason: string };
 
-/**
- * Says whether a text only reads, by the tree that DuckDB's own parser makes of it, before anything of it is bound. Functions cannot hide:
- * what runs a text as SQL is refused, and the tree has names as they are called.
- */
+/** By the tree of DuckDB's own parser, before anything is bound: no function can hide, and what runs a text as SQL is refused. */
 const readingOf = async (connection: DuckDBConnection, sql: string): Promise<Reading> => {
   const parse = await connection.prepare('select json_serialize_sql($1::varchar)');
   parse.bindVarchar(1, sql);
@@ -216,7 +205,7 @@ const readingOf = async (connection: DuckDBConnection, sql: string): Promise<Rea
   return reason === undefined ? { kind: 'plain' } : { kind: 'fault', reason };
 };
 
-/** Undefined for what is no JSON: DuckDB writes the infinity that `1e400` is as it is. */
+/** Undefined: DuckDB writes the infinity that `1e400` is as it is, which is no JSON. */
 const parsedJson = (text: string): unknown => {
   try {
     return JSON.parse(text);
@@ -251,32 +240,22 @@ const nameOf = (node: unknown): string => (isObject(node) ? String(node['functio
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A value of a result as JSON has it. */
 export type QueryValue = Json;
-
-/** RFC 3339 with microseconds, as the feed has it. */
-const instantOf = (micros: bigint): string => {
-  const fraction = ((micros % 1_000n) + 1_000n) % 1_000n;
-  const iso = new Date(Number((micros - fraction) / 1_000n)).toISOString();
-  return `${iso.slice(0, -1)}${String(fraction).padStart(3, '0')}Z`;
-};
 
 const LAST_MICROS = 8_640_000_000_000_000_000n;
 
-/** Integers as numbers if they are exact, else as texts; times as the feed has them; everything else as DuckDB's own JSON. */
-const queryValueConverter = ({
-  JsonDuckDBValueConverter,
-  DuckDBTimestampTZValue,
-}: typeof import('@duckdb/node-api')): DuckDBValueConverter<QueryValue> => {
-  const convert: DuckDBValueConverter<QueryValue> = (value, type, self) => {
+/** Integers are numbers if those are exact, else texts; times are as in the feed; everything else is DuckDB's own JSON. */
+const queryValueConverter =
+  ({
+    JsonDuckDBValueConverter,
+    DuckDBTimestampTZValue,
+  }: typeof import('@duckdb/node-api')): DuckDBValueConverter<QueryValue> =>
+  (value, type, self) => {
     if (typeof value === 'bigint') {
       const number = Number(value);
       return Number.isSafeInteger(number) ? number : String(value);
     }
-    if (value instanceof DuckDBTimestampTZValue && value.micros <= LAST_MICROS && value.micros >= -LAST_MICROS) {
+    if (value instanceof DuckDBTimestampTZValue && value.micros <= LAST_MICROS && value.micros >= -LAST_MICROS)
       return instantOf(value.micros);
-    }
     return JsonDuckDBValueConverter(value, type, self);
   };
-  return convert;
-};

@@ -3,21 +3,18 @@ import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from 'hyparq
 import { decompressZstd } from './column-pages.ts';
 import { readValues } from './column-values.ts';
 
-/** Gives bytes of an object, from the first up to, not including, the second. */
 type ReadRange = (from: number, to: number) => Promise<Buffer>;
 
-/** A row group, as the footer says where it is and which positions it has. */
 export interface GroupPlace {
-  /** Which it is of those of its object, from 0 on. */
+  /** In its object, from 0 on. */
   readonly index: number;
   readonly rowStart: number;
   readonly rowEnd: number;
   readonly firstPosition: number;
   readonly lastPosition: number;
-  /** In microseconds since 1970. */
+  /** Microseconds since 1970. */
   readonly firstActionTime: bigint;
   readonly lastActionTime: bigint;
-  /** What it takes in memory. */
   readonly bytes: number;
 }
 
@@ -26,20 +23,19 @@ export interface ParquetFooter {
   readonly groups: readonly GroupPlace[];
 }
 
-/** Columns by name. Texts are bytes of UTF-8, times are microseconds since 1970, and null is null. */
+/** Texts are bytes of UTF-8, times microseconds since 1970, and null is null. */
 export type GroupColumns<Name extends string> = Readonly<Record<Name, ArrayLike<unknown>>>;
 
-/** Most footers are smaller. */
 const FOOTER_BYTES = 131_072;
 
-/** No value becomes a string or a Date: what is read goes on as bytes. */
+/** What is read goes on as bytes: no value becomes a string or a Date. */
 const parsers = {
   stringFromBytes: (bytes: Uint8Array): Uint8Array => bytes,
   timestampFromMicroseconds: (microseconds: bigint): bigint => microseconds,
 };
 const compressors = { ZSTD: decompressZstd };
 
-/** Only who reads an archive needs it. */
+/** Only for those who read an archive. */
 const loadReader = () => import('hyparquet');
 
 const fileOf = (byteLength: number, read: ReadRange): AsyncBuffer => ({
@@ -47,13 +43,13 @@ const fileOf = (byteLength: number, read: ReadRange): AsyncBuffer => ({
   slice: async (from, to = byteLength) => exactBytes(await read(from, to)),
 });
 
-/** The package takes buffers that have nothing else in them. */
+/** The package takes buffers with nothing else in them. */
 const exactBytes = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
   byteOffset === 0 && byteLength === buffer.byteLength
     ? (buffer as ArrayBuffer)
     : (buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
 
-/** `time`: the column whose statistics are `firstActionTime` and `lastActionTime`. */
+/** `time`: the column of `firstActionTime` and `lastActionTime`. */
 export const readFooter = async (sizeBytes: number, read: ReadRange, time = 'action_time'): Promise<ParquetFooter> => {
   const file = fileOf(sizeBytes, read);
   const { parquetMetadataAsync } = await loadReader();
@@ -81,7 +77,6 @@ const placeOf = (group: RowGroup, rowStart: number, time: string): Omit<GroupPla
   };
 };
 
-/** By the statistics of the group. */
 const boundsOf = ({ columns }: RowGroup, name: string): readonly [bigint, bigint] => {
   const column = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
   const { min_value: first, max_value: last } = column?.statistics ?? {};
@@ -97,13 +92,13 @@ interface GroupSource {
 
 export interface WantedColumns<Name extends string> {
   readonly names: readonly Name[];
-  /** They lie one behind the other, and are read with one request. */
+  /** They lie one behind the other: one request is enough. */
   readonly atOnce: boolean;
-  /** In ascending order. Only these rows have values then, in this order; undefined: all have. */
+  /** Values for these alone, in ascending order; undefined: for all. */
   readonly rows?: readonly number[];
 }
 
-/** Some columns of a row group. The process is left to others between two of them. */
+/** Between two columns the process does other work. */
 export const readColumns = async <Name extends string>(
   source: GroupSource,
   place: GroupPlace,
@@ -124,7 +119,7 @@ export const readColumns = async <Name extends string>(
   return columns as GroupColumns<Name>;
 };
 
-/** What is written in another way than DuckDB wrote it until now. */
+/** For what is written in another way than DuckDB's until now. */
 const readByPackage = async (
   { footer: { metadata }, sizeBytes, read }: GroupSource,
   { rowStart, rowEnd }: GroupPlace,
@@ -133,17 +128,8 @@ const readByPackage = async (
 ): Promise<ArrayLike<unknown>> => {
   const { parquetScan } = await loadReader();
   const file = fileOf(sizeBytes, read);
-  const columns = [column];
-  const scan = await parquetScan({
-    file,
-    metadata,
-    columns,
-    rowStart,
-    rowEnd,
-    parsers,
-    compressors,
-    useOffsetIndex: false,
-  });
+  const wanted = { rowStart, rowEnd, parsers, compressors, useOffsetIndex: false };
+  const scan = await parquetScan({ file, metadata, columns: [column], ...wanted });
   const values = await scan.readColumn({ column, rowStart, rowEnd });
   return rows === undefined ? values : rows.map((row) => values[row]);
 };
@@ -170,7 +156,7 @@ const readAtOnce = async (
   return async (from, to) => bytes.subarray(from - begin, to - begin);
 };
 
-/** False only if the statistics of a column of texts say that no row of the group has exactly this value. They may be cut at their ends. */
+/** False only if statistics of a column of texts say that no row has exactly this value. They may be cut at their ends. */
 export const mayHaveValue = (
   { row_groups: groups }: FileMetaData,
   { index }: Pick<GroupPlace, 'index'>,
@@ -181,6 +167,6 @@ export const mayHaveValue = (
   const { min_value: min, max_value: max } = found?.statistics ?? {};
   if (!(min instanceof Uint8Array) || !(max instanceof Uint8Array)) return true;
   const bytes = Buffer.from(value);
-  // A maximum that was cut may be lower than what it stands for.
+  // A maximum that was cut may be lower than the value.
   return Buffer.compare(bytes, min) >= 0 && Buffer.compare(bytes.subarray(0, max.length), max) <= 0;
 };

@@ -10,40 +10,29 @@ import { checkUserQuery, type QueryDuckOptions, type QueryResult, runUserQuery }
 import { isStorageFault, type ObjectStore, withDirectory } from '../store.ts';
 import { copyStoredRows, emptyView, meetsRange, type TimeRange, viewOf } from './stored-rows.sql.ts';
 
-interface HistoryQuery {
-  /** In the SQL of DuckDB, over `audit_events`. */
-  readonly sql: string;
-  readonly range: TimeRange;
-  readonly memoryMb: number;
-}
-
 interface QueryContext {
   readonly pool: Pool;
-  /** Undefined: no archive is configured. */
   readonly store: ObjectStore | undefined;
-  readonly observer?: QueryObserver | undefined;
+  readonly observer?:
+    | {
+        fetched?(bytes: number, ofAll: number): void;
+        /** It is awaited. */
+        copied?(rows: number): void | Promise<void>;
+        /** All is read; the statement begins. */
+        read?(history: QueriedHistory): void;
+      }
+    | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Is called while a query reads what it is over. */
-interface QueryObserver {
-  fetched?(bytes: number, ofAll: number): void;
-  /** It is waited for. */
-  copied?(rows: number): void | Promise<void>;
-  /** All is read; the statement begins. */
-  read?(history: QueriedHistory): void;
-}
-
-/** What a query was over. */
 export interface QueriedHistory {
-  /** Months that are in the archive alone, in order. */
   readonly months: readonly string[];
   readonly objects: number;
   readonly bytes: number;
-  /** Of these objects, also outside of the time. */
+  /** Of the objects, also outside of the time. */
   readonly archivedEvents: number;
   readonly storedEvents: number;
-  /** Events behind this position were left out. */
+  /** Events behind this position are left out. */
   readonly upTo: number;
   /** Neither in the database nor in the archive. */
   readonly gone: readonly DroppedMonth[];
@@ -52,13 +41,13 @@ export interface QueriedHistory {
 const MEGABYTE = 1_000_000;
 
 /**
- * Runs one statement over all events of a time, those of the archive and those of the database, each once, as of one position. Nothing is
- * written but to a temporary directory. Rejects with OrgtrailError for a statement that is refused, and if something of the time cannot be
- * read: a result never silently lacks a month.
+ * Runs one statement over all events of a time, in the archive and in the database, each once, as of one position. Only a temporary directory is
+ * written to. Rejects with OrgtrailError for a statement that is refused, and if something of the time cannot be read: a result never silently
+ * lacks a month. `sql`: that of DuckDB, over `audit_events`.
  */
 export const queryHistory = async <T>(
   context: QueryContext,
-  { sql, range, memoryMb }: HistoryQuery,
+  { sql, range, memoryMb }: { readonly sql: string; readonly range: TimeRange; readonly memoryMb: number },
   take: (result: QueryResult, history: QueriedHistory) => Promise<T>,
 ): Promise<T> =>
   await withDirectory(async (directory) => {
@@ -71,17 +60,8 @@ export const queryHistory = async <T>(
     return await runUserQuery(sql, full, (result) => take(result, history), context.signal);
   });
 
-interface ReadHistory {
-  readonly view: string;
-  readonly files: readonly string[];
-  readonly history: QueriedHistory;
-}
-
-/**
- * The position comes first: what is committed later is left out on both sides. A month that is dropped while rows are copied is in the catalogue
- * by then, and is read from there.
- */
-const readHistory = async (context: QueryContext, range: TimeRange, directory: string): Promise<ReadHistory> => {
+/** The position comes first: later commits are left out on both sides. A month that is dropped meanwhile is then in the catalogue. */
+const readHistory = async (context: QueryContext, range: TimeRange, directory: string) => {
   const { pool, observer, signal } = context;
   const { position: upTo, feedId } = await readFeedHead(pool);
   const goneBefore = await readDroppedMonths(pool, timesOf(range));
@@ -110,7 +90,7 @@ const readHistory = async (context: QueryContext, range: TimeRange, directory: s
   };
 };
 
-/** Objects of events that are in the archive alone. Rejects if they are not in the archive that is configured. */
+/** In the archive alone. Rejects if they are not in the archive that is configured. */
 const readDropped = async ({ pool, store }: QueryContext, range: TimeRange): Promise<readonly CataloguedObject[]> => {
   const objects = (await readCatalogue(pool)).filter(
     ({ kind, droppedAt, month }) => kind === 'events' && droppedAt !== null && meetsRange(month, range),
@@ -123,6 +103,7 @@ const readDropped = async ({ pool, store }: QueryContext, range: TimeRange): Pro
   });
 };
 
+/** Copies objects to files that only this process writes, each proven by its SHA-256. Rejects with OrgtrailError `archive_unreadable`. */
 const fetch = async (
   { store, observer, signal }: QueryContext,
   objects: readonly CataloguedObject[],
@@ -131,7 +112,17 @@ const fetch = async (
   if (store === undefined || objects.length === 0) return [];
   const all = sumOf(objects, 'bytes');
   await requireRoom(directory, all, `${objects.length} objects of the archive`);
-  return await fetchObjects(store, objects, { directory, onBytes: (bytes) => observer?.fetched?.(bytes, all), signal });
+  const files: string[] = [];
+  let bytes = 0;
+  for (const object of objects) {
+    signal?.throwIfAborted();
+    const file = join(directory, `archived-${object.id}.parquet`);
+    await fetchOne(store, object, file, signal);
+    files.push(file);
+    bytes += object.bytes;
+    observer?.fetched?.(bytes, all);
+  }
+  return files;
 };
 
 const timesOf = ({ sinceMs, beforeMs }: TimeRange) => {
@@ -157,34 +148,7 @@ const summaryOf = (objects: readonly CataloguedObject[]) => ({
 const sumOf = (objects: readonly CataloguedObject[], field: 'bytes' | 'events'): number =>
   objects.reduce((sum, object) => sum + object[field], 0);
 
-interface FetchOptions {
-  readonly directory: string;
-  /** Called with the bytes so far. */
-  readonly onBytes: (bytes: number) => void;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What of the free disk a query may take. */
 const USABLE_SHARE = 0.8;
-
-/** Copies objects to files that only this process writes, each proven by its SHA-256. Rejects with OrgtrailError `archive_unreadable`. */
-const fetchObjects = async (
-  store: ObjectStore,
-  objects: readonly CataloguedObject[],
-  { directory, onBytes, signal }: FetchOptions,
-): Promise<readonly string[]> => {
-  const files: string[] = [];
-  let bytes = 0;
-  for (const object of objects) {
-    signal?.throwIfAborted();
-    const file = join(directory, `archived-${object.id}.parquet`);
-    await fetchOne(store, object, file, signal);
-    files.push(file);
-    bytes += object.bytes;
-    onBytes(bytes);
-  }
-  return files;
-};
 
 const fetchOne = async (
   store: ObjectStore,
@@ -211,13 +175,12 @@ const fetchOne = async (
   await writeFile(file, outcome.bytes, { mode: 0o600 });
 };
 
-/** What may still be written into the directory. */
 const usableBytes = async (directory: string): Promise<number> => {
   const { bavail, bsize } = await statfs(directory);
   return Math.floor(bavail * bsize * USABLE_SHARE);
 };
 
-/** Rejects with OrgtrailError `usage` if there is no room for so many bytes. */
+/** Rejects with OrgtrailError `usage` if there is none. */
 const requireRoom = async (directory: string, bytes: number, what: string): Promise<void> => {
   const usable = await usableBytes(directory);
   if (bytes <= usable) return;

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { copyOut } from '../../postgres/copy.ts';
+import { type BinaryRow, copyOut } from '../../postgres/copy.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { columnsOf, FEED_ID } from '../columns.ts';
 import { quoted, ROWS_OF_GROUP, writeParquet } from '../parquet/parquet.ts';
@@ -11,34 +11,21 @@ const FILE_TEXT_BYTES = 128 * 1_048_576;
 
 interface StoredRowsOptions {
   readonly range: TimeRange;
-  /** Included. */
   readonly upTo: number;
   readonly feedId: string;
   readonly directory: string;
-  /** Called with the number of rows so far. */
   readonly onRows: (rows: number) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
 
-interface StoredRows {
-  /** Parquet, with the columns of the archive. */
-  readonly files: readonly string[];
-  readonly rows: number;
-}
-
-/**
- * Copies the events that PostgreSQL has to files. No statement and no lock lasts for longer than some thousand rows take, so that months can
- * be dropped meanwhile: which ones were dropped the caller sees in the catalogue afterwards.
- */
-export const copyStoredRows = async (pool: Pool, options: StoredRowsOptions): Promise<StoredRows> => {
+/** No statement and no lock lasts longer than some thousand rows take, so months can be dropped meanwhile: the catalogue says which ones were. */
+export const copyStoredRows = async (pool: Pool, options: StoredRowsOptions) => {
   const files: string[] = [];
   let [rows, after] = [0, 0];
   while (true) {
     const target = join(options.directory, `stored-${files.length}.parquet`);
-    const copied = await copyOneFile(pool, target, after, {
-      ...options,
-      onRows: (more) => options.onRows(rows + more),
-    });
+    const onRows = (more: number) => options.onRows(rows + more);
+    const copied = await copyOneFile(pool, target, after, { ...options, onRows });
     if (copied.rows > 0) files.push(target);
     rows += copied.rows;
     if (copied.isEnd) return { files, rows };
@@ -46,18 +33,12 @@ export const copyStoredRows = async (pool: Pool, options: StoredRowsOptions): Pr
   }
 };
 
-interface CopiedFile {
-  readonly rows: number;
-  readonly lastPosition: number;
-  readonly isEnd: boolean;
-}
-
 const copyOneFile = async (
   pool: Pool,
   target: string,
   begin: number,
   { range, upTo, feedId, directory, onRows, signal }: StoredRowsOptions,
-): Promise<CopiedFile> => {
+) => {
   const file = join(directory, 'rows.ndjson');
   const descriptor = openSync(file, 'wx', 0o600);
   let [lastPosition, isEnd, rows] = [begin, false, 0];
@@ -65,16 +46,12 @@ const copyOneFile = async (
   try {
     while (!isEnd && out.bytes() < FILE_TEXT_BYTES) {
       const before = rows;
-      await copyOut(
-        pool,
-        pieceOf(range, lastPosition, upTo),
-        (row) => {
-          lastPosition = Number(row.bytes.readBigInt64BE(row.starts[0] ?? 0));
-          out.take(row);
-          rows += 1;
-        },
-        signal,
-      );
+      const take = (row: BinaryRow): void => {
+        lastPosition = Number(row.bytes.readBigInt64BE(row.starts[0] ?? 0));
+        out.take(row);
+        rows += 1;
+      };
+      await copyOut(pool, pieceOf(range, lastPosition, upTo), take, signal);
       out.endGroup();
       isEnd = rows - before < ROWS_OF_GROUP;
       await onRows(rows);
@@ -82,13 +59,8 @@ const copyOneFile = async (
   } finally {
     closeSync(descriptor);
   }
-  if (rows > 0)
-    await writeParquet({ file, ...out.written() }, target, {
-      kind: 'events',
-      feedId,
-      directory,
-      metadata: { feed_id: feedId },
-    });
+  const options = { kind: 'events', feedId, directory, metadata: { feed_id: feedId } } as const;
+  if (rows > 0) await writeParquet({ file, ...out.written() }, target, options);
   await rm(file);
   return { rows, lastPosition, isEnd };
 };
@@ -104,39 +76,23 @@ const pieceOf = ({ sinceMs, beforeMs }: TimeRange, after: number, upTo: number):
     where ${conditions.join(' and ')} order by e.position limit ${ROWS_OF_GROUP}`;
 };
 
-/** An entry without a time is at -infinity, which no archived month has and no file can say: it becomes null. */
+/** An entry without a time is at -infinity, which no archived month has and no file can say. */
 const sqlOf = ({ name, sql }: (typeof columnsOf.events)[number]): string =>
   name === 'action_time' ? `nullif(${sql}, '-infinity')` : sql;
 
-/** A stretch of time, in milliseconds since 1970; without an end on a side that is undefined. */
+/** In milliseconds since 1970, `beforeMs` exclusive; undefined: without an end on that side. */
 export interface TimeRange {
-  /** Inclusive. */
   readonly sinceMs: number | undefined;
-  /** Exclusive. */
   readonly beforeMs: number | undefined;
 }
 
-/** What an object has all events of. */
 interface Stretch {
-  /** `2024-01`. */
   readonly month: string;
   readonly firstPosition: number;
   readonly lastPosition: number;
 }
 
-interface ViewFiles {
-  /** Of the archive. */
-  readonly archived: readonly string[];
-  /** Of PostgreSQL. */
-  readonly stored: readonly string[];
-  readonly range: TimeRange;
-  /** Nothing behind it belongs to the answer. */
-  readonly upTo: number;
-  /** Their events were read from PostgreSQL, perhaps, and are in the archive as well. */
-  readonly twice: readonly Stretch[];
-}
-
-/** Name and type, as DuckDB has them, in the order of a Parquet file of the archive. */
+/** As DuckDB has them, in the order of a Parquet file of the archive. */
 const queryColumns: readonly { readonly name: string; readonly type: string }[] = columnsOf.events.flatMap(
   ({ name, type, isTime }, index) => {
     const column = { name, type: isTime === true ? 'TIMESTAMPTZ' : type };
@@ -144,8 +100,15 @@ const queryColumns: readonly { readonly name: string; readonly type: string }[] 
   },
 );
 
-/** The SQL of a view that has each event once. */
-export const viewOf = ({ archived, stored, range, upTo, twice }: ViewFiles): string => {
+/** Has each event once, none behind `upTo`. The events of `twice` may be both in files of the archive and in those of what was stored. */
+export const viewOf = (asked: {
+  readonly archived: readonly string[];
+  readonly stored: readonly string[];
+  readonly range: TimeRange;
+  readonly upTo: number;
+  readonly twice: readonly Stretch[];
+}): string => {
+  const { archived, stored, range, upTo, twice } = asked;
   const names = queryColumns.map(({ name }) => `"${name}"`).join(', ');
   const none = `select ${queryColumns.map(({ name, type }) => `null::${type} as "${name}"`).join(', ')} where false`;
   const within = [...timeConditions(range), `position <= ${Math.trunc(upTo)}`];
@@ -156,14 +119,13 @@ export const viewOf = ({ archived, stored, range, upTo, twice }: ViewFiles): str
   ].filter(({ files }) => files.length > 0);
   const selects = parts.map(
     ({ files, conditions }) =>
-      // Objects of an earlier version have a column more.
+      // Objects of an earlier version have one column more.
       `select ${names} from read_parquet([${files.map(quoted).join(', ')}], union_by_name = true, hive_partitioning = false)
        where ${conditions.join(' and ')}`,
   );
   return [none, ...selects].join(' union all ');
 };
 
-/** The empty view, for its columns. */
 export const emptyView = (): string =>
   viewOf({ archived: [], stored: [], range: { sinceMs: undefined, beforeMs: undefined }, upTo: 0, twice: [] });
 
@@ -180,7 +142,6 @@ const coveredBy = ({ month, firstPosition, lastPosition }: Stretch): string => {
   return `action_time >= ${instant(beginMs)} and action_time < ${instant(endMs)} and position between ${Math.trunc(firstPosition)} and ${Math.trunc(lastPosition)}`;
 };
 
-/** Of a month such as `2024-01`. */
 const boundsOfMonth = (month: string): { readonly beginMs: number; readonly endMs: number } => {
   const [year = 0, number = 1] = month.split('-').map(Number);
   return { beginMs: Date.UTC(year, number - 1, 1), endMs: Date.UTC(year, number, 1) };

@@ -18,15 +18,15 @@ import type { ObjectStore } from '../store.ts';
 
 const MAX_FOOTERS = 64;
 const FEW_COLUMNS = 8;
-/** Positions that are kept of events with later contents. */
+/** Positions of events with later contents. */
 const MAX_CHANGED = 200_000;
-/** Each is columns of a row group in memory. */
+/** Columns of a row group in memory each. */
 const MAX_READING = 2;
 const MAX_WAITING = 64;
 const MAX_WAIT_MS = 30_000;
 const RETRY_AFTER_SECONDS = 5;
 
-/** Gives searches what was dropped from its objects, by the catalogue in the database. Closing it closes the store. */
+/** Gives searches what was dropped, by the catalogue in the database. Closing it closes the store. */
 export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMonths => {
   const ranges = createObjectRanges(pool, store);
   const footers = new RecentlyUsed<number, ParquetFooter>(MAX_FOOTERS);
@@ -36,10 +36,10 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
     maxWaitMs: MAX_WAIT_MS,
     busy: () => new BusyError('busy: too many searches of the archive', RETRY_AFTER_SECONDS),
   });
-  const footerOf = (object: SearchedObject) => footers.get(object.id, () => readFooter(object.bytes, reader(object)));
-  const reader = (object: SearchedObject) => (from: number, to: number) => ranges.read(object, { from, to });
+  const footerOf = (object: HistoryObject) => footers.get(object.id, () => readFooter(object.bytes, reader(object)));
+  const reader = (object: HistoryObject) => (from: number, to: number) => ranges.read(object, { from, to });
   const columnsOf = async <Name extends string>(
-    object: SearchedObject,
+    object: HistoryObject,
     place: GroupPlace,
     wanted: Omit<WantedColumns<Name>, 'atOnce'>,
     signal?: AbortSignal,
@@ -52,7 +52,7 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
       leave();
     }
   };
-  const groupsOf = async (object: SearchedObject): Promise<ArchivedGroup[]> => {
+  const groupsOf = async (object: HistoryObject): Promise<ArchivedGroup[]> => {
     const { groups, metadata } = await footerOf(object);
     return groups.map((place) => ({
       name: `${object.id} ${place.rowStart}`,
@@ -67,7 +67,7 @@ export const createArchivedMonths = (pool: Pool, store: ObjectStore): ArchivedMo
       columnsOfRows: (names, rows, signal) => columnsOf(object, place, { names, rows }, signal),
     }));
   };
-  const allGroups = async (objects: readonly SearchedObject[]): Promise<readonly ArchivedGroup[]> => {
+  const allGroups = async (objects: readonly HistoryObject[]): Promise<readonly ArchivedGroup[]> => {
     const found: ArchivedGroup[] = [];
     for (const object of objects) found.push(...(await groupsOf(object)));
     return found;
@@ -89,7 +89,7 @@ const changesFrom = (
   ranges: ReturnType<typeof createObjectRanges>,
 ): Pick<ArchivedMonths, 'changed' | 'changesOf'> => {
   const objectsOf = (month: string) => readObjectsOf(pool, month, undefined, 'changes');
-  const readAll = async <Name extends string>(objects: readonly SearchedObject[], names: readonly Name[]) => {
+  const readAll = async <Name extends string>(objects: readonly HistoryObject[], names: readonly Name[]) => {
     const read = [];
     for (const object of objects) {
       const reading = (from: number, to: number) => ranges.read(object, { from, to });
@@ -102,10 +102,10 @@ const changesFrom = (
     return read;
   };
   const known = new RecentlyUsed<string, ReadonlySet<number>>(MAX_CHANGED, (positions) => positions.size + 1);
-  const changed = async (objects: readonly SearchedObject[]) =>
+  const changed = async (objects: readonly HistoryObject[]) =>
     new Set((await readAll(objects, ['position'])).flatMap(({ position }) => Array.from(position, Number)));
   return {
-    // What was dropped changes no more. But a month can be dropped again, if more of it was stored meanwhile: then it has more objects.
+    // What was dropped stays as it is. But a month can be dropped again, if more of it was stored meanwhile: then it has more objects.
     changed: async (month) => {
       const objects = await objectsOf(month);
       return await known.get(objects.map(({ id }) => id).join(' '), () => changed(objects));
@@ -115,34 +115,25 @@ const changesFrom = (
         ({ position, seen_at: seenAt, raw }) =>
           Array.from(position, Number).flatMap((at, row) =>
             at === wanted
-              ? [
-                  {
-                    position: at,
-                    seenAt: seenAt[row] as bigint,
-                    rawText: Buffer.from(raw[row] as Uint8Array).toString(),
-                  },
-                ]
+              ? [{ seenAt: seenAt[row] as bigint, rawText: Buffer.from(raw[row] as Uint8Array).toString() }]
               : [],
           ),
       ),
   };
 };
 
-/** An object whose rows are in the archive alone. */
-type SearchedObject = HistoryObject;
-
 const columns = `id::float8 as id, archive, key, to_char(month, 'YYYY-MM') as month, first_position::float8 as "firstPosition",
   last_position::float8 as "lastPosition", bytes::float8 as bytes, sha256, true as "isWanted"`;
 const isDropped = 'superseded_at is null and dropped_at is not null';
 
-/** Of one month, in order of position; with an organization, those that have events of it. */
+/** In order of position; with an organization, those that have events of it. */
 const readObjectsOf = async (
   pool: Pool,
   month: string,
   organization: string | undefined,
   kind: ObjectKind = 'events',
-): Promise<readonly SearchedObject[]> => {
-  const { rows } = await pool.query<SearchedObject>(
+): Promise<readonly HistoryObject[]> => {
+  const { rows } = await pool.query<HistoryObject>(
     `select ${columns} from archive_objects
      where ${isDropped} and kind = $1 and month = to_date($2, 'YYYY-MM') and ($3::text is null or organizations ? $3)
      order by first_position`,
@@ -151,9 +142,8 @@ const readObjectsOf = async (
   return rows;
 };
 
-/** Those that may have the event at a position. */
-const readObjectsAt = async (pool: Pool, position: number): Promise<readonly SearchedObject[]> => {
-  const { rows } = await pool.query<SearchedObject>(
+const readObjectsAt = async (pool: Pool, position: number): Promise<readonly HistoryObject[]> => {
+  const { rows } = await pool.query<HistoryObject>(
     `select ${columns} from archive_objects
      where ${isDropped} and kind = 'events' and last_position >= $1 and first_position <= $1 order by first_position`,
     [position],
@@ -161,9 +151,9 @@ const readObjectsAt = async (pool: Pool, position: number): Promise<readonly Sea
   return rows;
 };
 
-/** Of rows that were found, some dozen bytes each. */
+/** Some dozen bytes each. */
 const MAX_ROWS = 1_000_000;
-/** What a row group weighs in which nothing was found. */
+/** For a row group in which nothing was found. */
 const GROUP_ROWS = 10;
 
 export const createMatchMemory = (): MatchMemory =>

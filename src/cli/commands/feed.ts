@@ -14,9 +14,9 @@ import {
   type FeedSource,
   goneBehind,
   lastLine,
-  nextCursorOf,
   type Presented,
   placeOf,
+  printFeedCursor,
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/open-feed.ts';
 import { type FormatName, formatNames } from '../../formats/registry.ts';
@@ -164,7 +164,7 @@ const writeFeed = async (
   if (options.lastLine === true) {
     const check = await source.checkOf(state.after);
     const { dropped = 0 } = place;
-    const cursor = { nextPosition: state.after, feedId: state.feedId, check, dropped };
+    const cursor = { position: state.after, feedId: state.feedId, check, dropped };
     context.stdout.write(lastLine(cursor, await options.lastSigned()));
   }
 };
@@ -223,8 +223,8 @@ const requireAllThere = async (
   if (missed === undefined) return;
   if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {
-    hint: `to continue anyway, pass --cursor ${nextCursorOf({
-      nextPosition: presented.after,
+    hint: `to continue anyway, pass --cursor ${printFeedCursor({
+      position: presented.after,
       feedId: head.feedId,
       check: presented.check,
       dropped: head.lastDrop,

@@ -5,7 +5,7 @@ import { coverageBody } from '../../http/search/routes.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
-import type { SearchSource } from '../../search/ports.ts';
+import type { SearchSource } from '../../search/search-source.ts';
 
 /** What the client gets of a call. */
 interface ToolAnswer {

@@ -3,7 +3,6 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { cursorsOf, faultsInWords, summaryBody } from '../../http/search/routes.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
 import { entityKinds, entitySearch, logOf } from '../../search/entities.ts';
-import type { SearchSource } from '../../search/ports.ts';
 import {
   fixTimes,
   instantOfBound,
@@ -14,6 +13,7 @@ import {
   type SearchReading,
 } from '../../search/query/search.ts';
 import { answerSearch, withIds } from '../../search/run-search.ts';
+import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';

@@ -10,10 +10,9 @@ import { createShownEvidence } from '../../evidence/shown-evidence.sql.ts';
 import { verifyFound } from '../../evidence/verify/verify-found.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { completenessJson, reasonsOf, type SearchBundle } from '../../search/bundle/readme.ts';
-import { writeSearchBundle } from '../../search/bundle/write-search-bundle.ts';
-import { MAX_ZIP_BYTES, writeZip } from '../../search/bundle/zip.ts';
-import type { SearchSource } from '../../search/ports.ts';
+import { MAX_ZIP_BYTES, writeSearchBundle, writeZip } from '../../search/bundle/write-search-bundle.ts';
 import type { SearchReading } from '../../search/query/search.ts';
+import type { SearchSource } from '../../search/search-source.ts';
 import { counted } from '../output/terminal.ts';
 
 /** Eight bytes of memory for each. */

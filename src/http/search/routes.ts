@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StreamLimits, StreamPlace } from '../../base/limits.ts';
 import { bytesOf, onePiece } from '../../base/text.ts';
 import type { EmptyReport, FoundEvent, SearchCoverage, SearchPage } from '../../search/answer.ts';
-import type { ExportFormat, ExportPiece, SearchSource } from '../../search/ports.ts';
 import {
   fixTimes,
   printCursor,
@@ -13,6 +12,7 @@ import {
   type SearchReading,
 } from '../../search/query/search.ts';
 import { answerSearch, type SearchAnswer, withIds } from '../../search/run-search.ts';
+import type { ExportFormat, ExportPiece, SearchSource } from '../../search/search-source.ts';
 import { type FacetField, facetFields, type SearchSummary } from '../../search/summary/summary.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
 import { goneSignal } from '../failure.ts';

@@ -2,7 +2,7 @@ import { type PlainCondition, plainConditions } from '../conditions/filter-condi
 import type { EventQuery } from '../query/event-query.ts';
 import { type Actor, actorPrefixOf, readActor, type TermField } from '../query/terms.ts';
 
-/** The columns of `audit_events` that an archive has of each event, as they are declared there. */
+/** The columns of `audit_events` that an archive has, as they are declared there. */
 export const archivedColumns = {
   position: 'bigint',
   source_kind: 'text collate "C"',
@@ -48,43 +48,39 @@ export const declared = (names: readonly ArchivedColumn[]): string =>
 export const textOf = (value: unknown): string | null =>
   value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8') : null;
 
-/** Texts that were joined with commas, as the archive has them. */
-const defectsOf = (text: string | null): readonly string[] | null =>
-  text === null ? null : text.split(',').filter((name) => name !== '');
-
-const times: readonly ArchivedColumn[] = ['action_time', 'received_at'];
-
-/** A value as JSON has it for PostgreSQL to read. */
 export const jsonOf = (name: ArchivedColumn, value: unknown): unknown => {
   if (value === null || value === undefined) return null;
-  if (times.includes(name)) return instantOf(value as bigint);
-  if (name === 'defects') return defectsOf(textOf(value));
-  return value instanceof Uint8Array ? textOf(value) : Number(value);
+  if (name === 'action_time' || name === 'received_at') return instantOf(value as bigint);
+  return name === 'defects' ? defectsOf(value) : (textOf(value) ?? Number(value));
 };
 
-/** RFC 3339 with microseconds. */
+/** Their names are joined with commas. */
+export const defectsOf = (value: unknown): readonly string[] | null =>
+  textOf(value)
+    ?.split(',')
+    .filter((name) => name !== '') ?? null;
+
 export const instantOf = (microseconds: bigint): string => {
   const fraction = ((microseconds % 1_000n) + 1_000n) % 1_000n;
   const iso = new Date(Number((microseconds - fraction) / 1_000n)).toISOString();
   return `${iso.slice(0, -1)}${String(fraction).padStart(3, '0')}Z`;
 };
 
-/** One of the conditions that an archived event must meet: that of the search itself, in SQL. */
+/** What an archived event must meet: a condition of the search itself, in SQL. */
 export interface ArchivedCondition {
-  /** Of `audit_events`. Its parameters begin with $2: $1 is for the rows. */
+  /** On `audit_events`. Its parameters begin with $2: $1 is for the rows. */
   readonly sql: string;
   readonly values: readonly unknown[];
-  /** Those that it looks at. */
   readonly columns: readonly ArchivedColumn[];
-  /** It is true only if a column has exactly this value. */
+  /** It is true only if the column has exactly this value. */
   readonly exactly?: { readonly column: ArchivedColumn; readonly value: string };
-  /** It is true only if one of its columns contains one of these, whatever the case of letters. */
+  /** It is true only if one of its columns contains one of these texts, whatever the case of letters. */
   readonly contains?: readonly string[] | undefined;
-  /** It is whether the entry's own text contains one of these; negated: whether it contains none. */
+  /** It says whether the entry's own text contains one of these; negated: whether it contains none. */
   readonly texts?: { readonly values: readonly string[]; readonly isNegated: boolean };
 }
 
-/** The conditions of a search but those of time and of changes: those that look at the whole text come last. */
+/** All but those of time and of changes; those that look at the whole text come last. */
 export const archivedConditions = (query: EventQuery): readonly ArchivedCondition[] => {
   const { since: _since, before: _before, untilPosition: _until, spellings: _spellings, changed: _, ...rest } = query;
   const all: unknown[] = [];
@@ -109,7 +105,7 @@ export const archivedConditions = (query: EventQuery): readonly ArchivedConditio
   return conditions.sort((a, b) => cost(a) - cost(b));
 };
 
-/** As `filterConditions` says them: an equality, and nothing else. */
+/** In `filterConditions` they are equalities, and nothing else. */
 const exactColumns = {
   organization: 'organization_id',
   account: 'account_id',
@@ -120,7 +116,7 @@ const exactColumns = {
 const isOfActorId = ({ field }: PlainCondition, { actor }: EventQuery): boolean =>
   field === 'actor' && actor?.kind === 'id' && actorPrefixOf(actor.value) === undefined;
 
-/** Terms of these fields are equalities and beginnings of texts. */
+/** Their terms are equalities and beginnings of texts. */
 const namedFields: ReadonlySet<TermField> = new Set(['email', 'token', 'actor_id', 'resource', 'ray', 'id']);
 
 const containedTexts = ({ field, term }: PlainCondition, { actor }: EventQuery): readonly string[] | undefined => {
@@ -130,30 +126,29 @@ const containedTexts = ({ field, term }: PlainCondition, { actor }: EventQuery):
   return namedFields.has(term.field) ? term.values.map(withoutStar) : undefined;
 };
 
-/** Addresses may be networks, or be written otherwise. */
+/** Addresses may be networks, or written in another way. */
 const textsOfActors = (actors: readonly Actor[]): readonly string[] | undefined =>
   actors.some(({ kind }) => kind === 'ip') ? undefined : actors.map(({ value }) => withoutStar(value));
 
 const withoutStar = (value: string): string => actorPrefixOf(value) ?? value;
 
-/** Columns by name, a value for each row: bytes of UTF-8, a number, or null. Times are microseconds since 1970. */
+/** A value for each row: bytes of UTF-8, a number, or null. Times are microseconds since 1970. */
 export type ArchivedColumns<Name extends string> = Readonly<Record<Name, ArrayLike<unknown>>>;
 
-/** Some thousand archived events, in order of position. */
+/** Some thousand events, in order of position. Times are microseconds since 1970. */
 export interface ArchivedGroup {
-  /** No other group has it. */
+  /** Unique. */
   readonly name: string;
   readonly month: string;
   readonly rows: number;
   readonly firstPosition: number;
   readonly lastPosition: number;
-  /** In microseconds since 1970. */
   readonly firstTime: bigint;
   readonly lastTime: bigint;
-  /** False only if no row has exactly this value, as statistics say. */
+  /** False only if statistics say that no row has exactly this value. */
   mayHave(column: string, value: string): boolean;
   columns<Name extends string>(names: readonly Name[], signal?: AbortSignal): Promise<ArchivedColumns<Name>>;
-  /** Values for these rows alone, in their order, which must be ascending: it takes less time and memory. */
+  /** Only for these rows, in ascending order: it takes less time and memory. */
   columnsOfRows<Name extends string>(
     names: readonly Name[],
     rows: readonly number[],
@@ -161,23 +156,15 @@ export interface ArchivedGroup {
   ): Promise<ArchivedColumns<Name>>;
 }
 
-/** A later content of an archived event. */
-interface ArchivedChange {
-  readonly position: number;
-  /** In microseconds since 1970. */
-  readonly seenAt: bigint;
-  readonly rawText: string;
-}
-
-/** Months that are in the archive alone. What cannot be believed or read rejects with OrgtrailError `archive_unreadable`. */
+/** Months in the archive alone. What cannot be believed or read rejects with OrgtrailError `archive_unreadable`. */
 export interface ArchivedMonths {
-  /** Of a month such as `2024-01`; with an organization, those that may have events of it. */
+  /** `month`: such as `2024-01`. With an organization, those that may have events of it. */
   groups(month: string, organization: string | undefined): Promise<readonly ArchivedGroup[]>;
   /** Those that may have the position. */
   groupsAt(position: number): Promise<readonly ArchivedGroup[]>;
-  /** The positions of the events of a month that have a later content. */
+  /** Positions of events with a later content. */
   changed(month: string): Promise<ReadonlySet<number>>;
-  /** In the order in which they were seen. */
-  changesOf(month: string, position: number): Promise<readonly ArchivedChange[]>;
+  /** Later contents of an event, in the order in which they were seen, in microseconds since 1970. */
+  changesOf(month: string, position: number): Promise<readonly { readonly seenAt: bigint; readonly rawText: string }[]>;
   close(): Promise<void>;
 }

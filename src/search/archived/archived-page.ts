@@ -3,64 +3,56 @@ import type { SearchCursor } from '../query/search.ts';
 import type { ArchivedGroup, ArchivedMonths } from './archived-columns.ts';
 import type { MatchedRows, Matcher } from './filter-rows.sql.ts';
 
-/** A row of a group that was found. */
 export interface PickedRow extends RowPlace {
   readonly group: ArchivedGroup;
   readonly row: number;
 }
 
-/** The time that a page is about, in microseconds since 1970; undefined: without an end on that side. */
+/** In microseconds since 1970; undefined: without an end on that side. */
 export interface PageBounds {
   readonly direction: SearchCursor['direction'];
   readonly since: bigint | undefined;
   readonly before: bigint | undefined;
-  /** Only what comes behind it in the direction. */
   readonly cursor: RowPlace | undefined;
-  /** What the cursor knows of the groups of its month. */
+  /** What the cursor says of the groups of its month. */
   readonly known: string | undefined;
-  /** Later positions are not looked at. */
+  /** The last position that is looked at. */
   readonly untilPosition: number | undefined;
   readonly organization: string | undefined;
 }
 
+/** In the direction of the page. */
 export interface PickedPage {
-  /** In the direction of the page: at most so many as were asked for. */
   readonly rows: readonly PickedRow[];
-  /** Where it was over: what comes in front of this cursor, in the direction, was looked at. Never in front of the page's own. */
+  /** Where its time was over: all in front of this cursor was looked at. Never in front of the page's own cursor. */
   readonly reached: RowPlace | undefined;
-  /** What a cursor at or behind the page's own has to say of groups that were looked at, as far as the page was over there. */
+  /** For a cursor at or behind the page's own: what is known of groups that were looked at, if its time was over. */
   readonly known?: KnownGroups['print'];
-  /** The months that were looked at. */
   readonly months: readonly string[];
 }
 
-/** Row groups that are looked at together. */
 const TOGETHER = 2;
 
 /**
- * The first rows behind the cursor that match, at most `most`, of these months. Groups are looked at in the order of the nearest place that each
- * may have, until none can have anything nearer than what was found, or until `isOver`. Each page looks at two groups at least. If it is over
- * with nothing that is certain, as all groups may have something nearer, its end is its beginning, and `known` has how far it came.
+ * The first `most` rows behind the cursor that match. Groups are looked at in the order of the nearest place that each may have, two at least,
+ * until none can have anything nearer than what was found, or until `isOver`. If it is over with nothing that is certain, since all groups may
+ * have something nearer, the page ends where it began, and `known` has how far it came.
  */
 export const pickRows = async (
   source: Pick<ArchivedMonths, 'groups'>,
   months: readonly string[],
   asked: PageBounds,
-  {
-    matcher,
-    most,
-    isOver,
-    signal,
-  }: {
+  reading: {
     readonly matcher: Matcher;
     readonly most: number;
     readonly isOver: () => boolean;
     readonly signal: AbortSignal | undefined;
   },
 ): Promise<PickedPage> => {
+  const { matcher, most, isOver, signal } = reading;
   const bounds = { ...asked, cursor: beginOf(asked) };
-  const { direction, cursor, known, organization, untilPosition } = bounds;
-  const inOrder = placeOrder(direction);
+  const { direction, organization, untilPosition } = bounds;
+  const inOrder = orderOf(direction);
   const looked: string[] = [];
   let visited = 0;
   let picked: readonly PickedRow[] = [];
@@ -78,7 +70,7 @@ export const pickRows = async (
     const all = (await source.groups(month, organization)).filter(
       ({ firstPosition }) => untilPosition === undefined || firstPosition <= untilPosition,
     );
-    const knownGroups = createKnownGroups(all, { month, direction, cursor, known, question: matcher.question });
+    const knownGroups = createKnownGroups(all, month, bounds, matcher.question);
     const groups = wantedGroups(knownGroups, bounds);
     looked.push(month);
     for (let n = 0; n < groups.length; n += TOGETHER) {
@@ -103,17 +95,16 @@ export const pickRows = async (
   return { rows: picked, reached: undefined, months: looked };
 };
 
-/** The cursor, or the beginning of the time that is searched if that is behind it. */
+/** The cursor, or the beginning of the time searched if that is behind it. */
 const beginOf = ({ direction, since, before, cursor }: PageBounds): RowPlace | undefined => {
   const time = direction === 'older' ? before : since;
   const begin = time === undefined ? undefined : { time, position: 0 };
   if (cursor === undefined || begin === undefined) return cursor ?? begin;
-  return placeOrder(direction)(begin, cursor) > 0 ? begin : cursor;
+  return orderOf(direction)(begin, cursor) > 0 ? begin : cursor;
 };
 
-/** In the order of the nearest place that each may have behind the cursor. */
 const wantedGroups = (known: KnownGroups, bounds: PageBounds) => {
-  const inOrder = placeOrder(bounds.direction);
+  const inOrder = orderOf(bounds.direction);
   return known.groups
     .flatMap((group) => {
       const nearest = known.nearest(group);
@@ -122,21 +113,17 @@ const wantedGroups = (known: KnownGroups, bounds: PageBounds) => {
     .sort((a, b) => inOrder(a.nearest, b.nearest));
 };
 
-/** The cursor behind which the place and what comes after it is: never in front of where the page began. */
 const endBefore = (place: RowPlace, { direction, cursor }: PageBounds): RowPlace => {
   const end = justBefore(place, direction);
-  return cursor !== undefined && placeOrder(direction)(end, cursor) < 0 ? cursor : end;
+  return cursor !== undefined && orderOf(direction)(end, cursor) < 0 ? cursor : end;
 };
 
-/** Whether the end of the time that is searched lies behind the place. */
+/** Whether the time searched has not ended in front of the place. */
 const mayBegin = ({ time }: RowPlace, { direction, since, before }: PageBounds): boolean =>
   direction === 'older' ? since === undefined || time >= since : before === undefined || time < before;
 
-/** What is behind it never counts, whatever the time is that is searched. */
-const withinPosition = (found: MatchedRows, { untilPosition }: PageBounds): MatchedRows => {
-  if (untilPosition === undefined) return found;
-  const wanted = [...found.positions.keys()].filter((n) => (found.positions[n] ?? 0) <= untilPosition);
-  const pick = <T>(values: readonly T[]) => wanted.map((n) => values[n] as T);
+const withinPosition = (found: MatchedRows, { untilPosition = Number.POSITIVE_INFINITY }: PageBounds): MatchedRows => {
+  const pick = <T>(values: readonly T[]) => values.filter((_, n) => (found.positions[n] ?? 0) <= untilPosition);
   return { rows: pick(found.rows), times: pick(found.times), positions: pick(found.positions) };
 };
 
@@ -144,42 +131,37 @@ const isWithin = (row: PickedRow, { direction, since, before, cursor, untilPosit
   (since === undefined || row.time >= since) &&
   (before === undefined || row.time < before) &&
   (untilPosition === undefined || row.position <= untilPosition) &&
-  (cursor === undefined || placeOrder(direction)(row, cursor) > 0);
+  (cursor === undefined || orderOf(direction)(row, cursor) > 0);
 
-/** Whether any row of the group can lie within. */
 const mayHave = ({ firstTime, lastTime }: ArchivedGroup, { direction, since, before, cursor }: PageBounds): boolean =>
   (since === undefined || lastTime >= since) &&
   (before === undefined || firstTime < before) &&
   (cursor === undefined || (direction === 'older' ? firstTime <= cursor.time : lastTime >= cursor.time));
 
-/** Where an event stands: its time in microseconds since 1970; undefined: before all times. */
+/** Its time in microseconds since 1970; undefined: before all times. */
 export interface Place {
   readonly time: bigint | undefined;
   readonly position: number;
-  /** The time as PostgreSQL writes it, if it has. */
+  /** The time as PostgreSQL writes it, if it is known. */
   readonly text?: string;
 }
 
-/** What one part of history has, in the direction of the page, and how far that is all that there is. */
 export interface PagePart<T> {
   readonly items: readonly { readonly value: T; readonly place: Place }[];
-  /** What comes behind this place, in the direction, may be missing. Undefined: nothing is. */
+  /** What comes behind this place may be missing. Undefined: nothing is. */
   readonly end: Place | undefined;
 }
 
-interface MergedPage<T> {
-  /** In the direction of the page. */
-  readonly items: readonly { readonly value: T; readonly place: Place }[];
-  readonly more: boolean;
-  /** Up to here both parts were looked at; undefined: the last item says it, or there is no more. */
-  readonly reached: Place | undefined;
-}
-
-/** Two parts in one order, as far as both are known. An event that is in both is given once: its month was dropped meanwhile. */
+/** As far as both parts are known. An event in both is given once: its month was dropped meanwhile. */
 export const mergeParts = <T>(
   parts: readonly PagePart<T>[],
   { direction, limit }: { readonly direction: SearchCursor['direction']; readonly limit: number },
-): MergedPage<T> => {
+): {
+  readonly items: PagePart<T>['items'];
+  readonly more: boolean;
+  /** Up to here both parts were looked at; undefined: the last item says it, or there is no more. */
+  readonly reached: Place | undefined;
+} => {
   const inOrder = orderOf(direction);
   const [end] = parts.flatMap((part) => (part.end === undefined ? [] : [part.end])).sort(inOrder);
   const seen = new Set<number>();
@@ -198,7 +180,7 @@ export const mergeParts = <T>(
   return { items, more: isCut || end !== undefined, reached: isCut || isAtEnd ? undefined : end };
 };
 
-/** The order of the items of a page. */
+/** Negative if the first comes first on pages. */
 export const orderOf = (direction: SearchCursor['direction']): ((a: Place, b: Place) => number) =>
   direction === 'older' ? (a, b) => compare(b, a) : compare;
 
@@ -208,7 +190,7 @@ const compare = (a: Place, b: Place): number => {
   return a.time > b.time ? 1 : -1;
 };
 
-/** Of a time as PostgreSQL wrote it in UTC: exact, of any year. */
+/** Of a time as PostgreSQL writes it in UTC: exact, of any year. */
 export const placeOf = ({ time, position }: { readonly time: string; readonly position: number }): Place => ({
   time: microsecondsOf(time),
   position,
@@ -225,65 +207,45 @@ const microsecondsOf = (text: string): bigint | undefined => {
   return BigInt(date.getTime()) * 1_000n + BigInt(fraction.padEnd(6, '0'));
 };
 
-/** Where an archived event stands: its time in microseconds since 1970. */
 export interface RowPlace {
   readonly time: bigint;
   readonly position: number;
 }
 
-/** What is known of a group: the place of its next match behind the cursor; one that is in front of it; or that there is none. */
+/** The place of the next match of a group behind the cursor, or one in front of that; or that there is none. */
 type Bound = (RowPlace & { readonly isExact: boolean }) | 'nothing';
 
-/** What the cursor of a page says of the groups of a month, so that the next page need not look at them again, in whatever process it is. */
-interface KnownGroups {
-  /** In the order of the nearest place that each may have. */
-  readonly groups: readonly ArchivedGroup[];
-  /** The nearest place that a group may have; undefined: it has nothing behind the cursor. */
-  nearest(group: ArchivedGroup): RowPlace | undefined;
-  /** What was found in it. */
-  look(group: ArchivedGroup, found: MatchedRows): void;
-  /** For a cursor at or behind that of this page; undefined: nothing is known that is worth to be told. */
-  print(cursor: RowPlace): string | undefined;
-}
-
-interface KnownGroupsParts {
-  readonly month: string;
-  readonly direction: SearchCursor['direction'];
-  readonly cursor: RowPlace | undefined;
-  /** As an earlier page printed it. What is not of this question and of exactly these groups is not used. */
-  readonly known: string | undefined;
-  /** The conditions of the search; with other ones other rows are found. */
-  readonly question: string;
-}
-
-/** Groups that are named with the place of their next match. Of the others the nearest such place is known. */
+/** Groups whose next match is named. The nearest place of the others is known. */
 const MAX_NAMED = 8;
 const KEY_LENGTH = 12;
 
-/** A cursor that nothing in front of the place is behind of, and the place is. */
+/** A cursor that has the place behind it, and nothing that is in front of the place. */
 const justBefore = ({ time, position }: RowPlace, direction: SearchCursor['direction']): RowPlace => ({
   time,
   position: direction === 'older' ? position + 1 : Math.max(0, position - 1),
 });
 
-/** Negative if the first one comes first on pages in that direction. */
-export const placeOrder = (direction: SearchCursor['direction']): ((a: RowPlace, b: RowPlace) => number) => {
-  const newer = (a: RowPlace, b: RowPlace) => (a.time === b.time ? a.position - b.position : a.time < b.time ? -1 : 1);
-  return direction === 'older' ? (a, b) => newer(b, a) : newer;
-};
+type KnownGroups = ReturnType<typeof createKnownGroups>;
 
 /**
- * All groups of a month, and what is known of them. A group that was looked at is looked at again only when the cursor has come to its next
- * match: so pages of a search come to their end, if each looks at one group at least, also if nothing else is remembered between them.
+ * All groups of a month, and what the cursor of a page says of them, so that the next page need not look at them again, in whatever process it is
+ * read. A group is looked at again only when the cursor has come to its next match: so pages of a search come to their end if each looks at one
+ * group at least, even if nothing else is remembered between them.
  */
-const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsParts): KnownGroups => {
-  const { direction, cursor } = parts;
-  const inOrder = placeOrder(direction);
+const createKnownGroups = (
+  all: readonly ArchivedGroup[],
+  month: string,
+  /** `known`: as an earlier page printed it. It is used only for this question and exactly these groups. */
+  { direction, cursor, known: printed }: Pick<PageBounds, 'direction' | 'cursor' | 'known'>,
+  question: string,
+) => {
+  const inOrder = orderOf(direction);
   const groups = [...all].sort(
     (a, b) => inOrder(first(a, direction), first(b, direction)) || (a.name < b.name ? -1 : 1),
   );
-  const key = keyOf(groups, parts);
-  const told = readKnown(parts.known, key, groups.length);
+  const asked = JSON.stringify([month, direction, question, groups.map(({ name }) => name)]);
+  const key = createHash('sha256').update(asked).digest('hex').slice(0, KEY_LENGTH);
+  const told = readKnown(printed, key, groups.length);
   const indexes = new Map(groups.map((group, index) => [group.name, index]));
   const looked = new Map<number, MatchedRows>();
   const isAhead = (bound: RowPlace & { readonly isExact: boolean }, at: RowPlace) =>
@@ -295,19 +257,22 @@ const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsPart
       return next === undefined ? 'nothing' : { ...next, isExact: true };
     }
     const bound = told(index);
-    // Once the cursor has come there, what is behind it must be looked up.
+    // Once the cursor has come there, what comes behind it must be looked up.
     if (bound === 'nothing' || (bound !== undefined && isAhead(bound, at))) return bound;
     const group = groups[index];
     return group !== undefined && inOrder(last(group, direction), at) <= 0 ? 'nothing' : undefined;
   };
   return {
+    /** In the order of the nearest place that each may have. */
     groups,
-    nearest: (group) => {
+    /** The nearest place that a group may have; undefined: it has nothing behind the cursor. */
+    nearest: (group: ArchivedGroup): RowPlace | undefined => {
       const bound = cursor && boundAt(indexes.get(group.name) ?? -1, cursor);
       return bound === 'nothing' ? undefined : (bound ?? first(group, direction));
     },
-    look: (group, found) => looked.set(indexes.get(group.name) ?? -1, found),
-    print: (at) => {
+    look: (group: ArchivedGroup, found: MatchedRows) => looked.set(indexes.get(group.name) ?? -1, found),
+    /** For a cursor at or behind that of this page; undefined: nothing is known that is worth telling. */
+    print: (at: RowPlace): string | undefined => {
       const bounds: Bound[] = [];
       for (let bound = boundAt(0, at); bound !== undefined; bound = boundAt(bounds.length, at)) bounds.push(bound);
       return bounds.length === 0 ? undefined : printKnown(key, bounds, inOrder);
@@ -315,7 +280,7 @@ const createKnownGroups = (all: readonly ArchivedGroup[], parts: KnownGroupsPart
   };
 };
 
-/** The nearest place that a group may have by its statistics, and the farthest. */
+/** By the statistics of a group: the nearest place that it may have, and the farthest. */
 const first = (group: ArchivedGroup, direction: SearchCursor['direction']): RowPlace =>
   direction === 'older'
     ? { time: group.lastTime, position: group.lastPosition }
@@ -336,13 +301,7 @@ const nextMatch = (
   return next;
 };
 
-const keyOf = (groups: readonly ArchivedGroup[], { month, direction, question }: KnownGroupsParts): string =>
-  createHash('sha256')
-    .update(JSON.stringify([month, direction, question, groups.map(({ name }) => name)]))
-    .digest('hex')
-    .slice(0, KEY_LENGTH);
-
-/** `KEY:HOW_MANY:REST:INDEX/PLACE,…`: of the first so many groups; what is not named has nothing that is nearer than REST; or nothing, without it. */
+/** `KEY:HOW_MANY:REST:INDEX/PLACE,…`, of the first groups. A group that is not named has nothing nearer than REST, or without it nothing at all. */
 const printKnown = (key: string, bounds: readonly Bound[], inOrder: (a: RowPlace, b: RowPlace) => number): string => {
   const places = bounds.flatMap((bound, index) => (bound === 'nothing' ? [] : [{ index, ...bound }])).sort(inOrder);
   const exact = places.filter(({ isExact }) => isExact);
@@ -355,7 +314,6 @@ const printKnown = (key: string, bounds: readonly Bound[], inOrder: (a: RowPlace
 const known =
   /^([0-9a-f]+):(\d{1,6}):((?:-?\d{1,18}\/\d{1,15})?):((?:\d{1,6}\/-?\d{1,18}\/\d{1,15}(?:,\d{1,6}\/-?\d{1,18}\/\d{1,15})*)?)$/;
 
-/** What was said of the group with an index. */
 const readKnown = (text: string | undefined, key: string, groups: number): ((index: number) => Bound | undefined) => {
   const match = text === undefined ? null : known.exec(text);
   const [, ofKey, digits, rest = '', list = ''] = match ?? [];

@@ -5,7 +5,14 @@ import type { EventDetail, FoundEvent, SearchPage } from '../answer.ts';
 import { readArchivedMonths } from '../archived-months.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import type { SearchCursor } from '../query/search.ts';
-import { type AskedPage, explained, type FoundRow, foundColumns, toFoundEvent } from '../search-events.sql.ts';
+import {
+  type AskedPage,
+  explained,
+  type FoundRow,
+  foundColumns,
+  readNeighbours,
+  toFoundEvent,
+} from '../search-events.sql.ts';
 import {
   type ArchivedColumn,
   type ArchivedMonths,
@@ -33,20 +40,17 @@ export interface ArchivedParts {
   readonly pool: Pool;
   readonly months: ArchivedMonths;
   readonly memory: MatchMemory;
-  /** For the archive's part of each page; undefined: as long as the kind of reader has. */
+  /** For the archive's part of a page; undefined: as the kind of reader has it. */
   readonly limitMs?: number;
 }
 
 const RANGES_TIMEOUT_MS = 3_000;
-/** Of the time of a page; the rest is for reading what it shows. */
+/** Of the time of a page; the rest is for reading what the page shows. */
 const LOOKING_SHARE = 0.8;
-/** Texts of archived events that are in memory for a page, but for a single larger one. */
+/** Texts in memory for a page, except for a single larger one. */
 const MAX_PAGE_BYTES = 16 * 1_048_576;
 
-/**
- * A page of a search in the database, which was read before, joined with what the archive has: in the same order, with the same cursors. What
- * was dropped meanwhile is in the archive, so nothing is left out.
- */
+/** A page of a search in the database joined with what the archive has, in one order. What was dropped meanwhile is in the archive. */
 export const withArchive = async (
   parts: ArchivedParts,
   query: EventQuery,
@@ -91,7 +95,7 @@ const hotPart = (
   return { items, end: reached === undefined ? (more ? items.at(-1)?.place : undefined) : placeOf(reached) };
 };
 
-/** Never in front of where the page began, with what is known of the groups that were looked at. */
+/** Never in front of where the page began. */
 const cursorAt = (
   place: Place,
   direction: SearchCursor['direction'],
@@ -104,7 +108,7 @@ const cursorAt = (
   return { direction, time: place.text ?? written, position: place.position, ...(known !== undefined && { known }) };
 };
 
-/** The events of a page in its order, as far as their texts fit and there is time: one at least. */
+/** In the order of the page, as far as their texts fit and there is time: one at least. */
 const found = async (
   parts: ArchivedParts,
   items: readonly { readonly value: FoundEvent | PickedRow }[],
@@ -122,7 +126,7 @@ const found = async (
   return events;
 };
 
-/** Times are made out by PostgreSQL, as those of a search in the database. */
+/** PostgreSQL makes the times out, as it does for a search in the database. */
 const boundsOf = async (
   pool: Pool,
   { since, before, organization, untilPosition }: EventQuery,
@@ -150,10 +154,7 @@ const boundsOf = async (
 
 const MAX_CHANGES = 20;
 
-/**
- * The archived event at a position with its later contents; undefined if there is none. Copies of it in other logs are not looked for, and the
- * events beside it are those of the database.
- */
+/** With its later contents. Copies in other logs are not looked for, and its neighbours are those in the database. */
 export const readArchivedEvent = async (
   { pool, months }: Pick<ArchivedParts, 'pool' | 'months'>,
   position: number,
@@ -169,11 +170,6 @@ export const readArchivedEvent = async (
     });
     if (found === undefined) continue;
     const changes = found.event.changed ? await months.changesOf(group.month, position) : [];
-    const { rows } = await pool.query<{ previous: number | null; next: number | null }>(
-      `select (select max(position) from audit_events where position < $1)::float8 as previous,
-         (select min(position) from audit_events where position > $1)::float8 as next`,
-      [position],
-    );
     return {
       ...found,
       feedId: (await readFeedHead(pool)).feedId,
@@ -182,48 +178,32 @@ export const readArchivedEvent = async (
       copies: [],
       copiesInAll: 0,
       copyNumber: 0,
-      previousPosition: rows[0]?.previous ?? null,
-      nextPosition: rows[0]?.next ?? null,
+      ...(await readNeighbours(pool, position)),
     };
   }
   return undefined;
 };
 
-/** An archived event with its text, to the byte of the entry. */
-interface ArchivedFound {
-  readonly event: FoundEvent;
-  readonly rawText: string;
-}
-
-/** Of events that were found in the archive: as long as they are in use. */
 const texts = new WeakMap<FoundEvent, string>();
 
-/** The text of an event that was found in the archive; undefined for one of the database. */
+/** To the byte of the entry; undefined for an event of the database. */
 export const archivedTextOf = (event: FoundEvent): string | undefined => texts.get(event);
 
 const ROWS_TIMEOUT_MS = 10_000;
 const plainColumns = archivedColumnNames.filter((name) => name !== 'raw');
 
-interface Reading {
-  /** Of their texts together. */
-  readonly maxBytes: number;
-  /** Whether the time of the reader is over; undefined: it never is. */
-  readonly isOver?: () => boolean;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** The events of rows, in their order; fewer, but one, if their texts would take too much or the time is over. */
+/** In the order of the rows; fewer, but one, if their texts would take more than `maxBytes` together or the time is over. */
 const readFoundRows = async (
   { pool, months }: { readonly pool: Pool; readonly months: ArchivedMonths },
   picked: readonly PickedRow[],
-  { maxBytes, isOver, signal }: Reading,
-): Promise<readonly ArchivedFound[]> => {
+  reading: { readonly maxBytes: number; readonly isOver?: () => boolean; readonly signal: AbortSignal | undefined },
+) => {
+  const { maxBytes, isOver, signal } = reading;
   const { read, isWhole } = await readColumnsOf(picked, isOver, signal);
   const changed = new Map<string, ReadonlySet<number>>();
   for (const { group } of picked)
     if (!changed.has(group.month)) changed.set(group.month, await months.changed(group.month));
-  const fitting: { readonly row: Readonly<Record<string, unknown>>; readonly raw: string; readonly bytes: number }[] =
-    [];
+  const fitting: { readonly row: object; readonly raw: string; readonly bytes: number }[] = [];
   let bytes = 0;
   for (const { position, group } of picked) {
     const one = read.get(position);
@@ -233,11 +213,7 @@ const readFoundRows = async (
     if (bytes > maxBytes && fitting.length > 0) break;
     fitting.push({ ...one, row: { ...one.row, has_changed: changed.get(group.month)?.has(position) ?? false } });
   }
-  const rows = await foundRowsOf(
-    pool,
-    fitting.map(({ row }) => row),
-    signal,
-  );
+  const rows = await foundRowsOf(pool, fitting, signal);
   return rows.map((row, n) => {
     const event = { ...toFoundEvent(row), rawBytes: fitting[n]?.bytes ?? 0 };
     const rawText = fitting[n]?.raw ?? '';
@@ -246,14 +222,14 @@ const readFoundRows = async (
   });
 };
 
-/** Group by group, so that only one is in memory: that of the first row at least. */
+/** Group by group: only one is in memory. The first is always read. */
 const readColumnsOf = async (
   picked: readonly PickedRow[],
   isOver: (() => boolean) | undefined,
   signal: AbortSignal | undefined,
 ) => {
   const groups = Map.groupBy(picked, ({ group }) => group.name);
-  const read = new Map<number, { row: Readonly<Record<string, unknown>>; raw: string; bytes: number }>();
+  const read = new Map<number, { row: object; raw: string; bytes: number }>();
   for (const rows of groups.values()) {
     const [first] = rows;
     if (first === undefined) continue;
@@ -273,18 +249,18 @@ const readColumnsOf = async (
   return { read, isWhole: true };
 };
 
-/** As a search of the database gives them: by the same columns, of tables that have the same names. */
+/** By the columns of a search in the database, from tables with the same names. */
 const foundRowsOf = async (
   pool: Pool,
-  rows: readonly Readonly<Record<string, unknown>>[],
+  fitting: readonly { readonly row: object }[],
   signal: AbortSignal | undefined,
 ): Promise<readonly FoundRow[]> => {
-  if (rows.length === 0) return [];
+  if (fitting.length === 0) return [];
   const statement = `with archived as (select * from json_to_recordset($1::json) as (${declared(plainColumns)}, has_changed boolean, place integer)),
       audit_events as (select archived.*, null::text as raw from archived),
       audit_event_changes as (select source_kind, source_id, id as event_id from archived where has_changed)
     select ${foundColumns} from audit_events e left join organizations o on o.id = e.organization_id order by e.place`;
-  const lines = rows.map((row, place) => JSON.stringify({ ...row, place }));
+  const lines = fitting.map(({ row }, place) => JSON.stringify({ ...row, place }));
   const found = await readOnly(
     pool,
     ROWS_TIMEOUT_MS,

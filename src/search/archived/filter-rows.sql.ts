@@ -11,7 +11,7 @@ import {
   jsonOf,
 } from './archived-columns.ts';
 
-/** The rows of a group that meet all conditions of a search but those of time, in order of position. */
+/** In order of position. All conditions of a search are met but those of time. */
 export interface MatchedRows {
   readonly rows: readonly number[];
   /** In microseconds since 1970. */
@@ -19,25 +19,20 @@ export interface MatchedRows {
   readonly positions: readonly number[];
 }
 
-/** What was found of groups, so that the next page of a search, and one that goes on after a time-out, need not look again. */
+/** So that the next page of a search, and a search that goes on after a time-out, need not look again. */
 export interface MatchMemory {
   get(key: string, make: () => Promise<MatchedRows>): Promise<MatchedRows>;
 }
 
 const nothing: MatchedRows = { rows: [], times: [], positions: [] };
 
-/** Looks for the rows of one search. */
-export interface Matcher {
-  /** Another text for each other set of conditions. */
-  readonly question: string;
-  match(group: ArchivedGroup): Promise<MatchedRows>;
-}
+export type Matcher = ReturnType<typeof createMatcher>;
 
-/** Looks for the rows of one search, group by group. What it began for one reader may be for others as well, so no signal ends it. */
+/** Looks for the rows of one search, group by group. What it began for one reader others may wait for, so no signal ends it. */
 export const createMatcher = (
   { pool, months, memory }: { readonly pool: Pool; readonly months: ArchivedMonths; readonly memory: MatchMemory },
   { conditions, isChanged }: { readonly conditions: readonly ArchivedCondition[]; readonly isChanged: boolean },
-): Matcher => {
+) => {
   const decisions = conditions.map((condition) => ({ condition, decide: createDecide(pool, condition) }));
   const question = JSON.stringify([conditions.map(({ sql, values }) => [sql, values]), isChanged]);
   const changed = new Map<string, ReadonlySet<number>>();
@@ -66,21 +61,23 @@ export const createMatcher = (
       positions: rows.map((row) => Number(position[row])),
     };
   };
-  return { question, match: (group) => memory.get(`${group.name} ${question}`, () => look(group)) };
+  return {
+    /** Another text for each other set of conditions. */
+    question,
+    match: (group: ArchivedGroup) => memory.get(`${group.name} ${question}`, () => look(group)),
+  };
 };
 
-/** What a statement may hold of rows at once. */
 const MAX_STATEMENT_BYTES = 4 * 1_048_576;
 const TIMEOUT_MS = 30_000;
-/** Of the answers that are remembered: what is in one row group is often in the next. */
+/** Of answers: what is in one row group is often in the next. */
 const MAX_KNOWN = 50_000;
-/** More values of one row group than ids may have do not exist. */
+/** A row group has fewer values. */
 const ID_SPAN = 2 ** 20;
 
-/** Which of these rows meet the condition. */
 type Decide = (columns: ArchivedColumns<ArchivedColumn>, rows: readonly number[]) => Promise<readonly number[]>;
 
-/** Says of rows whether they meet a condition. PostgreSQL is asked once for each combination of values: it alone decides. */
+/** PostgreSQL is asked once for each combination of values: it alone decides. */
 const createDecide = (pool: Pool, condition: ArchivedCondition): Decide => {
   if (condition.texts !== undefined) return decideByText(pool, condition, condition.texts);
   const decide = decideByValues(pool, condition);
@@ -122,7 +119,7 @@ const decideByValues = (pool: Pool, condition: ArchivedCondition): Decide => {
   };
 };
 
-/** False if no column of a row contains what one must contain: it need not be asked about. */
+/** False if no column contains what one of them must contain: PostgreSQL need not be asked. */
 const screenOf = ({ contains, columns: names }: ArchivedCondition) => {
   const screens = contains?.map(mayContain);
   return (columns: ArchivedColumns<ArchivedColumn>, row: number): boolean =>
@@ -133,7 +130,6 @@ const screenOf = ({ contains, columns: names }: ArchivedCondition) => {
     });
 };
 
-/** Only what may contain the text goes to PostgreSQL. */
 const decideByText = (
   pool: Pool,
   condition: ArchivedCondition,
@@ -152,7 +148,7 @@ const decideByText = (
   };
 };
 
-/** For each row which combination of values it has, and a row for each of these. */
+/** Which combination of values each row has, and one row for each combination. */
 const combinationsOf = (
   columns: ArchivedColumns<ArchivedColumn>,
   names: readonly ArchivedColumn[],
@@ -182,7 +178,6 @@ const combinationsOf = (
   return { ids, firstRows };
 };
 
-/** As `combinationsOf`, of one column. */
 const valuesOf = (column: ArrayLike<unknown>, rows: readonly number[]) => {
   const known = new Map<unknown, number>();
   const byText = new Map<unknown, number>();
@@ -193,7 +188,7 @@ const valuesOf = (column: ArrayLike<unknown>, rows: readonly number[]) => {
     const value = column[row];
     let id = known.get(value);
     if (id === undefined) {
-      const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value;
+      const text = keyOf(value);
       id = byText.get(text) ?? firstRows.length;
       if (id === firstRows.length) firstRows.push(row);
       byText.set(text, id);
@@ -204,25 +199,27 @@ const valuesOf = (column: ArrayLike<unknown>, rows: readonly number[]) => {
   return { ids, firstRows };
 };
 
-/** Values of a dictionary are one object each, so most are found by that. */
+const keyOf = (value: unknown): unknown =>
+  value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value;
+
+/** Values of a dictionary are one object each, by which most are found. */
 const valueIdOf = (known: Map<unknown, number>, value: unknown): number => {
   const found = known.get(value);
   if (found !== undefined) return found;
-  const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value;
+  const text = keyOf(value);
   const id = known.get(text) ?? known.size;
   known.set(text, id);
   if (text !== value) known.set(value, id);
   return id;
 };
 
-/** Which of these combinations of values meet the condition, by their place in the list. */
 const ask = async (
   pool: Pool,
   { sql, values, columns }: ArchivedCondition,
   all: readonly (readonly unknown[])[],
 ): Promise<ReadonlySet<number>> => {
   const met = new Set<number>();
-  // The name of the table is that of the conditions of a search.
+  // It has the name of the table that the conditions of a search are about.
   const statement = `with audit_events as (select ${columns.map((name, n) => `${columnOf(name, n + 1)} as ${name}, `).join('')}(r.value ->> 0)::integer as place from json_array_elements($1::json) as r (value))
     select place from audit_events where ${sql}`;
   for (const lines of batchesOf(all)) {
@@ -234,7 +231,7 @@ const ask = async (
   return met;
 };
 
-/** Of defects, no condition asks more than whether there are any. */
+/** No condition asks more of defects than whether there are any. */
 const columnOf = (name: ArchivedColumn, place: number): string =>
   name === 'defects'
     ? `case when r.value ->> ${place} is not null then '{}'::text[] end`
@@ -256,23 +253,17 @@ function* batchesOf(all: readonly (readonly unknown[])[]): Generator<readonly st
   if (lines.length > 0) yield lines;
 }
 
-/**
- * Letters that are no ASCII and may be compared as if they were, in some language or other, whatever the case of letters: İ, ı and the sign of
- * Kelvin, as bytes of UTF-8.
- */
+/** Not ASCII, but in some language compared as if they were, whatever the case of letters: İ, ı and the Kelvin sign, as bytes of UTF-8. */
 const folding = ['\u00c4\u00b0', '\u00c4\u00b1', '\u00e2\u0084\u00aa'];
 
-/**
- * Whether a text in UTF-8 may contain another one, whatever the case of letters. False only if PostgreSQL's `ilike` would say so as well in
- * any locale: only it has the last word on what may.
- */
+/** Whatever the case of letters. False only if PostgreSQL's `ilike` would be false as well in any locale: what may contain the text is up to it. */
 const mayContain = (text: string): ((bytes: Uint8Array) => boolean) => {
   const runs = text.match(/[\0-\u007f]+/g) ?? [];
   const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '');
   const wanted = longest.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   if (wanted === '') return () => true;
   return (bytes) => {
-    // A character for each byte: small letters change none of those that are no letters of ASCII into one.
+    // One character a byte: small letters make no byte that is not ASCII into a letter of ASCII.
     const plain = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     return plain.toLowerCase().includes(wanted) || folding.some((letter) => plain.includes(letter));
   };

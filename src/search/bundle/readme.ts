@@ -2,9 +2,8 @@ import { writeManifestLines } from '../../evidence/bundle/layout.ts';
 import { foundFiles } from '../../evidence/bundle/records.ts';
 import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../evidence/shown-evidence.sql.ts';
-import type { EmptyReport, IncompleteReason, SearchCoverage } from '../answer.ts';
+import type { EmptyReport, IncompleteReason, SearchCoverage, SearchHole } from '../answer.ts';
 import { commandOf, misleading } from '../copy-as.sql.ts';
-import type { SearchHole, SearchSource } from '../ports.ts';
 import {
   fixTimes,
   printLine,
@@ -14,10 +13,9 @@ import {
   type SearchReading,
 } from '../query/search.ts';
 import type { Term, TermField } from '../query/terms.ts';
+import type { SearchSource } from '../search-source.ts';
 
-type ReadmeParts = Pick<SearchBundleParts, 'version' | 'nowMs'> & { readonly question: Question };
-
-/** README.txt of a bundle of a search: what was asked, what it shows, the commands that verify it, and the list of files. */
+/** README.txt: what was asked, what the bundle shows, the commands that verify it, and the list of files. */
 export const bundleReadme = (bundle: SearchBundle, parts: ReadmeParts, hashes: ReadonlyMap<string, string>): string =>
   [
     head(bundle, parts),
@@ -25,6 +23,7 @@ export const bundleReadme = (bundle: SearchBundle, parts: ReadmeParts, hashes: R
     contents(bundle),
     `FILES (SHA-256)\n\n${writeManifestLines([...hashes].sort(([a], [b]) => (a < b ? -1 : 1)))}`,
   ].join('\n');
+type ReadmeParts = Pick<SearchBundleParts, 'version' | 'nowMs'> & { readonly question: ReturnType<typeof questionOf> };
 
 const head = (
   { events, unsigned, completeness, under }: SearchBundle,
@@ -55,8 +54,8 @@ What it does not:   that these are all events that match. That is what orgtrail 
 `;
 };
 
-/** Texts of others: each in a line that begins with words of this page, so that none can look like something else. */
-const asked = ({ words, line, address, command }: Question): string =>
+/** Texts of others are each in a line that begins with words of this page, so that none can look like something else. */
+const asked = ({ words, line, address, command }: ReadmeParts['question']): string =>
   [
     ...words.map((word, at) => `${at === 0 ? 'Question            ' : '                and '}${inOneLine(word)}`),
     `As a query line     ${line === '' ? '(none: it asks for everything)' : inOneLine(line)}`,
@@ -80,7 +79,7 @@ The files are as they were written, unless this prints something:
        grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
 `;
 
-/** The program is RFC 9162, 2.1.3.2, in so few lines that they can be read. */
+/** The program is RFC 9162, 2.1.3.2, short enough to be read. */
 const verifyText = `HOW TO VERIFY IT (offline, in this folder)
 
 1. With Python 3.9 or later and openssl. It says what holds, what does not, and what is not claimed; exit code 5 if something
@@ -159,20 +158,8 @@ ${foundFiles.policy}          its key (c2sp.org/tlog-policy)
 }${foundFiles.verifier}           the first verifier
 `;
 
-/** A question in each of the ways in which it can be asked, and in words. */
-interface Question {
-  /** A condition each: an event must meet all of them. */
-  readonly words: readonly string[];
-  /** A query line; empty for a question about everything. */
-  readonly line: string;
-  /** Of the page of the console; without host if it is not known. */
-  readonly address: string;
-  /** For a terminal. */
-  readonly command: string;
-}
-
-/** `origin`: of the console. Relative times are made out, so that each way asks the same later. */
-export const questionOf = (asked: Search, nowMs: number, origin = ''): Question => {
+/** The same question in several ways; relative times are made out. `words`: a condition each, and all must hold. `origin`: of the console. */
+export const questionOf = (asked: Search, nowMs: number, origin = '') => {
   const search = fixTimes(asked, nowMs);
   const parameters = printSearch(search).toString();
   return {
@@ -229,10 +216,7 @@ const hasStar = (values: readonly string[]): boolean => values.some((value) => v
 
 const SHOWN = 400;
 
-/**
- * A text of others for one line of README.txt: no control or bidirectional character, no line break, and not endless.
- * So no text can look like a line of the list of files.
- */
+/** No control or bidirectional character, no line break, and not endless: so no text of others can look like a line of the list of files. */
 const inOneLine = (text: string): string => {
   const characters = [...text];
   const shown = characters
@@ -244,33 +228,31 @@ const inOneLine = (text: string): string => {
 const separators = /[\u2028\u2029]/;
 const escaped = (character: string): string => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 
-/** So many gaps and holes are named; all are counted in the seconds. */
+/** Of gaps and holes; all are counted in the seconds. */
 export const MAX_NAMED = 1_000;
 
-/** The newest of the events that match and are not in a bundle, since it is full. */
+/** The newest event that matches and is not in the bundle, since that is full. */
 export interface LeftOut {
   readonly position: number;
   /** Null if the entry has none. */
   readonly action_time: string | null;
 }
 
-/** What is known of what an answer may lack. */
 interface Completeness {
   readonly coverage: SearchCoverage;
   readonly holes: readonly SearchHole[];
   readonly empty: EmptyReport | undefined;
   readonly incomplete: readonly IncompleteReason[];
-  /** Undefined: no event that matches is left out. */
+  /** Undefined: nothing that matches is left out. */
   readonly leftOut: LeftOut | undefined;
 }
 
-/** Why a bundle may not be the whole truth: what an answer says, and that it is full. */
 export const reasonsOf = ({ incomplete, leftOut }: Completeness): readonly string[] => [
   ...incomplete,
   ...(leftOut === undefined ? [] : ['older_events_left_out']),
 ];
 
-/** `completeness.json`, with the names of `GET /v1/search`. */
+/** `completeness.json`, in the names of `GET /v1/search`. */
 export const completenessJson = (completeness: Completeness) => {
   const { coverage, holes, empty, leftOut } = completeness;
   const because = reasonsOf(completeness);
@@ -317,22 +299,18 @@ export const completenessJson = (completeness: Completeness) => {
   };
 };
 
-/** Who asked, as far as that is known. */
-interface AskedBy {
-  readonly by: 'console' | 'command';
-  /** Of a token, or of the account of the database; null: open on loopback. */
-  readonly name: string | null;
-}
-
 export interface SearchBundleParts {
   readonly source: SearchSource;
   readonly evidence: Pick<ShownEvidence, 'status' | 'proveAll'> | undefined;
   /** Without faults, organization and account as ids. */
   readonly reading: SearchReading;
-  readonly askedBy: AskedBy;
-  /** Of orgtrail. */
+  readonly askedBy: {
+    readonly by: 'console' | 'command';
+    /** Of a token, or of the account of the database; null: open on loopback. */
+    readonly name: string | null;
+  };
   readonly version: string;
-  /** The newest so many events, and so many bytes of them, are in it; it says if older ones are left out. */
+  /** The newest events, up to these limits; it says if older ones are left out. */
   readonly maxEvents: number;
   readonly maxEventBytes: number;
   /** Of the console that was asked, as `https://audit.example.com`. */
@@ -341,11 +319,9 @@ export interface SearchBundleParts {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a bundle has. */
 export interface SearchBundle {
   readonly events: number;
   readonly unsigned: number;
   readonly completeness: Completeness;
-  /** Undefined: nothing is signed. */
   readonly under: ProvenUnder | undefined;
 }

@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
+import { pipeline, Readable } from 'node:stream';
+import { crc32, createDeflateRaw } from 'node:zlib';
+import { Zip, type ZipInputFile } from 'fflate';
 import { OrgtrailError, SearchError } from '../../base/errors.ts';
 import { type EventWords, foundFiles, writeEventLine, writeProofLine } from '../../evidence/bundle/records.ts';
 import { sha256 } from '../../evidence/bytes.ts';
-import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
 import { linesOf } from '../../evidence/files/folder-reader.ts';
 import { verifierFile } from '../../evidence/files/folder-writer.ts';
 import type { FoundReader } from '../../evidence/verify/verify-found.ts';
 import { type FoundEvent, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
-import type { SearchSource } from '../ports.ts';
 import { fixTimes, printSearch, type Search } from '../query/search.ts';
+import type { SearchSource } from '../search-source.ts';
 import {
   bundleReadme,
   completenessJson,
@@ -20,9 +22,9 @@ import {
 } from './readme.ts';
 
 /**
- * Writes the events of a search, as many as fit, each with its proof under the last signed checkpoint, and what may be missing. The caller verifies it.
- * Throws SearchError `refused` for archived months, OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` if the
- * account may not read the log.
+ * Writes the events of a search, as many as fit, each with its proof under the last signed checkpoint, and what may be missing. The caller
+ * verifies it. Throws SearchError `refused` for archived months, OrgtrailError `evidence_fails` if an event is not the one that was signed,
+ * `usage` if the account may not read the log.
  */
 export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleParts): Promise<SearchBundle> => {
   const { source, reading, nowMs } = parts;
@@ -63,7 +65,7 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
   return bundle;
 };
 
-/** What is read to its end looks at this by itself. Throws SearchError `timeout`: of a month that was dropped meanwhile, newer events may be missing. */
+/** Throws SearchError `timeout`: newer events may be of a month that was dropped meanwhile. (A search that is read to its end looks itself.) */
 const refuseDropped = async (source: SearchSource, search: Search, before: SearchCoverage): Promise<void> => {
   const gone = (await source.droppedMonths(search)).filter((month) => !before.droppedMonths.includes(month));
   if (gone.length > 0)
@@ -108,7 +110,7 @@ const writeEvents = async (
 
 const NO_ARCHIVED = 'a bundle has no events that are in the archive alone: leave out archive';
 
-/** As the leaf says them: a bundle has no word beside an event that is not signed. */
+/** As the leaf has them: a bundle has no other word about an event that is not signed. */
 const wordsOf = (event: FoundEvent): EventWords => ({
   position: event.position,
   received_at: event.receivedAt,
@@ -125,7 +127,7 @@ const writeProofs = async (
   files: BundleFiles,
   { evidence, signal }: SearchBundleParts,
   positions: readonly number[],
-): Promise<{ readonly under: ProvenUnder | undefined; readonly unsigned: number }> => {
+) => {
   const nothing = { under: undefined, unsigned: positions.length };
   const status = await evidence?.status();
   if (evidence === undefined || status === undefined || status.signedSize === null) return nothing;
@@ -151,21 +153,14 @@ const writeProofs = async (
   return { under, unsigned };
 };
 
-/** A file that is being written; it copies what it is given. */
-interface BundleFile {
-  write(bytes: Uint8Array): void;
-  end(): void;
-}
-
-/** Where a bundle is written to: a folder, or memory. */
 interface BundleFiles {
-  open(path: string): BundleFile;
+  open(path: string): { write(bytes: Uint8Array): void; end(): void };
   write(path: string, bytes: Uint8Array): void;
-  /** Of all that is written, by path, in hexadecimal digits. */
+  /** By path, in hexadecimal digits. */
   readonly hashes: ReadonlyMap<string, string>;
 }
 
-/** A bundle in memory, for an answer that is whole or does not begin. Throws SearchError `refused` beyond so many bytes. */
+/** For an answer that is whole or does not begin. Throws SearchError `refused` beyond so many bytes. */
 export class MemoryFiles implements BundleFiles {
   readonly #files = new Map<string, Buffer[]>();
   readonly #hashes = new Map<string, string>();
@@ -180,12 +175,11 @@ export class MemoryFiles implements BundleFiles {
     return this.#hashes;
   }
 
-  /** In the order in which they were written. */
   get files(): ReadonlyMap<string, readonly Buffer[]> {
     return this.#files;
   }
 
-  open(path: string): BundleFile {
+  open(path: string): ReturnType<BundleFiles['open']> {
     const pieces: Buffer[] = [];
     this.#files.set(path, pieces);
     return {
@@ -217,3 +211,74 @@ export class MemoryFiles implements BundleFiles {
 
 const tooLarge = (bytes: number): string =>
   `the bundle would be larger than ${Math.floor(bytes / 1_048_576)} MB: search less, or write it with orgtrail search … --bundle FILE.zip`;
+
+export interface ZipFile {
+  /** ASCII. */
+  readonly name: string;
+  readonly pieces: AsyncIterable<Buffer> | Iterable<Buffer>;
+}
+
+/** What a zip without ZIP64 can say, of each file and of all together. */
+export const MAX_ZIP_BYTES = 0xffff_ffff;
+const DEFLATED = 8;
+/** Made by Unix, so that the modes count. */
+const UNIX = 3;
+const READABLE_FILE = (0o100644 << 16) >>> 0;
+
+/** Piece by piece, deflated outside of this thread. What breaks off has no end, and does not open. Throws RangeError beyond 4 GiB. */
+export async function* writeZip(files: Iterable<ZipFile>, atMs: number): AsyncGenerator<Buffer, void, void> {
+  const made: Uint8Array[] = [];
+  const zip = new Zip((error, piece) => {
+    if (error) throw error;
+    made.push(piece);
+  });
+  // The package writes local times: these are UTC.
+  const mtime = atMs + new Date(atMs).getTimezoneOffset() * 60_000;
+  let offset = 0;
+  const taken = function* () {
+    for (const { buffer, byteOffset, length } of made.splice(0)) {
+      offset += length;
+      requireRoom(offset);
+      yield Buffer.from(buffer, byteOffset, length);
+    }
+  };
+  for (const { name, pieces } of files) {
+    const file: ZipInputFile = {
+      filename: name,
+      compression: DEFLATED,
+      os: UNIX,
+      attrs: READABLE_FILE,
+      mtime,
+      crc: 0,
+      size: 0,
+    };
+    zip.add(file);
+    for await (const piece of deflated(pieces, file)) {
+      file.ondata?.(null, piece as Buffer<ArrayBuffer>, false);
+      yield* taken();
+    }
+    requireRoom(file.size);
+    file.ondata?.(null, new Uint8Array(0), true);
+  }
+  zip.end();
+  yield* taken();
+}
+
+const deflated = (pieces: ZipFile['pieces'], file: ZipInputFile): AsyncIterable<Buffer> => {
+  const counted = async function* () {
+    for await (const piece of pieces) {
+      file.crc = crc32(piece, file.crc);
+      file.size += piece.length;
+      yield piece;
+    }
+  };
+  return pipeline(
+    Readable.from(counted(), { objectMode: true }),
+    createDeflateRaw(),
+    () => {},
+  ) as AsyncIterable<Buffer>;
+};
+
+const requireRoom = (bytes: number): void => {
+  if (bytes > MAX_ZIP_BYTES) throw new RangeError('a zip of more than 4 GiB');
+};

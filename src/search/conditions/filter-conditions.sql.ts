@@ -1,7 +1,6 @@
 import { startsInBothCases, textsOfNetwork } from '../query/address-starts.ts';
 import {
   beginsWholly,
-  type Enumeration,
   type EventQuery,
   enumerations,
   folded,
@@ -23,19 +22,15 @@ import {
   type TermField,
 } from '../query/terms.ts';
 
-/** What one field of a search asks of `audit_events`, as SQL. */
 interface FilterCondition {
   readonly field: SearchField;
   readonly sql: string;
 }
 
-/** Adds a value to those of the statement and gives its name, `$1` and so on. */
+/** Adds a value to those of the statement and returns its name, `$1` and so on. */
 export type AddParameter = (value: unknown) => string;
 
-/**
- * The conditions of all fields but the time, one each. The expressions are those of the indexes of drizzle/0008, 0017 and 0018: e-mail
- * addresses, names of tokens and enumerations are compared in all their spellings.
- */
+/** One a field but the time, in the expressions of the indexes of drizzle/0008, 0017 and 0018: values count in all their spellings. */
 export const filterConditions = (query: EventQuery, parameter: AddParameter): readonly FilterCondition[] => {
   const parts: FilterCondition[] = [];
   const add = <T>(field: SearchField, value: T | undefined, sql: (value: T) => string) => {
@@ -52,24 +47,21 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
   add('product', query.product, spelled('resource_product'));
   add('resource_type', query.resourceType, spelled('resource_type'));
   add('resource', query.resource, (value) => `resource_id = ${parameter(value)}`);
-  add('ray', query.ray, (value) => rayCondition(value, query.rayPositions, parameter));
+  const { ray, rayPositions } = query;
+  if (rayPositions === undefined) add('ray', ray, (value) => `raw_cf_ray_id = ${parameter(value)}`);
+  else add('ray', ray, () => `position = any(${parameter(rayPositions)}::bigint[])`);
   add('text', query.text, (value) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`);
   if (query.defects) parts.push({ field: 'defects', sql: 'defects is not null' });
-  if (query.changed) {
+  if (query.changed)
     parts.push({ field: 'changed', sql: 'position in (select c.position from audit_event_changes c)' });
-  }
   return parts;
 };
 
-/** By position, if it is known which events have it. */
-const rayCondition = (value: string, positions: readonly number[] | undefined, parameter: AddParameter): string =>
-  positions === undefined ? `raw_cf_ray_id = ${parameter(value)}` : `position = any(${parameter(positions)}::bigint[])`;
-
-/** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
+/** As the index of drizzle/0023 has it: a name whatever the case of its letters. */
 const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 
-/** An equality if it is one, as partial indexes want it. */
+/** An equality where that is enough, as partial indexes want it. */
 const anyOf = (column: string, values: readonly string[], parameter: AddParameter): string =>
   values.length === 1 ? `${column} = ${parameter(values[0])}` : `${column} = any(${parameter(values)}::text[])`;
 
@@ -93,7 +85,6 @@ const exactParts = ({ kind, value }: Actor, query: EventQuery, parameter: AddPar
   ];
 };
 
-/** All spellings of a value. */
 const equalParts = (
   column: SpelledColumn,
   value: string,
@@ -119,11 +110,9 @@ const startParts = ({ kind }: Actor, start: string, query: EventQuery, parameter
   return [addressStartPart(start, parameter)];
 };
 
-/** A column that begins so, with the same letters. */
 const exactBeginning = (column: string, start: string, parameter: AddParameter): string =>
   beginsWholly(`${column} like ${parameter(patternOf(start))}`, { text: column, start, lower: false }, parameter);
 
-/** An address that begins so, whatever the case of its letters. */
 const addressStartPart = (start: string, parameter: AddParameter): string => {
   const text = 'actor_ip_address';
   const like = `lower(${text}) like lower(${parameter(patternOf(start))})`;
@@ -132,7 +121,7 @@ const addressStartPart = (start: string, parameter: AddParameter): string => {
   return starts.length === 0 ? same : `(${beginsWith(starts, parameter)} and ${same})`;
 };
 
-/** What is in small letters by its index, the rest by its spellings if they are few, else by the index of those. */
+/** Small letters by their index; the rest by its spellings if they are few, else by the index of other spellings. */
 const beginningParts = (
   column: SpelledColumn,
   start: string,
@@ -148,7 +137,7 @@ const beginningParts = (
   return parts.map((part) => beginsWholly(part, { text: column, start, lower: true }, parameter));
 };
 
-/** An address or a network. What an index has is text: it is asked for how such texts begin, and PostgreSQL reads those that it finds. */
+/** An index has texts: it is asked for how texts of a network begin, and PostgreSQL reads those as addresses. */
 const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
   const same = () => `actor_ip_address = ${parameter(value)}`;
   if (!isAddress(value)) return [same()];
@@ -165,30 +154,27 @@ const addressParts = (value: string, parameter: AddParameter): readonly string[]
 const beginsWith = (starts: readonly string[], parameter: AddParameter): string =>
   `(${starts.map((start) => `actor_ip_address like ${parameter(`${start}%`)}`).join(' or ')})`;
 
-/** The condition of one value, in `audit_events`. */
 type ValueCondition = (value: string, parameter: AddParameter) => string;
 
-/** True of an event that the term lets through. A negated term lets through what has no value at all. */
+/** A negated term lets through what has no value at all. */
 export const termCondition = ({ field, isNegated, values }: Term, parameter: AddParameter): string => {
   const any = `(${values.map((value) => conditions[field](value, parameter)).join(' or ')})`;
   return isNegated ? `(${any} is not true)` : any;
 };
 
-/** Whatever the case of letters, by the index of small letters and that of all other spellings (drizzle/0017, 0018). */
+/** Whatever the case of letters, by the indexes of small letters and of all other spellings (drizzle/0017, 0018). */
 const spelled =
   (column: SpelledColumn): ValueCondition =>
   (value, parameter) => {
     const start = actorPrefixOf(value);
-    if (start !== undefined) {
-      const pattern = parameter(patternOf(start));
-      const isSmall = indexed(column, `${column} like lower(${pattern})`);
-      const isOther = `(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`;
-      return beginsWholly(`(${isSmall} or ${isOther})`, { text: column, start, lower: true }, parameter);
-    }
-    return spelledExactly(column)(value, parameter);
+    if (start === undefined) return spelledExactly(column)(value, parameter);
+    const pattern = parameter(patternOf(start));
+    const isSmall = indexed(column, `${column} like lower(${pattern})`);
+    const isOther = `(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`;
+    return beginsWholly(`(${isSmall} or ${isOther})`, { text: column, start, lower: true }, parameter);
   };
 
-/** The same, of a value that is no beginning, whatever its end. */
+/** A star at the end is meant as it is. */
 const spelledExactly =
   (column: SpelledColumn): ValueCondition =>
   (value, parameter) => {
@@ -197,7 +183,6 @@ const spelledExactly =
     return `(${indexed(column, `${column} = lower(${name})`)} or (${hasOtherCase(column)} and ${isSame}))`;
   };
 
-/** As it is written. */
 const exact =
   (column: string): ValueCondition =>
   (value, parameter) => {
@@ -205,7 +190,7 @@ const exact =
     return start === undefined ? `${column} = ${parameter(value)}` : exactBeginning(column, start, parameter);
   };
 
-/** Whatever the case of letters, with `*` at either end. No index has it. */
+/** Whatever the case of letters, with `*` at either end. No index helps. */
 const loose =
   (column: string): ValueCondition =>
   (value, parameter) => {
@@ -240,14 +225,14 @@ const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
       : either(email, spelled('actor_token_name'))(value, parameter),
 };
 
-/** The condition of an actor, in all spellings without looking them up. */
-const actorParts = ({ kind, value }: Actor, parameter: AddParameter): string => actorKinds[kind](value, parameter);
-
 const conditions: Readonly<Record<TermField, ValueCondition>> = {
   organization: exact('organization_id'),
   account: exact('account_id'),
   zone: (value, parameter) => zoneCondition(parameter(value)),
-  actor: (value, parameter) => actorParts(readActor(value), parameter),
+  actor: (text, parameter) => {
+    const { kind, value } = readActor(text);
+    return actorKinds[kind](value, parameter);
+  },
   email,
   ip: ofAddress,
   token,
@@ -271,32 +256,25 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   text: (value, parameter) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`,
 };
 
-/** One condition of a search. */
 export interface PlainCondition extends FilterCondition {
-  /** If it is one of a query line: its term. */
   readonly term?: Term;
 }
 
-/** The conditions of a search but those of time, in all spellings without looking them up: they hold of any table with these columns. */
+/** All but those of time, in all spellings without looking them up: they hold for any table with these columns. */
 export const plainConditions = (
   query: Omit<EventQuery, 'since' | 'before' | 'untilPosition' | 'spellings'>,
   parameter: AddParameter,
 ): readonly PlainCondition[] => {
   const { actor, terms = [], action, result, product, resourceType, ...plain } = query;
   const fields = { action, result, product, resource_type: resourceType };
-  const columns: Readonly<Record<keyof typeof fields, Enumeration>> = {
-    action: 'action',
-    result: 'result',
-    product: 'product',
-    resource_type: 'resourceType',
-  };
+  const columns = { ...enumerations, resource_type: enumerations.resourceType };
   const spelled = (Object.keys(fields) as (keyof typeof fields)[]).flatMap((field) => {
     const value = fields[field];
-    return value === undefined ? [] : [{ field, sql: spelledExactly(enumerations[columns[field]])(value, parameter) }];
+    return value === undefined ? [] : [{ field, sql: spelledExactly(columns[field])(value, parameter) }];
   });
   return [
     ...filterConditions({ ...plain, since: undefined, before: undefined }, parameter),
-    ...(actor === undefined ? [] : [{ field: 'actor' as const, sql: actorParts(actor, parameter) }]),
+    ...(actor === undefined ? [] : [{ field: 'actor' as const, sql: actorKinds[actor.kind](actor.value, parameter) }]),
     ...spelled,
     ...terms.map((term) => ({ field: 'q' as const, sql: termCondition(term, parameter), term })),
   ];

@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import { parseInstantMs } from '../../base/time.ts';
 import { isFirstCopy } from '../../feed/feed.ts';
 import { isTimeout, readOnly } from '../../postgres/queries.ts';
@@ -12,34 +12,23 @@ import {
   type SpelledColumn,
 } from '../query/event-query.ts';
 import type { SearchCursor } from '../query/search.ts';
-import { actorPrefixOf } from '../query/terms.ts';
+import { type Actor, actorPrefixOf } from '../query/terms.ts';
 import { filterConditions, termCondition } from './filter-conditions.sql.ts';
 
 /** The search that all events meet. */
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
-/**
- * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side at which the
- * search begins has a bound only if all of the part lies behind the cursor, so that the cursor adds nothing.
- */
+/** Low inclusive, high exclusive; RFC 3339. Bounded where the search begins only if the whole slice lies behind the cursor. */
 export interface TimeSlice {
   readonly low: string | undefined;
   readonly high: string | undefined;
 }
 
-/**
- * Other positions were never given out: no verification and no reader of the feed meets them. In this form no index is asked for it, and
- * PostgreSQL expects most rows to meet it.
- */
+/** Other positions were never given out. In this form no index is asked for it, and PostgreSQL expects most rows to meet it. */
 const GIVEN_OUT = '(position < 1) is not true and (position > (select h.position from feed_head h)) is not true';
 
-/** Conditions on `audit_events`, and the values of their parameters from $1 on. All input goes into values. */
-interface Conditions {
-  readonly sql: string;
-  readonly values: readonly unknown[];
-}
-
-export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined, slice: TimeSlice): Conditions => {
+/** Conditions on `audit_events`; all input goes into the values of parameters, from $1 on. */
+export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined, slice: TimeSlice) => {
   const values: unknown[] = [];
   const parameter = (value: unknown): string => `$${values.push(value)}`;
   const { untilPosition } = query;
@@ -52,14 +41,14 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   return { sql: parts.join(' and '), values };
 };
 
-/** SQL: no copy of a row of `audit_events`, which has its time, meets the same conditions at a lower position. In it, a bare column is that of the copy. */
+/** SQL: no copy of a row of `audit_events` meets the same conditions at a lower position. A bare column in it is that of the copy. */
 export const isFirstMatch = (wanted: readonly string[]): string =>
   `(${isFirstCopy('audit_events', () => `(${['true', ...wanted].join(' and ')})`)})`;
 
 /**
- * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well. PostgreSQL 17 can forget the
- * time, and gives out the events between the two: if it goes forwards through an index (for a bitmap, say), at a page whose last entry has
- * the time of the pair and a position that is not below.
+ * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well: PostgreSQL 17 can forget the time,
+ * and give out the events between the two, if it goes forwards through an index (as for a bitmap), at a page whose last entry has the time of
+ * the pair and a position that is not below.
  */
 const timeConditions = (
   { since, before }: EventQuery,
@@ -75,26 +64,25 @@ const timeConditions = (
   if (cursor === undefined || (older ? slice.high : slice.low) !== undefined) {
     return before === undefined ? parts : [...parts, below(before)];
   }
-  // In this form no index is asked for it. It only matters to a cursor of another search: those of this one are below.
+  // In this form no index is asked for it. It matters only to a cursor of another search: those of this one are below.
   if (before !== undefined) parts.push(older ? `(${below(before)}) is true` : below(before));
   const sign = older ? '<' : '>';
   const time = parameter(cursor.time);
-  // The first says to which partitions the second is limited: a comparison of rows alone leaves all of them in.
+  // It says to which partitions the comparison of rows is limited, which by itself leaves all of them in.
   parts.push(`action_time ${sign}= ${time}::timestamptz`);
   parts.push(`(action_time, position) ${sign} (${time}::timestamptz, ${parameter(cursor.position)}::bigint)`);
   return parts;
 };
 
-/** Runs a statement that only reads; undefined if its time was over. */
 type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
 
-/** More than so many of what begins with something are not listed: their index is asked by the beginning itself. */
+/** If more begin with something, their index is asked by the beginning itself. */
 const MAX_BEGINNING = 64;
 
 /**
- * The query with the positions of its ray id and with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
- * events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and statistics
- * of the columns.
+ * With the positions of its ray id, and with all spellings of its enumerations, e-mail address or name of a token: the one in small letters,
+ * which nearly all events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and
+ * statistics of the columns.
  */
 export const withSpellings = async (pool: Pool, asked: EventQuery, timeoutMs: number): Promise<EventQuery> => {
   const { ray } = asked;
@@ -121,33 +109,24 @@ export const addSpellings = async (query: EventQuery, ask: Ask): Promise<EventQu
   return { ...query, spellings };
 };
 
-interface SpelledValue {
-  readonly column: SpelledColumn;
-  readonly value: string;
-  /** What begins with it is searched for. */
-  readonly isBeginning: boolean;
-}
-
-const actorColumns = {
+const actorColumns: Readonly<Record<Actor['kind'], readonly SpelledColumn[]>> = {
   email: ['actor_email'],
   token: ['actor_token_name'],
   any: ['actor_email', 'actor_token_name'],
   ip: [],
   id: [],
-} as const;
+};
 
-const valuesOf = (query: EventQuery): readonly SpelledValue[] => {
-  const values: SpelledValue[] = (Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
+const valuesOf = (query: EventQuery) => {
+  const values = (Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
     const value = query[name];
-    return value === undefined ? [] : [{ column: enumerations[name], value, isBeginning: false }];
+    return value === undefined ? [] : [{ column: enumerations[name] as SpelledColumn, value, isBeginning: false }];
   });
   if (query.actor === undefined) return values;
   const { kind, value } = query.actor;
   const start = actorPrefixOf(value);
-  for (const column of actorColumns[kind]) {
-    values.push({ column, value: start ?? value, isBeginning: start !== undefined });
-  }
-  return values;
+  const isBeginning = start !== undefined;
+  return [...values, ...actorColumns[kind].map((column) => ({ column, value: start ?? value, isBeginning }))];
 };
 
 const spellingsIn = (column: SpelledColumn): string =>
@@ -169,45 +148,38 @@ const found = (column: SpelledColumn, match: string): string => {
 };
 
 const DAY_MS = 86_400_000;
-/** A shorter time is read at once. */
+/** A shorter time is read in one go. */
 const LEAST_TIME_MS = 2 * DAY_MS;
 const FIRST_SHARE = 16;
 const FIRST_MOST_MS = 7 * DAY_MS;
 /** What came before may have fewer events. */
 const MARGIN = 1.25;
 const LEAST_GROWTH = 2;
-/** Of the time: then all of it takes little longer. */
+/** Of the time searched: then reading all of it takes little longer. */
 const NEARLY_WHOLE = 0.6;
-
-/** Of the time that is left, for the first part: if it takes longer, a shorter one is read. */
+/** Of the time left, for the first part: if it takes longer, a shorter one is read. */
 const FIRST_TIME = 0.6;
 const SHRINK = 8;
 const LEAST_STATEMENT_MS = 20;
 
 const whole: TimeSlice = { low: undefined, high: undefined };
 
-interface NewestOptions {
-  /** So many of the newest events are enough. */
-  readonly wanted: number;
-  readonly nowMs: number;
-  readonly remainingMs: () => number;
-}
-
 /**
- * Reads the newest events of a search without all that are older: PostgreSQL would order every event that matches. It reads the end of the time
- * first, and a longer part only if that had too few. `read` resolves with undefined if its time was over; `foundIn`: how many events an answer
- * has. Resolves with the answer of the longest part that was read, which has all events from its beginning on; undefined if there was no
- * time for any. `isWhole`: it is of all of the time.
+ * Reads the newest `wanted` events of a search without ordering every event that matches, as PostgreSQL would: the end of the time first, and a
+ * longer part only if that had too few. `read` resolves with undefined if its time was over; `foundIn`: how many events an answer has. Resolves
+ * with the answer of the longest part that was read, which has all events from its beginning on; undefined if there was no time for any.
+ * `isWhole`: it is about all of the time.
  */
 export const readNewest = async <T>(
   query: EventQuery,
-  { wanted, nowMs, remainingMs }: NewestOptions,
+  limits: { readonly wanted: number; readonly nowMs: number; readonly remainingMs: () => number },
   read: (slice: TimeSlice, timeoutMs: number) => Promise<T | undefined>,
   foundIn: (answer: T) => number,
 ): Promise<{ readonly answer: T; readonly isWhole: boolean } | undefined> => {
+  const { wanted, nowMs, remainingMs } = limits;
   const { since, before } = query;
   const beforeMs = Math.min(nowMs, (before === undefined ? undefined : parseInstantMs(before)) ?? nowMs);
-  // Of one that has not begun, or ends before 1970, nothing.
+  // A time that has not begun, or that ends before 1970, has nothing.
   const timeMs = Math.max(0, beforeMs - ((since === undefined ? undefined : parseInstantMs(since)) ?? 0));
   let spanMs = timeMs < LEAST_TIME_MS ? timeMs : Math.min(FIRST_MOST_MS, timeMs / FIRST_SHARE);
   let last: { readonly answer: T; readonly isWhole: boolean } | undefined;
@@ -233,35 +205,31 @@ export const readNewest = async <T>(
   }
 };
 
-/** A ray id that more events have is found by looking through the time, newest first. */
+/** With more events, it is found by looking through the time, newest first. */
 const MAX_POSITIONS = 1_000;
 const TIMEOUT_MS = 2_000;
 
-/**
- * The index of ray ids has a filter for each MB of a month: it says where a ray id cannot be. The planner takes it to be no better than
- * reading everything, so that it is told to use it; here alone, since other conditions have better indexes.
- */
+/** The index has a filter for each MB, which says where a ray id cannot be. The planner is told to use it here alone. */
 export const byFilters =
   'set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off; set local max_parallel_workers_per_gather = 0';
 
 export const rayStatement = `select position::float8 as position from audit_events where raw_cf_ray_id = $1 limit ${MAX_POSITIONS + 1}`;
 
-/** The positions of all events with this ray id; undefined if they are many, or could not be looked up in time. */
+/** Undefined if they are too many, or could not be looked up in time. */
 export const rayPositions = async (
   pool: Pool,
   ray: string,
   timeoutMs: number,
 ): Promise<readonly number[] | undefined> => {
-  try {
-    const rows = await readOnly(pool, Math.min(TIMEOUT_MS, timeoutMs), (client) => rowsOf(client, ray));
-    return rows.length > MAX_POSITIONS ? undefined : rows.map(({ position }) => position);
-  } catch (error) {
-    if (isTimeout(error)) return undefined;
-    throw error;
-  }
+  const reading = readOnly(pool, Math.min(TIMEOUT_MS, timeoutMs), async (client) => {
+    await client.query(byFilters);
+    return (await client.query<{ position: number }>(rayStatement, [ray])).rows;
+  });
+  const rows = await reading.catch(nothingInTime);
+  return rows === undefined || rows.length > MAX_POSITIONS ? undefined : rows.map(({ position }) => position);
 };
 
-const rowsOf = async (client: PoolClient, ray: string): Promise<readonly { position: number }[]> => {
-  await client.query(byFilters);
-  return (await client.query<{ position: number }>(rayStatement, [ray])).rows;
+/** For a statement whose time may be over: then it gives nothing. */
+export const nothingInTime = (error: unknown): undefined => {
+  if (!isTimeout(error)) throw error;
 };

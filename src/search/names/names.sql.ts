@@ -8,18 +8,16 @@ import { accounts, organizations } from '../../postgres/tables/sources.ts';
 import type { NamedOrganization, OrganizationLookup, OrganizationName } from './names.ts';
 
 const TIMEOUT_MS = 3_000;
-/** Of one name; more would not be read. */
+/** With one name; more would not be read. */
 const MAX_CANDIDATES = 10;
-/** Near ones are looked for among so many. */
 const MAX_COMPARED = 20_000;
 
 type Named = typeof organizations | typeof accounts;
 
-/** The organizations that are meant by an id, or by a name, whatever the case of its letters. An id counts before a name. */
+/** By an id, or by a name whatever the case of its letters. An id counts before a name. */
 export const lookUpOrganization = (pool: Pool, given: string): Promise<OrganizationLookup> =>
   lookUp(pool, organizations, given);
 
-/** The accounts that are meant, in the same way. */
 export const lookUpAccount = (pool: Pool, given: string): Promise<OrganizationLookup> => lookUp(pool, accounts, given);
 
 const lookUp = (pool: Pool, table: Named, given: string): Promise<OrganizationLookup> =>
@@ -37,52 +35,44 @@ const lookUp = (pool: Pool, table: Named, given: string): Promise<OrganizationLo
     return { kind: 'unknown', known: await namesInOrder(client, table, MAX_COMPARED).where(isNotNull(name)) };
   });
 
-/** For suggestions while typing: the organizations by name, those that are gone included. */
+/** For suggestions while typing: by name, those without one last, those that are gone included. */
 export const readOrganizationNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> =>
   await namesInOrder(pool, organizations, limit);
 
-/** The same of accounts. */
 export const readAccountNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> =>
   await namesInOrder(pool, accounts, limit);
 
-/** Those without a name come last. */
 const namesInOrder = (client: Pool | PoolClient, table: Named, limit: number) => {
   const { id, name } = table;
   return db(client).select({ id, name }).from(table).orderBy(name, id).limit(limit).$dynamic();
 };
 
-/** Every organization that has ever been seen, gone ones included. Called by commands that take a name. */
-export const readNamedOrganizations = async (pool: Pool): Promise<readonly NamedOrganization[]> => {
-  const { id, name, state } = organizations;
+/** All that have ever been seen, gone ones included: for commands that take a name. */
+export const readNamedOrganizations = (pool: Pool): Promise<readonly NamedOrganization[]> =>
+  readNamed(pool, organizations);
+export const readNamedAccounts = (pool: Pool): Promise<readonly NamedOrganization[]> => readNamed(pool, accounts);
+
+const readNamed = async (pool: Pool, table: Named): Promise<readonly NamedOrganization[]> => {
+  const { id, name, state } = table;
   return await db(pool)
     .select({ id, name, gone: sql<boolean>`${state} = 'gone'` })
-    .from(organizations)
+    .from(table)
     .orderBy(id);
 };
 
-/** Every account that has ever been seen, gone ones included; people name it as they name an organization. */
-export const readNamedAccounts = async (pool: Pool): Promise<readonly NamedOrganization[]> => {
-  const { id, name, state } = accounts;
-  return await db(pool)
-    .select({ id, name, gone: sql<boolean>`${state} = 'gone'` })
-    .from(accounts)
-    .orderBy(id);
-};
-
-/** The name of an organization; undefined: it has none, or is not known. For log lines. */
+/** Undefined: it has no name, or is not known. */
 export type NameOf = (organizationId: string) => string | undefined;
 
-/** Names for log lines, of what is known at the moment. */
 export interface Names {
   readonly organization: NameOf;
   readonly account: (accountId: string) => string | undefined;
-  /** Of what a log belongs to. */
+  /** Of the owner of a log. */
   readonly source: (source: SourceKey) => string | undefined;
 }
 
 export const noNames: Names = { organization: () => undefined, account: () => undefined, source: () => undefined };
 
-/** Knows the names that the database has, and those of every listing since. A start does not wait for them. */
+/** Knows the names in the database, and those of every listing since. A start does not wait for them. */
 export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: AuditApi } => {
   const organizations = new Map<string, string>();
   const accounts = new Map<string, string>();
@@ -114,16 +104,13 @@ export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: Audi
   };
 };
 
-const learn = (
-  names: Map<string, string>,
-  reading: Promise<readonly { readonly id: string; readonly name: string | null }[]>,
-): void => {
+const learn = (names: Map<string, string>, reading: Promise<readonly NamedOrganization[]>): void => {
   reading.then(
     (known) => {
       for (const { id, name } of known) if (name !== null && !names.has(id)) names.set(id, name);
     },
     () => {
-      // Log lines then have ids alone until the next listing. What else asks the database says what is wrong with it.
+      // Log lines then have ids alone until the next listing. Whatever else asks the database says what is wrong with it.
     },
   );
 };

@@ -1,22 +1,19 @@
 import { ipVersion } from '../../base/addresses.ts';
 
-/** What texts of addresses an index must be asked for, so that none of a network is left out. Others may be among them. */
+/** What an index of texts must be asked for, so that none of a network is left out; others may be among what it finds. */
 export interface AddressTexts {
-  /** What they begin with. */
   readonly starts: readonly string[];
-  /** Whole texts. */
   readonly exact: readonly string[];
 }
 
-/** Each is a step through an index of every month. */
+/** Each is a step through an index of each month. */
 const MAX_STARTS = 16;
 const GROUP_BITS = 16;
 const NIBBLE_BITS = 4;
 
 /**
- * The texts of the addresses in a network or of one address, in all spellings that PostgreSQL reads as `inet`. Undefined if texts
- * have no beginning in common: networks shorter than /4, and of IPv6 those shorter than /16 that begin with zeros. `network` is one
- * by `isAddress`.
+ * The texts of the addresses in a network, or of one address (`isAddress`), in all spellings that PostgreSQL reads as `inet`. Undefined if they
+ * have no beginning in common: networks shorter than /4, and of IPv6 those shorter than /16 that begin with zeros.
  */
 export const textsOfNetwork = (network: string): AddressTexts | undefined => {
   const [address = '', length] = network.split('/');
@@ -25,7 +22,7 @@ export const textsOfNetwork = (network: string): AddressTexts | undefined => {
   return starts.includes('') ? undefined : { starts, exact: [] };
 };
 
-/** An octet is spelled in one way. Of one that is known in part, the values are listed if they are few. */
+/** An octet is spelled in one way. The values of one that is known in part are listed if they are few. */
 const ipv4Texts = (octets: readonly number[], bits: number): AddressTexts | undefined => {
   const whole = Math.floor(bits / 8);
   if (whole === 4) return { starts: [], exact: [octets.join('.')] };
@@ -40,7 +37,7 @@ const ipv4Texts = (octets: readonly number[], bits: number): AddressTexts | unde
   return whole === 3 ? { starts: [], exact: texts } : { starts: texts.map((text) => `${text}.`), exact: [] };
 };
 
-/** Group by group, as long as the spellings are few. The places of groups after `::` are unknown. */
+/** Group by group, while the spellings are few. The places of groups after `::` are unknown. */
 const ipv6Starts = (groups: readonly number[], bits: number): readonly string[] => {
   let closed: readonly string[] = [];
   let open: readonly string[] = [''];
@@ -67,7 +64,7 @@ const spellingsOf = (group: number): readonly string[] => {
   return padded.flatMap(inBothCases);
 };
 
-/** Of a group with so many known bits; none if it may have zeros in front, which are not always written. */
+/** None if the group may begin with zeros, which are not always written. */
 const beginningsOf = (group: number, knownBits: number): readonly string[] => {
   const digits = group
     .toString(16)
@@ -76,10 +73,7 @@ const beginningsOf = (group: number, knownBits: number): readonly string[] => {
   return digits === '' || digits.startsWith('0') ? [] : inBothCases(digits);
 };
 
-/**
- * Of texts that begin so whatever the case of their letters: what an index must be asked for. Of a text that cannot be the beginning of an
- * address, only the part that can; none if there is no such part.
- */
+/** Beginnings in both cases of letters. Of a text that no address begins with, only the part that can be one; none if there is no such part. */
 export const startsInBothCases = (start: string): readonly string[] => {
   const [possible = ''] = /^[0-9a-f.:]*/i.exec(start) ?? [];
   // Four letters in both cases are as many as are asked for at once.
@@ -96,7 +90,6 @@ const inBothCases = (text: string): readonly string[] =>
     [''],
   );
 
-/** The eight groups of an IPv6 address. */
 const groupsOf = (address: string): readonly number[] => {
   const [head = '', tail] = address.split('::');
   const before = groupsIn(head);

@@ -1,4 +1,4 @@
-import type { Actor, Term } from './terms.ts';
+import type { Search } from './search.ts';
 
 export const enumerations = {
   action: 'action_type',
@@ -8,46 +8,23 @@ export const enumerations = {
 } as const satisfies Readonly<Record<string, SpelledColumn>>;
 export type Enumeration = keyof typeof enumerations;
 
-/** By the column. Of what begins with something: without the spellings that are in small letters; missing if there are too many. */
-type Spellings = Readonly<Partial<Record<SpelledColumn, readonly string[]>>>;
+type OrUndefined<T> = { readonly [Field in keyof T]: T[Field] | undefined };
 
-/** A search with its times made out: RFC 3339. What is undefined does not matter. */
-export interface EventQuery {
-  /** Inclusive. */
+/** A search with its times made out: RFC 3339. Organizations and accounts are ids. */
+export interface EventQuery extends OrUndefined<Omit<Search, 'since' | 'before' | 'defects' | 'changed'>> {
   readonly since: string | undefined;
-  /** Exclusive. */
   readonly before: string | undefined;
-  /** Its id. */
-  readonly organization?: string | undefined;
-  /** Its id. */
-  readonly account?: string | undefined;
-  /** Its id or its name. */
-  readonly zone?: string | undefined;
-  readonly actor?: Actor | undefined;
-  readonly action?: string | undefined;
-  readonly result?: string | undefined;
-  readonly product?: string | undefined;
-  readonly resourceType?: string | undefined;
-  readonly resource?: string | undefined;
-  readonly ray?: string | undefined;
-  readonly text?: string | undefined;
-  /** Organizations and accounts in it are ids. */
-  readonly terms?: readonly Term[] | undefined;
-  /** Of the enumerations and the actor: how they are spelled in stored events (`withSpellings`). */
-  readonly spellings?: Spellings | undefined;
-  /** Of all events with the ray id, if they are few (`withSpellings`). */
-  readonly rayPositions?: readonly number[] | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
-  /** Months that are in the archive alone are searched as well. */
-  readonly archive?: boolean | undefined;
-  /** Of an entry in the logs of several accounts, the first that matches. */
-  readonly copies?: 'first' | undefined;
+  /** By column, as stored events have it (`withSpellings`). A beginning has no spellings in small letters; none at all if there are too many. */
+  readonly spellings?: Readonly<Partial<Record<SpelledColumn, readonly string[]>>> | undefined;
+  /** Of all events with the ray id, if they are few (`withSpellings`). */
+  readonly rayPositions?: readonly number[] | undefined;
   /** Only events up to here: what an export sees, however long it takes. */
   readonly untilPosition?: number | undefined;
 }
 
-/** Columns that are searched whatever the case of letters. Each has an index of its own of the values that are not in small letters. */
+/** Searched whatever the case of letters. Each has an index of its own for values that are not in small letters. */
 export type SpelledColumn =
   | 'action_type'
   | 'action_result'
@@ -56,35 +33,34 @@ export type SpelledColumn =
   | 'actor_email'
   | 'actor_token_name';
 
-/** What is indexed of a text whatever the case of its letters: longer ones would not fit into an index. */
 const FOLDED_LENGTH = 400;
-/** Of names of tokens; longer ones are in the other index, cut. */
+/** Longer names of tokens are in the index of other spellings, cut. */
 const INDEXED_BYTES = 600;
 
 /** A text in small letters, cut, as the indexes of drizzle/0017 and 0018 have it. */
 export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
 
-/** The condition of the index of other spellings: as drizzle/0017 and 0018 say it. */
+/** As drizzle/0017 and 0018 have it for the index of other spellings. */
 export const hasOtherCase = (column: SpelledColumn): string =>
   column === 'actor_token_name'
     ? `(${column} <> lower(${column}) or octet_length(${column}) > ${INDEXED_BYTES})`
     : `${column} <> lower(${column})`;
 
-/** A comparison with a column as its plain index serves it. True of no value that `isTooLong`. */
+/** A comparison as the plain index of a column serves it. True of no value that `isTooLong`. */
 export const indexed = (column: SpelledColumn, comparison: string): string =>
   column === 'actor_token_name' ? `(octet_length(${column}) <= ${INDEXED_BYTES} and ${comparison})` : comparison;
 
-/** True for a value that the plain index of a column does not have. */
+/** The plain index of the column does not have it. */
 export const isTooLong = (column: SpelledColumn, value: string): boolean =>
   column === 'actor_token_name' && Buffer.byteLength(value) > INDEXED_BYTES;
 
 const PATTERN_LENGTH = FOLDED_LENGTH / 2;
 
-/** The pattern of `like` for what begins so. As much of it as an index has: `beginsWholly` compares the rest. Never half of a character. */
+/** For `like`: as much of a beginning as an index has, never half of a character. `beginsWholly` compares the rest. */
 export const patternOf = (start: string): string =>
   `${likeText(start.slice(0, PATTERN_LENGTH).replace(/[\ud800-\udbff]$/, ''))}%`;
 
-/** A comparison with `patternOf`, true only of texts that begin with all of `start`. `lower`: whatever the case of letters. */
+/** A comparison with `patternOf` that is true only of texts that begin with all of `start`. `lower`: whatever the case of letters. */
 export const beginsWholly = (
   comparison: string,
   { text, start, lower }: { readonly text: string; readonly start: string; readonly lower: boolean },
@@ -95,5 +71,4 @@ export const beginsWholly = (
   return `(${comparison} and ${lower ? `starts_with(lower(${text}), lower(${whole}))` : `starts_with(${text}, ${whole})`})`;
 };
 
-/** A text that `like` takes for no pattern. */
 export const likeText = (text: string): string => text.replace(/[\\%_]/g, '\\$&');

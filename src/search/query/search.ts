@@ -13,22 +13,18 @@ import {
   type TermsReading,
 } from './terms.ts';
 
-/** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
 export type TimeBound =
   | { readonly kind: 'ago'; readonly text: string; readonly ms: number }
   | { readonly kind: 'at'; readonly text: string; readonly ms: number };
 
-/** What events are searched for. Everything that is given must hold. */
 export interface Search {
   /** Inclusive. */
   readonly since?: TimeBound;
   /** Exclusive. */
   readonly before?: TimeBound;
-  /** Its id; or its name, until it has been looked up. */
+  /** Its id, or its name until that has been looked up. */
   readonly organization?: string;
-  /** The same of an account. */
   readonly account?: string;
-  /** Its id or its name. */
   readonly zone?: string;
   readonly actor?: Actor;
   readonly action?: string;
@@ -37,15 +33,15 @@ export interface Search {
   readonly resourceType?: string;
   readonly resource?: string;
   readonly ray?: string;
-  /** Somewhere in the entry's own text, whatever the case of its letters. */
+  /** In the entry's own text, whatever the case of its letters. */
   readonly text?: string;
   readonly defects: boolean;
   readonly changed: boolean;
-  /** Months that are in the archive alone are searched as well. */
+  /** Also in months that are in the archive alone. */
   readonly archive?: boolean;
   /** Of an entry about a user, which stands in the logs of several accounts, the first that matches. */
   readonly copies?: 'first';
-  /** What a query line says that no other field can: exclusions, lists, other fields. */
+  /** What only a query line can say: exclusions, lists, other fields. */
   readonly terms?: readonly Term[];
 }
 
@@ -76,7 +72,7 @@ export interface SearchFault {
   readonly field: SearchField;
   /** A predicate to the name of the field. */
   readonly reason: string;
-  /** Of an organization or account that is not known: those that may have been meant. */
+  /** Organizations or accounts that may have been meant. */
   readonly suggestions?: readonly OrganizationName[];
 }
 
@@ -84,17 +80,17 @@ export interface SearchReading {
   /** Without the fields that have a fault. */
   readonly search: Search;
   readonly faults: readonly SearchFault[];
-  /** What was written in each field, for showing it again. */
+  /** As it was written, to be shown again. */
   readonly given: Readonly<Partial<Record<SearchField, string>>>;
 }
 
-/** The same as the columns that have an index hold at most; longer than any value that a person types. */
+/** As much as indexed columns hold; longer than any value that a person types. */
 const MAX_LENGTH = 2_000;
 const MAX_DURATION_MS = 36_525 * 86_400_000;
 const TIME_FORMS = 'use 24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
 const TIME_FIELDS = ['since', 'before'] as const;
 
-/** Reads a search from the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
+/** Reads the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
 export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: number): SearchReading => {
   const faults: SearchFault[] = [];
   const given: Partial<Record<SearchField, string>> = {};
@@ -129,12 +125,11 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
   const copies = usable('copies');
   if (copies !== undefined && !copiesChoices.some((choice) => choice === copies)) {
     faults.push({ field: 'copies', reason: `must be ${copiesChoices.join(' or ')}` });
-  } else if (copies === 'first' && archive) {
+  } else if (copies === 'first' && archive)
     faults.push({
       field: 'copies',
       reason: 'cannot be first with archive: copies are looked for in the database alone',
     });
-  }
   const search: Search = {
     ...bounds,
     ...readTexts(usable),
@@ -151,23 +146,16 @@ const noLine = { terms: [], faults: [] } as const;
 const isYes = (text: string): boolean => ['true', '1', 'on', 'yes'].includes(text.toLowerCase());
 const isNo = (text: string): boolean => ['false', '0', 'off', 'no'].includes(text.toLowerCase());
 
-const readTexts = (usable: (field: SearchField) => string | undefined): Partial<Search> => {
-  const actor = usable('actor');
-  const texts = {
-    organization: usable('organization'),
-    account: usable('account'),
-    zone: usable('zone'),
-    action: usable('action'),
-    result: usable('result'),
-    product: usable('product'),
-    resourceType: usable('resource_type'),
-    resource: usable('resource'),
-    ray: usable('ray'),
-    text: usable('text'),
-  };
-  const kept = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined));
-  return actor === undefined ? kept : { ...kept, actor: readActor(actor) };
-};
+const readTexts = (usable: (field: SearchField) => string | undefined): Partial<Search> =>
+  Object.fromEntries(
+    plainFields.flatMap((field) => {
+      const text = usable(field);
+      if (text === undefined) return [];
+      return [[propertyOf(field), field === 'actor' ? readActor(text) : text]];
+    }),
+  );
+
+const propertyOf = (field: PlainField) => (field === 'resource_type' ? 'resourceType' : field);
 
 const readValue = (value: unknown): { readonly text: string; readonly reason?: string } => {
   const values = Array.isArray(value) ? value.filter((one) => one !== '') : [value ?? ''];
@@ -179,7 +167,7 @@ const readValue = (value: unknown): { readonly text: string; readonly reason?: s
   return { text: text.toWellFormed() };
 };
 
-/** `2026-01-31T08:00`, with a zone or without: RFC 3339 requires the seconds as well. */
+/** `2026-01-31T08:00`: RFC 3339 requires seconds. */
 const withoutSeconds = /^(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2})([Zz]|[+-]\d{2}:\d{2})?$/;
 /** As the date fields of browsers write it: UTC here. */
 const withoutZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
@@ -199,11 +187,11 @@ const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
 
 const boundMs = (bound: TimeBound, nowMs: number): number => (bound.kind === 'ago' ? nowMs - bound.ms : bound.ms);
 
-/** The bound as an instant that PostgreSQL reads as it was meant, to its microsecond. */
+/** As PostgreSQL reads it, to the microsecond. */
 export const instantOfBound = (bound: TimeBound, nowMs: number): string =>
   bound.kind === 'ago' ? new Date(nowMs - bound.ms).toISOString() : bound.text;
 
-/** The search with what was relative made absolute. `now` as an end stays: it is none. */
+/** Relative times become absolute. `now` as an end stays: it is none. */
 export const fixTimes = (search: Search, nowMs: number): Search => {
   const fixed = (bound: TimeBound): TimeBound =>
     bound.ms === 0 ? bound : { kind: 'at', text: instantOfBound(bound, nowMs), ms: boundMs(bound, nowMs) };
@@ -211,7 +199,6 @@ export const fixTimes = (search: Search, nowMs: number): Search => {
   return { ...search, ...(since && { since: fixed(since) }), ...(before && { before: fixed(before) }) };
 };
 
-/** The whole search as one query line, which reads as the same search. */
 export const printLine = (search: Search): string => {
   const { terms = [], ...rest } = search;
   const words = [...printSearch({ ...rest })].map(([field, text]) =>
@@ -222,23 +209,13 @@ export const printLine = (search: Search): string => {
   return [...words, ...terms.map(printTerm)].join(' ');
 };
 
-/** The parameters of a search, in a fixed order: the same search has the same link. */
+/** In a fixed order: the same search has the same link. */
 export const printSearch = (search: Search): URLSearchParams => {
-  const { since, before, actor } = search;
-  const values: Record<SearchField, string | undefined> = {
-    since: since?.text,
-    before: before?.text,
-    organization: search.organization,
-    account: search.account,
-    zone: search.zone,
-    actor: actor && printActor(actor),
-    action: search.action,
-    result: search.result,
-    product: search.product,
-    resource_type: search.resourceType,
-    resource: search.resource,
-    ray: search.ray,
-    text: search.text,
+  const values: Partial<Record<SearchField, string | undefined>> = {
+    ...Object.fromEntries(plainFields.map((field) => [field, search[propertyOf(field)]])),
+    since: search.since?.text,
+    before: search.before?.text,
+    actor: search.actor && printActor(search.actor),
     defects: search.defects ? 'true' : undefined,
     changed: search.changed ? 'true' : undefined,
     q: search.terms && printTerms(search.terms),
@@ -253,7 +230,7 @@ export const printSearch = (search: Search): URLSearchParams => {
   return parameters;
 };
 
-/** Fields that say the same as a term with one value. */
+/** They say the same as a term with one value. */
 const plainFields = [
   'organization',
   'account',
@@ -269,20 +246,16 @@ const plainFields = [
 ] as const satisfies readonly TermField[];
 type PlainField = (typeof plainFields)[number];
 
-/** What was written in the fields of a search, the line among them. */
-type Given = Partial<Record<PlainField | keyof TermsReading['settings'] | 'q', string>>;
+type Given = Partial<Record<SearchField, string>>;
 
-const actorTerms: Readonly<Partial<Record<TermField, string>>> = {
+export const actorTerms: Readonly<Partial<Record<TermField, Actor['kind']>>> = {
   email: 'email',
   ip: 'ip',
   token: 'token',
   actor_id: 'id',
 };
 
-/**
- * Moves what the query line says into the fields that say the same, so that a search has one link however it was written, and leaves the
- * rest in the line. What a field already says holds as well. Faults are predicates to the line.
- */
+/** Moves what the query line says into fields that say the same: a search has one link. Faults are predicates to the line. */
 const takeLine = (given: Given): Pick<TermsReading, 'terms' | 'faults'> => {
   if (given.q === undefined) return { terms: [], faults: [] };
   const reading = readTerms(given.q);
@@ -308,44 +281,44 @@ const takeLine = (given: Given): Pick<TermsReading, 'terms' | 'faults'> => {
 
 const plainOf = ({ field, isNegated, values }: Term): [PlainField, string] | undefined => {
   const [text = ''] = values;
-  // Blanks at the ends of a parameter are taken away when its link is read.
+  // Blanks at the ends of a parameter are lost when its link is read.
   if (isNegated || values.length !== 1 || text !== text.trim()) return undefined;
   const kind = actorTerms[field];
   if (kind !== undefined) return ['actor', `${kind}:${text}`];
   const plain = plainFields.find((one) => one === field);
   if (plain === undefined) return undefined;
-  // Beginnings are for actors alone; elsewhere a star is meant as it is.
+  // A beginning is for actors alone; elsewhere a star is meant as it is.
   return plain !== 'actor' && plain !== 'text' && text.endsWith('*') ? undefined : [plain, text];
 };
 
-/** Where a page of a search begins: beside this event, in the order (time, position). */
+/** Where a page begins: beside this event, in the order (time, position). */
 export interface SearchCursor {
-  /** `older`: what comes after it on pages, newest first; `newer`: what comes before. */
+  /** `older`: what comes after it on pages, which are newest first. */
   readonly direction: 'older' | 'newer';
   /** As PostgreSQL writes it in UTC, to the microsecond; `-infinity` for entries without a time. */
   readonly time: string;
-  /** 0 for the bare time. */
+  /** 0: only the time counts. */
   readonly position: number;
-  /** What the archive's part of a search knows of what it looked at already. */
+  /** What the archive's part of the search has looked at already. */
   readonly known?: string;
 }
 
 const instant =
   /^(?:\d{4,5}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?\+00(?: BC)?|-infinity)$/;
-/** Of the texts that are cursors. */
 export const MAX_CURSOR_LENGTH = 700;
 
 /** Opaque to clients: base64url. */
-export const printCursor = ({ direction, time, position, known }: SearchCursor): string =>
-  btoa(`${direction === 'older' ? '<' : '>'}${position} ${time}${known === undefined ? '' : `|${known}`}`)
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replaceAll('=', '');
+export const printCursor = ({ direction, time, position, known }: SearchCursor): string => {
+  const text = `${direction === 'older' ? '<' : '>'}${position} ${time}${known === undefined ? '' : `|${known}`}`;
+  return Buffer.from(text, 'latin1').toString('base64url');
+};
 
-/** Undefined for whatever `printCursor` has not written. */
+/** Undefined for anything that `printCursor` has not written. */
 export const readCursor = (text: string): SearchCursor | undefined => {
   if (text.length > MAX_CURSOR_LENGTH || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
-  const match = /^([<>])(0|[1-9]\d{0,15}) ([^|]+)(?:\|([0-9a-f:/,-]+))?$/.exec(decode(text));
+  const match = /^([<>])(0|[1-9]\d{0,15}) ([^|]+)(?:\|([0-9a-f:/,-]+))?$/.exec(
+    Buffer.from(text, 'base64url').toString('latin1'),
+  );
   const [, sign, digits, time = '', known] = match ?? [];
   const position = Number(digits);
   if (match === null || !Number.isSafeInteger(position) || !instant.test(time)) return undefined;
@@ -356,12 +329,4 @@ export const readCursor = (text: string): SearchCursor | undefined => {
     ...(known !== undefined && { known }),
   };
   return printCursor(cursor) === text ? cursor : undefined;
-};
-
-const decode = (text: string): string => {
-  try {
-    return atob(text.replaceAll('-', '+').replaceAll('_', '/'));
-  } catch {
-    return '';
-  }
 };

@@ -28,15 +28,14 @@ export const termFields = [
 ] as const;
 export type TermField = (typeof termFields)[number];
 
-/** One condition of a query line: the field has one of the values, or none of them. */
 export interface Term {
   readonly field: TermField;
   readonly isNegated: boolean;
-  /** At least one. `*` at the end: all that begin so; for `uri` and `agent` also in front. */
+  /** At least one. `*` at the end: all that begin so; for `uri` and `agent` in front as well. */
   readonly values: readonly string[];
 }
 
-/** What a line can say beside terms: each once, with one value. */
+/** Beside terms; each once, with one value. */
 const settingFields = ['since', 'before', 'defects', 'changed', 'archive', 'copies'] as const;
 type SettingField = (typeof settingFields)[number];
 
@@ -49,14 +48,11 @@ export interface TermsReading {
 
 const MAX_TERMS = 50;
 const MAX_VALUES = 100;
-/** A bare word, a field with its values, or something else, which is a fault. */
+/** A bare word, or a field with its values; anything else is a fault. */
 const token = /(-?)(?:([A-Za-z_]+):)?((?:"(?:[^"\\]|\\.)*"|[^\s,"])+(?:,(?:"(?:[^"\\]|\\.)*"|[^\s,"])+)*)(?=\s|$)|\S+/y;
 const value = /(?:"(?:[^"\\]|\\.)*"|[^\s,"])+/g;
 
-/**
- * Reads a query line: `actor:mira* -action:view,login status:4xx "some text"`. All terms must hold; of the values of a term, one. A word
- * without a field is looked for in the text of the entry. Never throws.
- */
+/** `actor:mira* -action:view,login status:4xx "some text"`: all terms must hold, and one value of each. A bare word is text. Never throws. */
 export const readTerms = (line: string): TermsReading => {
   const terms: Term[] = [];
   const faults: string[] = [];
@@ -108,7 +104,7 @@ const readTerm = ([all, minus, name, list]: RegExpExecArray): Term | string => {
   return { field, isNegated: minus === '-', values };
 };
 
-/** Of a word such as `resource-type:zone` or `actor.email:mira`, which looks like a field of another program: those that may be meant. */
+/** The fields that may be meant by a word that looks like a field of another program, such as `resource-type:zone` or `actor.email:mira`. */
 const fieldMeantBy = (word: string): readonly string[] => {
   const [, name = ''] = /^([A-Za-z_]+(?:[.-][A-Za-z_]+)+):/.exec(word) ?? [];
   const whole = nearest(name.replace(/[.-]/g, '_'), termFields, 1);
@@ -118,11 +114,10 @@ const fieldMeantBy = (word: string): readonly string[] => {
 
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 100).toWellFormed());
 
-/** `a"b c"` is `ab c`. A backslash before a quote or a backslash is taken away. */
+/** `a"b c"` is `ab c`. A backslash in front of a quote or a backslash is taken away. */
 const unquoted = (text: string): string =>
   text.replace(/"((?:[^"\\]|\\.)*)"/g, (_, inner: string) => inner.replace(/\\(["\\])/g, '$1'));
 
-/** The line that reads as these terms. */
 export const printTerms = (terms: readonly Term[]): string => terms.map(printTerm).join(' ');
 
 export const printTerm = ({ field, isNegated, values }: Term): string => {
@@ -132,13 +127,13 @@ export const printTerm = ({ field, isNegated, values }: Term): string => {
   return `${sign}${field}:${values.map((one) => printValue(one, false)).join(',')}`;
 };
 
-/** A word that has no field must not look like one, nor like an exclusion. */
+/** A word without a field must not look like one, nor like an exclusion. */
 const printValue = (text: string, isBare: boolean): string =>
   /[\s,"]/.test(text) || text === '' || (isBare && (/^[A-Za-z_.-]+:/.test(text) || text.startsWith('-')))
     ? `"${text.replace(/["\\]/g, '\\$&')}"`
     : text;
 
-/** The codes that a value of `status` means, both included; undefined for what is none. */
+/** Both ends included; undefined for what is no status. */
 export const statusRange = (text: string): readonly [from: number, to: number] | undefined => {
   const exact = /^(\d{3})$/.exec(text);
   if (exact) return [Number(exact[1]), Number(exact[1])];
@@ -148,27 +143,24 @@ export const statusRange = (text: string): readonly [from: number, to: number] |
   if (range && Number(range[1]) <= Number(range[2])) return [Number(range[1]), Number(range[2])];
   const beyond = /^(>=|<=|>|<)(\d{3})$/.exec(text);
   if (!beyond) return undefined;
-  const [, sign, code = ''] = beyond;
-  const number = Number(code);
-  if (sign === '>=') return [number, 999];
-  if (sign === '>') return [number + 1, 999];
-  return sign === '<=' ? [0, number] : [0, number - 1];
+  const number = Number(beyond[2]);
+  if (beyond[1]?.startsWith('>')) return [beyond[1] === '>=' ? number : number + 1, 999];
+  return [0, beyond[1] === '<=' ? number : number - 1];
 };
 
-/** Which columns a search for an actor looks at; `any`: all that name a person or a token. `ip` takes a network (CIDR), too. */
+/** The columns that are searched; `any`: all that name a person or a token. `ip` takes a network (CIDR), too. */
 type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
 
 export interface Actor {
   readonly kind: ActorKind;
-  /** With `*` at its end: all that begin with what comes before it. */
+  /** `*` at the end: all that begin so. */
   readonly value: string;
 }
 
 const named = /^(email|ip|id|token):([\s\S]+)$/;
-/** The beginning of an address, which a word is not. */
 const addressStart = /^(?:\d{1,3}\.[\d.]*|[0-9a-f]{1,4}:[0-9a-f:]*)$/i;
 
-/** One box for all that names an actor. `email:`, `ip:`, `id:` and `token:` say which it is; else it is recognised. */
+/** `email:`, `ip:`, `id:` and `token:` say what it is; else it is recognised. */
 export const readActor = (text: string): Actor => {
   const match = named.exec(text);
   if (match !== null) return { kind: match[1] as ActorKind, value: match[2] as string };
@@ -178,17 +170,17 @@ export const readActor = (text: string): Actor => {
   return { kind: isIp ? 'ip' : 'any', value: text };
 };
 
-/** Without the prefix if it would be recognised anyway. */
+/** Without the prefix if it would be recognised without. */
 export const printActor = ({ kind, value }: Actor): string => {
   const read = readActor(value);
   return read.kind === kind && read.value === value ? value : kind === 'any' ? value : `${kind}:${value}`;
 };
 
-/** What a value with `*` at its end begins with; undefined for one that is meant as it is. */
+/** Without the `*` at its end; undefined for a value that is meant as it is. */
 export const actorPrefixOf = (value: string): string | undefined =>
   value.length > 1 && value.endsWith('*') ? value.slice(0, -1) : undefined;
 
-/** True for an address, and for a network such as 198.51.100.0/24, that PostgreSQL reads as `inet`. */
+/** Of what PostgreSQL reads as `inet`: an address, or a network such as 198.51.100.0/24. */
 export const isAddress = (value: string): boolean => {
   const [address = '', bits, ...more] = value.split('/');
   const version = ipVersion(address);
@@ -196,7 +188,7 @@ export const isAddress = (value: string): boolean => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 };
 
-/** A network that holds every address whose text begins so: of its whole parts. Undefined if it has none. */
+/** Has every address whose text begins so, by its whole parts. Undefined if it has no whole part. */
 export const coarseNetworkOf = (start: string): string | undefined => {
   const parts = start.split(start.includes(':') ? ':' : '.').slice(0, -1);
   if (parts.length === 0 || parts.some((part) => part === '')) return undefined;

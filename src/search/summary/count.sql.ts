@@ -1,41 +1,34 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { parseInstantMs } from '../../base/time.ts';
-import { isTimeout, readOnly } from '../../postgres/queries.ts';
-import { conditionsOf, type TimeSlice } from '../conditions/search-conditions.sql.ts';
+import { readOnly } from '../../postgres/queries.ts';
+import { conditionsOf, nothingInTime, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import { BUCKET_ORIGIN, bucketMsOf, bucketStart, type SummaryBucket, type SummaryCount } from './summary.ts';
 
 const DAY_MS = 86_400_000;
-/** Nothing that has a right time is older. */
 const FIRST_MS = Date.parse(BUCKET_ORIGIN);
 const FIRST_SPAN_MS = DAY_MS;
 const GROWTH = 2;
 const SHRINK = 8;
 const LEAST_STATEMENT_MS = 20;
 
+/** `firstMs`: for counting all at once; 0: that is not tried. `totalMs`: for all statements together. */
 export interface CountLimits {
-  /** Of counting all at once; 0: that is not tried. */
   readonly firstMs: number;
-  /** Of all statements together. */
   readonly totalMs: number;
 }
 
 type Ask = (slice: TimeSlice, bucketMs: number, timeoutMs: number) => Promise<readonly CountRow[] | undefined>;
 
-/**
- * How many events match, and in which stretches of time. All of the time at once if that is quick; else piece by piece, the newest first,
- * until the time is over. `query` has its spellings. `clockMs` is what the limits are measured by.
- */
+/** All of the time at once if that is quick; else piece by piece, newest first, until the time is over. `query` has its spellings. */
 export const countEvents = async (
   pool: Pool,
   query: EventQuery,
   limits: CountLimits,
   nowMs: number,
-  {
-    signal,
-    clockMs = () => performance.now(),
-  }: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
+  options: { readonly signal?: AbortSignal | undefined; readonly clockMs?: () => number } = {},
 ): Promise<SummaryCount> => {
+  const { signal, clockMs = () => performance.now() } = options;
   const deadlineMs = clockMs() + limits.totalMs;
   const ask = askerOf(pool, query, nowMs, signal);
   const range = rangeOf(query, nowMs);
@@ -50,23 +43,19 @@ export const countEvents = async (
   return countOf(rows, Math.max(shown, bucketMs), range, countedSinceMs);
 };
 
-/** The bars of a search: days, if it has no beginning. */
 export const barTimesOf = (query: EventQuery, nowMs: number): BarTimes => {
   const { sinceMs, beforeMs } = rangeOf(query, nowMs);
   return { bucketMs: sinceMs === undefined ? DAY_MS : bucketMsOf(sinceMs, beforeMs), nowMs };
 };
 
-/** What all rows that match come to, if they were counted for the bars of `barTimesOf`. Asks again for shorter ones if all of history is a few weeks. */
+/** Rows that were counted for the bars of `barTimesOf`. Asks again for shorter bars if all of history is a few weeks. */
 export const countOfRows = async (
   pool: Pool,
   query: EventQuery,
   rows: readonly CountRow[],
-  {
-    nowMs,
-    timeoutMs,
-    signal,
-  }: { readonly nowMs: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly nowMs: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<SummaryCount> => {
+  const { nowMs, timeoutMs, signal } = options;
   const ask = askerOf(pool, query, nowMs, signal);
   const { bucketMs } = barTimesOf(query, nowMs);
   return await wholeCount(rows, rangeOf(query, nowMs), bucketMs, (finerMs) => askAll(ask, finerMs, timeoutMs));
@@ -80,24 +69,27 @@ const wholeCount = async (
 ): Promise<SummaryCount> => {
   const counted = countOf(all, bucketMs, range, null);
   if (range.sinceMs !== undefined) return counted;
-  // All of history, which may be a day: then its days say little.
+  // All of history may be a day: days then say little.
   const fitting = fittingBucketMs(counted.buckets, range.beforeMs);
   const finer = fitting < DAY_MS ? await askFiner(fitting) : undefined;
-  return finer === undefined
-    ? countOf(all, Math.max(fitting, DAY_MS), range, null)
-    : countOf(finer, fitting, range, null);
+  return countOf(finer ?? all, finer === undefined ? Math.max(fitting, DAY_MS) : fitting, range, null);
 };
 
 const askerOf =
   (pool: Pool, query: EventQuery, nowMs: number, signal: AbortSignal | undefined): Ask =>
-  (slice, bucketMs, timeoutMs) =>
-    readCounts(pool, query, { slice, bucketMs, timeoutMs, nowMs, signal });
+  async (slice, bucketMs, timeoutMs) => {
+    const { sql, values } = conditionsOf(query, undefined, slice);
+    const given = [...values];
+    const bin = binOf({ bucketMs, nowMs }, (value) => `$${given.push(value)}`);
+    const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
+    const read = (client: PoolClient) => client.query<CountRow>(statement, given);
+    return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), read, signal).catch(nothingInTime))?.rows;
+  };
 
 const askAll = async (ask: Ask, bucketMs: number, timeoutMs: number): Promise<readonly CountRow[] | undefined> =>
   timeoutMs < LEAST_STATEMENT_MS ? undefined : await ask({ low: undefined, high: undefined }, bucketMs, timeoutMs);
 
 interface Range {
-  /** Undefined: the search has no `since`. */
   readonly sinceMs: number | undefined;
   readonly beforeMs: number;
 }
@@ -112,7 +104,6 @@ const fittingBucketMs = (buckets: readonly SummaryBucket[], beforeMs: number): n
   return first === undefined ? DAY_MS : bucketMsOf(first.startMs, beforeMs);
 };
 
-/** From the end on, as far as the time lasts. */
 const countPieces = async (
   ask: Ask,
   bucketMs: number,
@@ -143,49 +134,14 @@ const countPieces = async (
 
 const isoOf = (ms: number): string => new Date(ms).toISOString();
 
-const readCounts = async (
-  pool: Pool,
-  query: EventQuery,
-  {
-    slice,
-    bucketMs,
-    timeoutMs,
-    nowMs,
-    signal,
-  }: {
-    readonly slice: TimeSlice;
-    readonly bucketMs: number;
-    readonly timeoutMs: number;
-    readonly nowMs: number;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<readonly CountRow[] | undefined> => {
-  const { sql, values } = conditionsOf(query, undefined, slice);
-  const given = [...values];
-  const bin = binOf({ bucketMs, nowMs }, (value) => `$${given.push(value)}`);
-  const statement = (isInIndexes(query) ? byIndexes : byRows)(bin, sql);
-  try {
-    const { rows } = await readOnly(
-      pool,
-      Math.max(1, Math.round(timeoutMs)),
-      (client) => client.query<CountRow>(statement, given),
-      signal,
-    );
-    return rows;
-  } catch (error) {
-    if (isTimeout(error)) return undefined;
-    throw error;
-  }
-};
-
-/** The rows in buckets of a length that theirs divides, or theirs. */
+/** In buckets of the length of the rows', or of a multiple. */
 const countOf = (
   rows: readonly CountRow[],
   askedBucketMs: number,
   range: Range,
   countedSinceMs: number | null,
 ): SummaryCount => {
-  // Events up to a day behind the end may need longer bars than its time does.
+  // Events up to a day behind the end may need longer bars than the time searched.
   const latest = rows.reduce((last, { start }) => Math.max(last, start ?? 0), range.beforeMs - 1);
   const sinceMs = range.sinceMs ?? latest;
   const bucketMs = Math.max(askedBucketMs, bucketMsOf(Math.min(sinceMs, latest), latest + 1));
@@ -214,7 +170,7 @@ const countOf = (
   return { events, isAtLeast: countedSinceMs !== null, countedSinceMs, untimed, bucketMs, buckets };
 };
 
-/** Of all events with one `start` and `result`; there may be several rows of both, which add up. */
+/** Several rows of one `start` and `result` add up. */
 export interface CountRow {
   /** Epoch milliseconds; null: no time, or one outside the histogram. */
   readonly start: number | null;
@@ -222,21 +178,20 @@ export interface CountRow {
   readonly events: number;
 }
 
-/** What decides which bar of a histogram a time is in. */
 export interface BarTimes {
   readonly bucketMs: number;
-  /** What is more than a day later than this is in no bar. */
+  /** A time more than a day later is in no bar. */
   readonly nowMs: number;
 }
 
-/** The start of the bar that a row's time is in, or null. `parameter` adds a value and gives its name. */
+/** The start of a bar, or null. `parameter` adds a value and gives its name. */
 export const binOf = ({ bucketMs, nowMs }: BarTimes, parameter: (value: unknown) => string): string => {
   const [length, now] = [parameter(bucketMs), parameter(new Date(nowMs).toISOString())];
   const isTimed = `action_time >= '${BUCKET_ORIGIN}' and action_time < ${now}::timestamptz + interval '1 day'`;
   return `case when ${isTimed} then date_bin(make_interval(secs => ${length}::float8 / 1000), action_time, '${BUCKET_ORIGIN}') end`;
 };
 
-/** Whatever the case of letters, and all else as one. */
+/** Whatever the case of letters; anything else is one. */
 export const resultOf = (value: string): string =>
   `case when lower(${value}) in ('success', 'failure') then lower(${value}) else 'other' end`;
 export const resultName = resultOf('action_result');
@@ -244,18 +199,18 @@ export const resultName = resultOf('action_result');
 /** As the index of drizzle/0060 has it. */
 export const hasOtherResult = `action_result is distinct from 'success' and action_result is distinct from 'failure'`;
 
-/** True of a search for nothing but a time and an organization: what is counted of it is in indexes. */
+/** What is counted of a search for nothing but a time and an organization is in indexes. */
 export const isInIndexes = ({ since, before, organization, defects, changed, ...others }: EventQuery): boolean =>
   !defects && !changed && Object.values(others).every((value) => value === undefined);
 
-/** How many of the rows that meet a condition have which `start` and `result`. `bin`: the start of its bar, by a row's time. */
+/** `bin`: the start of the bar that a row's time is in. */
 const byRows = (bin: string, condition: string): string => `
   select ${milliseconds('bin')} as start, result, events::float8 as events from (
     select ${bin} as bin, ${resultName} as result, count(*) as events from audit_events where ${condition} group by 1, 2) counted`;
 
 /**
- * The same by three indexes, and by rows only as far as PostgreSQL does not know yet that all may see them: all of them as successes, and
- * for what is in the indexes of other results one success less. There may be several rows of a start and result; they add up.
+ * By three indexes, and by rows only as far as PostgreSQL does not know yet that all may see them: all rows as successes, and for each row in the
+ * indexes of other results one success less.
  */
 export const byIndexes = (bin: string, condition: string): string => `
   with every as (select ${bin} as bin, count(*) as events from audit_events where ${condition} group by 1),
@@ -269,5 +224,5 @@ export const byIndexes = (bin: string, condition: string): string => `
     union all select bin, 'success', -events from other)
   select ${milliseconds('bin')} as start, result, events::float8 as events from counted`;
 
-/** Of a group: of each row, it would take longer than all the rest. */
+/** For a group: for each row, it would take longer than all the rest. */
 export const milliseconds = (time: string): string => `(extract(epoch from ${time}) * 1000)::float8`;

@@ -1,18 +1,18 @@
 import type { Pool, PoolClient } from 'pg';
-import { isTimeout, readOnly } from '../../postgres/queries.ts';
-import { conditionsOf, readNewest, type TimeSlice } from '../conditions/search-conditions.sql.ts';
+import { readOnly } from '../../postgres/queries.ts';
+import { conditionsOf, nothingInTime, readNewest, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import { type BarTimes, binOf, type CountRow, milliseconds, resultOf } from './count.sql.ts';
 import { type FacetField, facetFields, type SummaryFacets } from './summary.ts';
 
 export interface FacetLimits {
-  /** Of the newest events that match, so many are looked at. */
+  /** Looked at, the newest that match. */
   readonly maxEvents: number;
   readonly timeoutMs: number;
   readonly valuesPerField: number;
 }
 
-/** The top values of the newest events that match; undefined if the time was over. `query` has its spellings. */
+/** Of the newest events that match; undefined if the time was over. `query` has its spellings. */
 export const readFacets = async (
   pool: Pool,
   query: EventQuery,
@@ -21,27 +21,21 @@ export const readFacets = async (
   signal?: AbortSignal,
 ): Promise<SummaryFacets | undefined> => {
   const deadlineMs = performance.now() + timeoutMs;
-  const read = (slice: TimeSlice, leftMs: number) => {
+  const read = async (slice: TimeSlice, leftMs: number) => {
     const question = { maxEvents, valuesPerField, fields: facetFields, slice };
-    return inTime(async () => facetsOf(await ask(pool, query, question, { timeoutMs: leftMs, signal }), maxEvents));
+    const rows = await ask(pool, query, question, { timeoutMs: leftMs, signal });
+    return rows && facetsOf(rows, maxEvents);
   };
   const options = { wanted: maxEvents + 1, nowMs, remainingMs: () => deadlineMs - performance.now() };
   const found = await readNewest(query, options, read, ({ looked, isSample }) => looked + Number(isSample));
   if (found === undefined || found.isWhole) return found?.answer;
-  // Of what is older than the part that was looked at, nothing is known.
+  // Nothing is known of what is older than the part that was looked at.
   return found.answer.looked === 0 ? undefined : { ...found.answer, isSample: true };
 };
 
-/** What all events that match come to. */
-interface AllFacets {
-  readonly facets: SummaryFacets;
-  /** How many are in each bar. */
-  readonly bars: readonly CountRow[];
-}
-
 /**
- * The same of all events that match, with their count in each bar: that takes less than looking twice. PostgreSQL groups in one process, and
- * others bring it the rows, if it is told that this costs little; one is enough unless a text is looked for.
+ * Of all events that match, with how many are in each bar: that takes less than looking twice. PostgreSQL groups in one process, and others bring
+ * it the rows if it is told that this costs little; one is enough unless a text is looked for.
  */
 export const readAllFacets = async (
   pool: Pool,
@@ -49,10 +43,10 @@ export const readAllFacets = async (
   { timeoutMs, valuesPerField }: Omit<FacetLimits, 'maxEvents'>,
   bar: BarTimes,
   signal?: AbortSignal,
-): Promise<AllFacets | undefined> => {
+): Promise<{ readonly facets: SummaryFacets; readonly bars: readonly CountRow[] } | undefined> => {
   const question = { maxEvents: undefined, valuesPerField, fields: facetFields, bar };
   const settings = looksForText(query) ? withWorkers : `${withWorkers}; ${oneWorker}`;
-  const rows = await inTime(() => ask(pool, query, question, { timeoutMs, signal, settings }));
+  const rows = await ask(pool, query, question, { timeoutMs, signal, settings });
   return rows && { facets: facetsOf(rows), bars: barsOf(rows) };
 };
 
@@ -63,28 +57,16 @@ const oneWorker =
 const ask = async (
   pool: Pool,
   query: EventQuery,
-  question: FacetsQuestion,
-  {
-    timeoutMs,
-    signal,
-    settings,
-  }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly settings?: string },
-): Promise<readonly FacetRow[]> => {
+  question: Parameters<typeof facetsStatement>[1],
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly settings?: string },
+): Promise<readonly FacetRow[] | undefined> => {
+  const { timeoutMs, signal, settings } = options;
   const { text, values } = facetsStatement(query, question);
   const run = async (client: PoolClient) => {
     if (settings !== undefined) await client.query(settings);
     return await client.query<FacetRow>(text, [...values]);
   };
-  return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), run, signal)).rows;
-};
-
-const inTime = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
-  try {
-    return await read();
-  } catch (error) {
-    if (isTimeout(error)) return undefined;
-    throw error;
-  }
+  return (await readOnly(pool, Math.max(1, Math.round(timeoutMs)), run, signal).catch(nothingInTime))?.rows;
 };
 
 const looksForText = ({ text, terms = [] }: EventQuery): boolean =>
@@ -97,7 +79,6 @@ interface FacetRow {
   readonly distinctValues: number;
   readonly name: string | null;
   readonly looked: number;
-  /** Of a bar. */
   readonly start: number | null;
 }
 
@@ -120,7 +101,7 @@ const facetsOf = (rows: readonly FacetRow[], maxEvents = Number.POSITIVE_INFINIT
   return { facets, looked: Math.min(looked, maxEvents), isSample: looked > maxEvents };
 };
 
-/** Of a value, what a term with it finds. */
+/** What a term with the value finds. */
 const expressions: Readonly<Record<FacetField, string>> = {
   actor: 'coalesce(actor_email, actor_token_name, actor_id)',
   action: 'action_type',
@@ -136,17 +117,14 @@ const expressions: Readonly<Record<FacetField, string>> = {
 /** Whatever the case of letters, as searches compare them. */
 const folded: readonly FacetField[] = ['actor', 'action', 'result', 'resource_type', 'product', 'zone', 'token'];
 
-/** A value as it is stored, without what no facet shows of a long one: values are folded when they are counted, not in each row. */
+/** Cut to what facets show. Values are folded when they are counted, not in each row. */
 const storedValue = (field: FacetField): string => {
   const value = expressions[field];
   return `case when octet_length(${value}) <= ${STORED_LENGTH} then ${value} else left(${value}, ${STORED_LENGTH}) end as ${field}`;
 };
 const STORED_LENGTH = 1_000;
 
-/**
- * By a table in memory for each field, and one for the bars of a histogram if `matching` has them. It must hide what the planner knows of the
- * columns: else it sorts all rows for some.
- */
+/** By a table in memory for each field, and one for bars. What the planner knows of the columns is hidden: it would sort all rows for some. */
 const statementOf = (matching: string, fields: readonly FacetField[], top: string, withBars: boolean): string => {
   const columns = withBars ? [...fields, 'bar'] : fields;
   const bars = withBars ? [[fields.indexOf('result'), fields.length]] : [];
@@ -177,22 +155,20 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
 /** In place of the name of a field. */
 const BARS = 'bar';
 
-/** What is asked beside the condition. */
-interface FacetsQuestion {
-  /** Of the newest events that match, so many are looked at, and one more to know whether there are more; undefined: all are. */
-  readonly maxEvents: number | undefined;
-  readonly valuesPerField: number;
-  readonly fields: readonly FacetField[];
-  /** Counts the bars of a histogram, too; `fields` must have the result then. */
-  readonly bar?: BarTimes | undefined;
-  /** All of the time, if it is left out. */
-  readonly slice?: TimeSlice;
-}
-
 export const facetsStatement = (
   query: EventQuery,
-  { maxEvents, valuesPerField, fields, bar, slice = { low: undefined, high: undefined } }: FacetsQuestion,
+  question: {
+    /** The newest that match, and one more to know whether there are more; undefined: all. */
+    readonly maxEvents: number | undefined;
+    readonly valuesPerField: number;
+    readonly fields: readonly FacetField[];
+    /** Counts the bars of a histogram as well; `fields` must have the result then. */
+    readonly bar?: BarTimes | undefined;
+    /** Default: all of the time. */
+    readonly slice?: TimeSlice;
+  },
 ): { readonly text: string; readonly values: readonly unknown[] } => {
+  const { maxEvents, valuesPerField, fields, bar, slice = { low: undefined, high: undefined } } = question;
   const { sql, values } = conditionsOf(query, undefined, slice);
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
@@ -203,9 +179,6 @@ export const facetsStatement = (
   return { text: statementOf(matching, fields, top, bar !== undefined), values: given };
 };
 
-/**
- * What `grouping(a, b, …)` of so many columns says of the groups of a set with the columns at these indexes: a bit is set for each of the
- * others, and the first column has the highest.
- */
+/** `grouping(a, b, …)` of so many columns, for a set of some of them: a bit is set for each of the others, the highest for the first column. */
 export const groupingOf = (set: readonly number[], columns: number): number =>
   set.reduce((bits, at) => bits - 2 ** (columns - 1 - at), 2 ** columns - 1);

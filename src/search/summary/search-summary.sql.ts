@@ -7,7 +7,7 @@ import { barTimesOf, type CountLimits, countEvents, countOfRows, isInIndexes } f
 import { type FacetLimits, readAllFacets, readFacets } from './facets.sql.ts';
 import type { SearchSummary, SummaryCount, SummaryDepth, SummaryFacets } from './summary.ts';
 
-/** What a page waits for: what cannot be counted in time is "at least". */
+/** For people who wait for a page: what cannot be counted in time is "at least". */
 interface PageLimits {
   readonly count: CountLimits;
   readonly facets: FacetLimits;
@@ -17,9 +17,9 @@ const ofPage: PageLimits = {
   count: { firstMs: 400, totalMs: 800 },
   facets: { maxEvents: 20_000, timeoutMs: 800, valuesPerField: 10 },
 };
-/** The page of one organization is to be there in 0.3 s. */
+/** Its page is to be there in 0.3 s. */
 const ofOrganization: PageLimits = { ...ofPage, count: { firstMs: 100, totalMs: 230 } };
-/** That of an entity in 0.5 s. */
+/** Its page is to be there in 0.5 s. */
 const ofEntity: PageLimits = {
   count: { firstMs: 150, totalMs: 300 },
   facets: { maxEvents: 10_000, timeoutMs: 300, valuesPerField: 10 },
@@ -35,7 +35,7 @@ const isOfOneOrganization = ({ organization, terms = [] }: EventQuery): boolean 
   organization !== undefined ||
   terms.some(({ field, isNegated, values }) => field === 'organization' && !isNegated && values.length === 1);
 
-/** Count, histogram and facets of a search. Rejects as the search itself does. */
+/** Rejects as the search itself does. */
 export const summarize = async (
   pool: Pool,
   query: EventQuery,
@@ -57,17 +57,16 @@ export const summarize = async (
   }
 };
 
-/** Values of a part of the time are of all events if there are no others. */
+/** Values of a part of the time are those of all events if there are no others. */
 const withoutDoubt = (facets: SummaryFacets, { events, isAtLeast }: SummaryCount): SummaryFacets =>
   !isAtLeast && events <= facets.looked ? { ...facets, isSample: false } : facets;
 
 const TIMEOUT_MS = 10_000;
 const VALUES_PER_FIELD = 100;
-/** When all events could not be looked at in time: what indexes count is still exact, and of the rest a count says "at least". */
+/** If all events cannot be looked at in time, what indexes count is still exact, and a count says "at least" of the rest. */
 const INDEXES_MS = 5_000;
 const PART_MS = 800;
 
-/** Of all events that match, within about ten seconds. `query` has its spellings. */
 const summarizeExactly = async (
   pool: Pool,
   query: EventQuery,
@@ -76,7 +75,7 @@ const summarizeExactly = async (
 ): Promise<SearchSummary> => {
   const deadlineMs = performance.now() + TIMEOUT_MS;
   const leftMs = () => Math.max(1, Math.round(deadlineMs - performance.now()));
-  // Statements at different moments are about the same events.
+  // Statements at different moments must be about the same events.
   const fixed = { ...query, untilPosition: query.untilPosition ?? (await readLastPosition(pool, signal)) };
   const limits = { timeoutMs: leftMs(), valuesPerField: VALUES_PER_FIELD };
   const found = await readAllFacets(pool, fixed, limits, barTimesOf(query, nowMs), signal);

@@ -1,27 +1,25 @@
-/** Events of one stretch of time, by result. */
 export interface SummaryBucket {
   readonly startMs: number;
   readonly success: number;
   readonly failure: number;
-  /** Another result, or none. */
+  /** Any other result, or none. */
   readonly other: number;
 }
 
-/** How many events match, and when they happened. */
 export interface SummaryCount {
   readonly events: number;
-  /** The counting timed out: there may be more, older than `countedSinceMs`. */
+  /** The time was over: there may be more, older than `countedSinceMs`. */
   readonly isAtLeast: boolean;
-  /** Everything from here to the end is counted; null: everything is. */
+  /** All from here to the end are counted; null: all are. */
   readonly countedSinceMs: number | null;
-  /** Of these events, how many have no time, or one before 2001 or beyond the end of the histogram. They are in no bucket. */
+  /** Of these, in no bucket: without a time, or with one before 2001 or beyond the end of the histogram. */
   readonly untimed: number;
   readonly bucketMs: number;
-  /** In order, without gaps; empty if no event has a time. */
+  /** Without gaps; empty if no event has a time. */
   readonly buckets: readonly SummaryBucket[];
 }
 
-/** What values are counted of: the names are those of the fields of a query line. */
+/** In the names of the fields of a query line. */
 export const facetFields = [
   'actor',
   'action',
@@ -38,72 +36,53 @@ export type FacetField = (typeof facetFields)[number];
 
 export interface FacetValue {
   readonly value: string;
-  /** Of an organization or account: its name; null if none is known, and of other fields. */
+  /** Of an organization or account; null if it is not known, and for other fields. */
   readonly name: string | null;
   readonly events: number;
 }
 
 export interface Facet {
   readonly field: FacetField;
-  /** The most frequent first. */
   readonly values: readonly FacetValue[];
-  /** How many different values there are. */
   readonly distinct: number;
-  /** Events without a value. */
   readonly without: number;
 }
 
-/** The top values of the events that match. */
 export interface SummaryFacets {
   readonly facets: readonly Facet[];
-  /** So many events were looked at. */
   readonly looked: number;
-  /** There may be more: these are the newest. */
+  /** The newest; there may be more. */
   readonly isSample: boolean;
 }
 
 export interface SearchSummary {
   readonly count: SummaryCount;
-  /** Undefined: the looking timed out. */
+  /** Undefined: the time was over. */
   readonly facets: SummaryFacets | undefined;
 }
 
-/** `page`: within about a second, beside a page of events. `entity`: within half of that. `exact`: what takes up to ten seconds. */
+/** `page`: takes about a second, beside a page of events. `entity`: half of that. `exact`: up to ten seconds. */
 export type SummaryDepth = 'page' | 'entity' | 'exact';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** The lengths of a bar that people can read. The first is a second. */
 const lengthsMs = [
-  1_000,
-  10_000,
-  MINUTE_MS,
-  5 * MINUTE_MS,
-  15 * MINUTE_MS,
-  HOUR_MS,
-  3 * HOUR_MS,
-  6 * HOUR_MS,
-  12 * HOUR_MS,
-  DAY_MS,
-  2 * DAY_MS,
-  7 * DAY_MS,
-  14 * DAY_MS,
-  28 * DAY_MS,
-  91 * DAY_MS,
-  364 * DAY_MS,
-] as const;
+  ...[1_000, 10_000],
+  ...[1, 5, 15].map((minutes) => minutes * MINUTE_MS),
+  ...[1, 3, 6, 12].map((hours) => hours * HOUR_MS),
+  ...[1, 2, 7, 14, 28, 91, 364].map((days) => days * DAY_MS),
+];
 const MAX_BUCKETS = 72;
 
 /** A Monday: weeks begin with it, and all shorter lengths divide the time since. */
 export const BUCKET_ORIGIN = '2001-01-01T00:00:00Z';
 const originMs = Date.parse(BUCKET_ORIGIN);
 
-/** The shortest length that divides so much time into no more than 72 bars. */
+/** The shortest that makes no more than 72 bars of so much time. */
 export const bucketMsOf = (sinceMs: number, beforeMs: number): number =>
   lengthsMs.find((ms) => bucketStart(beforeMs - 1, ms) - bucketStart(sinceMs, ms) < MAX_BUCKETS * ms) ?? 364 * DAY_MS;
 
-/** The start of the bar that a moment is in. */
 export const bucketStart = (atMs: number, bucketMs: number): number =>
   originMs + Math.floor((atMs - originMs) / bucketMs) * bucketMs;

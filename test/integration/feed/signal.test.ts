@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
-import { createFeedSignal } from '../../../src/feed/feed-signal.sql.ts';
+import { FeedSignal } from '../../../src/feed/feed-signal.sql.ts';
 import { createClient } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
@@ -154,7 +154,7 @@ const open = async (clientOf: (url: string) => Client = createClient, probeTimeo
   const database = await createTestDatabase();
   const fallbacks: string[] = [];
   let looks = 0;
-  const signal = createFeedSignal({
+  const signal = new FeedSignal({
     createClient: () => clientOf(database.url),
     pool: database.pool,
     headPosition: async () => {

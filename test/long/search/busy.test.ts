@@ -50,7 +50,7 @@ describe('a search whose reader has gone', () => {
     };
     const search = {
       ...run.app.search,
-      search: (_search: unknown, { signal }: { readonly signal?: AbortSignal }) => listen(signal),
+      search: (_search: unknown, { signal }: { readonly signal?: AbortSignal | undefined }) => listen(signal),
       export: (_search: unknown, _format: unknown, signal?: AbortSignal) => ({
         [Symbol.asyncIterator]: () => ({ next: () => listen(signal) }),
       }),

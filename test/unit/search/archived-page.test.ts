@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ArchivedGroup } from '../../../src/search/archived/archived-columns.ts';
 import { archivedConditions } from '../../../src/search/archived/archived-columns.ts';
-import { type PageBounds, pickRows, placeOrder, type RowPlace } from '../../../src/search/archived/archived-page.ts';
+import { orderOf, type PageBounds, pickRows, type RowPlace } from '../../../src/search/archived/archived-page.ts';
 import type { EventQuery } from '../../../src/search/query/event-query.ts';
 import type { Actor, Term } from '../../../src/search/query/terms.ts';
 import { forAllAsync } from '../for-all.ts';
@@ -32,7 +32,7 @@ test('pages of the archive that are over at once, with nothing remembered give e
       const rows = rowsOf([...rest.places, ...late]);
       const lateRows = rows.slice(rest.places.length);
       const history = createHistory(rows.slice(0, rest.places.length), ofGroup);
-      const inOrder = placeOrder(direction);
+      const inOrder = orderOf(direction);
       const isWanted = ({ matches, time, position }: Row) =>
         matches &&
         (untilPosition === undefined || position <= untilPosition) &&

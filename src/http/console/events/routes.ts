@@ -5,7 +5,6 @@ import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import { MAX_STATE_BYTES } from '../../../search/entities.sql.ts';
 import { logOf } from '../../../search/entities.ts';
-import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
 import {
   fixTimes,
   printSearch,
@@ -17,6 +16,7 @@ import {
   searchFields,
 } from '../../../search/query/search.ts';
 import { answerSearch, withIds } from '../../../search/run-search.ts';
+import type { ExportFormat, SearchSource } from '../../../search/search-source.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';

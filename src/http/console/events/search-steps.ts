@@ -1,6 +1,5 @@
 import { BusyError, SearchError } from '../../../base/errors.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
-import type { SearchSource } from '../../../search/ports.ts';
 import {
   printCursor,
   printSearch,
@@ -10,6 +9,7 @@ import {
   searchFields,
 } from '../../../search/query/search.ts';
 import { withIds } from '../../../search/run-search.ts';
+import type { SearchSource } from '../../../search/search-source.ts';
 import { unknownIn } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { linkOf } from '../event-links.ts';

@@ -4,7 +4,7 @@ import { OrgtrailError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
 import type { EventProof } from '../../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
-import type { SearchSource } from '../../../search/ports.ts';
+import type { SearchSource } from '../../../search/search-source.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';

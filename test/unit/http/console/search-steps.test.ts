@@ -10,8 +10,8 @@ import {
 } from '../../../../src/http/console/events/search-steps.ts';
 import { html } from '../../../../src/http/console/html.ts';
 import type { FoundEvent, SearchPage } from '../../../../src/search/answer.ts';
-import type { SearchSource } from '../../../../src/search/ports.ts';
 import { readSearch } from '../../../../src/search/query/search.ts';
+import type { SearchSource } from '../../../../src/search/search-source.ts';
 
 test('where a slow search did not come to a neighbour, the list goes on from there', async () => {
   const steps = await stepsIn('text=needle', () => ({ events: [], more: true, reached }));
