@@ -4,7 +4,6 @@ import type { LogToAnchor } from '../evidence/anchor.ts';
 import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { Delivery, Sink } from './delivery.ts';
 
-/** How soon a new checkpoint is noticed: so often the database is asked. */
 const LOOK_EVERY_MS = 10_000;
 const AFTER_FAILURE_MS = 60_000;
 
@@ -20,8 +19,8 @@ export interface CheckpointTurn {
 }
 
 /**
- * Sends the newest signed checkpoints of the evidence to a sink, if it lacks them; between two deliveries, by who has its turn. Returns how
- * long to wait before the next look, in milliseconds. Never rejects: events go on whatever becomes of it.
+ * Sends the newest signed checkpoints of the evidence to a sink that lacks them, between two deliveries.
+ * Returns the milliseconds until the next look. Never rejects: events go on in any case.
  */
 export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> => {
   const { sink, checkpoints, signal, observer } = turn;
@@ -46,7 +45,7 @@ export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> =
   }
 };
 
-/** The record as an event of its own, in JSON whatever the format: `orgtrail_checkpoint`, with both notes to the byte. */
+/** The record as an event of its own, JSON in any format: `orgtrail_checkpoint`, with both notes to the byte. */
 export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
   const { feedId, generation, signedAt, events, journal } = due;
   const record = { feed_id: feedId, generation, signed_at: signedAt, events: partOf(events), journal: partOf(journal) };

@@ -14,7 +14,7 @@ import { type Severity, severities } from './findings/finding.ts';
 import { readFindings } from './findings/read-findings.sql.ts';
 import type { DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
 
-/** Joins the statements of the store to the port that delivery declares. With an archive, sinks get what retention has dropped as well. */
+/** With an archive, sinks also get what retention has dropped. */
 export const createDeliveryStore = (
   pool: Pool,
   owner: string,
@@ -48,8 +48,8 @@ const isWanted = (severity: string, least: Severity | undefined): boolean =>
   least === undefined || (severities as readonly string[]).indexOf(severity) >= severities.indexOf(least);
 
 /**
- * The store of a sink of alarms: its turn, failures and count are those of every sink. Its positions are the numbers of the changes, which are
- * kept beside; the one in `sinks` goes along with the feed: the sink needs no entry.
+ * The store of a sink of alarms. Turn, failures and count are those of every sink; positions are numbers of changes, kept
+ * apart. The one in `sinks` goes along with the feed, since the sink needs no entry.
  */
 export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: number): DeliveryStore => {
   let held: SinkTurn | undefined;
@@ -68,7 +68,7 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
     },
     read: async ({ after, maxEvents, minSeverity }): Promise<SinkEvents> => {
       const changes = await readAlarmChanges(pool, { after, maxEvents });
-      // Idle, it holds up nothing that waits for sinks, and is not behind.
+      // An idle one holds up nothing that waits for sinks, and is not behind.
       if (changes.length === 0 && held !== undefined) await followFeed(held);
       return {
         events: changes.filter(({ finding }) => isWanted(finding.severity, minSeverity)),
@@ -78,14 +78,14 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
         tooOld: 0,
       };
     },
-    // Changes are what they are: a repeat has the same ones, and maybe later ones beside them.
+    // A repeat has the same changes, perhaps with later ones.
     begin: (turn) => store.renew(turn),
     finish: (turn, result) => finishAlarms(pool, turn, result, leaseMs),
     skip: (turn, until) => finishAlarms(pool, turn, { until, accepted: 0 }, leaseMs),
   };
 };
 
-/** An alarm is never given up: what is refused is retried, and shows as a failure. */
+/** Alarms are never given up: a refused one is retried and shows as a failure. */
 export const neverRefused = (sink: Sink): Sink => ({
   ...sink,
   eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
@@ -97,19 +97,16 @@ export const neverRefused = (sink: Sink): Sink => ({
   },
 });
 
-/** A sink as it is configured. */
 interface SinkRegistration {
   readonly name: string;
   readonly kind: string;
-  /** Where it delivers to, without any credential. */
+  /** Without a credential. */
   readonly target: string;
-  /** Where a new one begins. */
   readonly start: 'beginning' | 'now';
-  /** Events whose action is older are skipped; none without it. */
+  /** Skips events whose action is older. */
   readonly maxAgeMs?: number | undefined;
 }
 
-/** The right to deliver to a sink, and how far it is. */
 export interface ClaimedSink {
   readonly name: string;
   readonly owner: string;
@@ -120,10 +117,10 @@ export interface ClaimedSink {
   readonly refusedInRow: number;
 }
 
-/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/0015_rights_by_function.sql). */
+/** Only the owner has rights on the table: the collector's account calls functions (drizzle/0015_rights_by_function.sql). */
 type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
-/** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
+/** At every start of a daemon. A known sink keeps its position; its rest is over. */
 export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistration[]): Promise<void> => {
   await pool.query('select orgtrail_register_sinks_with_ages($1, $2, $3, $4, $5)', [
     wanted.map(({ name }) => name),
@@ -135,8 +132,8 @@ export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistratio
 };
 
 /**
- * Takes the turn of a sink. Every taking is a new epoch, so that whatever an earlier holder (this process included) still
- * has under way changes nothing. Otherwise says who has it, or how long it rests.
+ * Takes the turn of a sink. Each taking is a new epoch, so what an earlier holder (this process too) has under way changes
+ * nothing. Otherwise returns the holder, or the milliseconds of rest.
  */
 export const claimSink = async (
   pool: Pool,
@@ -171,24 +168,24 @@ const readHolder = async (pool: Pool, name: string) => {
   return { heldBy: holder.heldBy ?? undefined, restMs: holder.restMs ?? undefined };
 };
 
-/** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
+/** Safe even if the owner lives: the next claim is a new epoch. */
 export const releaseDeadSinks = async (pool: Pool, owner: string): Promise<void> => {
   await pool.query('select orgtrail_release_sinks_of($1)', [owner]);
 };
 
-/** Calls a function that answers whether the turn still is ours. */
+/** Calls a function that tells whether the turn is still ours. */
 const call = async (pool: Pool, name: string, values: readonly unknown[]): Promise<boolean> => {
   const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
   const { rows } = await pool.query<{ held: boolean }>(`select ${name}(${parameters}) as held`, [...values]);
   return rows[0]?.held === true;
 };
 
-/** Lets the lease last longer, while a receiver is waited for. False if the turn is over. */
+/** False if the turn is over. */
 export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
 
 /**
- * Records, before the first attempt, the end of a delivery: after a crash the same events are sent under the same id.
+ * Records the end of a delivery before its first attempt: after a crash the same events are sent under the same id.
  * Renews the lease. False if the turn is over.
  */
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
@@ -200,13 +197,12 @@ interface FinishedDelivery {
   readonly accepted: number;
   readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
   readonly refusedInRow: number;
-  /** Events of the stretch that were too old. */
   readonly skipped: number;
 }
 
 /**
- * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are deleted if
- * they were accepted now. False, with nothing written, if the turn is over.
+ * Position, count and dead letters in one statement. Deletes dead letters of the same stretch, from before a replay, that were
+ * accepted now. False, with nothing written, if the turn is over.
  */
 export const finishDelivery = (
   pool: Pool,
@@ -222,11 +218,11 @@ export const finishDelivery = (
     : call(pool, 'orgtrail_finish_delivery_and_skip', [...facts, skipped, leaseMs]);
 };
 
-/** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */
+/** Moves on over events not for this sink, or stays; clears failures. False if the turn is over. */
 export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
 
-/** Moves on over events that are not for this sink, and counts those that are too old. False if the turn is over. */
+/** The same, and counts those that are too old. */
 export const skipOldEvents = (
   pool: Pool,
   { name, epoch }: Turn,
@@ -234,14 +230,14 @@ export const skipOldEvents = (
   leaseMs: number,
 ): Promise<boolean> => call(pool, 'orgtrail_skip_old_events', [name, epoch, until, skipped, leaseMs]);
 
-/** Notes a failure, lets the sink rest and gives the turn back: another replica may have the better way to it. */
+/** Notes a failure, lets the sink rest and gives the turn back: another replica may have a better way to it. */
 export const failDelivery = (
   pool: Pool,
   { name, epoch }: Turn,
   failure: { readonly reason: string; readonly afterMs: number },
 ): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
 
-/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing if another replica delivers. */
+/** Notes a failure without a turn, which the database refuses to give. Nothing if another replica delivers. */
 const noteSinkFailure = async (
   pool: Pool,
   name: string,
@@ -250,7 +246,7 @@ const noteSinkFailure = async (
   await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
 };
 
-/** Gives the turn back, so that no process has to wait for it to run out. Does nothing if it is over. */
+/** Does nothing if the turn is over. */
 export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
   await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
 };

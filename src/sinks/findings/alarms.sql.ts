@@ -1,15 +1,14 @@
 import type { Pool } from 'pg';
 import type { FoundEvent, Severity } from './finding.ts';
 
-/** A condition of orgtrail itself that needs attention. */
 export interface Alarm {
-  /** The same as long as it is the same trouble: what is noted twice is one alarm. */
+  /** The same for the same trouble: noted twice, it is one alarm. */
   readonly alarm: string;
   readonly severity: Severity;
   readonly summary: string;
 }
 
-/** Where new sinks of alarms begin, and that no others are sent alarms. The sinks must be registered. */
+/** Sets where new sinks of alarms begin; no others are sent alarms. The sinks must be registered. */
 export const registerAlarmSinks = async (
   pool: Pool,
   sinks: readonly { readonly name: string; readonly start: 'beginning' | 'now' }[],
@@ -20,7 +19,7 @@ export const registerAlarmSinks = async (
   ]);
 };
 
-/** Notes all that is wrong at this moment: opens what has lasted for `afterMs`, and resolves what is over. */
+/** Of all that is wrong now: opens what has lasted for `afterMs`, resolves what is over. */
 export const noteAlarms = async (pool: Pool, alarms: readonly Alarm[], afterMs: number): Promise<void> => {
   await pool.query('select orgtrail_note_alarms($1, $2, $3, $4)', [
     alarms.map(({ alarm }) => alarm),
@@ -30,7 +29,6 @@ export const noteAlarms = async (pool: Pool, alarms: readonly Alarm[], afterMs: 
   ]);
 };
 
-/** Up to which change the sink has all. */
 export const readAlarmCursor = async (pool: Pool, sink: string): Promise<number> => {
   const { rows } = await pool.query<{ number: number }>('select number::float8 from alarm_cursors where sink = $1', [
     sink,
@@ -55,7 +53,7 @@ interface Change {
   readonly feedId: string;
 }
 
-/** The next changes, as findings whose position is their number. */
+/** As findings whose position is the number of the change. */
 export const readAlarmChanges = async (
   pool: Pool,
   range: { readonly after: number; readonly maxEvents: number },
@@ -103,7 +101,7 @@ const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedI
   },
 });
 
-/** Notes that all up to this change are delivered. False if the turn is over. */
+/** Notes delivery up to this change. False if the turn is over. */
 export const finishAlarms = async (
   pool: Pool,
   turn: { readonly name: string; readonly epoch: number },

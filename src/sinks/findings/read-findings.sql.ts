@@ -6,15 +6,14 @@ import { findings } from '../../postgres/tables/events.ts';
 import { type Finding, type FoundEvent, type Severity, severities } from './finding.ts';
 
 export interface FindingsRange extends Omit<FeedEventsRange, 'copies' | 'maxBytes'> {
-  /** Of the sink, for `startsNow`. */
+  /** For `startsNow`. */
   readonly sink: string;
-  /** Only findings of actions since the sink was first known: what history brings later is none. */
+  /** Only actions since the sink was first known, not what history brings later. */
   readonly startsNow: boolean;
-  /** Only findings of this severity and above; all without it. */
   readonly minSeverity?: Severity | undefined;
 }
 
-/** All wanted findings of a stretch. More than were asked for if one position has them. */
+/** More events than asked for if one position has them. */
 interface Findings extends FeedEvents {
   readonly events: readonly FoundEvent[];
 }
@@ -66,17 +65,16 @@ const utc = (column: string): string =>
 const meetsIds = (row: string): string =>
   `($4::text[] is null or ${row}.organization_id = any($4)) and ($5::text[] is null or ${row}.account_id = any($5))`;
 
-/** Where it was found; of its copies, the first that is wanted, if that one is not. */
+/** Where it was found; if that copy is not wanted, the first wanted one. */
 const isFirst = `(f.copies_of_position is null or not exists (select from findings g
   where g.detection = f.detection and g.source_kind = f.source_kind and g.id = f.id and g.action_time = f.action_time and ${meetsIds('g')}
     and (g.copies_of_position is null or (g.position, g.event_position) < (f.position, f.event_position))))`;
 
-/** Of any age. */
 const wanted = `f.position > $1 and f.position <= least(h.position, coalesce($2, h.position))
   and ${meetsIds('f')} and ${isFirst}
   and coalesce(array_position('{${severities.join(',')}}'::text[], f.severity), 99) >= $9
   and (not $7 or f.action_time = '-infinity' or f.action_time >= coalesce((select created_at from sinks where name = $8), '-infinity'))`;
-/** $6: seconds; null: none is too old. */
+/** $6 in seconds; null: none is too old. */
 const isOld = `($6::float8 is not null and f.action_time < now() - make_interval(secs => $6) and f.action_time > '-infinity')`;
 
 const statement = `
@@ -103,7 +101,7 @@ type Row = Omit<FeedEvents, 'events'> &
   Omit<FoundEvent, 'finding' | 'position' | 'rawText' | 'defects'> &
   Finding & { readonly position: number | null };
 
-/** What comes after a position, in order: as `readFeedEvents`, of findings. */
+/** Like `readFeedEvents`, for findings. */
 export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Findings> => {
   const { rows } = await pool.query<Row>(statement, [
     range.after,
@@ -140,7 +138,6 @@ const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
   id: row.id,
   actionTime: row.actionTime,
   receivedAt: row.receivedAt,
-  // What a finding is about stands in `finding`.
   rawText: '{}',
   defects: null,
   finding: {
@@ -159,7 +156,7 @@ const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
   },
 });
 
-/** Up to which position of the feed the detections have been asked; undefined before a sink has wanted them. */
+/** How far the detections have been asked; undefined before a sink wants them. */
 export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {
   const { rows } = await pool.query<{ position: number }>('select position::float8 from finding_head');
   return rows[0]?.position;
@@ -168,7 +165,7 @@ export const readFindingHead = async (pool: Pool): Promise<number | undefined> =
 /** The views look through all of their time. */
 const TIMEOUT_MS = 20_000;
 
-/** What a detection found, as the view `detections` has it. Its texts come from the entry, and so from the actor. */
+/** As in the view `detections`. Its texts come from the entry, and so from the actor. */
 interface DetectionRow {
   readonly detection: string;
   readonly severity: string;
@@ -198,7 +195,7 @@ interface AskedDetections {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the detections find in a time, the newest first. Rejects with SearchError `timeout` if that takes too long. */
+/** Newest first. Rejects with SearchError `timeout` if it takes too long. */
 export const readDetections = async (pool: Pool, asked: AskedDetections): Promise<readonly DetectionRow[]> => {
   const read = async (client: PoolClient) => {
     const { rows } = await client.query<DetectionRow>(listedStatement, [

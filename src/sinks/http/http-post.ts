@@ -6,7 +6,7 @@ import { isUntrustedCertificate, OrgtrailError } from '../../base/errors.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { DeliveryOutcome } from '../delivery.ts';
 
-/** Of an answer no more than this is read: `_bulk` answers with some 50 bytes per event, and up to 500 for one that it refuses. */
+/** `_bulk` answers with some 50 bytes per event, and up to 500 for a refused one. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const gzipped = promisify(gzip);
@@ -14,30 +14,27 @@ const gzipped = promisify(gzip);
 export interface HttpPostOptions {
   /** Only its host ever gets the headers. */
   readonly url: string;
-  /** Default: POST. */
   readonly method?: 'POST' | 'PUT' | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
-  /** PEM file of the authority that signed the receiver's certificate, if it is not a public one. */
+  /** PEM file of the authority that signed the receiver's certificate, if not a public one. */
   readonly caFile: string | undefined;
-  /** What no reason may show, wherever a receiver repeats it. */
+  /** Never shown in a reason, wherever a receiver repeats them. */
   readonly secrets: readonly string[];
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
-  /** From `Retry-After`. */
   readonly retryAfterMs: number | undefined;
-  /** Host of `Location`. */
   readonly redirectHost: string | undefined;
 }
 
-/** No complete answer came: whether the request took effect is unknown. The message can be shown as a reason. */
+/** No complete answer: whether the request took effect is unknown. The message can be shown as a reason. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
-  /** Receiver: nothing was sent, since there is no connection. */
+  /** Receiver: no connection, so nothing was sent. */
   readonly because: 'slow' | 'receiver' | undefined;
 
   constructor(message: string, because: 'slow' | 'receiver' | undefined) {
@@ -46,9 +43,9 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Posts to one receiver, over a connection that is kept. Follows no redirect. Used by the sinks that speak HTTP. */
+/** One receiver over a kept connection, without following redirects. */
 export interface HttpPost {
-  /** Rejects with NoAnswer, or with the reason of `signal`. `path` replaces that of the URL; `gzip` packs the body. */
+  /** Rejects with NoAnswer or the reason of `signal`. `path` replaces that of the URL; `gzip` packs the body. */
   post(
     body: string,
     options: {
@@ -141,7 +138,7 @@ const timedOut = (timeoutMs: number): string => `no complete answer within ${tim
 
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
-/** Of errors that come before anything is sent. */
+/** Errors before anything is sent. */
 export const unconnectedCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -174,14 +171,13 @@ export interface Checks {
   readonly address: string;
 }
 
-/** `failed`, with what the answer says of waiting. */
 export const failedBy = (answer: HttpAnswer, reason: string): DeliveryOutcome => ({
   kind: 'failed',
   reason,
   ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
 });
 
-/** What an answer that is not 2xx means, if the receiver's own protocol says nothing more exact. */
+/** Meaning of an answer that is not 2xx, unless the receiver's protocol says more. */
 export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: ReasonText): DeliveryOutcome => {
   const { status, redirectHost } = answer;
   const said = answer.body.trim() === '' ? '' : `: ${answer.body}`;
@@ -200,7 +196,7 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
   return failedBy(answer, reasonText(`HTTP ${status}${check === '' ? '' : `: check ${check}`}${said}`));
 };
 
-/** Resolves with `failed` if no complete answer came: the receiver may have the events or not. */
+/** Resolves with `failed` without a complete answer: the receiver may have the events or not. */
 export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
   try {
     return await outcome;
@@ -217,16 +213,15 @@ const MAX_REASON_LENGTH = 300;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const unprintable = /[\s\u0000-\u001f\u007f-\u009f\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu;
 
-/** Makes a reason of text that others wrote. */
 export type ReasonText = (text: string) => string;
 
 /**
- * One short line of printable text, without what a receiver may have echoed: the `secrets`, also as JSON and URLs write them.
- * Used by the sinks that speak HTTP for every reason that they give.
+ * Makes a reason of text of others: one short printable line without the `secrets` that a receiver may echo, as JSON and URLs
+ * write them too.
  */
 export const createReasonText = (secrets: readonly string[]): ReasonText => {
   const forms = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
-  // The longest first: a part that is cut out of it would leave the rest.
+  // Longest first: a part cut out of it would leave the rest.
   const hidden = [...new Set(forms)].filter((form) => form !== '').sort((a, b) => b.length - a.length);
   return (text) => {
     const redacted = hidden.reduce((rest, form) => rest.replaceAll(form, '[redacted]'), text);

@@ -11,28 +11,28 @@ import {
   type ReasonText,
 } from './http-post.ts';
 
-/** How events stand in the body: each on a line, in a JSON array, or one alone in each request. */
+/** One event per line, a JSON array, or one event per request. */
 export const bodies = ['ndjson', 'array', 'each'] as const;
 type Body = (typeof bodies)[number];
 
 interface HttpSinkOptions extends HttpPostOptions {
-  /** Where it delivers to, for logs: no credential in it. */
+  /** For logs: without a credential. */
   readonly target: string;
   readonly gzip: boolean;
   readonly body: Body;
   readonly format: FormatName;
-  /** One event as it stands in the body: one line. It is JSON, if the body is an array. */
+  /** One line; JSON if the body is an array. */
   readonly write: (event: OutgoingEvent) => string;
-  /** A larger body, before it is packed, is not sent: its events go out in halves. */
+  /** A larger body, before packing, is not sent; its events go out in halves. */
   readonly maxRequestBytes: number | undefined;
   readonly checks: Checks;
-  /** The token of each request, for the header `authorization`, or why there is none. No reason shows it. */
+  /** The bearer token of each request, or why there is none. No reason shows it. */
   readonly authorize?: (signal: AbortSignal) => Promise<Authorization>;
-  /** What an answer that is not 2xx means, if that is another thing than usual. */
+  /** Meaning of an answer that is not 2xx, if unusual. */
   readonly readTrouble?: (answer: HttpAnswer, reasonText: ReasonText) => DeliveryOutcome | undefined;
-  /** What counts against `max_event_bytes`. Default: the bytes of what `write` gives. */
+  /** Counted against `max_event_bytes`. Default: the bytes of `write`. */
   readonly eventBytes?: (event: OutgoingEvent) => number;
-  /** What an answer with 2xx means for so many events. Default: all are delivered. */
+  /** Meaning of an answer with 2xx. Default: all are delivered. */
   readonly readSuccess?: (answer: HttpAnswer, eventCount: number, reasonText: ReasonText) => DeliveryOutcome;
 }
 
@@ -43,8 +43,8 @@ type Authorization =
 const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
 
 /**
- * A sink that makes one request of each delivery, without an envelope around its events. The header `idempotency-key` names these
- * events: it is the same at every attempt. Used by the kinds whose receiver takes plain events.
+ * Sends each delivery as one request without an envelope, for receivers that take plain events. `idempotency-key` names these
+ * events and is the same at every attempt.
  */
 export const createHttpSink = (options: HttpSinkOptions): Sink => {
   const { body, write, maxRequestBytes, readSuccess = () => delivered } = options;
@@ -80,7 +80,6 @@ export const createHttpSink = (options: HttpSinkOptions): Sink => {
   };
 };
 
-/** `each` never has more than one. */
 const joined: Readonly<Record<Body, (items: readonly string[]) => string>> = {
   ndjson: (items) => items.map((item) => `${item}\n`).join(''),
   array: (items) => `[${items.join(',')}]`,
@@ -94,8 +93,8 @@ const contentTypeOf = ({ body, format }: HttpSinkOptions): string => {
 };
 
 /**
- * Writes an event as an object for receivers that take its time from a field: the time first, then key and position, then the event
- * in its format. The time is that of the action, or that of the receipt if the entry has none.
+ * For receivers that take the time from a field: time first, then key, position and the event in its format. Without a time of
+ * the action, that of the receipt.
  */
 export const datedItemWriter = (timeField: string, format: FormatName): ((event: OutgoingEvent) => string) => {
   const asJson = jsonSplicer(format);
@@ -104,8 +103,8 @@ export const datedItemWriter = (timeField: string, format: FormatName): ((event:
 };
 
 /**
- * Writes formatted events as JSON values, to be put into a larger JSON text as they are: what a format wrote as JSON keeps its
- * exact text (parsing would round large numbers), lines of other formats become strings.
+ * Puts formatted events into a larger JSON text: JSON keeps its exact text (parsing would round large numbers), lines of other
+ * formats become strings.
  */
 export const jsonSplicer = (format: FormatName): ((text: string) => string) =>
   formats[format].json ? (text) => text : (text) => JSON.stringify(text);

@@ -7,11 +7,11 @@ import { commonSettings, headerSecret, maxEventBytesSetting, type SinkKind, sink
 
 const checks = { credential: 'token, and that it may ingest into dataset', address: 'url and dataset' };
 
-/** Pushes to a dataset of Axiom. Axiom does not look for repeats: they show by the field `key`. */
+/** Axiom does not look for repeats: they show by the field `key`. */
 const create = (settings: AxiomSettings): Sink => {
   const { url: base, dataset, token } = settings;
   const { origin, hostname, pathname } = new URL(base);
-  // The domains of edge deployments have the other path alone.
+  // Edge deployments have only the other path.
   const path = hostname.endsWith('.edge.axiom.co') ? `/v1/ingest/${dataset}` : `/v1/datasets/${dataset}/ingest`;
   const url = `${origin}${pathname.replace(/\/+$/, '')}${path}`;
   return createHttpSink({
@@ -23,7 +23,7 @@ const create = (settings: AxiomSettings): Sink => {
     secrets: [token],
     gzip: settings.gzip,
     body: 'ndjson',
-    // An item is JSON, whatever the format of its event is.
+    // An item is JSON, whatever the format of its event.
     format: 'native',
     write: datedItemWriter('_time', settings.format),
     maxRequestBytes: undefined,
@@ -49,10 +49,7 @@ const axiomSettings = sinkKindSettings({
   warnings: ({ url }) => plainHttpWarnings(url, 'its token'),
 });
 
-/**
- * What 2xx means for so many events: Axiom counts those that it does not take in, and does not say which they are. They are found by
- * halves, in which it is sent the others once more.
- */
+/** Axiom counts the events that it does not take, and does not say which. They are found by halves, so it gets the others again. */
 const axiomOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): DeliveryOutcome => {
   const said = readAnswer(answer.body);
   if (said === undefined || said.ingested + said.failed !== eventCount) {

@@ -16,7 +16,7 @@ import {
 
 const checks = { credential: 'api_key, and that it is one of this site', address: 'site and url' };
 
-/** Pushes to the logs intake of Datadog, version 2. Datadog does not look for repeats: they show by the attribute `key`. */
+/** Logs intake, version 2. Datadog does not look for repeats: they show by the attribute `key`. */
 const create = (settings: DatadogSettings): Sink => {
   const base = settings.url ?? `https://http-intake.logs.${settings.site}`;
   const url = `${base.replace(/\/+$/, '')}/api/v2/logs`;
@@ -36,7 +36,7 @@ const create = (settings: DatadogSettings): Sink => {
   });
 };
 
-/** The event stands in `message` as a string, which Datadog takes apart if it is JSON. */
+/** `message` is a string, which Datadog parses if it is JSON. */
 const itemWriter = ({ source, service, tags }: DatadogSettings): ((event: OutgoingEvent) => string) => {
   const facts = { ddsource: source, service, ...(tags !== undefined && { ddtags: tags.join(',') }) };
   const head = JSON.stringify(facts).slice(1, -1);
@@ -61,7 +61,7 @@ const settings = z.strictObject({
   ...commonSettings,
   ...httpSettings,
   site: z.enum(sites).default('datadoghq.com'),
-  /** In place of the site's, for a proxy. */
+  /** Replaces the site's, for a proxy. */
   url: httpSettings.url.optional(),
   api_key: headerSecret,
   source: z.string().min(1).default('cloudflare'),

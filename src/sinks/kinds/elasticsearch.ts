@@ -18,7 +18,7 @@ import {
   sinkKindSettings,
 } from '../sink-kind.ts';
 
-/** What is read of the answer; errors of the request as a whole always come in full. */
+/** Parts of the answer that are read; errors of the whole request always come in full. */
 const ANSWER_PARTS = [
   'errors',
   'items.*.status',
@@ -29,8 +29,8 @@ const ANSWER_PARTS = [
 ];
 
 /**
- * Pushes to Elasticsearch or OpenSearch by `_bulk`, into an index or a data stream. Documents are created, never overwritten, with
- * the key as `_id`: a repeat meets the document that is there (409) and changes nothing.
+ * `_bulk` of Elasticsearch or OpenSearch, into an index or a data stream. Documents are created, never overwritten, with the key
+ * as `_id`: a repeat gets 409 and changes nothing.
  */
 const create = (settings: ElasticsearchSettings): Sink => {
   const url = new URL(settings.url);
@@ -58,7 +58,7 @@ const create = (settings: ElasticsearchSettings): Sink => {
   };
 };
 
-/** The formatted text as it is: parsing it would round large numbers. */
+/** The formatted text as it is: parsing would round large numbers. */
 const bulkBody = ({ events }: Delivery): string =>
   events.map(({ key, text }) => `{"create":{"_id":${JSON.stringify(key)}}}\n${text}\n`).join('');
 
@@ -77,7 +77,7 @@ const settings = z.strictObject({
   type: z.literal('elasticsearch'),
   ...commonSettings,
   ...httpSettings,
-  /** Index or data stream. */
+  /** Or data stream. */
   index: z.string().regex(/^[^A-Z\s\\/*?"<>|,#:_+-][^A-Z\s\\/*?"<>|,#:]*$/, 'is not a valid index name'),
   format: jsonFormatSetting('ecs'),
   username: z
@@ -85,18 +85,17 @@ const settings = z.strictObject({
     .regex(/^[^:]+$/, 'must be a name without a colon')
     .optional(),
   password: secret.optional(),
-  /** In the form that `encoded` has: base64 of id and key. */
+  /** As `encoded`: base64 of id and key. */
   api_key: headerSecret.optional(),
 });
 
 const derivedSecrets = ({ api_key: apiKey, username, password }: ElasticsearchSettings): string[] => {
   if (username !== undefined && password !== undefined) return [basicCredential(username, password)];
-  // It is base64 of id and key; a receiver may show either of them.
+  // Base64 of id and key; a receiver may show either.
   const key = apiKey === undefined ? undefined : Buffer.from(apiKey, 'base64').toString('utf8').split(':')[1];
   return key === undefined ? [] : [key];
 };
 
-/** Of Basic authentication, as it goes over the wire. */
 const basicCredential = (username: string, password: string): string =>
   Buffer.from(`${username}:${password}`, 'utf8').toString('base64');
 
@@ -119,7 +118,6 @@ const elasticsearchSettings = sinkKindSettings({
     (password ?? apiKey) === undefined ? [] : plainHttpWarnings(url, 'its credential'),
 });
 
-/** What an answer of `_bulk` means for so many documents that were to be created. */
 const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): DeliveryOutcome => {
   if (answer.status !== 200) return outcomeOfStatus(answer, checks, reasonText);
   const items = readItems(answer.body);
@@ -157,7 +155,7 @@ const readItems = (body: string): readonly ItemResult[] | undefined => {
 
 const itemResult = z.object({
   status: z.int(),
-  /** With 201 and no error: a data stream with a failure store (8.19 and later) has not taken the document, and put it there. */
+  /** With 201 and no error: a data stream with a failure store (8.19 and later) did not take the document and put it there. */
   failure_store: z.string().default('not_applicable_or_unknown'),
   error: z
     .object({
@@ -170,7 +168,7 @@ const itemResult = z.object({
 
 const bulkAnswer = z.object({ items: z.array(z.object({ create: itemResult })) });
 
-/** 409: it is there already, from an attempt before. */
+/** 409: there already, from an earlier attempt. */
 const isTaken = (item: ItemResult): boolean =>
   item.status === 409 || (isSuccess(item.status) && item.failure_store === 'not_applicable_or_unknown');
 
@@ -186,7 +184,7 @@ const describe = ({ status, error, failure_store: use }: ItemResult): string => 
 const isAboutIndex = ({ error }: ItemResult): boolean =>
   indexTroubles.has(error?.type ?? '') || indexTroubleTexts.test(`${error?.reason} ${error?.caused_by?.reason}`);
 
-/** Told with HTTP 400 although the documents are as they should be: the index must be mended. */
+/** HTTP 400 for sound documents: the index must be mended. */
 const indexTroubles = new Set([
   'index_closed_exception',
   'invalid_index_name_exception',

@@ -6,7 +6,7 @@ import { commonSettings, headerSecret, type SinkKind, sinkKindSettings, urlOf } 
 
 const checks = { credential: 'headers and token', address: 'url' };
 
-/** Pushes plain events to any HTTP endpoint, with headers that the operator chooses. Any 2xx is success. */
+/** For any HTTP endpoint, with headers of the operator's choice. Any 2xx is success. */
 const create = (settings: HttpSettings): Sink => {
   const { url, token, headers, format, body } = settings;
   const asJson = jsonSplicer(format);
@@ -36,10 +36,9 @@ const settings = z.strictObject({
   gzip: z.boolean().default(true),
   method: z.enum(['POST', 'PUT']).default('POST'),
   headers: headersSetting,
-  /** For `Authorization: Bearer`. */
   token: headerSecret.optional(),
   body: z.enum(bodies).default('ndjson'),
-  /** Of a body before it is packed. */
+  /** Before packing. */
   max_request_bytes: z.int().min(1).optional(),
 });
 

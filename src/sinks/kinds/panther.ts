@@ -13,7 +13,7 @@ import {
 
 const checks = { credential: 'secret, and header, which must be as in Panther', address: 'url' };
 
-/** Pushes lines to an HTTP source of Panther that authenticates by a shared secret. */
+/** An HTTP source of Panther that authenticates by a shared secret. */
 const create = (settings: PantherSettings): Sink => {
   const { origin, pathname } = new URL(settings.url);
   return createHttpSink({

@@ -15,10 +15,10 @@ import { secretsOfAddress } from '../http/http-settings.ts';
 import { batchEventsSetting, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
 
 const checks = { credential: 'webhook_url', address: 'webhook_url' };
-/** Fifty blocks with texts of 3,000 characters come nowhere near. */
+/** Fifty blocks of 3,000 characters are far below. */
 const MAX_BYTES = 500_000;
 
-/** Writes to a channel by an incoming webhook: any 2xx is success. */
+/** An incoming webhook: any 2xx is success. */
 const create = (settings: SlackSettings): Sink =>
   createMessageSink({
     url: settings.webhook_url,
@@ -33,13 +33,13 @@ const create = (settings: SlackSettings): Sink =>
     write: (events) => slackMessage(events.map((event) => messageOf(event, settings.console_url))),
   });
 
-/** Two blocks each, and one of the message: 50 are allowed. */
+/** Two blocks each, and one for the message; Slack allows 50. */
 const MAX_FINDINGS = 24;
 
 const settings = z.strictObject({
   type: z.literal('slack'),
   ...peopleSettings,
-  /** Of an incoming webhook: a credential. */
+  /** A credential. */
   webhook_url: urlOf('https:', 'http:'),
   batch_events: batchEventsSetting(10, MAX_FINDINGS),
   pause: pauseSetting('1s'),
@@ -55,7 +55,6 @@ const slackSettings = sinkKindSettings({
   warnings: ({ webhook_url: url }) => peopleWarnings(url, 'webhook_url'),
 });
 
-/** The body of a call of an incoming webhook. */
 const slackMessage = (messages: readonly Message[]): string => {
   const [first] = messages;
   const isDigest = messages.length > 1;
@@ -66,19 +65,19 @@ const slackMessage = (messages: readonly Message[]): string => {
   return JSON.stringify({ text: fitting(headline, MAX_FALLBACK), blocks: [...head, ...messages.flatMap(blocksOf)] });
 };
 
-/** Verbatim: Slack makes no links and no names of what looks like them. */
+/** Verbatim: Slack makes no links or names of lookalikes. */
 const markdown = (text: string) => ({ type: 'mrkdwn', text, verbatim: true });
 
-/** The three characters that Slack takes for its own: without them a text can mention no one and make no link. */
+/** Slack's three special characters: escaped, text can mention no one and make no link. */
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** Escaped, and so short that it fits: cut before it is escaped, so that no escape is cut in two. */
+/** Cut before escaping, so that no escape is cut in two. */
 const fitting = (text: string, most: number): string => {
   let length = Math.min(text.length, most);
   while (length > 0 && escaped(cut(text, length)).length > most) length = Math.floor(length * 0.9);
   return length > 0 ? escaped(cut(text, length)) : '';
 };
-/** Of what notifications and readers of screens have. */
+/** Text of notifications and screen readers. */
 const MAX_FALLBACK = 3_000;
 
 const blocksOf = ({ title, severity, place, summary, facts, link }: Message): object[] => {

@@ -16,7 +16,7 @@ import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
 import { commonSettings, durationMs, headerSecret, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
 
-/** Splunk writes to disk every few seconds; asking more often than this brings nothing. */
+/** Splunk writes to disk every few seconds; asking more often brings nothing. */
 const ACK_POLL_MS = { first: 250, most: 5_000 } as const;
 
 interface Hec {
@@ -28,8 +28,8 @@ interface Hec {
 }
 
 /**
- * Pushes to a Splunk HTTP Event Collector, or what speaks its protocol. With `ack`, delivered is what Splunk has indexed;
- * without, what it has taken in. Splunk does not look for repeats: they show by the indexed field `key`.
+ * Splunk HTTP Event Collector, or what speaks its protocol. Delivered is what it has indexed with `ack`, otherwise what it took
+ * in. Splunk does not look for repeats: they show by the indexed field `key`.
  */
 const create = (settings: SplunkHecSettings): Sink => {
   const url = new URL(settings.url);
@@ -69,7 +69,7 @@ const create = (settings: SplunkHecSettings): Sink => {
   };
 };
 
-/** The same GUID in every process: what was sent on a channel is asked for on that channel. */
+/** The same GUID in every process: acknowledgements are asked for on the channel of the events. */
 const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
   const hex = createHash('sha256')
     .update(JSON.stringify(['orgtrail', url, index, source]))
@@ -77,7 +77,7 @@ const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
   return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-8$3-8$4-$5');
 };
 
-/** Before anything is sent: without acknowledgement every attempt would fail, and leave the events once more. */
+/** Asked before anything is sent: without acknowledgement every attempt would fail and leave the events once more. */
 const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<DeliveryOutcome | undefined> => {
   const answer = await http.post('{"acks":[0]}', { signal, path: ackPath });
   if (readHecAnswer(answer)?.code !== 14) return undefined;
@@ -86,8 +86,8 @@ const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<De
 };
 
 /**
- * Splunk stops reading at the first event that it refuses. It has then taken those before it, but no answer says so: the others
- * go out again, all of them, until there is an answer for all.
+ * Splunk stops at the first event that it refuses. It has taken those before it, but no answer says so: all others go out again
+ * until an answer covers all.
  */
 const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
   const lines = events.map(hec.write);
@@ -109,7 +109,7 @@ const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortS
   return { kind: 'delivered', refused: refused.sort((a, b) => a.index - b.index) };
 };
 
-/** Asks until Splunk says that all is indexed; what it forgot in a restart it never says that of. */
+/** Asks until all is indexed; of what Splunk forgot in a restart it never says that. */
 const whyNotIndexed = async (hec: Hec, ackId: number | undefined, signal: AbortSignal): Promise<string | undefined> => {
   if (ackId === undefined)
     return 'the answer has no ackId: check that the token has indexer acknowledgement, or set ack to false';
@@ -139,7 +139,7 @@ const whyNotAcknowledged = async (hec: Hec, ackId: number, signal: AbortSignal):
 
 const LATEST_TIME_MS = Date.UTC(2100, 0);
 
-/** Seconds since 1970. Splunk takes no time before that: such entries stand at the time of their receipt, as those without a time do. */
+/** Splunk takes no time before 1970: such entries get the time of receipt, like those without a time. */
 const epochSeconds = ({ event }: OutgoingEvent): string => {
   const actionMs = event.actionTime === null ? Number.NaN : Date.parse(event.actionTime);
   const usable = actionMs >= 0 && actionMs < LATEST_TIME_MS;
@@ -152,7 +152,7 @@ const eventWriter = (settings: SplunkHecSettings): ((event: OutgoingEvent) => st
   const metadata = JSON.stringify({ host, source, sourcetype, index }).slice(1, -1);
   return (outgoing) => {
     const { key, event, text } = outgoing;
-    // Indexed fields are flat, and texts.
+    // Indexed fields are flat texts.
     const fields = JSON.stringify({ key, position: String(event.position), feed_id: event.feedId });
     return `{"time":${epochSeconds(outgoing)},${metadata},"fields":${fields},"event":${asJson(text)}}`;
   };
@@ -163,14 +163,14 @@ const settings = z.strictObject({
   ...commonSettings,
   ...httpSettings,
   token: headerSecret,
-  /** These are the token's own if they are left out. */
+  /** Default: the token's own. */
   index: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   source: z.string().min(1).default('orgtrail'),
   sourcetype: z.string().min(1).optional(),
-  /** Whether the token has indexer acknowledgement: delivered is then what is indexed. */
+  /** The token has indexer acknowledgement: delivered is what is indexed. */
   ack: z.boolean().default(false),
-  /** For so long after a delivery its acknowledgement is asked for. */
+  /** Limit of asking for an acknowledgement. */
   ack_timeout: durationMs('5m'),
 });
 
@@ -181,7 +181,7 @@ const splunkHecSettings = sinkKindSettings({
   warnings: ({ url }) => plainHttpWarnings(url, 'its credential'),
 });
 
-/** What an answer of HEC says; undefined for one that is none of HEC's. */
+/** Undefined for an answer that is not HEC's. */
 const readHecAnswer = (answer: HttpAnswer): z.infer<typeof hecAnswer> | undefined => {
   try {
     return hecAnswer.safeParse(JSON.parse(answer.body)).data;
@@ -198,7 +198,6 @@ const hecAnswer = z.object({
   acks: z.record(z.string(), z.boolean()).optional(),
 });
 
-/** Reads the answer to a request with so many events. */
 const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): HecVerdict => {
   const said = readHecAnswer(answer);
   const code = said?.code;
@@ -219,7 +218,7 @@ const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonTe
   return outcome(outcomeOfStatus(answer, checks, reasonText));
 };
 
-/** Faults of the configuration that HEC tells with HTTP 400, which otherwise means the content. What to check. */
+/** What to check for faults of the configuration that HEC answers with HTTP 400, which otherwise means the content. */
 const settingCodes: Readonly<Record<number, string>> = {
   5: 'the proxy in between: the collector received no data',
   7: 'index, and the indexes that the token allows',
@@ -241,9 +240,8 @@ export const splunkHec: SinkKind<typeof splunkHecSettings.settings> = { ...splun
 
 type SplunkHecSettings = z.infer<typeof settings>;
 
-/** What the collector makes of a request with events. */
 type HecVerdict =
   | { readonly kind: 'taken'; readonly ackId: number | undefined }
-  /** It stopped at this one, counted from 0 in the request. */
+  /** It stopped at this one, counted from 0. */
   | { readonly kind: 'event refused'; readonly eventNumber: number; readonly reason: string }
   | { readonly kind: 'outcome'; readonly outcome: DeliveryOutcome };

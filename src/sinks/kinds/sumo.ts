@@ -13,7 +13,7 @@ import {
 
 const checks = { credential: 'url', address: 'url' };
 
-/** Pushes lines to an HTTP source of Sumo Logic. The time stands first, since Sumo Logic takes the first one that it finds. */
+/** An HTTP source of Sumo Logic. The time stands first, since Sumo Logic takes the first that it finds. */
 const create = (settings: SumoSettings): Sink => {
   const { url, category, host, name } = settings;
   return createHttpSink({
@@ -29,7 +29,7 @@ const create = (settings: SumoSettings): Sink => {
     secrets: sumoSettings.derivedSecrets(settings),
     gzip: settings.gzip,
     body: 'ndjson',
-    // An item is JSON, whatever the format of its event is.
+    // An item is JSON, whatever the format of its event.
     format: 'native',
     write: datedItemWriter('timestamp', settings.format),
     maxRequestBytes: settings.max_request_bytes,
@@ -46,7 +46,7 @@ const settings = z.strictObject({
   url: urlOf('https:', 'http:'),
   ca_file: z.string().optional(),
   gzip: z.boolean().default(true),
-  /** These are the source's own if they are left out. */
+  /** Default: the source's own. */
   category: headerText.optional(),
   host: headerText.optional(),
   name: headerText.optional(),

@@ -15,10 +15,10 @@ import { secretsOfAddress } from '../http/http-settings.ts';
 import { batchEventsSetting, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
 
 const checks = { credential: 'webhook_url', address: 'webhook_url, and that the workflow is on' };
-/** Of 28 KB that Teams takes. */
+/** Teams takes 28 KB. */
 const MAX_BYTES = 28_000;
 
-/** Writes to a chat or channel of Microsoft Teams by a workflow: any 2xx is success. */
+/** A workflow of Microsoft Teams: any 2xx is success. */
 const create = (settings: TeamsSettings): Sink =>
   createMessageSink({
     url: settings.webhook_url,
@@ -39,7 +39,7 @@ const MAX_FINDINGS = 20;
 const settings = z.strictObject({
   type: z.literal('teams'),
   ...peopleSettings,
-  /** Of a workflow that is started by a webhook request: a credential. */
+  /** Of a workflow started by a webhook request: a credential. */
   webhook_url: urlOf('https:', 'http:'),
   batch_events: batchEventsSetting(10, MAX_FINDINGS),
   pause: pauseSetting('1s'),
@@ -55,7 +55,7 @@ const teamsSettings = sinkKindSettings({
   warnings: ({ webhook_url: url }) => peopleWarnings(url, 'webhook_url'),
 });
 
-/** The body of a request that starts a workflow "when a Teams webhook request is received": a message with one adaptive card. */
+/** Starts a workflow "when a Teams webhook request is received": a message with one adaptive card. */
 const teamsMessage = (messages: readonly Message[]): string => {
   const headline = `orgtrail: ${messages.length} findings, ${worstOf(messages)} at most`;
   const head = messages.length > 1 ? [text([[headline, { weight: 'bolder', size: 'medium' }]])] : [];
@@ -70,7 +70,7 @@ const teamsMessage = (messages: readonly Message[]): string => {
   return JSON.stringify({ type: 'message', attachments: [{ contentType, contentUrl: null, content }] });
 };
 
-/** Runs of text, which are shown as they are: a text block would read Markdown in it. */
+/** Runs of text are shown verbatim: a text block would read Markdown. */
 const text = (runs: readonly (readonly [string, object])[], more: object = {}) => ({
   type: 'RichTextBlock',
   inlines: runs.map(([content, style]) => ({ type: 'TextRun', text: content, ...style })),
@@ -99,7 +99,7 @@ const itemsOf = ({ title, severity, place, summary, facts, link }: Message): obj
 
 const colors: Readonly<Record<string, string>> = { critical: 'attention', high: 'attention', medium: 'warning' };
 
-/** So that a finding with the longest texts still is a message. */
+/** A finding with the longest texts still fits. */
 const MAX_TEXT = 2_000;
 
 export const teams: SinkKind<typeof teamsSettings.settings> = { ...teamsSettings, create };

@@ -15,8 +15,8 @@ import { jsonSplicer } from '../http/http-sink.ts';
 import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
 
 /**
- * Pushes to any HTTPS endpoint, signed as Standard Webhooks 1.0.0 says. `webhook-id` is the delivery's id, so that it is the same at
- * every attempt; the time in `webhook-timestamp` is that of the attempt. Any 2xx is success.
+ * Signed as Standard Webhooks 1.0.0. `webhook-id` is the delivery's id, the same at every attempt; `webhook-timestamp` is the time
+ * of the attempt. Any 2xx is success.
  */
 const create = (settings: WebhookSettings): Sink => {
   const url = new URL(settings.url);
@@ -43,7 +43,7 @@ const create = (settings: WebhookSettings): Sink => {
   };
 };
 
-/** As answers of the feed have it. */
+/** As in answers of the feed. */
 const checkpointHeader = ({ checkpoint }: Delivery): Record<string, string> =>
   checkpoint === undefined ? {} : { 'orgtrail-evidence': `${checkpoint.size} ${checkpoint.root}` };
 
@@ -54,7 +54,6 @@ const signedHeaders = (id: string, body: string, secret: string, nowMs: number):
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
 };
 
-/** The same body for the same delivery, at every attempt. */
 const bodyWriter = (format: WebhookSettings['format']) => {
   const asJson = jsonSplicer(format);
   return ({ events, checkpoint }: Delivery): string => {
@@ -100,14 +99,12 @@ const webhookSettings = sinkKindSettings({
   warnings: ({ url }) => plainHttpWarnings(url, 'what it signs'),
 });
 
-/** Before the base64 of a secret. */
 const SECRET_PREFIX = 'whsec_';
 
-/** What the receiver's answer means. Any 2xx is success. */
 const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome => {
   if (answer.status >= 200 && answer.status < 300) return { kind: 'delivered', refused: [] };
   if (answer.status !== 410) return outcomeOfStatus(answer, checks, reasonText);
-  // The receiver has unsubscribed; only the operator can remove it from the configuration.
+  // Only the operator can remove the sink from the configuration.
   const reason = 'HTTP 410: the receiver has unsubscribed; remove the sink or change its url';
   return failedBy({ ...answer, retryAfterMs: MAX_RETRY_AFTER_MS }, reason);
 };
