@@ -9,7 +9,6 @@ import { noteAccess } from '../http/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readSchemaState, requireCurrentSchema } from '../postgres/schema/migrate.ts';
 
-/** What a command has beside the pool. */
 export interface OpenedDatabase {
   readonly config: Config;
   /** Writes to stderr. */
@@ -18,14 +17,11 @@ export interface OpenedDatabase {
 }
 
 interface OpenOptions {
-  /** An embedded database that is not there yet is made, as the daemon does; one elsewhere never is. */
+  /** Creates a missing embedded database, as the daemon does; never another one. */
   readonly makesEmbedded?: boolean;
 }
 
-/**
- * Opens a database that exists, for a command that needs nothing else, and closes it. Throws OrgtrailError when there is none,
- * or when its schema is not that of this version.
- */
+/** Opens and closes an existing database. Throws OrgtrailError if there is none or its schema is of another version. */
 export const withDatabase = async <T>(
   context: CliContext,
   use: (pool: Pool, opened: OpenedDatabase) => Promise<T>,
@@ -45,43 +41,38 @@ export const withDatabase = async <T>(
   }
 };
 
-/** What a command sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
+/** Built by main.ts, the only file that touches `process`, and by tests. */
 export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The file that some of `env` is from; undefined if there is none. */
+  /** Source of some of `env`. */
   readonly settingsFile?: string | undefined;
-  /** The settings that are from it. */
   readonly namesOfFile?: readonly string[];
   /** For commands that speak a protocol. */
   readonly stdin?: Readable;
   /** `columns`: of a terminal. */
   readonly stdout: Writable & { readonly columns?: number };
   readonly stderr: Writable;
-  /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
+  /** stdout is a terminal: progress is redrawn, elsewhere plain lines. */
   readonly interactive: boolean;
-  /** Aborts on the first SIGINT or SIGTERM. (A second signal exits immediately.) */
+  /** Aborts on the first SIGINT or SIGTERM; a second exits immediately. */
   readonly signal: AbortSignal;
-  /**
-   * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and
-   * `leaveAtOnce` is run before the second signal ends the process. It must not take long.
-   */
+  /** For a command that usually ends by Ctrl-C: its own exit code counts, and the short `leaveAtOnce` runs before a second signal exits. */
   readonly takeOverStop?: (leaveAtOnce: () => Promise<void>) => void;
-  /** Registers what SIGHUP asks for. Without it SIGHUP ends the process, as when its terminal is closed. */
+  /** Without it SIGHUP ends the process, as when its terminal closes. */
   readonly onReloadAsked?: ((listener: () => void) => void) | undefined;
 }
 
-/** What a command has done, for the trail of access. */
 interface DoneCommand {
   readonly kind: AccessKind;
   /** Such as `hold add`. */
   readonly command: string;
-  /** Who is said to have asked for it; the trail always has the account of the database. */
+  /** As claimed; the trail always has the database account. */
   readonly by?: string | undefined;
-  /** Its arguments, without secrets. */
+  /** Without secrets. */
   readonly what: Readonly<Record<string, unknown>>;
 }
 
-/** Notes it in `access_log`. What was done stays done: a row that cannot be written is a warning on stderr. */
+/** A row of `access_log` that cannot be written is a warning on stderr: what was done stays done. */
 export const noteCommand = async (
   pool: Pool,
   { stderr }: Pick<CliContext, 'stderr'>,
@@ -94,7 +85,6 @@ export const noteCommand = async (
   }
 };
 
-/** What to do about a failure of Cloudflare's API, and what it ends with. */
 export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
   switch (error.failure) {
     case 'unauthorized':

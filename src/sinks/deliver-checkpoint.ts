@@ -18,10 +18,7 @@ export interface CheckpointTurn {
   };
 }
 
-/**
- * Sends the newest signed checkpoints of the evidence to a sink that lacks them, between two deliveries.
- * Returns the milliseconds until the next look. Never rejects: events go on in any case.
- */
+/** Sends a sink the newest signed checkpoints that it lacks. Returns the milliseconds until the next look. Never rejects: events go on anyhow. */
 export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> => {
   const { sink, checkpoints, signal, observer } = turn;
   let due: DueCheckpoints | undefined;

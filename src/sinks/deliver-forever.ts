@@ -43,10 +43,7 @@ export interface DeliveryStop {
   readonly hard: AbortSignal;
 }
 
-/**
- * Delivers to one sink until asked to stop, one delivery after the other while this process has the turn.
- * Never rejects. Sinks are isolated from each other and from ingestion; they share only CPU.
- */
+/** Delivers while this process has the turn, until asked to stop. Never rejects. Sinks share only CPU with each other and with ingestion. */
 export const deliverForever = async (
   context: DeliveryContext,
   config: SinkConfig,
@@ -74,10 +71,7 @@ export const deliverForever = async (
   }
 };
 
-/**
- * Treats a statement that the database refuses like a receiver that refuses: counted, logged, retried with backoff.
- * Returns the milliseconds to rest. If the database refuses to record it too, only this process's observer has it.
- */
+/** A statement that the database refuses is counted, logged and retried like a receiver that refuses. Returns the milliseconds to rest. */
 const noteError = async (worker: SinkWorker, error: unknown): Promise<number> => {
   const { context, config, turn } = worker;
   const { observer, store } = context;

@@ -47,10 +47,7 @@ export const createDeliveryStore = (
 const isWanted = (severity: string, least: Severity | undefined): boolean =>
   least === undefined || (severities as readonly string[]).indexOf(severity) >= severities.indexOf(least);
 
-/**
- * The store of a sink of alarms. Turn, failures and count are those of every sink; positions are numbers of changes, kept
- * apart. The one in `sinks` goes along with the feed, since the sink needs no entry.
- */
+/** Positions are the numbers of changes, kept apart. The one in `sinks` goes along with the feed, since the sink needs no entry. */
 export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: number): DeliveryStore => {
   let held: SinkTurn | undefined;
   const followFeed = async (turn: SinkTurn): Promise<void> => {
@@ -131,10 +128,7 @@ export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistratio
   ]);
 };
 
-/**
- * Takes the turn of a sink. Each taking is a new epoch, so what an earlier holder (this process too) has under way changes
- * nothing. Otherwise returns the holder, or the milliseconds of rest.
- */
+/** A new epoch each time: what an earlier holder has under way changes nothing. Otherwise returns the holder, or the milliseconds of rest. */
 export const claimSink = async (
   pool: Pool,
   name: string,
@@ -184,10 +178,7 @@ const call = async (pool: Pool, name: string, values: readonly unknown[]): Promi
 export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
 
-/**
- * Records the end of a delivery before its first attempt: after a crash the same events are sent under the same id.
- * Renews the lease. False if the turn is over.
- */
+/** Before the first attempt: after a crash the same events are sent under the same id. Renews the lease. False if the turn is over. */
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
 
@@ -200,10 +191,7 @@ interface FinishedDelivery {
   readonly skipped: number;
 }
 
-/**
- * Position, count and dead letters in one statement. Deletes dead letters of the same stretch, from before a replay, that were
- * accepted now. False, with nothing written, if the turn is over.
- */
+/** One statement; it also deletes earlier dead letters that were accepted now. False, with nothing written, if the turn is over. */
 export const finishDelivery = (
   pool: Pool,
   { name, epoch }: Turn,

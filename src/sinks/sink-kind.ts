@@ -53,7 +53,6 @@ export const sinkKindSettings = <S extends SinkSchema>(
   ...said,
 });
 
-
 const formatSetting = (fallback: FormatName) => z.enum(formatNames).default(fallback);
 
 /** Formats that write JSON, the default first. */

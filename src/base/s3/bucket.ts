@@ -7,20 +7,17 @@ import { encoded, type S3Address, urlOfObject } from './address.ts';
 import { createKeySource, type KeySource, type S3KeySettings, type S3Keys } from './credentials.ts';
 import { faultOf, S3Fault, textIn } from './errors.ts';
 
-/** What is known of an object without its bytes. */
 interface ObjectFacts {
   readonly sizeBytes: number;
-  /** If the bucket has versions. */
   readonly versionId: string | undefined;
-  /** Until when it can be neither changed nor deleted, in RFC 3339; undefined: it is not locked, or the key may not ask. */
+  /** RFC 3339; undefined: not locked, or the key may not ask. */
   readonly lockedUntil: string | undefined;
 }
 
-/** Of the answer to HEAD. */
 interface ObjectHead extends ObjectFacts {
-  /** In hexadecimal: of the object's bytes, unless the storage encrypts them by a key of KMS. */
+  /** Hexadecimal, of the object's bytes unless a key of KMS encrypts them. */
   readonly etag: string | undefined;
-  /** As `put` was told it. */
+  /** As given to `put`. */
   readonly sha256: string | undefined;
 }
 
@@ -28,26 +25,24 @@ interface StoredObject extends ObjectFacts {
   readonly bytes: Buffer;
 }
 
-/** How the storage encrypts an object at rest. */
 interface ObjectEncryption {
   readonly algorithm: 'AES256' | 'aws:kms';
-  /** Of `aws:kms`; undefined: the key that the storage has for the bucket. */
+  /** Of `aws:kms`; undefined: the bucket's key. */
   readonly kmsKeyId: string | undefined;
 }
 
 type LockMode = 'COMPLIANCE' | 'GOVERNANCE';
 
 export interface PutOptions {
-  /** It can be neither changed nor deleted before. */
+  /** Neither changed nor deleted before. */
   readonly lockedUntilMs?: number;
-  /** COMPLIANCE, the default: not by the owner of the bucket either, nor by its provider. */
+  /** Default COMPLIANCE: not even by the bucket's owner or provider. */
   readonly lockMode?: LockMode;
-  /** Default: as the bucket has it. */
   readonly encryption?: ObjectEncryption;
-  /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
+  /** Asks for a refusal with `exists` if there is such an object. Some storages ignore that. */
   readonly once?: boolean;
   readonly contentType?: string;
-  /** Of the bytes, in hexadecimal: kept beside them as metadata. */
+  /** Hexadecimal, of the bytes: kept as metadata. */
   readonly sha256?: string;
 }
 
@@ -62,11 +57,10 @@ interface ListOptions {
 /** Keys below the prefix of the address, in their order as bytes. */
 interface ListedKeys {
   readonly keys: readonly string[];
-  /** False: these are all. */
   readonly more: boolean;
 }
 
-/** Objects below the prefix of an address; keys are without it. Every call rejects with an S3Fault, or with the reason of its signal. */
+/** Keys are without the prefix of the address. Rejects with an S3Fault or the reason of the signal. */
 export interface S3Bucket {
   readonly address: S3Address;
   put(
@@ -75,13 +69,13 @@ export interface S3Bucket {
     options?: PutOptions,
     signal?: AbortSignal,
   ): Promise<{ readonly versionId: string | undefined }>;
-  /** Undefined: there is none. With a range, from its first byte up to, not including, the one after its last. */
+  /** Undefined: there is none. The range is exclusive of `to`. */
   get(
     key: string,
     range?: { readonly from: number; readonly to: number },
     signal?: AbortSignal,
   ): Promise<StoredObject | undefined>;
-  /** Undefined: there is none, or the whole bucket is missing, which the answer to HEAD does not tell apart. */
+  /** Undefined: no object or no bucket, which HEAD does not tell apart. */
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
   list(options: ListOptions, signal?: AbortSignal): Promise<ListedKeys>;
   close(): Promise<void>;
@@ -98,7 +92,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const SHA256_METADATA = 'x-amz-meta-sha256';
 const never = new AbortController().signal;
 
-/** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+/** Connects and reads nothing yet. Throws OrgtrailError `configuration` for an unreadable ca_file. */
 export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket => {
   const { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES, nowMs = Date.now, ...settings } = options;
   const keys = createKeySource({ ...settings, credentialsFile: address.credentialsFile });
@@ -136,7 +130,7 @@ export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket
 
 type Send = (request: S3Request, signal?: AbortSignal) => Promise<S3Answer>;
 
-/** Once more with keys that are read again, if these are refused: they may have been renewed. Resolves for 2xx, and for 404 of an object. */
+/** Once more with newly read keys if these are refused: they may have been renewed. Resolves for 2xx, and 404 of an object. */
 const sendTwice = async (
   transport: S3Transport,
   keys: { forget(): void },
@@ -192,20 +186,20 @@ const putObject = async (
   try {
     return await put({ 'if-none-match': '*' });
   } catch (error) {
-    // Storages that do not have the condition refuse it.
+    // Storages without the condition refuse it.
     if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
     return await put();
   }
 };
 
-/** Every storage names the MD5 of what it has taken, but for what it encrypts by a key of KMS. */
+/** Storages name the MD5 of what they took, except with a key of KMS. */
 const isProof = (answer: S3Answer, md5: Buffer): boolean => {
   const etag = etagOf(answer);
   const encryption = answer.header('x-amz-server-side-encryption') ?? '';
   return etag === md5.toString('hex') || (etag !== undefined && encryption.startsWith('aws:kms'));
 };
 
-/** Any other success may be of a proxy, a portal or a web server, which have kept nothing, or not all. */
+/** Any other success may be of a proxy, a portal or a web server that kept nothing, or not all. */
 const mustBeThere = async (
   send: Send,
   key: string,
@@ -225,7 +219,7 @@ const mustBeThere = async (
   );
 };
 
-/** A proxy that compresses makes it a weak one. */
+/** Weak after a proxy that compresses. */
 const etagOf = (answer: S3Answer): string | undefined => answer.header('etag')?.replace(/^W\//, '').replaceAll('"', '');
 
 const headersOfPut = (
@@ -233,7 +227,7 @@ const headersOfPut = (
   { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream', sha256 }: PutOptions,
 ): Readonly<Record<string, string>> => ({
   'content-type': contentType,
-  // A lock is refused without it, and bytes that were damaged on the way too.
+  // Required for a lock; also detects damage on the way.
   'content-md5': md5.toString('base64'),
   ...(sha256 !== undefined && { [SHA256_METADATA]: sha256 }),
   ...(lockedUntilMs !== undefined && {
@@ -244,7 +238,7 @@ const headersOfPut = (
   ...(encryption?.kmsKeyId !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': encryption.kmsKeyId }),
 });
 
-/** What storages say of a bucket that cannot lock is a code that says nothing. */
+/** Storages have no clear code for a bucket that cannot lock. */
 const withLockHint = (error: unknown, lockedUntilMs: number | undefined): unknown =>
   lockedUntilMs !== undefined && error instanceof S3Fault && error.code.startsWith('Invalid') && error.kind === 'other'
     ? new S3Fault('no_lock', `${error.message}; is object lock switched on for the bucket?`, error.code)
@@ -269,7 +263,7 @@ const getObject = async (
   return { ...factsOf(answer), bytes, sizeBytes: bytes.length };
 };
 
-/** Of a bucket without versions some storages say `null`. */
+/** Without versions, some storages say `null`. */
 const versionOfAnswer = (answer: S3Answer): string | undefined => {
   const version = answer.header('x-amz-version-id');
   return version === 'null' ? undefined : version;
@@ -296,7 +290,7 @@ const keysOf = (xml: string, start: string, after: string | undefined): ListedKe
 
 interface S3Request {
   readonly method: 'GET' | 'HEAD' | 'PUT';
-  /** Empty: of the bucket itself. */
+  /** Empty: the bucket itself. */
   readonly key: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -306,12 +300,11 @@ interface S3Request {
 interface S3Answer {
   readonly status: number;
   readonly body: Buffer;
-  /** In lower case. */
   header(name: string): string | undefined;
 }
 
 interface S3Transport {
-  /** Rejects with an S3Fault `network` if there is no complete answer, or with the reason of `signal`. */
+  /** Rejects with an S3Fault `network` without a complete answer, or with the reason of `signal`. */
   send(request: S3Request, signal: AbortSignal): Promise<S3Answer>;
   close(): Promise<void>;
 }
@@ -321,16 +314,14 @@ interface TransportOptions {
   readonly keys: KeySource;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
-  /** An answer that is longer is a fault. */
   readonly maxBytes: number;
-  /** The clock that requests are signed by. */
   readonly nowMs: () => number;
 }
 
 const CONNECTIONS = 8;
 const MAX_CONNECT_MS = 10_000;
 
-/** Signs requests and sends them, over connections that are kept. Follows no redirect. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+/** Signs and sends over kept connections; follows no redirect. Throws OrgtrailError `configuration` for an unreadable ca_file. */
 export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: TransportOptions): S3Transport => {
   const agent = new Agent({
     connections: CONNECTIONS,

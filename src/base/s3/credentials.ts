@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { reasonOf } from '../errors.ts';
 import { S3Fault, textIn } from './errors.ts';
 
-/** Where the keys come from, in this order: a file of this bucket, the settings, what the machine or the cluster gives. */
+/** Sources of keys, in this order: a file of this bucket, the settings, the machine or the cluster. */
 export interface S3KeySettings {
   readonly credentialsFile: string | undefined;
   readonly accessKey: string | undefined;
@@ -15,14 +15,13 @@ export interface S3KeySettings {
 export interface KeySource {
   /** Rejects with an S3Fault if there are none. */
   keys(signal: AbortSignal): Promise<S3Keys>;
-  /** The storage refused them: the next call reads them again. */
+  /** Refused by the storage: the next call reads them again. */
   forget(): void;
 }
 
-/** So long before their end, keys are not used any more. */
+/** Keys are not used any more this long before their end. */
 const MARGIN_MS = 60_000;
 
-/** Reads keys when they are first needed, and again when they end or are refused. */
 export const createKeySource = (settings: S3KeySettings): KeySource => {
   let held: S3Keys | undefined;
   return {
@@ -54,7 +53,7 @@ const readText = async (file: string): Promise<string> => {
   }
 };
 
-/** A file such as ~/.aws/credentials: the first key of each kind counts. */
+/** Like ~/.aws/credentials: the first key of each kind counts. */
 const keysOfFile = (text: string): S3Keys => {
   const read = (name: string) => new RegExp(`^\\s*${name}\\s*=\\s*(\\S+)\\s*$`, 'm').exec(text)?.[1];
   const accessKey = read('aws_access_key_id');
@@ -71,7 +70,6 @@ const keysOfFile = (text: string): S3Keys => {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Those that this file reads. */
 export const awsVariables = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
@@ -89,7 +87,7 @@ export const awsVariables = [
   'AWS_EC2_METADATA_SERVICE_ENDPOINT',
 ] as const;
 
-/** The machine itself answers, or there is no such address. */
+/** The machine itself answers, or nobody. */
 const TIMEOUT_MS = 2_000;
 const STS_TIMEOUT_MS = 10_000;
 const TOKEN_SECONDS = 300;
@@ -97,8 +95,8 @@ const CONTAINER_HOST = 'http://169.254.170.2';
 const METADATA_HOST = 'http://169.254.169.254';
 
 /**
- * The credentials that Amazon gives, in the order of its SDKs: variables, a token of Kubernetes (IRSA), the container (ECS, EKS Pod
- * Identity), the machine (IMDSv2). Rejects with an S3Fault if there are none.
+ * In the order of Amazon's SDKs: variables, Kubernetes (IRSA), container (ECS, EKS Pod Identity), machine (IMDSv2).
+ * Rejects with an S3Fault if there are none.
  */
 const credentialsOfAws = async (environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey, AWS_SESSION_TOKEN: token } = environment;
@@ -128,7 +126,6 @@ const ask = async (url: string, init: RequestInit, signal: AbortSignal, timeoutM
   return text;
 };
 
-/** What containers and machines answer. */
 const keysOfJson = (text: string): S3Keys => {
   const said = JSON.parse(text) as Readonly<Record<string, unknown>>;
   const [accessKey, secretKey, token, until] = ['AccessKeyId', 'SecretAccessKey', 'Token', 'Expiration'].map((name) =>
@@ -170,12 +167,12 @@ const containerUrl = (environment: Environment): string | undefined => {
   return path === undefined ? environment['AWS_CONTAINER_CREDENTIALS_FULL_URI'] : `${CONTAINER_HOST}${path}`;
 };
 
-/** The addresses that ECS and EKS give, beside those of the host itself. */
+/** Given by ECS and EKS, besides those of the host itself. */
 const containerHosts = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', 'localhost', '[::1]'];
 
 const ofContainer = async (url: string, environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { protocol, hostname } = new URL(url);
-  // The token must not go over the network in the clear.
+  // The token must not cross the network in the clear.
   if (
     protocol !== 'https:' &&
     !containerHosts.includes(hostname) &&
@@ -202,12 +199,9 @@ const ofMachine = async (environment: Environment, signal: AbortSignal): Promise
   return keysOfJson(await ask(`${roles}${encodeURIComponent(role)}`, { headers }, signal));
 };
 
-/** What requests are signed with. */
 export interface S3Keys {
   readonly accessKey: string;
   readonly secretKey: string;
-  /** Of credentials for a time. */
   readonly sessionToken?: string;
-  /** When they end; absent: never. */
   readonly expiresAtMs?: number;
 }

@@ -1,4 +1,3 @@
-/** What an operator can do something about, told apart. */
 export type S3FaultKind =
   | 'wrong_secret' // the access key is unknown, or the secret key is not its own
   | 'expired' // credentials for a time, whose time is over
@@ -14,13 +13,12 @@ export type S3FaultKind =
   | 'network' // no complete answer
   | 'other';
 
-/** A request that failed. The message can be shown: no credential is in it. */
+/** The message can be shown: no credential is in it. */
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
   readonly kind: S3FaultKind;
-  /** As the storage names it; HTTP without a code has its status, no answer the code of the error. */
+  /** Of the storage; else the HTTP status, or without an answer the code of the error. */
   readonly code: string;
-  /** The `Retry-After` of the answer, as it is. */
   readonly retryAfter: string | undefined;
 
   constructor(kind: S3FaultKind, message: string, code = '', retryAfter?: string) {
@@ -31,14 +29,12 @@ export class S3Fault extends Error {
   }
 }
 
-/** What the storage answered. */
 export interface S3Refusal {
   readonly status: number;
   readonly body: string;
-  /** Of `x-amz-bucket-region`. */
   readonly region: string | undefined;
   readonly retryAfter: string | undefined;
-  /** Where it sends the request to, which is not followed. */
+  /** Target of a redirect, which is not followed. */
   readonly redirectHost: string | undefined;
 }
 
@@ -68,13 +64,13 @@ const kinds: Readonly<Record<string, S3FaultKind>> = {
   RequestLimitExceeded: 'slow_down',
   ServiceUnavailable: 'slow_down',
   PreconditionFailed: 'exists',
-  // R2's lock rules, and Google's retention policies and holds: they refuse a PUT of an object that is there.
+  // R2's lock rules, Google's retention policies and holds: they refuse to replace an object.
   ObjectLockedByBucketPolicy: 'exists',
   RetentionPolicyNotMet: 'exists',
   ObjectUnderActiveHold: 'exists',
 };
 
-/** For answers without a body, as those to HEAD are, and for codes that are not known. */
+/** For answers without a body, as to HEAD, and unknown codes. */
 const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
   301: 'wrong_region',
   307: 'wrong_region',
@@ -86,7 +82,7 @@ const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
   507: 'full',
 };
 
-/** `what`: the request, in words such as `PUT of events/checkpoints/1`. */
+/** `what`: such as `PUT of events/checkpoints/1`. */
 export const faultOf = (refusal: S3Refusal, bucket: string, what: string): S3Fault => {
   const code = textIn(refusal.body, 'Code') ?? `HTTP ${refusal.status}`;
   const kind = kinds[code] ?? kindsByStatus[refusal.status] ?? 'other';
@@ -142,7 +138,7 @@ const otherWords = ({ code, body, status, redirectHost }: Told): string => {
   return message === undefined || message === '' ? code : `${code} (${message})`;
 };
 
-/** The text of the first element with this name; undefined if there is none. */
+/** Of the first element with this name. */
 export const textIn = (xml: string, name: string): string | undefined => {
   const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
   return text?.replace(/&(lt|gt|quot|apos|amp|#x?[0-9a-fA-F]+);/g, (entity, named: string) => unescaped(entity, named));

@@ -148,7 +148,7 @@ const listCommand = (context: CliContext): Command =>
       context.stdout.write(objects.length === 0 ? 'no objects\n' : objectTable(objects));
     });
 
-/** As other programs name it: a path, or bucket and key without the endpoint. */
+/** For other programs: a path, or bucket and key without the endpoint. */
 const addressOf = ({ archive, key }: CataloguedObject): string =>
   `${archive.replace(/^file:\/\//, '').replace(/\?endpoint=.*$/, '')}/${key}`;
 

@@ -60,7 +60,6 @@ export const restoreCommand = (context: CliContext): Command =>
       }).finally(() => work.finish());
     });
 
-/** Those of this month and this archive, in order. */
 const requireObjects = (
   objects: readonly CataloguedObject[],
   store: ObjectStore,
@@ -108,7 +107,7 @@ const restore = async (
   );
 };
 
-/** Under another name until it is complete. */
+/** Has another name until it is complete. */
 const writeFileWhole = async <T>(file: string, write: (to: Writable) => Promise<T>): Promise<T> => {
   const unfinished = `${file}.unfinished`;
   const to = createWriteStream(unfinished, { mode: 0o600 });

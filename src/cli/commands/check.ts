@@ -116,10 +116,10 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
   }
 };
 
-/** So many statements may look at all of history at once: searches, exports and readers of the views. */
+/** Searches, exports and readers of the views at once. */
 const WHOLE_HISTORY_STATEMENTS = 10;
 
-/** Such a statement locks every month with all of its indexes. PostgreSQL makes room for two holders of each lock that it counts with. */
+/** A statement locks every month and index. PostgreSQL makes room for two holders of each counted lock. */
 export const lockNotes = ({ months, relations, perTransaction, connections }: LockRoom): readonly string[] => {
   const needed = (WHOLE_HISTORY_STATEMENTS * relations) / 2 / connections;
   if (needed <= perTransaction) return [];
@@ -129,7 +129,6 @@ export const lockNotes = ({ months, relations, perTransaction, connections }: Lo
   ];
 };
 
-/** No line unless there is something to say. */
 const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
   const open = await readOpenSchemas(pool);
   if (open.length === 0) return [];

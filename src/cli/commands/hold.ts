@@ -9,7 +9,7 @@ import { type CliContext, noteCommand, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 import { alignColumns, printable } from '../output/terminal.ts';
 
-/** The earliest and the latest time that RFC 3339 can express. */
+/** Limits of RFC 3339. */
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
 const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
 
@@ -83,7 +83,6 @@ const addCommand = (context: CliContext): Command =>
 
 type WantedHold = Omit<NewHold, 'organizationId' | 'accountId'> & Pick<AddOptions, 'organization' | 'account'>;
 
-/** The organization or account is still named as it was typed. */
 const readHold = (options: AddOptions): WantedHold => {
   const { organization, account, since, before } = options;
   const scopes = [organization, account, options.allOrganizations === true ? true : undefined];

@@ -9,7 +9,6 @@ import type { Simulator } from '../../simulator/interface.ts';
 import type { SimulatorOptions } from '../../simulator/options.ts';
 import type { CliContext } from '../command.ts';
 
-/** Options of the command as they are typed. */
 interface Flags {
   readonly host: string;
   readonly port: string;
@@ -96,7 +95,7 @@ function credentialsOf({ token, accountToken = [], key }: Flags): Partial<Simula
   return credentials.length === 0 ? {} : { credentials };
 }
 
-// No token has a colon in it: what stands before one is its user.
+// No token has a colon: its user stands before one.
 function userToken(text: string): AcceptedCredential {
   const [, user, token] = /^([^:@\s]+@[^:\s]+):(.+)$/.exec(text) ?? [];
   return user === undefined || token === undefined ? { token: text } : { token, user };
@@ -141,7 +140,7 @@ function bareToken({ token }: Flags): string {
 
 async function start(flags: Flags): Promise<Simulator> {
   const options = simulatorOptions(flags);
-  // Loaded only here and by the demo: no other process has it in memory.
+  // Only here and in the demo: other processes do not have it in memory.
   const { startSimulator } = await import('../../simulator/simulator.ts');
   try {
     return await startSimulator(options);
@@ -186,10 +185,7 @@ function faultHelp(): string {
   ].join('\n');
 }
 
-/**
- * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
- * `usage` on a bad option value and on a port that is not available.
- */
+/** Runs until the context's signal aborts. Throws OrgtrailError `usage` for a bad value or an unavailable port. */
 export function simulateCommand(context: CliContext): Command {
   return new Command('simulate')
     .description('Run a simulated Cloudflare: organizations, accounts, audit logs, rate limits, and faults on demand')

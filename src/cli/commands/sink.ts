@@ -146,7 +146,6 @@ the sink stays as it is. Exits with 4 if the receiver does not take it.
 Examples:
   $ orgtrail sink test security`;
 
-/** `orgtrail sink test`. */
 const sinkTestCommand = (context: CliContext): Command =>
   new Command('test')
     .description('Send a test message to a sink of detections or alarms')
@@ -179,7 +178,7 @@ const sinkTestCommand = (context: CliContext): Command =>
       }
     });
 
-/** Of the least severity: PagerDuty shows it as information. */
+/** Least severity: information for PagerDuty. */
 const testEvent = (now: Date): FoundEvent => ({
   position: 0,
   feedId: '00000000-0000-0000-0000-000000000000',

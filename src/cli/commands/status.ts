@@ -12,7 +12,6 @@ import { type CliContext, withDatabase } from '../command.ts';
 import { chosenSources } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 
-/** Rows that are shown when --limit and --all are not given. */
 const DEFAULT_ROWS = 50;
 
 const help = `
@@ -88,7 +87,7 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
       else context.stdout.write(statusText(read, shown));
     });
 
-/** JSON has all that was read unless a limit was given. */
+/** JSON has everything unless a limit is given. */
 const shownBy = ({ state, limit, all, json }: Options): Shown => ({
   states: state,
   most:
@@ -101,7 +100,7 @@ const shownBy = ({ state, limit, all, json }: Options): Shown => ({
 
 const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {
   const scope = statusScopeOf(await chosenSources(config, pool, options));
-  // How often each is asked depends on how many there are, not on how many are shown.
+  // The pace depends on how many there are, not on how many are shown.
   const isPart = options.organization !== undefined || options.account !== undefined;
   const asked = isPart ? (await countShown(pool, statusScopeOf(config))).sources : undefined;
   const pace = { tickMs: config.tickMs, apiBudget: config.apiBudget, asked };

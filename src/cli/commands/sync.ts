@@ -22,7 +22,7 @@ import type { CliContext } from '../command.ts';
 import { chooseSources, type NamedSources, readWindow, timeHelp } from '../options.ts';
 import { counted, countedSources, printable, showProgress } from '../output/terminal.ts';
 
-/** Attempts after the first at a source that fails, each after its backoff. */
+/** After the first attempt at a failing source, each after its backoff. */
 const RETRIES_PER_SOURCE = 3;
 
 const syncHelp = `
@@ -47,17 +47,16 @@ export const syncCommand = (context: CliContext, report: (code: number) => void)
 
 interface RunSyncOptions {
   readonly quiet: boolean;
-  /** Only this is read; undefined for all. */
+  /** Undefined: all time. */
   readonly window?: SyncContext['window'];
-  /** Throws OrgtrailError for a configuration that does not fit. */
+  /** Throws OrgtrailError for an unsuitable configuration. */
   readonly check?: (config: Config) => void;
-  /** Only these organizations and accounts; undefined for those of the configuration. */
+  /** Undefined: those of the configuration. */
   readonly named?: NamedSources;
 }
 
-/** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
+  // Beside the progress, only warnings and errors are logged by default.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   options.check?.(config);
   const hidden = secretsOf(config);
@@ -91,7 +90,7 @@ const runSync = async (context: CliContext, options: RunSyncOptions): Promise<Sy
   }
 };
 
-/** With --json no progress is printed: stdout then holds the result alone. */
+/** With --json, stdout holds the result alone. */
 export const nowhere = (context: CliContext): CliContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });
 
@@ -134,7 +133,7 @@ export const backfillCommand = (context: CliContext, report: (code: number) => v
       context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);
     });
 
-/** Here by the host's clock: the daemon drops by Cloudflare's. */
+/** By the host's clock; the daemon drops by Cloudflare's. */
 const requireWithinRetention = (config: Config, sinceMs: number): void => {
   const { retentionMs, archive } = config;
   const nowMs = Date.now();
@@ -148,17 +147,16 @@ const requireWithinRetention = (config: Config, sinceMs: number): void => {
   );
 };
 
-/** What `sync` and `backfill` end with. The summary is what `--json` prints: a contract. */
+/** `summary` is printed by `--json`: a contract. */
 interface SyncOutcome {
   readonly exitCode: number;
   readonly text: string;
   readonly summary: Readonly<Record<string, unknown>>;
 }
 
-/** So many holes are named. */
 const NAMED_HOLES = 5;
 
-/** Says what a sync did, and what it could not do. `wanted`: the holes that are left in the time that was asked for. `notRead`: what is never asked for. */
+/** `wanted`: holes left in the time asked for. `notRead`: what is never asked for. */
 const describeOutcome = (
   status: Status,
   report: SyncReport,
@@ -205,14 +203,13 @@ const describeOutcome = (
 const isAccountHole = ({ sourceKind }: WantedHoles['holes'][number]): boolean =>
   kindOf({ kind: sourceKind }).owner === 'account';
 
-/** The hole of an account has more keys, at its end. */
+/** An account's hole has more keys, at its end. */
 const holeJson = (hole: WantedHoles['holes'][number]) => {
   const { sourceKind, sourceId, organizationId, organizationName, accountName, since, before, reason, message } = hole;
   const of = isAccountHole(hole) ? { sourceKind, accountId: sourceId, accountName } : {};
   return { organizationId, organizationName, since, before, reason, message, ...of };
 };
 
-/** Accounts are read unless they are turned off. */
 const NOT_WANTED = '; ORGTRAIL_SOURCES=organizations reads none';
 
 const troubleLines = ({ sources }: Status, { held, discoveryError, accountsError }: SyncReport): readonly string[] => {

@@ -66,7 +66,7 @@ const createCommand = (context: CliContext): Command =>
       if (!/^[\w.@-]{1,64}$/.test(name)) {
         throw new OrgtrailError('usage', 'a name has 1 to 64 letters, digits and . _ @ -');
       }
-      // By its name it may change what other tokens saved, and is told from them in the trail of access.
+      // A name grants changes to its saved searches and tells tokens apart in the trail of access.
       if (name === 'ORGTRAIL_FEED_TOKEN') {
         throw new OrgtrailError('usage', 'ORGTRAIL_FEED_TOKEN is the name of the token of the environment');
       }
@@ -106,7 +106,7 @@ const readScopes = (text: string): readonly Scope[] => {
   throw new OrgtrailError('usage', `--scope is a list of ${scopes.join(', ')}, not ${JSON.stringify(text)}`);
 };
 
-/** What its sessions of the console may do beside searching. */
+/** Of sessions of the console, besides searching. */
 const readRights = ({ accessLog = false, replay = false }: CreateOptions, has: readonly Scope[]) => {
   const option = accessLog ? '--access-log' : '--replay';
   if ((accessLog || replay) && !has.includes('search')) {
@@ -115,7 +115,6 @@ const readRights = ({ accessLog = false, replay = false }: CreateOptions, has: r
   return { seesAccessLog: accessLog, replaysSinks: replay };
 };
 
-/** A duration counts from now on. */
 const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
   if (text === undefined) return undefined;
   const durationMs = parseDurationMs(text);

@@ -22,11 +22,11 @@ import { printable } from '../output/terminal.ts';
 import { exitCodeOf, showVerifyProgress, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
 import { nowhere } from './sync.ts';
 
-/** Attempts after the first at a part of a window that cannot be read. */
+/** After the first attempt at a part of a window. */
 const RETRIES = 3;
-/** So many are read before what they leave in memory is given up: 20 full pages. */
+/** Entries read before their memory is given up: 20 full pages. */
 const SECTION_ENTRIES = 20_000;
-/** Younger than this, an entry may yet appear in the ordinary course of things: the window is not closed. */
+/** Younger entries may yet appear in the ordinary course. */
 const CLOSED_AFTER_MS = 120_000;
 
 const help = `
@@ -78,7 +78,7 @@ export const verifyCommand = (context: CliContext, report: (code: number) => voi
     });
 
 const runVerify = async (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
-  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
+  // Beside the progress, only warnings and errors are logged by default.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
@@ -129,7 +129,7 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
   }
 };
 
-/** What was compared stays so: a result that cannot be kept is a warning on stderr. */
+/** A result that cannot be kept is a warning on stderr: the comparison stands. */
 const keepResult = async (pool: Pool, { stderr }: CliContext, run: VerificationRun): Promise<void> => {
   try {
     await noteVerification(pool, run);
@@ -146,10 +146,10 @@ const readNames = async (status: () => Promise<Status>): Promise<ReadonlyMap<str
     }),
   );
 
-/** The end of the latest window that is closed. Whole seconds. */
+/** Whole seconds. */
 const latestClosedMs = (nowMs: number): number => Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
 
-/** Throws OrgtrailError `usage` for time that is not over yet by Cloudflare's clock, or that Cloudflare has deleted. */
+/** Throws OrgtrailError `usage` for time not over by Cloudflare's clock, or deleted there. */
 const requireReadable = (window: Range, nowMs: number): void => {
   const latestMs = latestClosedMs(nowMs);
   const oldestMs = nowMs - RETENTION_MS;
@@ -175,10 +175,7 @@ interface Named {
   readonly accounts: Config['accounts'] | undefined;
 }
 
-/**
- * Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows, and for accounts that
- * the store does not know.
- */
+/** Throws OrgtrailError `usage` for organizations unknown to store and listing, and for accounts unknown to the store. */
 const requireKnown = (scope: VerifyScope, { organizations, accounts }: Named): void => {
   refuseStrangers('organization', organizations?.filter((id) => scope.unknown.includes(id)) ?? []);
   const read = new Set(scope.sources.filter((source) => kindOf(source).owner === 'account').map(({ id }) => id));

@@ -36,7 +36,6 @@ const asked = ({ query, since, before }: { [name in keyof typeof question]?: str
 
 const time = z.string().max(100);
 
-/** What all questions about events have. */
 const question = {
   query: z
     .string()
@@ -80,7 +79,7 @@ const searchEvents = tool({
       ...completenessOf(answer.coverage, answer.incomplete),
       why_nothing: shortened(answer.empty ?? null),
     });
-    // Fewer events, and the cursor behind the last one of them: none is lost.
+    // Fewer events, with the cursor after the last of them: none is lost.
     while (page.events.length > 1 && JSON.stringify(bodyOf(), undefined, 1).length > MAX_ANSWER) {
       page = { events: page.events.slice(0, Math.ceil(page.events.length / 2)), more: true, reached: undefined };
     }
@@ -187,7 +186,7 @@ const describeEntity = tool({
 });
 const { since, before } = question;
 
-/** A search as a client asks it, with ids for names and with fixed times. `since` holds if the query line has none. Throws OrgtrailError. */
+/** With ids for names and fixed times. `since` applies if the query line has none. Throws OrgtrailError. */
 const readQuestion = async (source: SearchSource, asked: Asked, since: string): Promise<SearchReading> => {
   const nowMs = Date.now();
   const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
@@ -199,13 +198,11 @@ const readQuestion = async (source: SearchSource, asked: Asked, since: string): 
   return { ...reading, search: fixTimes(reading.search, nowMs) };
 };
 
-/** The time of a question, for the answer to say. */
 const timeOfQuestion = ({ search: { since, before } }: SearchReading) => ({
   since: since === undefined ? null : instantOfBound(since, Date.now()),
   before: before === undefined ? null : instantOfBound(before, Date.now()),
 });
 
-/** The columns of an event, its texts cut. */
 const eventBody = (event: FoundEvent) => ({
   position: event.position,
   action_time: event.actionTime,

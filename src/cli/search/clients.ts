@@ -11,7 +11,7 @@ import { printable } from '../output/terminal.ts';
 import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
 import { requireCursor } from './search-options.ts';
 
-/** Longer than any page may take; an export may take hours. */
+/** Longer than any page takes; an export may take hours. */
 const PAGE_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
 const MAX_REASON = 500;
@@ -23,7 +23,7 @@ interface Daemon {
 
 type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
 
-/** A search at the HTTP port of a daemon. `search` has no faults but for names that the daemon does not know. */
+/** `search` has no faults except names unknown to the daemon. */
 export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal): SearchClient => {
   const ask: Ask = (path, more, signal = stop) => {
     const query = printSearch(search);
@@ -74,7 +74,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
   };
 };
 
-/** Never follows to another address: the token goes to one host. */
+/** Follows no redirect: the token goes to one host. */
 const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
   const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
@@ -108,7 +108,7 @@ const reasonIn = (body: string): string | undefined => {
   }
 };
 
-/** What fails on the way is the daemon that does not answer; an abort stays one. */
+/** A failure on the way means that the daemon does not answer; an abort stays one. */
 const answered = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
   try {
     return await ask();
@@ -144,7 +144,7 @@ const coverageBody = z.object({
   read_until: z.string().nullable(),
   collected_since: z.string().nullable(),
   filtered: z.boolean(),
-  // Daemons of earlier versions do not say it.
+  // Missing in earlier versions.
   read_once_seconds: z.number().default(0),
   archived_months: z.array(z.string()).default([]),
   dropped_months: z.array(z.string()).default([]),
@@ -181,7 +181,7 @@ const summaryBody = z.object({
 
 const lastLine = z.object({ next_position: z.number(), head: z.number(), feed_id: z.string() });
 
-/** What GET /v1/search answers. Throws ZodError for anything else. */
+/** Throws ZodError for anything but an answer of GET /v1/search. */
 const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer => {
   const { events, next, incomplete_because: because, coverage, empty } = pageBody.parse(body);
   return {
@@ -194,7 +194,6 @@ const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer
   };
 };
 
-/** The same of GET /v1/search/summary. */
 const readSummaryBody = (body: unknown): SearchSummary => {
   const { facets, ...count } = summaryBody.parse(body);
   const fields = facetFields.flatMap((field) => {
@@ -214,7 +213,6 @@ const readSummaryBody = (body: unknown): SearchSummary => {
   };
 };
 
-/** The last line of GET /v1/search/arrivals. */
 const readLastLine = (line: string): { readonly until: number; readonly head: number; readonly feedId: string } => {
   const { next_position: until, head, feed_id: feedId } = lastLine.parse(JSON.parse(line));
   return { until, head, feedId };
@@ -229,7 +227,7 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     incomplete: body.incomplete,
     notCollectedSeconds: body.not_collected_seconds,
     readOnceSeconds: body.read_once_seconds,
-    // Their names are not in the answer.
+    // Names are not in the answer.
     gaps: [],
     collectedSince,
     beginsEarlier: collectedSince !== null && sinceMs < Date.parse(collectedSince),
@@ -254,13 +252,13 @@ const emptyOf = ({
   })),
 });
 
-/** A notification ends the wait; if one is lost, this does. */
+/** Ends a wait whose notification is lost. */
 const MAX_WAIT_MS = 60_000;
 const ARRIVALS = 200;
 
 type Wait = (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
 
-/** A search in the database itself. `reading` has no faults, and ids for names. */
+/** `reading` has no faults, and ids for names. */
 export const databaseClient = (source: SearchSource, reading: SearchReading, wait: Wait): SearchClient => {
   const { search } = reading;
   const ask = async ({ cursor: text, limit }: AskedPage) => {
@@ -274,7 +272,7 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
       const { next } = cursorsOf(answer.page, cursor);
       return { ...answer, search, events: answer.page.events, next };
     },
-    // Some events at a time: 500 entries may be large ones.
+    // In pieces: 500 entries may be large.
     pageJson: async function* (page) {
       const { cursor, answer } = await ask(page);
       yield '{"events":[';
@@ -301,35 +299,31 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
 };
 
 interface AskedPage {
-  /** As an answer before has it. */
   readonly cursor: string | undefined;
   readonly limit: number;
 }
 
-/** Events of a search that were stored behind a position. */
 export interface ShownArrivals {
   readonly feedId: string;
-  /** The last position that is stored. */
+  /** Last stored position. */
   readonly head: number;
-  /** Where to go on. */
   readonly until: number;
   readonly events: readonly ShownEvent[];
-  /** The same events in the native format of the feed. */
   readonly lines: readonly string[];
 }
 
-/** One search, asked of a database or of a daemon. All reject with OrgtrailError, SearchError, or if nothing answers. */
+/** Asks a database or a daemon. Rejects with OrgtrailError, SearchError, or without an answer. */
 export interface SearchClient {
   readonly search: Search;
   page(page: AskedPage): Promise<ShownAnswer>;
-  /** The page as GET /v1/search has it. */
+  /** As in GET /v1/search. */
   pageJson(page: AskedPage): AsyncIterable<string>;
   summary(signal: AbortSignal): Promise<SearchSummary>;
   coverage(): Promise<SearchCoverage>;
-  /** All events. Throws if it cannot go on: an export that ends is whole. */
+  /** Throws if it cannot go on: an export that ends is whole. */
   export(format: ExportFormat, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Without `after`: none, and where the end is. */
+  /** Without `after`: none, and the end. */
   arrivals(after: number | undefined, signal: AbortSignal): Promise<ShownArrivals>;
-  /** Resolves when there may be something behind the position, or on abort. */
+  /** Resolves when there may be more, or on abort. */
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }

@@ -9,7 +9,7 @@ import type { FacetField, SearchSummary, SummaryBucket, SummaryCount } from '../
 import { alignColumns, counted, printable } from '../output/terminal.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
 
-/** Whether the time searched is collected, in one sentence, what is in the archive alone, and what is gone. `looked`: all of it was looked at. */
+/** Whether the time is collected, what is only in the archive, what is gone. `looked`: all of it was searched. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
   const { archivedMonths, droppedMonths } = coverage;
   return [
@@ -54,7 +54,6 @@ const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
   return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
-/** A table of the events, how to go on, and whether that is complete. `width`: of the terminal. */
 export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
   const { search, events, coverage, next, incomplete } = answer;
   const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
@@ -62,7 +61,7 @@ export const searchText = (answer: ShownAnswer, width: number | undefined): stri
   return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
 };
 
-/** Of each value that was searched for and never occurs, what is near; and which filter alone leaves nothing of the time searched. */
+/** Near values of those that never occur, and filters that leave nothing of the time. */
 const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
   const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
     const named = `${field} ${printable(value, 60)}`;
@@ -86,7 +85,6 @@ const statusInWords = {
   unavailable: 'unavailable: the entry does not say what it is about',
 } as const;
 
-/** The history of a resource, newest first, each event with the lines that it changed. */
 export const historyText = (history: ResourceHistory, coverage: SearchCoverage): string => {
   const { subject, events, more } = history;
   const deadlineMs = performance.now() + COMPARE_MS;
@@ -138,7 +136,7 @@ const cut = (lines: readonly string[]): readonly string[] =>
     ? lines
     : [...lines.slice(0, MAX_LINES), `    (${lines.length - MAX_LINES} more lines: --json, or the console)`];
 
-/** The same as JSON: the events in the feed's native format, each with how it was matched. */
+/** In the native format, each with how it was matched. */
 export async function* historyJson(source: SearchSource, history: ResourceHistory): AsyncGenerator<string, void, void> {
   const { subject, events, more } = history;
   yield `{"history_of":${subject.position},"history_status":"${historyStatus(history)}","events":[`;
@@ -158,12 +156,11 @@ const MAX_LINES_2 = 10;
 interface SummaryQuestion {
   readonly search: Search;
   readonly coverage: SearchCoverage;
-  /** Whose values are printed. */
+  /** Fields whose values are printed. */
   readonly fields: readonly FacetField[];
   readonly hasHistogram: boolean;
 }
 
-/** How many events match, when they happened, the top values, and whether that is complete. */
 export const summaryText = (
   { count, facets }: SearchSummary,
   { search, coverage, fields, hasHistogram }: SummaryQuestion,
@@ -201,7 +198,6 @@ const countLine = ({ events, isAtLeast, countedSinceMs, untimed }: SummaryCount)
 
 const totalOf = ({ success, failure, other }: SummaryBucket): number => success + failure + other;
 
-/** From the first event to the last one. */
 const histogramLines = ({ buckets: all, bucketMs }: SummaryCount): readonly string[] => {
   const isUsed = (bucket: SummaryBucket): boolean => totalOf(bucket) > 0;
   const buckets = all.slice(Math.max(0, all.findIndex(isUsed)), all.findLastIndex(isUsed) + 1);

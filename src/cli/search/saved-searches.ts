@@ -14,7 +14,7 @@ import { alignColumns, printable } from '../output/terminal.ts';
 import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
 
 const MAX_LINE = 120;
-/** Of events and their form: what changes saved searches has no use for them. */
+/** Of no use to what changes saved searches. */
 const ofEvents = named(
   ...[
     'limit',
@@ -32,7 +32,7 @@ const ofEvents = named(
   ],
 );
 
-/** Whether the options are about saved searches themselves, and not about events. Throws OrgtrailError `usage` for options that contradict that. */
+/** Throws OrgtrailError `usage` for contradictory options. */
 export const isAboutSaved = (options: SearchOptions): boolean => {
   const { save, listSaved, deleteSaved, saved } = options;
   if (save !== undefined)
@@ -50,7 +50,6 @@ export const isAboutSaved = (options: SearchOptions): boolean => {
   return save !== undefined || listSaved === true || deleteSaved !== undefined;
 };
 
-/** Saves, lists or deletes. */
 export const runSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool) => {
     if (options.save !== undefined) await save(pool, options.save, options, context);
@@ -58,7 +57,7 @@ export const runSaved = (options: SearchOptions, context: CliContext): Promise<v
     else await list(pool, options, context);
   });
 
-/** The options with what the saved search of `--saved` says. A field that is given replaces its own, and a line is added to its line. */
+/** With the saved search: given fields replace its own, a line is added to its line. */
 export const withSaved = async (pool: Pool, options: SearchOptions): Promise<SearchOptions> => {
   if (options.saved === undefined) return options;
   const { search } = await findByName(pool, options.saved);
@@ -128,7 +127,7 @@ const list = async (pool: Pool, options: SearchOptions, context: CliContext): Pr
   }
 };
 
-/** As a query line. What this version cannot read stays as it is. */
+/** What this version cannot read stays as it is. */
 const lineOf = (search: string): string => {
   const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
   const line = faults.length > 0 ? search : printLine(read);

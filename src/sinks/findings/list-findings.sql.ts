@@ -69,10 +69,7 @@ export interface FindingList {
 
 type Part = Omit<FindingList, 'lookedSince'>;
 
-/**
- * What the detections find in the last day of a time, and in as much before it as there is time for, newest first.
- * Rejects with SearchError `timeout` if not even a day can be looked at.
- */
+/** A time's last day, and as much before it as there is time for, newest first. Rejects with SearchError `timeout` if not even a day. */
 export const listFindings = async (
   pool: Pool,
   asked: AskedFindings,
@@ -161,10 +158,7 @@ const shared =
 /** They look at many events. */
 const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
 
-/**
- * The views of drizzle/0012 and later, as conditions: ten views in one statement are planned ten times with all partitions, and
- * read the same rows ten times. The other detections look through weeks.
- */
+/** The views of drizzle/0012 and later, as conditions: ten views in one statement are planned, and read the same rows, ten times. */
 export const singleEventRules: readonly SingleEventRule[] = [
   { name: 'api_token_changed', severity: 'medium', condition: 't.done and t.about_api_token' },
   { name: 'member_added', severity: 'medium', condition: 't.done and t.creates and t.about_member' },
@@ -264,10 +258,7 @@ export const readEventMarks = async (
   }
 };
 
-/**
- * Positions $1, times $2 to $3: as values they limit the months that are planned. A copy has the time of its original, which is
- * therefore in the same months.
- */
+/** As values, times $2 to $3 limit the months that are planned. A copy has the time of its original, which is in the same months. */
 export const marksStatement = `
   select t.position::float8 as position, rule.detection, ${severityOfRule} as severity
   from audit_event_traits t cross join lateral ${ruleRows}

@@ -24,10 +24,7 @@ interface NoteContext {
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }
 
-/**
- * Asks the detections about the feed, step by step, until the signal; never rejects. Progress is in the database, so it goes on
- * there after any stop. A failed step is retried with half as many positions.
- */
+/** Asks the detections step by step; never rejects. Progress is in the database. A failed step is retried with half as many positions. */
 export const noteForever = async (context: NoteContext, signal: AbortSignal): Promise<void> => {
   const { time, observer } = context;
   let positions = MAX_POSITIONS;

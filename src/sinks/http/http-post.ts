@@ -215,10 +215,7 @@ const unprintable = /[\s\u0000-\u001f\u007f-\u009f\p{Bidi_Control}\p{Zl}\p{Zp}]+
 
 export type ReasonText = (text: string) => string;
 
-/**
- * Makes a reason of text of others: one short printable line without the `secrets` that a receiver may echo, as JSON and URLs
- * write them too.
- */
+/** One short printable line without the `secrets` that a receiver may echo, also as JSON and URLs write them. */
 export const createReasonText = (secrets: readonly string[]): ReasonText => {
   const forms = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
   // Longest first: a part cut out of it would leave the rest.

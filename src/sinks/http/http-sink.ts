@@ -42,10 +42,7 @@ type Authorization =
 
 const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
 
-/**
- * Sends each delivery as one request without an envelope, for receivers that take plain events. `idempotency-key` names these
- * events and is the same at every attempt.
- */
+/** One request per delivery, without an envelope. `idempotency-key` names these events and is the same at every attempt. */
 export const createHttpSink = (options: HttpSinkOptions): Sink => {
   const { body, write, maxRequestBytes, readSuccess = () => delivered } = options;
   const headers = { 'content-type': contentTypeOf(options), ...options.headers };
@@ -92,19 +89,13 @@ const contentTypeOf = ({ body, format }: HttpSinkOptions): string => {
   return body === 'ndjson' ? 'application/x-ndjson' : 'application/json';
 };
 
-/**
- * For receivers that take the time from a field: time first, then key, position and the event in its format. Without a time of
- * the action, that of the receipt.
- */
+/** For receivers that take the time, which stands first, from a field. Without a time of the action, that of the receipt. */
 export const datedItemWriter = (timeField: string, format: FormatName): ((event: OutgoingEvent) => string) => {
   const asJson = jsonSplicer(format);
   return ({ event, key, text }) =>
     `{"${timeField}":"${eventInstant(event)}","key":${JSON.stringify(key)},"position":${event.position},"event":${asJson(text)}}`;
 };
 
-/**
- * Puts formatted events into a larger JSON text: JSON keeps its exact text (parsing would round large numbers), lines of other
- * formats become strings.
- */
+/** Puts formatted events into a larger JSON text: JSON as it is (parsing would round large numbers), other lines as strings. */
 export const jsonSplicer = (format: FormatName): ((text: string) => string) =>
   formats[format].json ? (text) => text : (text) => JSON.stringify(text);

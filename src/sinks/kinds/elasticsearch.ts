@@ -28,10 +28,7 @@ const ANSWER_PARTS = [
   'items.*.error.caused_by.reason',
 ];
 
-/**
- * `_bulk` of Elasticsearch or OpenSearch, into an index or a data stream. Documents are created, never overwritten, with the key
- * as `_id`: a repeat gets 409 and changes nothing.
- */
+/** Documents are created by `_bulk`, never overwritten, with the key as `_id`: a repeat gets 409 and changes nothing. */
 const create = (settings: ElasticsearchSettings): Sink => {
   const url = new URL(settings.url);
   const path = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(settings.index)}/_bulk`;

@@ -18,10 +18,7 @@ interface OpenFile {
   sizeBytes: bigint;
 }
 
-/**
- * Appends a line per event; delivered is what is on the disk (fdatasync). At `max_bytes` the file becomes
- * `NAME-TIME-POSITION.EXT`, with the position of its last event; a file that was moved away is created again.
- */
+/** Delivered is what is on the disk (fdatasync). At `max_bytes` the file becomes `NAME-TIME-POSITION.EXT`, with its last position. */
 export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {
   const { path, max_bytes: maxBytes } = settings;
   let current: OpenFile | undefined;

@@ -33,10 +33,7 @@ import {
 
 const DAY_MS = 86_400_000;
 
-/**
- * Each delivery becomes an object, or two around midnight. The same events give the same name and content, so a crash leaves no
- * duplicate.
- */
+/** An object per delivery, two around midnight. The same events give the same name and content: a crash leaves no duplicate. */
 const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
   const address = addressOf(settings, aws['AWS_REGION']);
   const bucket = openBucket(address, {
@@ -97,10 +94,7 @@ const refusedOf = async ({ events }: Delivery, put: (run: Run) => Promise<Refuse
   return refused;
 };
 
-/**
- * Halves an object that is too large for the storage: here and not by a smaller delivery, so that a repeated delivery has the
- * same names.
- */
+/** Halves an object that is too large: here, not by a smaller delivery, so that a repeated delivery has the same names. */
 const putInHalves = async (events: Run, put: (part: Run) => Promise<void>): Promise<Refused> => {
   try {
     await put(events);

@@ -186,10 +186,7 @@ class NoToken extends Error {
   override readonly name = 'NoToken';
 }
 
-/**
- * One event as a row: columns of ASIM's audit events that rules query, what Cloudflare adds, and the event as text. Columns
- * without a value are absent. deploy/azure/sentinel.json declares all.
- */
+/** ASIM's columns that rules query, those of Cloudflare, and the event as text; declared in deploy/azure/sentinel.json. None is empty. */
 export const auditRecord = (outgoing: OutgoingEvent): string =>
   toJsonLine({
     TimeGenerated: eventInstant(outgoing.event),

@@ -27,10 +27,7 @@ interface Hec {
   readonly write: (event: OutgoingEvent) => string;
 }
 
-/**
- * Splunk HTTP Event Collector, or what speaks its protocol. Delivered is what it has indexed with `ack`, otherwise what it took
- * in. Splunk does not look for repeats: they show by the indexed field `key`.
- */
+/** Delivered is what Splunk has indexed with `ack`, otherwise what it took in. It does not look for repeats: they show by the field `key`. */
 const create = (settings: SplunkHecSettings): Sink => {
   const url = new URL(settings.url);
   const collector = `${url.pathname.replace(/\/+$/, '').replace(/\/services\/collector(\/event)?$/, '')}/services/collector`;
@@ -85,10 +82,7 @@ const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<De
   return verdict.kind === 'outcome' ? verdict.outcome : undefined;
 };
 
-/**
- * Splunk stops at the first event that it refuses. It has taken those before it, but no answer says so: all others go out again
- * until an answer covers all.
- */
+/** Splunk stops at a refused event and has taken those before it, though no answer says so: all others go out again. */
 const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
   const lines = events.map(hec.write);
   const refused: { index: number; reason: string }[] = [];

@@ -14,10 +14,7 @@ import { plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
 import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
 
-/**
- * Signed as Standard Webhooks 1.0.0. `webhook-id` is the delivery's id, the same at every attempt; `webhook-timestamp` is the time
- * of the attempt. Any 2xx is success.
- */
+/** Standard Webhooks 1.0.0. `webhook-id` is the same at every attempt, `webhook-timestamp` the time of the attempt. Any 2xx is success. */
 const create = (settings: WebhookSettings): Sink => {
   const url = new URL(settings.url);
   const http = createHttpPost({

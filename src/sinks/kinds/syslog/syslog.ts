@@ -18,10 +18,7 @@ const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
 
 type Refused = { readonly index: number; readonly reason: string };
 
-/**
- * RFC 5424 over TCP or TLS with octet counting (RFC 6587, RFC 5425), a connection per delivery. Syslog has no acknowledgement;
- * instead the receiver reads to the end and closes (docs/decisions/16). Certificates are read for each connection.
- */
+/** RFC 5424 with octet counting (RFC 6587, 5425). The receiver acknowledges by reading to the end and closing (docs/decisions/16). */
 const create = (settings: SyslogSettings): Sink => {
   const url = new URL(settings.url);
   const isTls = url.protocol === 'tls:';
@@ -196,7 +193,6 @@ const failed = (error: unknown): DeliveryOutcome & { readonly kind: 'failed' } =
   kind: 'failed',
   reason: cut(oneLine(reasonOf(error)), REASON_LENGTH),
 });
-
 
 const REASON_LENGTH = 500;
 
