@@ -9,7 +9,7 @@ import type { FaultPatch } from './faults/fault-plan.ts';
 import type { GenerateOptions, Simulator, SimulatorSummary } from './interface.ts';
 import type { TrueEntry } from './world/audit-log.ts';
 
-/** Where the control API is served, beside the simulated one. Needs no credential. */
+/** Needs no credential. */
 export const controlPath = '/__simulator';
 
 /**
@@ -41,7 +41,6 @@ export class ControlApi {
     this.#simulator = simulator;
   }
 
-  /** Answers one request below `controlPath`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path: wholePath, query } = splitTarget(request.url);
     const path = wholePath.slice(controlPath.length);

@@ -71,10 +71,10 @@ class RunningSimulator implements Simulator {
     const control = new ControlApi(this);
     this.#server = createServer((request, response) => {
       const handler = request.url?.startsWith(`${controlPath}/`) === true ? control : front;
-      // A bug here, or a client that went away while it sent its body: only the connection can be told.
+      // After a bug, or if the client left while sending, only the connection can be told.
       handler.handle(request, response).catch(() => response.destroy());
     });
-    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault that was not asked for.
+    // An idle timeout would be a fault that was not asked for.
     this.#server.keepAliveTimeout = 600_000;
     this.#live = new LiveStream(this.#world, options.liveRate);
   }
@@ -208,7 +208,7 @@ function timeOf(text: string): number | undefined {
   }
 }
 
-/** Starts a simulated Cloudflare. Throws RangeError on a bad option; rejects when the port cannot be had. */
+/** Throws RangeError on a bad option; rejects if the port is unavailable. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const resolved = resolveOptions(options);
   const simulator = new RunningSimulator(resolved);

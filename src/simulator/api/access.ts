@@ -7,14 +7,13 @@ import type { ApiCall, Caller, Reach } from './credentials.ts';
 import { errorReply, type Reply, refusal } from './reply.ts';
 
 interface AccessOptions {
-  /** True: getting an organization, its profile and its accounts takes e-mail address and key, as OpenAPI says. */
+  /** As in OpenAPI: an organization, its profile and its accounts take e-mail address and key. */
   readonly keysOnly: boolean;
 }
 
 const ofOrganizations: readonly string[] = ['organizations', 'organization', 'profile', 'organization_accounts'];
 const byKeyOnly: readonly string[] = ['organization', 'profile', 'organization_accounts'];
 
-/** Who may do what: by the kind of the credential, and by what it reaches. */
 export class Access {
   readonly #world: World;
   readonly #options: AccessOptions;
@@ -24,7 +23,6 @@ export class Access {
     this.#options = options;
   }
 
-  /** What a call is answered with that is not permitted; undefined when it is. */
   refusal(call: ApiCall): Reply | undefined {
     const { operation, source, caller } = call;
     if (caller.kind === 'account' && (ofOrganizations.includes(operation) || source?.kind === 'organization')) {
@@ -49,7 +47,6 @@ export class Access {
     return kind === 'user' && contains(reach.organizations, id, seq);
   }
 
-  /** Whether the caller reaches the account: by itself, or through its organization. */
   seesAccount(caller: Caller, account: Account): boolean {
     const { faults, organizations } = this.#world;
     if (hasLostAccess(faults, account, caller)) return false;
@@ -70,34 +67,30 @@ function contains(list: Reach['accounts'], id: string, seq: number): boolean {
   return list === undefined || list.some((one) => one === (typeof one === 'number' ? seq : id));
 }
 
-// What holds of an account for as long as its fault is on: a share of the accounts is always the same ones.
+// A share of the accounts is always the same ones, for as long as the fault is on.
 function occasionOf({ id, seq }: Account): Occasion {
   return { number: seq, source: { kind: 'account', id } };
 }
 
-/** What a listing of accounts is answered with, whatever page is asked for; undefined when no fault stands in its place. */
+/** For any page of a listing of accounts; undefined without the fault. */
 export function accountListingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
   return faults.fires('account_listing_403', occasion) === undefined
     ? undefined
     : { ...refusal(403), fault: 'account_listing_403' };
 }
 
-/** True: a listing of accounts shows the caller none. */
 export function isListingEmpty(faults: FaultPlan, occasion: Occasion, caller: Caller): boolean {
   return faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
 }
 
-/** True: the audit log of the account answers 403. */
 export function isAccountRefused(faults: FaultPlan, account: Account): boolean {
   return faults.meets('account_refused', occasionOf(account)) !== undefined;
 }
 
-/** True: access to the account has not arrived yet. */
 function hasLateAccess(faults: FaultPlan, account: Account): boolean {
   return faults.meets('late_access', occasionOf(account)) !== undefined;
 }
 
-/** True: the caller no longer reaches the account. */
 function hasLostAccess(faults: FaultPlan, account: Account, caller: Caller): boolean {
   return (
     faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined
@@ -108,7 +101,7 @@ function isMeant(credential: string | undefined, { owner, email, fingerprint }: 
   return credential === undefined || [owner, email, fingerprint].includes(credential);
 }
 
-/** The organization that an account is in: its own, or the next one in the listing while the account is moved. */
+/** Its own, or the next one in the listing while the account is moved. */
 export function organizationIdOf(
   faults: FaultPlan,
   account: Account,
@@ -121,12 +114,12 @@ export function organizationIdOf(
   return ids[(ids.indexOf(organizationId) + 1) % ids.length];
 }
 
-/** The name that `GET /accounts` and `GET /accounts/{id}` show. */
+/** As in `GET /accounts` and `GET /accounts/{id}`. */
 export function shownName(faults: FaultPlan, account: Account): string {
   return faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
 }
 
-/** The page without the accounts that are missing from it, each by itself and again each time. */
+/** Each account is missing by itself and anew each time. */
 export function withoutMissing(faults: FaultPlan, page: readonly Account[], occasion: Occasion): readonly Account[] {
   if (!faults.isOn('missing_account')) return page;
   return page.filter(({ id, seq }) => {
@@ -135,7 +128,6 @@ export function withoutMissing(faults: FaultPlan, page: readonly Account[], occa
   });
 }
 
-/** By how many accounts a later page of `GET /accounts` is shifted. */
 export function pageShift(faults: FaultPlan, occasion: Occasion): number {
   return faults.meets('shifted_account_page', occasion)?.by ?? 0;
 }

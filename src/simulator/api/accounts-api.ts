@@ -13,11 +13,11 @@ import type { ApiCall } from './credentials.ts';
 import { BadRequest, decodeToken, encodeToken, errorReply, type Reply, successReply } from './reply.ts';
 
 interface AccountsApiOptions {
-  /** False: `GET /accounts` shows no account that its users reach through its organization alone. */
+  /** False: `GET /accounts` hides accounts that users reach through their organization alone. */
   readonly listsImplicitAccounts: boolean;
 }
 
-/** What can be asked about accounts, users and tokens. Everything is read-only: accounts change through the control API. */
+/** Read-only: accounts change through the control API. */
 export class AccountsApi {
   readonly #world: World;
   readonly #access: Access;
@@ -29,7 +29,7 @@ export class AccountsApi {
     this.#options = options;
   }
 
-  /** Answers one permitted call. Never throws on what a client sends. */
+  /** Never throws on what a client sends. */
   handle(call: ApiCall): Reply {
     if (call.method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
     try {
@@ -107,7 +107,7 @@ function userReply({ caller }: ApiCall): Reply {
   });
 }
 
-// A user's token at `/user`, an account's at its account: anywhere else it is none.
+// Valid only for a user's token at `/user`, an account's at its account.
 function verifyReply({ caller, source }: ApiCall): Reply {
   const isRight = !caller.hasKey && (source === undefined ? caller.kind === 'user' : caller.kind === 'account');
   if (!isRight) return errorReply(401, 1000, 'Invalid API Token');
@@ -129,7 +129,7 @@ function directionIn(query: URLSearchParams): 'asc' | 'desc' {
   return text;
 }
 
-/** `GET /accounts`: pages by number, in the order of creation. Throws BadRequest if Cloudflare answers 400. */
+/** Pages by number, in the order of creation. Throws BadRequest for Cloudflare's 400. */
 function listAccounts(world: World, { query, occasion }: ApiCall, reached: readonly Account[]): Reply {
   const { faults } = world;
   const page = wholeIn(query, 'page', 1, 1, 999_999_999);
@@ -150,7 +150,6 @@ function listAccounts(world: World, { query, occasion }: ApiCall, reached: reado
   });
 }
 
-/** The account as `GET /accounts` and `GET /accounts/{id}` show it. */
 function viewOf({ faults, organizations }: World, account: Account): Record<string, unknown> {
   const organizationId = organizationIdOf(faults, account, organizations);
   return accountView(account, shownName(faults, account), organizationId, organizations);
@@ -163,10 +162,7 @@ const nameFilters: Readonly<Record<string, (name: string, part: string) => boole
   'name.contains': (name, part) => name.includes(part),
 };
 
-/**
- * `GET /organizations/{id}/accounts`: pages by token, in the order of creation or by name. Throws BadRequest if Cloudflare
- * answers 400.
- */
+/** Pages by token, in the order of creation or by name. Throws BadRequest for Cloudflare's 400. */
 function listOrganizationAccounts(
   { faults }: World,
   { query, occasion, source }: ApiCall,
@@ -202,7 +198,6 @@ function placeIn(query: URLSearchParams, binding: string): number {
   return content['n'];
 }
 
-/** A product category as the API shows it. */
 interface ProductCategory {
   readonly label: string;
   readonly value: string;
@@ -217,7 +212,7 @@ function category(label: string, value: string, products: Readonly<Record<string
   };
 }
 
-/** What `GET /accounts/{id}/logs/audit/product_categories` answers. No list of Cloudflare's own is public; this one covers what happens here. */
+/** Cloudflare publishes no list; this one covers what happens here. */
 const productCategories: readonly ProductCategory[] = [
   category('Account Management', 'account', { Accounts: 'accounts', Members: 'members', 'API Tokens': 'api_tokens' }),
   category('DNS', 'dns', { 'DNS Records': 'dns_records' }),
@@ -228,7 +223,7 @@ const productCategories: readonly ProductCategory[] = [
   category('User Profile', 'user', { User: 'user', Logins: 'login', Memberships: 'memberships' }),
 ];
 
-/** The products of a category, in any letter case; undefined when there is no such category. */
+/** In any letter case. */
 export function productsOf(name: string): readonly string[] | undefined {
   const wanted = name.toLowerCase();
   return productCategories.find(({ value }) => value === wanted)?.products.map(({ value }) => value);

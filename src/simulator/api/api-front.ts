@@ -36,21 +36,17 @@ interface Parts {
   readonly acceptedCredentials: readonly AcceptedCredential[] | undefined;
 }
 
-/** One request on its way to an answer. */
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly arrivedMs: number;
-  /** When it is answered: later than it arrived only if a fault holds it up. */
+  /** Later than its arrival only if a fault holds it up. */
   readonly timeMs: number;
   readonly caller: Caller;
   readonly ratelimit: Readonly<Record<string, string>>;
 }
 
-/**
- * The front of the simulated API: credential, budget, routing, permissions, faults of the wire, request log. Faults are decided per
- * admitted request, in order of arrival.
- */
+/** Credential, budget, routing, permissions, faults of the wire, request log. Faults are decided per admitted request, in order. */
 export class ApiFront {
   readonly #parts: Parts;
   #admitted = 0;
@@ -60,7 +56,6 @@ export class ApiFront {
     this.#parts = parts;
   }
 
-  /** Answers one request, whatever it is. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { world, rateLimit, acceptedCredentials } = this.#parts;
     const timeMs = world.nowMs();
@@ -172,7 +167,7 @@ export class ApiFront {
       occasion !== undefined && reply.fault === undefined && faults.fires(name, occasion) !== undefined;
     const bodyFault = fires('cut_body') ? 'cut_body' : fires('slow_body') ? 'slow_body' : undefined;
     const body = Buffer.from(reply.body);
-    // Recorded before the last byte leaves: who has read the answer finds its request in the log.
+    // Before the last byte: who has read the answer finds its request in the log.
     this.#record(exchange, reply.status, reply.fault ?? bodyFault);
     const wrong = faults.meets('wrong_date', occasion ?? { number: this.#admitted });
     response.sendDate = false;
@@ -209,7 +204,7 @@ export class ApiFront {
   }
 }
 
-/** What names a request at Cloudflare: 64 bits, and the data center that answered. */
+/** 64 bits, and the data center that answered. */
 function rayOf(seed: number, number: number): string {
   return `${hash('sha256', `ray ${seed} ${number}`).slice(0, 16)}-FRA`;
 }
@@ -218,12 +213,9 @@ function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number
   return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
 }
 
-/** What a path asks for. */
 interface Route {
   readonly operation: Operation;
-  /** The organization or account in the path. */
   readonly source: SourceRef | undefined;
-  /** The entry whose history is asked for. */
   readonly entryId: string | undefined;
 }
 
@@ -250,7 +242,6 @@ const collections: Readonly<Record<string, Operation>> = {
   '/user/tokens/verify': 'verify',
 };
 
-/** The route of a path, or undefined when there is none. */
 function routeOf(path: string): Route | undefined {
   if (!path.startsWith(`${basePath}/`)) return undefined;
   const rest = path.slice(basePath.length);
@@ -275,12 +266,12 @@ function decoded({ operation, source, entryId }: Route & { readonly source: Sour
   }
 }
 
-/** The two forms of an id: 32 hexadecimal digits, or a UUID of 36 characters. */
+/** 32 hexadecimal digits, or a UUID of 36 characters. */
 function isIdentifier(text: string): boolean {
   return /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }
 
-/** Path and query of a request target, whatever a client wrote there. */
+/** Whatever a client wrote there. */
 export function splitTarget(target = '/'): { path: string; query: URLSearchParams } {
   const at = target.indexOf('?');
   return at === -1
@@ -288,7 +279,7 @@ export function splitTarget(target = '/'): { path: string; query: URLSearchParam
     : { path: target.slice(0, at), query: new URLSearchParams(target.slice(at + 1)) };
 }
 
-/** The whole body as text; undefined when it is longer than `limitBytes` (it is then read and dropped). */
+/** Undefined if longer than `limitBytes`; it is then read and dropped. */
 export async function readBody(request: IncomingMessage, limitBytes = 1_048_576): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -299,30 +290,28 @@ export async function readBody(request: IncomingMessage, limitBytes = 1_048_576)
   return length > limitBytes ? undefined : Buffer.concat(chunks).toString();
 }
 
-/** One request to the simulated API, as it was answered. */
 export interface RequestRecord {
-  /** When it arrived, by the simulator's clock. Milliseconds since the epoch. */
+  /** By the simulator's clock. Milliseconds since the epoch. */
   readonly timeMs: number;
-  /** When its response ended or its connection closed; undefined until then. Milliseconds since the epoch. */
+  /** End of the response or connection. Milliseconds since the epoch. */
   endedMs?: number;
   readonly method: string;
-  /** The Host header: tells clients apart that were given different names of this server. */
+  /** The Host header tells clients apart that know this server by different names. */
   readonly host: string;
-  /** Path and query as sent. */
+  /** As sent. */
   readonly path: string;
-  /** 0 when no status was sent (`hung`, `connection_reset`, an answer whose client had gone). */
+  /** 0 without a status (`hung`, `connection_reset`, a client that had gone). */
   readonly status: number;
-  /** Fingerprint of the credential; `none` without one. */
+  /** Fingerprint; `none` without a credential. */
   readonly credential: string;
-  /** Whose budget it counts for: `user:` and an e-mail address, or `token:` and the fingerprint. */
+  /** Whose budget counts it: `user:` and an e-mail address, or `token:` and the fingerprint. */
   readonly owner: string;
-  /** The fault that the response met on the wire, or that stands in place of an answer; those of paging and content are in its body. */
+  /** On the wire, or in place of an answer; faults of paging and content are in the body. */
   readonly wireFault?: string;
 }
 
 const kept = 10_000;
 
-/** The latest requests, and how many there were in all. */
 export class RequestLog {
   readonly #records: RequestRecord[] = [];
   readonly #listeners = new Set<(record: RequestRecord) => void>();
@@ -337,13 +326,12 @@ export class RequestLog {
     for (const listener of this.#listeners) listener(record);
   }
 
-  /** The kept records, oldest first. */
   records(): RequestRecord[] {
     const head = this.#total % kept;
     return this.#total <= kept ? [...this.#records] : [...this.#records.slice(head), ...this.#records.slice(0, head)];
   }
 
-  /** Calls the listener for every later request; returns what ends that. */
+  /** Returns what ends that. */
   onRequest(listener: (record: RequestRecord) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -23,10 +23,10 @@ import {
   successReply,
 } from './reply.ts';
 
-/** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
+/** Cloudflare documents none of these codes; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;
 
-/** The organizations service: list, create, get, change, delete, and the profile. Changes leave audit entries. */
+/** List, create, get, change, delete, and the profile. Changes leave audit entries. */
 export class OrganizationsApi {
   readonly #world: World;
   readonly #access: Access;
@@ -39,7 +39,7 @@ export class OrganizationsApi {
     this.#listsSubOrganizations = listsSubOrganizations;
   }
 
-  /** Answers one call. Never throws on what a client sends. */
+  /** Never throws on what a client sends. */
   handle(call: OrganizationCall): Reply {
     try {
       if (call.organizationId === undefined) return this.#collection(call);
@@ -110,7 +110,7 @@ export class OrganizationsApi {
     return this.#changed(call, organization, 'Create Organization', 'create');
   }
 
-  // Only the name: `parent` and `profile` of the body are ignored.
+  // `parent` and `profile` of the body are ignored.
   #update(call: OrganizationCall, organization: Organization): Reply {
     organization.name = nameOf(jsonBody(call.body));
     return this.#changed(call, organization, 'Update Organization', 'update');
@@ -195,7 +195,7 @@ function byName(test: (name: string, part: string) => boolean): Filter {
   return ({ name }, value) => test(name.toLowerCase(), value.toLowerCase());
 }
 
-/** The filters of the listing that take one value, by wire name. */
+/** Filters with one value, by wire name. */
 function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
   return {
     name: byName((name, whole) => name === whole),
@@ -218,26 +218,21 @@ function pageSizeOf(query: URLSearchParams): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > largestPageSize) {
     throw new BadRequest(`page_size must be between 0 and ${largestPageSize}`);
   }
-  // What Cloudflare does with the permitted 0 is not documented; a page that can never grow would be of no use.
+  // Cloudflare's meaning of 0 is undocumented; a page that never grows would be useless.
   return Number(text) === 0 ? defaultPageSize : Number(text);
 }
 
-/** One request for the listing. */
 interface ListingRequest {
   readonly registry: OrganizationRegistry;
-  /** Whether the caller reaches an organization. */
   readonly sees: (organization: Organization) => boolean;
   readonly query: URLSearchParams;
-  /** False: organizations below others are shown only when a filter asks for them. */
+  /** False: organizations below others are shown only to a filter. */
   readonly listsSubOrganizations: boolean;
   readonly faults: FaultPlan;
   readonly occasion: Occasion;
 }
 
-/**
- * `GET /organizations`: filters, pages in the order of creation, and the faults of the listing. Throws BadRequest, saying
- * what is wrong, if Cloudflare answers 400.
- */
+/** Pages in the order of creation. Throws BadRequest for Cloudflare's 400. */
 function listOrganizations(request: ListingRequest): Reply {
   const { registry, sees, query, listsSubOrganizations, faults, occasion } = request;
   const conditions: ((organization: Organization) => boolean)[] = [];
@@ -271,7 +266,7 @@ interface Slice {
   readonly size: number;
   readonly totalSize: number;
   readonly filters: string;
-  /** Place in the order of creation at which the page begins. */
+  /** Place in the order of creation. */
   readonly from: number;
 }
 
@@ -304,13 +299,10 @@ function readToken(token: string, filters: string): number {
   return content['n'];
 }
 
-/** Where the API is served. */
 export const basePath = '/client/v4';
 
-/** One call of the organizations service. */
 interface OrganizationCall {
   readonly method: string;
-  /** Path and query as sent. */
   readonly url: string;
   readonly query: URLSearchParams;
   readonly organizationId: string | undefined;
@@ -321,26 +313,25 @@ interface OrganizationCall {
   readonly occasion: Occasion;
 }
 
-/** What the listing is answered with, whatever page is asked for; undefined when no fault stands in its place. */
+/** For any page; undefined without the fault. */
 function listingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
   if (faults.fires('listing_403', occasion) !== undefined) return refusal(403);
   const away = faults.meets('listing_away', occasion);
   return away === undefined ? undefined : faultReply('listing_away', away.status);
 }
 
-/** What this page of the listing (from 1) is answered with; undefined when it is whole. */
+/** For this page (from 1); undefined without the fault. */
 function brokenPage(faults: FaultPlan, occasion: Occasion, number: number): Reply | undefined {
   const broken = faults.meets('broken_listing_page', occasion, ({ page }) => page === number);
   return broken === undefined ? undefined : faultReply('broken_listing_page', broken.status);
 }
 
-/** What is left of a listing, and how many organizations it says there are. */
 interface VisibleListing {
   readonly organizations: readonly Organization[];
   readonly totalSize: number;
 }
 
-/** The listing without the organizations that faults hide. A share of them is always the same ones. */
+/** Without hidden organizations. A share of them is always the same ones. */
 function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]): VisibleListing {
   const empty = faults.meets('empty_listing', occasion);
   if (empty !== undefined) return { organizations: [], totalSize: empty.countsAll ? all.length : 0 };
@@ -360,19 +351,18 @@ function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Org
 
 interface Activity {
   readonly call: OrganizationCall;
-  /** Key of the ids of this entry. */
+  /** Of the ids of this entry. */
   readonly key: number;
-  /** Id of the organization in whose log it stands. */
+  /** Organization whose log it is in. */
   readonly logOf: string;
   readonly what: string;
   readonly type: string;
   readonly timeMs: number;
-  /** What the API answered with. */
   readonly status: number;
   readonly result: unknown;
 }
 
-/** The audit entry that a change through the API leaves. The request payload is the body byte for byte, if there is one. */
+/** The request payload is the body byte for byte. */
 function activityText({ call, key, logOf, what, type, timeMs, status, result }: Activity): string {
   const words = Array.from({ length: 6 }, (_, n) => hex8(draw(key, n)));
   const id = words.slice(0, 4).join('');

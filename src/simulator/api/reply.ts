@@ -2,35 +2,31 @@ import type { ServerResponse } from 'node:http';
 import type { FaultName } from '../faults/fault-catalogue.ts';
 import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
 
-/** A response before it meets the faults of the wire. */
 export interface Reply {
   readonly status: number;
-  /** Absent: `application/json`. */
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Empty for a status without a body. */
+  /** Empty without a body. */
   readonly body: string;
-  /** The fault that stands in place of the answer. */
+  /** In place of the answer. */
   readonly fault?: FaultName;
-  /** Called once the whole response has been handed to the network. */
+  /** Called when the response has been handed to the network. */
   readonly delivered?: () => void;
 }
 
-/** No answer at all, because of this fault. */
 export interface Silence {
   readonly silentBy: FaultName;
 }
 
-/** Success of every service but the audit log's. */
+/** For all services but the audit log. */
 export function successReply(result: unknown, resultInfo?: unknown, messages: readonly unknown[] = []): Reply {
   const info = resultInfo === undefined ? {} : { result_info: resultInfo };
   return { status: 200, body: JSON.stringify({ success: true, errors: [], messages, result, ...info }) };
 }
 
-/** Success that has nothing to say: 204 and no body. */
 export const emptyReply: Reply = { status: 204, body: '' };
 
-/** Failure with a code: what the organizations service and the gateway send. */
+/** Of the organizations service and the gateway. */
 export function errorReply(status: number, code: number, message: string, headers: Record<string, string> = {}): Reply {
   return {
     status,
@@ -39,17 +35,16 @@ export function errorReply(status: number, code: number, message: string, header
   };
 }
 
-/** Failure of the audit service: a message without a code, and no `result`. */
+/** Of the audit service: no code, no `result`. */
 export function auditErrorReply(status: number, message: string): Reply {
   return { status, body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }) };
 }
 
-/** The failure that a fault gives an audit log: of the service up to 499, of the gateway from 500. */
+/** Of the service up to 499, of the gateway from 500. */
 export function auditFaultReply(fault: FaultName, status: number, message: string): Reply {
   return { ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)), fault };
 }
 
-/** The failure that a fault gives the organizations service. */
 export function faultReply(fault: FaultName, status: number): Reply {
   return { ...gatewayError(status), fault };
 }
@@ -58,12 +53,12 @@ function gatewayError(status: number): Reply {
   return errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
 }
 
-/** What Cloudflare says to a credential that may not, and to a request without one. */
+/** For a credential that may not, and for none. */
 export function refusal(status: 401 | 403): Reply {
   return errorReply(status, 10000, 'Authentication error');
 }
 
-/** What the gateway says to an object identifier that no object could have; `path` as sent, without the query. */
+/** For an identifier that no object can have; `path` without the query. */
 export function unroutable(status: 400 | 404, path: string): Reply {
   const message = `Could not route to ${path}, perhaps your object identifier is invalid?`;
   const errors = [
@@ -73,19 +68,18 @@ export function unroutable(status: 400 | 404, path: string): Reply {
   return { status, body: JSON.stringify({ success: false, errors, messages: [], result: null }) };
 }
 
-/** What the gateway says to an `Authorization` header of another form than it knows. */
+/** For an `Authorization` header of another form. */
 export function invalidHeaders(): Reply {
   const error_chain = [{ code: 6111, message: 'Invalid format for Authorization header' }];
   const errors = [{ code: 6003, message: 'Invalid request headers', error_chain }];
   return { status: 400, body: JSON.stringify({ success: false, errors, messages: [], result: null }) };
 }
 
-/** What is wrong with a request; the handler of its service turns it into a 400. */
+/** Becomes a 400 in the handler of its service. */
 export class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
 
-/** What happens instead of an answer. */
 export type Interruption =
   | { readonly name: FaultName; readonly kind: 'silence' | 'reset' }
   | { readonly name: FaultName; readonly kind: 'delay'; readonly delayMs: number }
@@ -107,7 +101,7 @@ function serverError(bits: number): Reply {
   return form === 1 ? { status, contentType: 'text/plain', body: `error code: ${status}` } : { status, body: '' };
 }
 
-/** Decides, before the request is worked on, whether something else than its answer comes. The first that fires wins. */
+/** Before the request is worked on. The first fault that fires wins. */
 export function interruption(faults: FaultPlan, occasion: Occasion): Interruption | undefined {
   if (faults.fires('hung', occasion) !== undefined) return { name: 'hung', kind: 'silence' };
   const isAudit = occasion.operation === 'audit';
@@ -145,17 +139,16 @@ function htmlReply(status: number): Reply {
   return { status, contentType: 'text/html; charset=UTF-8', body: html(status) };
 }
 
-/** 429 as Cloudflare sends it. */
 export function tooManyRequests(headers: Record<string, string>): Reply {
   return errorReply(429, 971, 'Please wait and consider throttling your request speed', headers);
 }
 
-/** Sends the head and half of the body, and destroys the connection as soon as that is on its way. */
+/** Head and half of the body, then destroys the connection. */
 export function sendCutOff(response: ServerResponse, body: Buffer): void {
   response.write(body.subarray(0, body.length >>> 1), () => response.destroy());
 }
 
-/** Sends the head and half of the body, and the rest after a pause. */
+/** Head and half of the body, the rest after a pause. */
 export function sendSlowly(response: ServerResponse, body: Buffer, pauseMs: number): void {
   const half = body.length >>> 1;
   response.write(body.subarray(0, half));
@@ -163,14 +156,14 @@ export function sendSlowly(response: ServerResponse, body: Buffer, pauseMs: numb
   response.once('close', () => clearTimeout(timer));
 }
 
-/** Sends nothing; destroys the connection after `hangMs` unless that is 0. */
+/** Destroys the connection after `hangMs` unless 0. */
 export function staySilent(response: ServerResponse, hangMs: number): void {
   if (hangMs === 0) return;
   const timer = setTimeout(() => response.destroy(), hangMs);
   response.once('close', () => clearTimeout(timer));
 }
 
-/** Waits; false as soon as the client has gone away. */
+/** False as soon as the client is gone. */
 export function pause(response: ServerResponse, delayMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(true), delayMs);
@@ -181,14 +174,12 @@ export function pause(response: ServerResponse, delayMs: number): Promise<boolea
   });
 }
 
-/**
- * Cursors and page tokens: JSON behind URL-safe base64 with padding, as Cloudflare's look. Opaque to clients, not secret.
- */
+/** JSON in URL-safe base64 with padding, as Cloudflare's tokens look. Not secret. */
 export function encodeToken(content: unknown): string {
   return Buffer.from(JSON.stringify(content)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
 
-/** The content, or undefined when the token was not made by `encodeToken`. */
+/** Undefined unless made by `encodeToken`. */
 export function decodeToken(token: string): Record<string, unknown> | undefined {
   if (!/^[A-Za-z0-9_-]+={0,2}$/.test(token)) return undefined;
   try {

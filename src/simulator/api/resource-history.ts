@@ -7,7 +7,7 @@ import { collectPage, issueCursor } from './audit-page.ts';
 import { type AuditFilters, type AuditQueryOptions, auditQuery, parseTime } from './audit-query.ts';
 import { auditErrorReply, BadRequest, type Reply, refusal } from './reply.ts';
 
-/** How well the resource is known: by the URI of its request, by product and type, or not at all. */
+/** By the URI of its request, by product and type, or not at all. */
 type HistoryStatus = 'exact' | 'approximate' | 'unavailable';
 
 interface Subject {
@@ -15,10 +15,10 @@ interface Subject {
   readonly filters: AuditFilters;
 }
 
-/** An entry is looked for so close to the time that the client names. */
+/** Around the time that the client names. */
 const lookupMs = 60_000;
 
-/** `GET /organizations|accounts/{id}/logs/audit/{entry}/history`: the entries about the resource of one entry. */
+/** The entries about the resource of one entry. */
 export class ResourceHistory {
   readonly #world: World;
   readonly #options: AuditQueryOptions;
@@ -28,7 +28,7 @@ export class ResourceHistory {
     this.#options = options;
   }
 
-  /** Answers one permitted request. Never throws on what a client sends. */
+  /** Never throws on what a client sends. */
   list(source: SourceRef, entryId: string, parameters: URLSearchParams): Reply {
     const log = this.#world.log(source);
     if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
@@ -87,7 +87,7 @@ function uriOf(entry: Readable): string | undefined {
   return typeof uri === 'string' && uri !== '' ? uri.split('?', 1)[0] : undefined;
 }
 
-// By the URI without its query, if there is one; else by product and type, which other resources share.
+// By URI without query; else by product and type, which other resources share.
 function subjectOf(text: string): Subject {
   const entry = JSON.parse(text) as Readable;
   const uri = uriOf(entry);

@@ -1,9 +1,8 @@
-/** One fault: what a client meets, how often by default, whether `--faults all` has it, and what can be set beside it. */
 interface FaultDescription<P extends ParameterSet> {
   readonly summary: string;
-  /** Probability that naming the fault alone gives it. */
+  /** When the fault is only named. */
   readonly probability: number;
-  /** False for what could keep a correct client from ending with the truth in reasonable time. */
+  /** False: may keep a correct client from the truth for too long. */
   readonly inAll: boolean;
   readonly parameters: P;
 }
@@ -12,12 +11,11 @@ function fault(summary: string, probability: number, inAll = true): FaultDescrip
   return { summary, probability, inAll, parameters: {} };
 }
 
-/** A way in which the API goes wrong every time, and never one of `--faults all`. */
+/** Goes wrong every time; not in `--faults all`. */
 function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
   return { summary, probability: 1, inAll: false, parameters };
 }
 
-/** An integer within these bounds. */
 function whole(standard: number, least: number, most: number): Parameter<number> {
   return { isGood: (value) => isWhole(value, least, most), what: `an integer between ${least} and ${most}`, standard };
 }
@@ -30,39 +28,36 @@ const isNumber = (value: unknown): value is number => typeof value === 'number' 
 
 const pageNumber = whole(1, 1, 1_000_000);
 
-/** One of these words. */
 function choice<const W extends string>(words: readonly W[], standard: W): Parameter<W> {
   const isGood = (value: unknown): boolean => (words as readonly unknown[]).includes(value);
   return { isGood, what: `one of ${words.join(', ')}`, standard };
 }
 
-/** The status of an HTTP error. */
 function status(standard: number): Parameter<number> {
   return { isGood: isStatus, what: 'a status from 400 to 599', standard };
 }
 const isStatus = (value: unknown): boolean => isWhole(value, 400, 599);
 
-/** What becomes of the cursors of a page that is cut or ordered in another way than it was asked for. */
+/** Cursors of a page cut or ordered otherwise than asked for. */
 const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
 
 function flag(standard: boolean): Parameter<boolean> {
   return { isGood: (value) => typeof value === 'boolean', what: 'true or false', standard };
 }
 
-/** What of a listing is hidden from a client; `countsAll`: `total_size` counts what is missing, too. */
+/** `countsAll`: `total_size` includes what is hidden. */
 const hiddenParameters = { countsAll: flag(false) };
 
-/** A number, a negative one, too. */
+/** May be negative. */
 function difference(standard: number): Parameter<number> {
   return { isGood: isNumber, what: 'a number', standard };
 }
 
-/** A number of 0 or more. */
 function amount(standard: number): Parameter<number> {
   return { isGood: (value) => isNumber(value) && value >= 0, what: 'a number of 0 or more', standard };
 }
 
-/** The status of an HTTP error, or `hang`: no answer at all. */
+/** Or `hang`: no answer. */
 function statusOrHang(standard: number): Parameter<number | 'hang'> {
   return {
     isGood: (value) => value === 'hang' || isStatus(value),
@@ -71,7 +66,6 @@ function statusOrHang(standard: number): Parameter<number | 'hang'> {
   };
 }
 
-/** Texts that are not empty, or none. */
 function texts(): Parameter<readonly string[] | undefined> {
   return {
     isGood: (value) => Array.isArray(value) && value.every(isText),
@@ -81,7 +75,6 @@ function texts(): Parameter<readonly string[] | undefined> {
 }
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 
-/** Times, or none. */
 function moments(): Parameter<readonly Moment[] | undefined> {
   return {
     isGood: (value) => Array.isArray(value) && value.every(isMoment),
@@ -92,31 +85,27 @@ function moments(): Parameter<readonly Moment[] | undefined> {
 const isMoment = (value: unknown): boolean =>
   (typeof value === 'string' || isNumber(value)) && !Number.isNaN(momentMs(value));
 
-/** Milliseconds since the epoch of a moment; NaN when it is none. */
+/** Milliseconds since the epoch; NaN if invalid. */
 export function momentMs(moment: Moment): number {
   return typeof moment === 'number' ? moment : Date.parse(moment);
 }
 
-/** A time, or none. */
 function moment(): Parameter<Moment | undefined> {
   return { isGood: isMoment, what: 'a timestamp or milliseconds since the epoch', standard: undefined };
 }
 
-/** A value of this kind, or none. */
 function optional<T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> {
   return { isGood, what, standard: undefined };
 }
 
-/** A text without spaces, or none. */
 function word(): Parameter<string | undefined> {
   const isGood = (value: unknown): boolean => typeof value === 'string' && /^\S+$/.test(value);
   return { isGood, what: 'a string without spaces', standard: undefined };
 }
 
 /**
- * Every fault of the wire, of paging and of the data; defects of single entries are named in entry-defects.ts.
- * Faults of the data (`late`, `equal_timestamps`, `out_of_order`, `unknown_enums`, `cf_rayid`) are decided when an entry comes
- * into being: for the history at the start, later only for what is appended.
+ * Of the wire, of paging and of the data; defects of entries are in entry-defects.ts. Faults of the data are decided when an entry
+ * comes into being: at the start for the history, later for what is appended.
  */
 export const faultCatalogue = {
   server_error: fault('500, 502, 503 or 504, with a JSON, a text or no body', 0.01),
@@ -247,23 +236,20 @@ export type FaultName = keyof typeof faultCatalogue;
 
 export const faultNames = Object.keys(faultCatalogue) as FaultName[];
 
-/** What can be set beside a fault, whichever it is. */
 export function parametersOf(name: FaultName): ParameterSet {
   return faultCatalogue[name].parameters;
 }
 
-/** A value that is set beside a fault: which values are possible, and which one it is when the setting does not say. */
 interface Parameter<T> {
   readonly isGood: (value: unknown) => boolean;
-  /** What the value must be, in words. */
+  /** In words. */
   readonly what: string;
   readonly standard: T;
 }
 
 type ParameterSet = Readonly<Record<string, Parameter<unknown>>>;
 
-/** The values that belong to a set of parameters. */
 export type ValuesOf<P> = { readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never };
 
-/** A time: RFC 3339, or milliseconds since the epoch. */
+/** RFC 3339, or milliseconds since the epoch. */
 type Moment = string | number;

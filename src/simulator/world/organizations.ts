@@ -1,7 +1,7 @@
 import { answerText, draw, hex8, keyOf, type Story, type Voice } from '../entries/entry-text.ts';
 import { companyNames, people, type StoryTemplate, storyTemplates, strangePeople, userAgents } from './vocabulary.ts';
 
-/** The business profile as the API spells it; every member is a string. */
+/** As the API spells it. */
 export interface OrganizationProfile {
   business_address: string;
   business_email: string;
@@ -18,30 +18,28 @@ export const profileMembers = [
   'external_metadata',
 ] as const satisfies readonly (keyof OrganizationProfile)[];
 
-/** One simulated organization. Mutable: the API changes it. */
+/** Mutable: the API changes it. */
 export interface Organization {
   readonly id: string;
-  /** Order of the listing. */
   readonly seq: number;
   readonly createTimeMs: number;
   readonly managedBy: string | undefined;
-  /** `enabled` or `disabled`, by flag name. */
+  /** `enabled` or `disabled`, by name. */
   readonly flags: Readonly<Record<string, string>>;
-  /** True: the API calls its flags `meta.flags`, which are fewer; else `meta.tenant_flags`. */
+  /** Flags are `meta.flags`, which are fewer, instead of `meta.tenant_flags`. */
   readonly hasOldFlags: boolean;
   readonly userIds: readonly string[];
   name: string;
   accountIds: readonly string[];
   parentId: string | undefined;
   profile: OrganizationProfile | undefined;
-  /** True: its audit log answers 403. */
+  /** Its audit log answers 403. */
   refused: boolean;
 }
 
-/** Cloudflare's limit on nesting of organizations. */
+/** Cloudflare's limit. */
 const maxDepth = 5;
 
-/** The organizations there are, in the order in which they came. */
 export class OrganizationRegistry {
   readonly #byId = new Map<string, Organization>();
   #nextSeq = 0;
@@ -72,7 +70,7 @@ export class OrganizationRegistry {
     return this.all().some((organization) => organization.parentId === id);
   }
 
-  /** Root first, the organization itself last. */
+  /** From the root to the organization. */
   chain(organization: Organization): Organization[] {
     const chain = [organization];
     for (let at = organization.parentId; at !== undefined; ) {
@@ -84,14 +82,14 @@ export class OrganizationRegistry {
     return chain;
   }
 
-  /** Why no new organization can be put below the parent, or undefined when one can. */
+  /** Undefined: it can. */
   whyNotBelow(parentId: string): string | undefined {
     const parent = this.#byId.get(parentId);
     if (parent === undefined) return `The parent organization ${parentId} does not exist.`;
     return this.chain(parent).length >= maxDepth ? `Organizations can be nested ${maxDepth} levels deep.` : undefined;
   }
 
-  /** The organization as the API shows it: its flags by the name of today (`tenant_flags`) or by the older one (`flags`). */
+  /** With flags by their new name (`tenant_flags`) or the old one (`flags`). */
   view(organization: Organization): Record<string, unknown> {
     const { id, name, managedBy, flags, profile } = organization;
     const parent = organization.parentId === undefined ? undefined : this.#byId.get(organization.parentId);
@@ -125,13 +123,12 @@ const flagNames = [
 
 const dayMs = 86_400_000;
 
-/** An id as Cloudflare's examples show them: a UUIDv7 without dashes. */
+/** A UUIDv7 without dashes, as in Cloudflare's examples. */
 export function organizationId(key: number, timeMs: number): string {
   const words = [0, 1, 2].map((n) => hex8(draw(key, n))).join('');
   return `${timeMs.toString(16).padStart(12, '0')}7${words.slice(0, 3)}a${words.slice(3, 18)}`;
 }
 
-/** Flags of an organization, all of them `enabled` or `disabled`. */
 export function tenantFlags(bits: number): Record<string, string> {
   return Object.fromEntries(flagNames.map((name, n) => [name, (bits >>> n) & 1 ? 'enabled' : 'disabled']));
 }
@@ -150,11 +147,10 @@ interface PopulationOptions {
   readonly seed: number;
   readonly count: number;
   readonly startMs: number;
-  /** True: every fourth organization is below an earlier one. */
+  /** Every fourth organization is below an earlier one. */
   readonly hasSubOrganizations: boolean;
 }
 
-/** Fills an empty registry; the same for the same options. */
 export function populate(registry: OrganizationRegistry, options: PopulationOptions): Organization[] {
   const { seed, count, startMs, hasSubOrganizations } = options;
   const organizations: Organization[] = [];
@@ -163,7 +159,7 @@ export function populate(registry: OrganizationRegistry, options: PopulationOpti
     const bits = draw(key, 10);
     const round = Math.floor(n / companyNames.length);
     const name = `${companyNames[n % companyNames.length]}${round === 0 ? '' : ` ${round + 1}`}`;
-    // Oldest first, none younger than two hundred days: an organization is older than its log.
+    // Oldest first, at least two hundred days old: older than their logs.
     const createTimeMs = startMs - (200 + count - n) * dayMs - (bits % dayMs);
     const parent = hasSubOrganizations && n % 4 === 3 ? organizations[bits % n] : undefined;
     const isPossible = parent !== undefined && registry.whyNotBelow(parent.id) === undefined;
@@ -190,7 +186,7 @@ function idText(key: number, n: number): string {
   return [0, 1, 2, 3].map((word) => hex8(draw(key + n, word))).join('');
 }
 
-/** How many of `total` entries each of `count` organizations has: equal shares, or the n-th one n times fewer than the first. */
+/** Equal shares, or the n-th is n times smaller than the first. */
 export function shares(total: number, count: number, distribution: 'zipf' | 'uniform'): number[] {
   const weights = Array.from({ length: count }, (_, n) => (distribution === 'uniform' ? 1 : 1 / (n + 1)));
   const sum = weights.reduce((a, b) => a + b, 0);
@@ -219,7 +215,7 @@ function tell(template: StoryTemplate, organizationId: string): Story {
   };
 }
 
-/** The voice of one organization: what people do through organization-level APIs. The same for the same arguments. */
+/** What people do through organization-level APIs. The same for the same arguments. */
 export function organizationVoice(seed: number, organizationId: string): Voice {
   const key = keyOf(organizationId, seed);
   return {
