@@ -84,10 +84,7 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
   };
 };
 
-export interface StreamLoad {
-  readonly streams: ReturnType<StreamLimits['load']>;
-  readonly memoryBytes: number;
-}
+export type StreamLoad = Readonly<{ streams: ReturnType<StreamLimits['load']>; memoryBytes: number }>;
 
 /** Counts who is inside, so that others can wait until it is empty. */
 const createTurnstile = (maxWaitMs: number) => {

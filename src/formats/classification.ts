@@ -7,12 +7,7 @@ type Outcome = 'success' | 'failure' | 'unknown' | 'other';
 export type Subject = 'user' | 'group' | 'organization' | 'policy' | 'entity' | 'other';
 type Severity = 'informational' | 'low' | 'medium';
 
-export interface Classification {
-  readonly action: ActionKind;
-  readonly outcome: Outcome;
-  readonly subject: Subject;
-  readonly severity: Severity;
-}
+export type Classification = Readonly<{ action: ActionKind; outcome: Outcome; subject: Subject; severity: Severity }>;
 
 const actions: readonly string[] = ['create', 'view', 'update', 'delete'] satisfies ActionKind[];
 const outcomes: readonly string[] = ['success', 'failure'] satisfies Outcome[];

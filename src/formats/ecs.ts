@@ -197,7 +197,4 @@ export const ecs: Format = {
 };
 
 /** Lists that ECS allows only in certain combinations. */
-interface EcsCategories {
-  readonly category: readonly string[];
-  readonly type: readonly string[];
-}
+type EcsCategories = Readonly<{ category: readonly string[]; type: readonly string[] }>;

@@ -349,9 +349,4 @@ interface OcsfClass {
 
 type Activities = Readonly<Record<ActionKind, number>>;
 
-interface OcsfGrades {
-  readonly severityId: number;
-  readonly severity: string;
-  readonly statusId: number;
-  readonly status: string | undefined;
-}
+type OcsfGrades = Readonly<{ severityId: number; severity: string; statusId: number; status: string | undefined }>;

@@ -46,10 +46,7 @@ export interface OrganizationSummary {
   readonly userIds: readonly string[];
 }
 
-export interface AccountChange {
-  readonly name?: string;
-  readonly organizationId?: string | null;
-}
+export type AccountChange = Readonly<{ name?: string; organizationId?: string | null }>;
 
 export interface AccountSummary {
   readonly id: string;

@@ -29,10 +29,7 @@ export const firstSizes = (batchEvents: number): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-interface DeadLetter {
-  readonly index: number;
-  readonly reason: string;
-}
+type DeadLetter = Readonly<{ index: number; reason: string }>;
 
 export interface DeliveryFacts {
   readonly outcome: DeliveryOutcome;
@@ -188,10 +185,7 @@ const larger = ({ sizes, batchEvents, othersTaken = 0 }: DeliveryFacts): Deliver
   };
 };
 
-interface Refusal {
-  readonly index: number;
-  readonly reason: string;
-}
+type Refusal = Readonly<{ index: number; reason: string }>;
 
 /** Several findings of one event share its position, which is dealt with as a whole. */
 export const isIndivisible = (events: readonly OutgoingEvent[]): boolean =>

@@ -74,10 +74,7 @@ const outgoingOf = (event: FeedEvent | FoundEvent, format: FormatName): Outgoing
 
 export const textBytes = ({ text }: OutgoingEvent): number => Buffer.byteLength(text, 'utf8');
 
-interface Refusal {
-  readonly index: number;
-  readonly reason: string;
-}
+type Refusal = Readonly<{ index: number; reason: string }>;
 
 export interface Outgoing {
   readonly events: readonly OutgoingEvent[];

@@ -171,10 +171,7 @@ export interface SinkTroubles {
   addTo(sinks: readonly SinkStatus[]): readonly SinkStatus[];
 }
 
-interface Trouble {
-  readonly failures: number;
-  readonly reason: string;
-}
+type Trouble = Readonly<{ failures: number; reason: string }>;
 
 /** A trouble ends when something was delivered, nothing waits, or a failure of the receiver is in the database. */
 export const createSinkTroubles = (): SinkTroubles => {

@@ -55,10 +55,7 @@ interface ListOptions {
 }
 
 /** Keys below the prefix of the address, in their order as bytes. */
-interface ListedKeys {
-  readonly keys: readonly string[];
-  readonly more: boolean;
-}
+type ListedKeys = Readonly<{ keys: readonly string[]; more: boolean }>;
 
 /** Keys are without the prefix of the address. Rejects with an S3Fault or the reason of the signal. */
 export interface S3Bucket {

@@ -199,9 +199,4 @@ const ofMachine = async (environment: Environment, signal: AbortSignal): Promise
   return keysOfJson(await ask(`${roles}${encodeURIComponent(role)}`, { headers }, signal));
 };
 
-export interface S3Keys {
-  readonly accessKey: string;
-  readonly secretKey: string;
-  readonly sessionToken?: string;
-  readonly expiresAtMs?: number;
-}
+export type S3Keys = Readonly<{ accessKey: string; secretKey: string; sessionToken?: string; expiresAtMs?: number }>;

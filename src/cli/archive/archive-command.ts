@@ -22,11 +22,7 @@ Examples:
   $ orgtrail archive verify --month 2024-01 --contents
   $ orgtrail archive verify --json`;
 
-interface Options {
-  readonly month?: string;
-  readonly contents?: boolean;
-  readonly json?: boolean;
-}
+type Options = Readonly<{ month?: string; contents?: boolean; json?: boolean }>;
 
 const verifyCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('verify')

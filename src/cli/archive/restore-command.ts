@@ -24,11 +24,7 @@ Examples:
   $ orgtrail archive restore 2024-01 --format ocsf --out january.ndjson
   $ orgtrail archive restore 2024-01 --changes | jq -r .raw_text`;
 
-interface Options {
-  readonly out?: string;
-  readonly format: FormatName;
-  readonly changes?: boolean;
-}
+type Options = Readonly<{ out?: string; format: FormatName; changes?: boolean }>;
 
 export const restoreCommand = (context: CliContext): Command =>
   new Command('restore')

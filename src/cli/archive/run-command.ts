@@ -28,11 +28,7 @@ Examples:
   $ orgtrail archive run --month 2024-01 --month 2024-02
   $ orgtrail archive run --drop --json`;
 
-interface Options {
-  readonly month?: readonly string[];
-  readonly drop?: boolean;
-  readonly json?: boolean;
-}
+type Options = Readonly<{ month?: readonly string[]; drop?: boolean; json?: boolean }>;
 
 export const readMonth = (text: string): string => {
   if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;

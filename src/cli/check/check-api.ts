@@ -150,11 +150,7 @@ const MAX_LISTED = 10;
 const permissionHint = `the credential needs "${account.permission}" on the accounts`;
 const noAccountHint = 'the token needs a permission on at least one account; or name accounts in ORGTRAIL_ACCOUNTS';
 
-interface Asked {
-  readonly organizations: readonly FoundOrganization[];
-  readonly names: readonly string[];
-  readonly signal: AbortSignal;
-}
+type Asked = Readonly<{ organizations: readonly FoundOrganization[]; names: readonly string[]; signal: AbortSignal }>;
 
 /** Empty if logs of accounts are not read. Throws ApiError for anything but a refusal. */
 const checkAccounts = async (api: AuditApi, config: Config, asked: Asked): Promise<readonly Check[]> => {

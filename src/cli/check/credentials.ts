@@ -214,10 +214,7 @@ const MAX_PROBED = 10;
 /** Failures other than refusals that settle the answer; each may take all attempts of a request. */
 const MAX_FAILED = 2;
 
-interface Probed {
-  readonly id: string;
-  readonly name?: string | undefined;
-}
+type Probed = Readonly<{ id: string; name?: string | undefined }>;
 
 /**
  * Asks for a page of the first logs of a kind. Counts refused and missing logs (403, 404); other failures are told beside them, or

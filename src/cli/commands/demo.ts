@@ -186,11 +186,7 @@ const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: num
   }
 };
 
-interface Shown {
-  readonly simulatorUrl: string;
-  readonly durationMs: number | undefined;
-  readonly isSigned: boolean;
-}
+type Shown = Readonly<{ simulatorUrl: string; durationMs: number | undefined; isSigned: boolean }>;
 
 const whereToLook = (daemon: Daemon, { simulatorUrl, durationMs, isSigned }: Shown): string => `
 orgtrail demo: ${ORGANIZATIONS} organizations with ${ORGANIZATIONS * ACCOUNTS} accounts, ${(ORGANIZATION_ENTRIES + ACCOUNT_ENTRIES).toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults

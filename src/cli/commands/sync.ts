@@ -148,11 +148,7 @@ const requireWithinRetention = (config: Config, sinceMs: number): void => {
 };
 
 /** `summary` is printed by `--json`: a contract. */
-interface SyncOutcome {
-  readonly exitCode: number;
-  readonly text: string;
-  readonly summary: Readonly<Record<string, unknown>>;
-}
+type SyncOutcome = Readonly<{ exitCode: number; text: string; summary: Readonly<Record<string, unknown>> }>;
 
 const NAMED_HOLES = 5;
 

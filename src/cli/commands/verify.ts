@@ -170,10 +170,7 @@ const requireReadable = (window: Range, nowMs: number): void => {
   }
 };
 
-interface Named {
-  readonly organizations: readonly string[] | undefined;
-  readonly accounts: Config['accounts'] | undefined;
-}
+type Named = Readonly<{ organizations: readonly string[] | undefined; accounts: Config['accounts'] | undefined }>;
 
 /** Throws OrgtrailError `usage` for organizations unknown to store and listing, and for accounts unknown to the store. */
 const requireKnown = (scope: VerifyScope, { organizations, accounts }: Named): void => {

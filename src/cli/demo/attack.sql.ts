@@ -117,12 +117,7 @@ export const appendAttack = (simulator: Simulator, account: AccountSummary, nowM
 
 const LOOK_EVERY_MS = 2_000;
 
-interface Alarm {
-  readonly detection: string;
-  readonly severity: string;
-  readonly position: number;
-  readonly summary: string;
-}
+type Alarm = Readonly<{ detection: string; severity: string; position: number; summary: string }>;
 
 interface DemoAlarms {
   /** Shows what has not been shown. */

@@ -35,11 +35,7 @@ export const prepareDemoEvidence = (directory: string): Readonly<Record<string, 
   };
 };
 
-interface DemoEvidence {
-  readonly directory: string;
-  readonly stdout: Pick<Writable, 'write'>;
-  readonly signal: AbortSignal;
-}
+type DemoEvidence = Readonly<{ directory: string; stdout: Pick<Writable, 'write'>; signal: AbortSignal }>;
 
 /** Both verifiers judge an exported bundle with the anchor's checkpoint. False if one disagrees or there is no bundle. */
 export const verifyDemoEvidence = async (pool: Pool, { directory, stdout, signal }: DemoEvidence): Promise<boolean> => {
@@ -140,11 +136,7 @@ const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';
 const COULD_NOT_VERIFY = 1;
 const DOES_NOT_HOLD = 5;
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+type Ran = Readonly<{ code: number; stdout: string; stderr: string }>;
 
 /** In its own process group: Ctrl-C is for the demo, which ends it. Undefined if there is no such program. */
 const run = async (program: string, args: readonly string[], signal: AbortSignal): Promise<Ran | undefined> => {

@@ -10,10 +10,7 @@ import type { Simulator } from '../../simulator/interface.ts';
  */
 type Outcome = 'exact' | 'catching up' | 'wrong';
 
-export interface Verdict {
-  readonly outcome: Outcome;
-  readonly comparison: Comparison;
-}
+export type Verdict = Readonly<{ outcome: Outcome; comparison: Comparison }>;
 
 interface CatchUpOptions {
   /** Milliseconds without progress, pauses of the API excluded. */

@@ -96,16 +96,9 @@ export const refusalOf = (error: unknown): ToolAnswer => {
 export type NoteCall = (tool: string, what: Readonly<Record<string, unknown>>, events: number | undefined) => void;
 
 /** Its sessions are read-only. */
-export interface ToolContext {
-  readonly source: SearchSource;
-  readonly pool: Pool;
-  readonly config: Config;
-}
+export type ToolContext = Readonly<{ source: SearchSource; pool: Pool; config: Config }>;
 
-interface ToolResult {
-  readonly body: unknown;
-  readonly events?: number;
-}
+type ToolResult = Readonly<{ body: unknown; events?: number }>;
 
 export interface Tool<Input extends z.ZodObject = z.ZodObject> {
   readonly name: string;

@@ -16,10 +16,7 @@ const PAGE_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
 const MAX_REASON = 500;
 
-interface Daemon {
-  readonly url: URL;
-  readonly token: string | undefined;
-}
+type Daemon = Readonly<{ url: URL; token: string | undefined }>;
 
 type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
 
@@ -298,10 +295,7 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
   };
 };
 
-interface AskedPage {
-  readonly cursor: string | undefined;
-  readonly limit: number;
-}
+type AskedPage = Readonly<{ cursor: string | undefined; limit: number }>;
 
 export interface ShownArrivals {
   readonly feedId: string;

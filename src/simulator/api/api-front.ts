@@ -213,11 +213,7 @@ function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number
   return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
 }
 
-interface Route {
-  readonly operation: Operation;
-  readonly source: SourceRef | undefined;
-  readonly entryId: string | undefined;
-}
+type Route = Readonly<{ operation: Operation; source: SourceRef | undefined; entryId: string | undefined }>;
 
 const organizationForms: readonly (readonly [RegExp, Operation])[] = [
   [/^$/, 'organization'],

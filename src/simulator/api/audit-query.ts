@@ -13,10 +13,7 @@ export interface AuditQuery {
   readonly binding: number;
 }
 
-export interface AuditQueryOptions {
-  readonly sinceInclusive: boolean;
-  readonly beforeInclusive: boolean;
-}
+export type AuditQueryOptions = Readonly<{ sinceInclusive: boolean; beforeInclusive: boolean }>;
 
 const dateForm = /^(\d{4})-(\d{2})-(\d{2})$/;
 const timestampForm = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;

@@ -144,11 +144,7 @@ function admitKey(email: string, key: string, accepted: readonly AcceptedCredent
   return accepted === undefined || known !== undefined ? { caller } : { caller, refusal: refusal(403) };
 }
 
-export interface RateBudget {
-  readonly requests: number;
-  readonly windowMs: number;
-  readonly blockMs: number;
-}
+export type RateBudget = Readonly<{ requests: number; windowMs: number; blockMs: number }>;
 
 /** Cloudflare's published limit. */
 export const defaultBudget: RateBudget = { requests: 1200, windowMs: 300_000, blockMs: 300_000 };

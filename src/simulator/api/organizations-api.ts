@@ -326,10 +326,7 @@ function brokenPage(faults: FaultPlan, occasion: Occasion, number: number): Repl
   return broken === undefined ? undefined : faultReply('broken_listing_page', broken.status);
 }
 
-interface VisibleListing {
-  readonly organizations: readonly Organization[];
-  readonly totalSize: number;
-}
+type VisibleListing = Readonly<{ organizations: readonly Organization[]; totalSize: number }>;
 
 /** Without hidden organizations. A share of them is always the same ones. */
 function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]): VisibleListing {

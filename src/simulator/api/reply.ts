@@ -14,9 +14,7 @@ export interface Reply {
   readonly delivered?: () => void;
 }
 
-export interface Silence {
-  readonly silentBy: FaultName;
-}
+export type Silence = Readonly<{ silentBy: FaultName }>;
 
 /** For all services but the audit log. */
 export function successReply(result: unknown, resultInfo?: unknown, messages: readonly unknown[] = []): Reply {

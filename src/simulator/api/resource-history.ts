@@ -10,10 +10,7 @@ import { auditErrorReply, BadRequest, type Reply, refusal } from './reply.ts';
 /** By the URI of its request, by product and type, or not at all. */
 type HistoryStatus = 'exact' | 'approximate' | 'unavailable';
 
-interface Subject {
-  readonly status: HistoryStatus;
-  readonly filters: AuditFilters;
-}
+type Subject = Readonly<{ status: HistoryStatus; filters: AuditFilters }>;
 
 /** Around the time that the client names. */
 const lookupMs = 60_000;

@@ -163,10 +163,7 @@ export const sourceKinds = ['organization', 'account'] as const;
 export type SourceKind = (typeof sourceKinds)[number];
 
 /** An account may have the id of an organization: only kind and id name a log. */
-export interface SourceRef {
-  readonly kind: SourceKind;
-  readonly id: string;
-}
+export type SourceRef = Readonly<{ kind: SourceKind; id: string }>;
 
 /** A plain id is that of an organization. */
 export function sourceOf(source: SourceRef | string): SourceRef {

@@ -95,10 +95,7 @@ export interface FaultSurroundings {
   readonly placeOf?: (source: SourceRef) => number | undefined;
 }
 
-interface LiveSetting {
-  readonly setting: FaultSetting;
-  readonly untilMs: number;
-}
+type LiveSetting = Readonly<{ setting: FaultSetting; untilMs: number }>;
 
 /** Each fault draws from its own stream: switching one does not move others. State: settings, counts left, occurrences. */
 export class FaultPlan {
@@ -219,11 +216,7 @@ export class FaultPlan {
   }
 }
 
-interface Chosen {
-  readonly id: string | undefined;
-  readonly ids: readonly string[] | undefined;
-  readonly first: number | undefined;
-}
+type Chosen = Readonly<{ id: string | undefined; ids: readonly string[] | undefined; first: number | undefined }>;
 
 function organizationsOf({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined {
   return chosen(organizationId, organizationIds, firstOrganizations);

@@ -2,10 +2,7 @@ import { draw, hex8, keyOf } from '../entries/entry-text.ts';
 import type { Organization, OrganizationRegistry } from './organizations.ts';
 import { companyNames } from './vocabulary.ts';
 
-export interface Zone {
-  readonly id: string;
-  readonly name: string;
-}
+export type Zone = Readonly<{ id: string; name: string }>;
 
 /** Mutable: the API, the control API and faults change it. */
 export interface Account {
@@ -131,12 +128,7 @@ export function populateAccounts(
   return made;
 }
 
-interface Facts {
-  readonly place: number;
-  readonly id: string | undefined;
-  readonly name: string;
-  readonly organizationId: string | undefined;
-}
+type Facts = Readonly<{ place: number; id: string | undefined; name: string; organizationId: string | undefined }>;
 
 function addAccount(registry: AccountRegistry, options: AccountOptions, facts: Facts): Account {
   const { seed, zones, startMs } = options;

@@ -236,11 +236,7 @@ export interface EntryOrder {
   readonly bytes?: number;
 }
 
-interface Place {
-  readonly log: AuditLog;
-  readonly voice: Voice;
-  readonly deal: DefectDeal;
-}
+type Place = Readonly<{ log: AuditLog; voice: Voice; deal: DefectDeal }>;
 
 const equalWithinMs = 1000;
 

@@ -13,11 +13,7 @@ interface HistoryOptions {
   readonly deal: DefectDeal;
 }
 
-interface MovedEntry {
-  readonly index: number;
-  readonly timeMs: number;
-  readonly orderMs: number;
-}
+type MovedEntry = Readonly<{ index: number; timeMs: number; orderMs: number }>;
 
 const movedMark = 4;
 const strangeMark = 8;

@@ -19,16 +19,9 @@ import { people, userAgents } from './vocabulary.ts';
 /** Share of copies in all entries of accounts. */
 const copyShare = 0.1;
 
-interface Copies {
-  readonly number: number;
-  readonly timeMs: number;
-  readonly reach: readonly Account[];
-}
+type Copies = Readonly<{ number: number; timeMs: number; reach: readonly Account[] }>;
 
-interface UserHistory {
-  readonly events: readonly Copies[];
-  readonly total: number;
-}
+type UserHistory = Readonly<{ events: readonly Copies[]; total: number }>;
 
 interface Logs {
   readonly faults: FaultPlan;
@@ -135,10 +128,7 @@ export class UserEntries {
   }
 }
 
-interface Group {
-  readonly actors: readonly string[];
-  readonly stories: readonly Story[];
-}
+type Group = Readonly<{ actors: readonly string[]; stories: readonly Story[] }>;
 
 /** One domain signs in by SSO, the other by password: no person does both. */
 function groupOf(key: number): Group {

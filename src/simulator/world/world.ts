@@ -32,11 +32,7 @@ interface Open {
   voice: Voice;
 }
 
-interface Period {
-  readonly count: number;
-  readonly endMs: number;
-  readonly lengthMs: number;
-}
+type Period = Readonly<{ count: number; endMs: number; lengthMs: number }>;
 
 const noPast: Period = { count: 0, endMs: 0, lengthMs: 0 };
 

@@ -52,12 +52,7 @@ export interface ListedFinding {
   readonly muted: boolean;
 }
 
-export interface FindingCount {
-  readonly detection: string;
-  readonly severity: string;
-  readonly found: number;
-  readonly muted: number;
-}
+export type FindingCount = Readonly<{ detection: string; severity: string; found: number; muted: number }>;
 
 export interface FindingList {
   readonly counts: readonly FindingCount[];
@@ -230,11 +225,7 @@ const statement = `
 /** A page does not wait long for its marks. */
 const TIMEOUT_MS = 1_500;
 
-export interface EventMark {
-  readonly position: number;
-  readonly detection: string;
-  readonly severity: string;
-}
+export type EventMark = Readonly<{ position: number; detection: string; severity: string }>;
 
 /** Detections that name these events. Undefined: not looked up in time. */
 export const readEventMarks = async (

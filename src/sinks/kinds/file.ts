@@ -11,12 +11,7 @@ const NEWLINE = 0x0a;
 const LOOK_BACK_BYTES = 65_536;
 
 /** Identifies the open file: another may take its path at any time. */
-interface OpenFile {
-  readonly handle: FileHandle;
-  readonly device: bigint;
-  readonly inode: bigint;
-  sizeBytes: bigint;
-}
+type OpenFile = { readonly handle: FileHandle; readonly device: bigint; readonly inode: bigint; sizeBytes: bigint };
 
 /** Delivered is what is on the disk (fdatasync). At `max_bytes` the file becomes `NAME-TIME-POSITION.EXT`, with its last position. */
 export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {

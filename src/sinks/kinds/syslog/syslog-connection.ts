@@ -14,19 +14,12 @@ const UNCONFIRMED_CLOSE_MS = 500;
 /** From the end of a dying process's connection to that of its listening socket; also for writing what it has read. */
 const GONE_MS = 50;
 
-interface TcpAddress {
-  readonly host: string;
-  readonly port: number;
-}
+type TcpAddress = Readonly<{ host: string; port: number }>;
 
 type Ports = readonly [local: number, remote: number];
 
 /** PEM texts; no `ca`: the public authorities. */
-export interface TlsMaterial {
-  readonly ca: Buffer | undefined;
-  readonly cert: Buffer | undefined;
-  readonly key: Buffer | undefined;
-}
+export type TlsMaterial = Readonly<{ ca: Buffer | undefined; cert: Buffer | undefined; key: Buffer | undefined }>;
 
 /** For one delivery. Whatever goes wrong rejects the current or next call with the reason. */
 export interface SyslogConnection {
