@@ -111,6 +111,10 @@ const untrusted = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** Of the system, TLS or undici; undefined if it has none. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
 /** Whether a `ca_file` would mend this error of TLS. */
 export const isUntrustedCertificate = (code: string | undefined): boolean => code !== undefined && untrusted.has(code);
 

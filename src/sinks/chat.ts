@@ -8,35 +8,37 @@ import { placeOfFinding, titleOf } from './findings/finding.ts';
 import {
   type Checks,
   createHttpPost,
+  delivered,
   failedWithoutAnswer,
-  type HttpAnswer,
   type HttpPostOptions,
+  isSuccess,
   outcomeOfStatus,
-  type ReasonText,
 } from './http/http-post.ts';
 import { plainHttpWarnings } from './http/http-settings.ts';
 import { commonSettings, maxAgeSetting, startSetting, streamSetting, urlOf } from './sink-kind.ts';
 
-interface MessageSinkOptions extends Omit<HttpPostOptions, 'headers'> {
+interface MessageSinkSettings {
+  readonly timeout: number;
+  readonly ca_file?: string | undefined;
+  /** Between two messages, so that the receiver takes them without complaint. Milliseconds. */
+  readonly pause: number;
+}
+
+interface MessageSinkOptions extends Omit<HttpPostOptions, 'headers' | 'timeoutMs' | 'caFile'> {
   /** For logs: without a credential. */
   readonly target: string;
   readonly maxEvents: number;
   /** A larger message is not sent; its findings go out in halves. */
   readonly maxBytes: number;
-  /** Pause between two messages that the receiver takes without complaint. */
-  readonly pauseMs: number;
   readonly checks: Checks;
   readonly write: (events: readonly OutgoingEvent[]) => string;
-  /** Meaning of an answer with 2xx. Default: delivered. */
-  readonly readSuccess?: (answer: HttpAnswer, reasonText: ReasonText) => DeliveryOutcome;
 }
 
-const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
-
 /** Makes one message of each delivery, for the kinds that write to people: of several findings a digest. */
-export const createMessageSink = (options: MessageSinkOptions): Sink => {
-  const { maxEvents, maxBytes, pauseMs, write, readSuccess = () => delivered } = options;
-  const http = createHttpPost({ ...options, headers: { 'content-type': 'application/json' } });
+export const createMessageSink = (settings: MessageSinkSettings, options: MessageSinkOptions): Sink => {
+  const { timeout: timeoutMs, ca_file: caFile, pause: pauseMs } = settings;
+  const { maxEvents, maxBytes, write } = options;
+  const http = createHttpPost({ ...options, timeoutMs, caFile, headers: { 'content-type': 'application/json' } });
   let nextAtMs = 0;
   const deliver = async ({ events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
     signal.throwIfAborted();
@@ -51,8 +53,7 @@ export const createMessageSink = (options: MessageSinkOptions): Sink => {
     await sleep(Math.max(0, nextAtMs - performance.now()), undefined, { signal });
     const answer = await http.post(body, { signal });
     nextAtMs = performance.now() + pauseMs;
-    const isSuccess = answer.status >= 200 && answer.status < 300;
-    return isSuccess ? readSuccess(answer, http.reasonText) : outcomeOfStatus(answer, options.checks, http.reasonText);
+    return isSuccess(answer) ? delivered : outcomeOfStatus(answer, options.checks, http.reasonText);
   };
   return {
     target: options.target,

@@ -1,19 +1,14 @@
 import { z } from 'zod';
 import { type Sink, textBytes } from './delivery.ts';
-import { axiom } from './kinds/axiom.ts';
-import { datadog } from './kinds/datadog.ts';
+import { slack, teams } from './kinds/chat-webhooks.ts';
 import { elasticsearch } from './kinds/elasticsearch.ts';
 import { file } from './kinds/file.ts';
-import { http } from './kinds/http.ts';
+import { axiom, datadog, http, panther, sumo } from './kinds/http.ts';
 import { pagerduty } from './kinds/pagerduty.ts';
-import { panther } from './kinds/panther.ts';
 import { s3 } from './kinds/s3.ts';
 import { sentinel } from './kinds/sentinel.ts';
-import { slack } from './kinds/slack.ts';
 import { splunkHec } from './kinds/splunk-hec.ts';
-import { sumo } from './kinds/sumo.ts';
 import { syslog } from './kinds/syslog/syslog.ts';
-import { teams } from './kinds/teams.ts';
 import { webhook } from './kinds/webhook.ts';
 import type { SinkKind, SinkSurroundings } from './sink-kind.ts';
 

@@ -9,7 +9,7 @@ import { type SinkStream, sinkStreams } from './ports.ts';
 type SinkSchema = z.ZodObject<typeof commonSettings & { readonly type: z.ZodLiteral<string> }>;
 
 /** Texts about settings begin with the place: `.url …`, ` needs …`. */
-interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
+export interface SinkKind<S extends SinkSchema = SinkSchema> {
   /** Strict, with `type` and `commonSettings`. */
   readonly settings: S;
   /** Shown in no output. Each may come from a file, as `NAME_file`. */
@@ -26,6 +26,8 @@ interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
   warnings(settings: z.infer<S>): readonly string[];
   /** A setting whose plainest value two sinks cannot share. */
   exclusive(settings: z.infer<S>): { readonly setting: string; readonly value: string } | undefined;
+  /** Opens nothing yet. Throws OrgtrailError `configuration` for unusable settings. */
+  create(settings: z.infer<S>, surroundings: SinkSurroundings): Sink;
 }
 
 export interface SinkSurroundings {
@@ -33,16 +35,11 @@ export interface SinkSurroundings {
   readonly aws: Readonly<Record<string, string | undefined>>;
 }
 
-export interface SinkKind<S extends SinkSchema = SinkSchema> extends SinkKindSettings<S> {
-  /** Opens nothing yet. Throws OrgtrailError `configuration` for unusable settings. */
-  create(settings: z.infer<S>, surroundings: SinkSurroundings): Sink;
-}
-
 const none = (): [] => [];
 
-export const sinkKindSettings = <S extends SinkSchema>(
-  said: Pick<SinkKindSettings<S>, 'settings'> & Partial<SinkKindSettings<S>>,
-): SinkKindSettings<S> => ({
+export const sinkKind = <S extends SinkSchema>(
+  said: Pick<SinkKind<S>, 'settings' | 'create'> & Partial<SinkKind<S>>,
+): SinkKind<S> => ({
   secrets: [],
   files: [],
   secretAddresses: [],

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { AwsV4Signer } from 'aws4fetch';
-import { Agent, type Dispatcher, errors } from 'undici';
-import { isUntrustedCertificate, OrgtrailError, reasonOf } from '../errors.ts';
+import type { Dispatcher } from 'undici';
+import { codeOf, reasonOf } from '../errors.ts';
+import { createAgent, readBody, readCa, whyNoAnswer } from '../http.ts';
 import { encoded, type S3Address, urlOfObject } from './address.ts';
 import { createKeySource, type KeySource, type S3KeySettings, type S3Keys } from './credentials.ts';
 import { faultOf, S3Fault, textIn } from './errors.ts';
@@ -129,8 +129,8 @@ type Send = (request: S3Request, signal?: AbortSignal) => Promise<S3Answer>;
 
 /** Once more with newly read keys if these are refused: they may have been renewed. Resolves for 2xx, and 404 of an object. */
 const sendTwice = async (
-  transport: S3Transport,
-  keys: { forget(): void },
+  transport: ReturnType<typeof createTransport>,
+  keys: KeySource,
   address: S3Address,
   request: S3Request,
   signal: AbortSignal,
@@ -300,39 +300,30 @@ interface S3Answer {
   header(name: string): string | undefined;
 }
 
-interface S3Transport {
-  /** Rejects with an S3Fault `network` without a complete answer, or with the reason of `signal`. */
-  send(request: S3Request, signal: AbortSignal): Promise<S3Answer>;
-  close(): Promise<void>;
-}
+const CONNECTIONS = 8;
+const MAX_CONNECT_MS = 10_000;
 
-interface TransportOptions {
+/** Signs and sends over kept connections; follows no redirect. Throws OrgtrailError `configuration` for an unreadable ca_file. */
+export const createTransport = ({
+  address,
+  keys,
+  timeoutMs,
+  maxBytes,
+  nowMs,
+}: {
   readonly address: S3Address;
   readonly keys: KeySource;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
   readonly nowMs: () => number;
-}
-
-const CONNECTIONS = 8;
-const MAX_CONNECT_MS = 10_000;
-
-/** Signs and sends over kept connections; follows no redirect. Throws OrgtrailError `configuration` for an unreadable ca_file. */
-export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: TransportOptions): S3Transport => {
-  const agent = new Agent({
-    connections: CONNECTIONS,
-    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
-    connect: {
-      rejectUnauthorized: true,
-      timeout: Math.min(timeoutMs, MAX_CONNECT_MS),
-      ...(address.caFile !== undefined && { ca: readCa(address.caFile) }),
-    },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  });
+}) => {
+  const connectMs = Math.min(timeoutMs, MAX_CONNECT_MS);
+  const ca = readCa(address.caFile, (code) => `the ca_file of an s3 address cannot be read${code}`);
+  const agent = createAgent({ connections: CONNECTIONS, connectMs, timeoutMs, ca });
   return {
-    send: async (request, signal) => {
+    /** Rejects with an S3Fault `network` without a complete answer, or with the reason of `signal`. */
+    send: async (request: S3Request, signal: AbortSignal): Promise<S3Answer> => {
       const timeout = AbortSignal.timeout(timeoutMs);
       const over = AbortSignal.any([signal, timeout]);
       try {
@@ -341,21 +332,19 @@ export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: T
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof S3Fault) throw error;
-        const reason = timeout.aborted ? `no complete answer within ${timeoutMs} ms` : whyNoAnswer(error);
-        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${reason}`, codeOf(error));
+        const why = timeout.aborted
+          ? `no complete answer within ${timeoutMs} ms`
+          : whyNoAnswer(error, 'endpoint', wordsOf);
+        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${why}`, codeOf(error));
       }
     },
     close: () => agent.destroy(),
   };
 };
 
-const readCa = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-    throw new OrgtrailError('configuration', `the ca_file of an s3 address cannot be read${code}`);
-  }
+const wordsOf = (error: unknown, code: string | undefined): string => {
+  const words = reasonOf(error);
+  return code === undefined || words.includes(code) ? words : `${code} (${words})`;
 };
 
 type Signed = Pick<Dispatcher.RequestOptions, 'origin' | 'path' | 'method' | 'headers' | 'body'>;
@@ -391,34 +380,11 @@ const sign = async (address: S3Address, request: S3Request, keys: S3Keys, nowMs:
   };
 };
 
-const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Promise<S3Answer> => {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > maxBytes) throw new Error(`the answer has more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return {
-    status: response.statusCode,
-    body: Buffer.concat(chunks),
-    header: (name) => {
-      const value = response.headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    },
-  };
-};
-
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-
-const whyNoAnswer = (error: unknown): string => {
-  // The one error of undici's that comes without a code.
-  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of endpoint';
-  const code = codeOf(error);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
-    return `the answer is not TLS: check scheme and port of endpoint (${code})`;
-  const words = reasonOf(error);
-  const text = code === undefined || words.includes(code) ? words : `${code} (${words})`;
-  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
-};
+const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Promise<S3Answer> => ({
+  status: response.statusCode,
+  body: await readBody(response, maxBytes, `the answer has more than ${maxBytes} bytes`),
+  header: (name) => {
+    const value = response.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  },
+});

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { reasonOf } from '../errors.ts';
+import { codeOf, reasonOf } from '../errors.ts';
 import { S3Fault, textIn } from './errors.ts';
 
 /** Sources of keys, in this order: a file of this bucket, the settings, the machine or the cluster. */
@@ -48,7 +48,7 @@ const readText = async (file: string): Promise<string> => {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'no reason given';
+    const code = codeOf(error) ?? 'no reason given';
     throw new S3Fault('no_credentials', `the credentials_file cannot be read (${code})`);
   }
 };

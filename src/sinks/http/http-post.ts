@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { Agent, type Dispatcher, errors } from 'undici';
-import { isUntrustedCertificate, OrgtrailError } from '../../base/errors.ts';
+import type { Dispatcher } from 'undici';
+import type { z } from 'zod';
+import { codeOf } from '../../base/errors.ts';
+import { createAgent, readBody, readCa, whyNoAnswer } from '../../base/http.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { DeliveryOutcome } from '../delivery.ts';
 
@@ -65,17 +66,8 @@ export const createHttpPost = (given: HttpPostOptions): HttpPost => {
   const { url, method = 'POST', headers, timeoutMs, caFile, secrets } = given;
   const target = new URL(url);
   const reasonText = createReasonText(secrets);
-  const agent = new Agent({
-    connections: 1,
-    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
-    connect: {
-      rejectUnauthorized: true,
-      timeout: CONNECT_TIMEOUT_MS,
-      ...(caFile !== undefined && { ca: readCa(caFile) }),
-    },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  });
+  const ca = readCa(caFile, (code) => `The ca_file of a sink cannot be read${code}.`);
+  const agent = createAgent({ connections: 1, connectMs: CONNECT_TIMEOUT_MS, timeoutMs, ca });
   return {
     reasonText,
     post: async (body, options) => {
@@ -99,42 +91,28 @@ export const createHttpPost = (given: HttpPostOptions): HttpPost => {
       } catch (error) {
         options.signal.throwIfAborted();
         const code = codeOf(error) ?? '';
-        if (timeout.aborted || timeoutCodes.has(code)) throw new NoAnswer(reasonText(timedOut(timeoutMs)), 'slow');
-        throw new NoAnswer(reasonText(whyNoAnswer(error)), unconnectedCodes.has(code) ? 'receiver' : undefined);
+        if (timeout.aborted || timeoutCodes.has(code)) {
+          throw new NoAnswer(reasonText(`no complete answer within ${timeoutMs} ms`), 'slow');
+        }
+        const why = reasonText(whyNoAnswer(error, 'url', wordsOf));
+        throw new NoAnswer(why, unconnectedCodes.has(code) ? 'receiver' : undefined);
       }
     },
     close: () => agent.destroy(),
   };
 };
 
-const readCa = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-    throw new OrgtrailError('configuration', `The ca_file of a sink cannot be read${code}.`);
-  }
-};
-
 const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_ANSWER_BYTES) throw new Error(`the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+  const body = await readBody(response, MAX_ANSWER_BYTES, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const { 'retry-after': retryAfter, location } = response.headers;
   return {
     status: response.statusCode,
-    body: Buffer.concat(chunks).toString('utf8'),
+    body: body.toString('utf8'),
     retryAfterMs: typeof retryAfter === 'string' ? parseRetryAfter(retryAfter, Date.now()) : undefined,
     redirectHost:
       typeof location === 'string' && URL.canParse(location, target.href) ? new URL(location, target).host : undefined,
   };
 };
-
-const timedOut = (timeoutMs: number): string => `no complete answer within ${timeoutMs} ms`;
 
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
@@ -148,19 +126,24 @@ export const unconnectedCodes: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-
-const whyNoAnswer = (error: unknown): string => {
+const wordsOf = (error: unknown, code: string | undefined): string => {
   if (!(error instanceof Error)) return 'no answer';
-  // The one error of undici's that comes without a code: an answer that is not HTTP.
-  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of url';
-  const code = codeOf(error);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return `the answer is not TLS: check scheme and port of url (${code})`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return `no connection within ${CONNECT_TIMEOUT_MS} ms`;
   // Happy Eyeballs fails with an AggregateError that has a code and no message.
-  const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
-  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
+  return code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
+};
+
+export const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
+
+export const isSuccess = ({ status }: Pick<HttpAnswer, 'status'>): boolean => status >= 200 && status < 300;
+
+/** The JSON of an answer; undefined if it is something else. */
+export const answerAs = <T>(schema: z.ZodType<T>, { body }: HttpAnswer): T | undefined => {
+  try {
+    return schema.safeParse(JSON.parse(body)).data;
+  } catch {
+    return undefined;
+  }
 };
 
 /** What to look at when a receiver does not let the sink in, or does not know the path. */

@@ -4,9 +4,11 @@ import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery
 import {
   type Checks,
   createHttpPost,
+  delivered,
   failedWithoutAnswer,
   type HttpAnswer,
   type HttpPostOptions,
+  isSuccess,
   outcomeOfStatus,
   type ReasonText,
 } from './http-post.ts';
@@ -15,16 +17,23 @@ import {
 export const bodies = ['ndjson', 'array', 'each'] as const;
 type Body = (typeof bodies)[number];
 
-interface HttpSinkOptions extends HttpPostOptions {
+interface HttpSinkSettings {
+  readonly timeout: number;
+  readonly ca_file?: string | undefined;
+  readonly gzip: boolean;
+  readonly format: FormatName;
+  /** A larger body, before packing, is not sent; its events go out in halves. */
+  readonly max_request_bytes?: number | undefined;
+}
+
+interface HttpSinkOptions extends Omit<HttpPostOptions, 'timeoutMs' | 'caFile'> {
   /** For logs: without a credential. */
   readonly target: string;
-  readonly gzip: boolean;
   readonly body: Body;
-  readonly format: FormatName;
+  /** True: an item is JSON, whatever the format of its event. */
+  readonly itemsAreJson?: boolean;
   /** One line; JSON if the body is an array. */
   readonly write: (event: OutgoingEvent) => string;
-  /** A larger body, before packing, is not sent; its events go out in halves. */
-  readonly maxRequestBytes: number | undefined;
   readonly checks: Checks;
   /** The bearer token of each request, or why there is none. No reason shows it. */
   readonly authorize?: (signal: AbortSignal) => Promise<Authorization>;
@@ -40,30 +49,25 @@ type Authorization =
   | { readonly kind: 'authorized'; readonly secret: string }
   | (DeliveryOutcome & { readonly kind: 'failed' });
 
-const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
-
 /** One request per delivery, without an envelope. `idempotency-key` names these events and is the same at every attempt. */
-export const createHttpSink = (options: HttpSinkOptions): Sink => {
-  const { body, write, maxRequestBytes, readSuccess = () => delivered } = options;
-  const headers = { 'content-type': contentTypeOf(options), ...options.headers };
-  const http = createHttpPost({ ...options, headers });
+export const createHttpSink = (settings: HttpSinkSettings, options: HttpSinkOptions): Sink => {
+  const { timeout: timeoutMs, ca_file: caFile, gzip, format, max_request_bytes: maxRequestBytes } = settings;
+  const { body, write, itemsAreJson = formats[format].json, readSuccess = () => delivered } = options;
+  const headers = { 'content-type': contentTypeOf(body, itemsAreJson), ...options.headers };
+  const http = createHttpPost({ ...options, timeoutMs, caFile, headers });
   const deliver = async ({ id, events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
     const text = joined[body](events.map(write));
     const bytes = Buffer.byteLength(text, 'utf8');
     if (maxRequestBytes !== undefined && bytes > maxRequestBytes) {
       signal.throwIfAborted();
-      return {
-        kind: 'refused',
-        reason: `not sent: it takes ${bytes} bytes, and max_request_bytes is ${maxRequestBytes}`,
-      };
+      const reason = `not sent: it takes ${bytes} bytes, and max_request_bytes is ${maxRequestBytes}`;
+      return { kind: 'refused', reason };
     }
     const authorized = await options.authorize?.(signal);
     if (authorized?.kind === 'failed') return authorized;
     const authorization = authorized && { authorization: `Bearer ${authorized.secret}` };
-    const sent = { 'idempotency-key': id, ...authorization };
-    const answer = await http.post(text, { signal, gzip: options.gzip, headers: sent });
-    const isSuccess = answer.status >= 200 && answer.status < 300;
-    if (isSuccess) return readSuccess(answer, events.length, http.reasonText);
+    const answer = await http.post(text, { signal, gzip, headers: { 'idempotency-key': id, ...authorization } });
+    if (isSuccess(answer)) return readSuccess(answer, events.length, http.reasonText);
     const reasonText: ReasonText = (said) =>
       http.reasonText(authorized === undefined ? said : said.replaceAll(authorized.secret, '[redacted]'));
     return options.readTrouble?.(answer, reasonText) ?? outcomeOfStatus(answer, options.checks, reasonText);
@@ -83,9 +87,9 @@ const joined: Readonly<Record<Body, (items: readonly string[]) => string>> = {
   each: (items) => items.join('\n'),
 };
 
-const contentTypeOf = ({ body, format }: HttpSinkOptions): string => {
+const contentTypeOf = (body: Body, isJson: boolean): string => {
   if (body === 'array') return 'application/json';
-  if (!formats[format].json) return 'text/plain; charset=utf-8';
+  if (!isJson) return 'text/plain; charset=utf-8';
   return body === 'ndjson' ? 'application/x-ndjson' : 'application/json';
 };
 

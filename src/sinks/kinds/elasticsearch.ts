@@ -1,22 +1,17 @@
 import { z } from 'zod';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import {
+  answerAs,
   createHttpPost,
   failedBy,
   failedWithoutAnswer,
   type HttpAnswer,
+  isSuccess,
   outcomeOfStatus,
   type ReasonText,
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
-import {
-  commonSettings,
-  headerSecret,
-  jsonFormatSetting,
-  type SinkKind,
-  secret,
-  sinkKindSettings,
-} from '../sink-kind.ts';
+import { commonSettings, headerSecret, jsonFormatSetting, secret, sinkKind } from '../sink-kind.ts';
 
 /** Parts of the answer that are read; errors of the whole request always come in full. */
 const ANSWER_PARTS = [
@@ -66,9 +61,7 @@ const authorizationOf = ({ username, password, api_key: apiKey }: ElasticsearchS
 };
 
 const allSecrets = (settings: ElasticsearchSettings): string[] =>
-  [settings.password, settings.api_key, ...elasticsearchSettings.derivedSecrets(settings)].filter(
-    (secret) => secret !== undefined,
-  );
+  [settings.password, settings.api_key, ...derivedSecrets(settings)].filter((secret) => secret !== undefined);
 
 const settings = z.strictObject({
   type: z.literal('elasticsearch'),
@@ -105,7 +98,7 @@ const contradictions = ({ api_key: apiKey, username, password }: ElasticsearchSe
   return faults;
 };
 
-const elasticsearchSettings = sinkKindSettings({
+export const elasticsearch = sinkKind({
   settings,
   secrets: ['password', 'api_key'],
   files: ['ca_file'],
@@ -113,11 +106,12 @@ const elasticsearchSettings = sinkKindSettings({
   contradictions,
   warnings: ({ url, password, api_key: apiKey }) =>
     (password ?? apiKey) === undefined ? [] : plainHttpWarnings(url, 'its credential'),
+  create,
 });
 
 const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): DeliveryOutcome => {
   if (answer.status !== 200) return outcomeOfStatus(answer, checks, reasonText);
-  const items = readItems(answer.body);
+  const items = answerAs(bulkAnswer, answer)?.items.map((item) => item.create);
   if (items?.length !== eventCount) {
     const what =
       items === undefined
@@ -142,14 +136,6 @@ const checks = {
   address: 'url and index',
 };
 
-const readItems = (body: string): readonly ItemResult[] | undefined => {
-  try {
-    return bulkAnswer.safeParse(JSON.parse(body)).data?.items.map((item) => item.create);
-  } catch {
-    return undefined;
-  }
-};
-
 const itemResult = z.object({
   status: z.int(),
   /** With 201 and no error: a data stream with a failure store (8.19 and later) did not take the document and put it there. */
@@ -167,12 +153,10 @@ const bulkAnswer = z.object({ items: z.array(z.object({ create: itemResult })) }
 
 /** 409: there already, from an earlier attempt. */
 const isTaken = (item: ItemResult): boolean =>
-  item.status === 409 || (isSuccess(item.status) && item.failure_store === 'not_applicable_or_unknown');
-
-const isSuccess = (status: number): boolean => status >= 200 && status < 300;
+  item.status === 409 || (isSuccess(item) && item.failure_store === 'not_applicable_or_unknown');
 
 const describe = ({ status, error, failure_store: use }: ItemResult): string => {
-  if (isSuccess(status)) return `HTTP ${status}, failure store: ${use}`;
+  if (isSuccess({ status })) return `HTTP ${status}, failure store: ${use}`;
   const cause = error?.caused_by?.reason;
   const texts = [error?.reason, cause].filter((text) => typeof text === 'string' && text !== '');
   return `HTTP ${status}, ${error?.type ?? 'no type'}: ${texts.join(': ') || 'no reason'}`;
@@ -191,8 +175,6 @@ const indexTroubles = new Set([
 /** Of `illegal_argument_exception`, which may be about anything. */
 const indexTroubleTexts =
   /no write index|pipeline with id|only write ops with an op_type|data stream timestamp field \[@timestamp\] is missing/;
-
-export const elasticsearch: SinkKind<typeof elasticsearchSettings.settings> = { ...elasticsearchSettings, create };
 
 type ElasticsearchSettings = z.infer<typeof settings>;
 type ItemResult = z.infer<typeof itemResult>;

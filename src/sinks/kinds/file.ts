@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
-import { commonSettings, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { commonSettings, sinkKind } from '../sink-kind.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 const NEWLINE = 0x0a;
@@ -146,10 +146,11 @@ const settings = z.strictObject({
   keep: z.int().min(1).optional(),
 });
 
-const fileSettings = sinkKindSettings({
+export const file = sinkKind({
   settings,
   // Two writers of one file would cut off each other's lines.
   exclusive: ({ path }) => ({ setting: 'path', value: resolve(path) }),
+  create: createFileSink,
 });
 
 const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
@@ -172,7 +173,5 @@ const reasons: Readonly<Record<string, string>> = {
   EFBIG: 'the file is larger than is allowed',
   EIO: 'the disk has an error',
 };
-
-export const file: SinkKind<typeof fileSettings.settings> = { ...fileSettings, create: createFileSink };
 
 type FileSettings = z.infer<typeof settings>;

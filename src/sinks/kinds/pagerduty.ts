@@ -12,7 +12,7 @@ import {
 import type { OutgoingEvent, Sink } from '../delivery.ts';
 import { deliverOneByOne } from '../delivery-decision.ts';
 import { httpSettings } from '../http/http-settings.ts';
-import { batchEventsSetting, headerSecret, minSeveritySetting, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { batchEventsSetting, headerSecret, minSeveritySetting, sinkKind } from '../sink-kind.ts';
 
 const checks = { credential: 'routing_key, and that it is of this region', address: 'url' };
 const PATH = '/v2/enqueue';
@@ -22,15 +22,12 @@ const MAX_BYTES = 512_000;
 /** Events API v2, one request per finding. A repeat has the same `dedup_key` and opens no second incident. */
 const create = (settings: PagerdutySettings): Sink => {
   const url = `${settings.url.replace(/\/+$/, '')}${PATH}`;
-  const single = createMessageSink({
+  const single = createMessageSink(settings, {
     url,
     target: url,
-    timeoutMs: settings.timeout,
-    caFile: settings.ca_file,
     secrets: [settings.routing_key],
     maxEvents: 1,
     maxBytes: MAX_BYTES,
-    pauseMs: settings.pause,
     checks,
     write: (events) =>
       events.map((event) => pagerdutyEvent(event, settings.routing_key, settings.console_url)).join('\n'),
@@ -62,12 +59,13 @@ const settings = z.strictObject({
   pause: pauseSetting('1s'),
 });
 
-const pagerdutySettings = sinkKindSettings({
+export const pagerduty = sinkKind({
   settings,
   secrets: ['routing_key'],
   files: ['ca_file'],
   contradictions: peopleContradictions,
   warnings: ({ url }) => peopleWarnings(url),
+  create,
 });
 
 const pagerdutyEvent = (outgoing: OutgoingEvent, routingKey: string, consoleUrl: string | undefined): string => {
@@ -104,7 +102,5 @@ const alarmIncident = (installation: string, alarm: string, opened: number): str
 const MAX_SUMMARY = 1_024;
 
 const severities: Readonly<Record<string, string>> = { critical: 'critical', high: 'error', medium: 'warning' };
-
-export const pagerduty: SinkKind<typeof pagerdutySettings.settings> = { ...pagerdutySettings, create };
 
 type PagerdutySettings = z.infer<typeof settings>;

@@ -25,10 +25,9 @@ import {
   headerSecret,
   jsonFormatSetting,
   maxIntervalSetting,
-  type SinkKind,
   type SinkSurroundings,
   secret,
-  sinkKindSettings,
+  sinkKind,
 } from '../sink-kind.ts';
 
 const DAY_MS = 86_400_000;
@@ -210,12 +209,13 @@ const warningsOf = ({ endpoint, object_lock: lock, sse }: S3SinkSettings): strin
   ];
 };
 
-const s3SinkSettings = sinkKindSettings({
+export const s3 = sinkKind({
   settings,
   secrets: ['access_key_id', 'secret_access_key'],
   files: ['ca_file'],
   contradictions: contradictionsOf,
   warnings: warningsOf,
+  create,
 });
 
 /** At least one event, one per line. Same events and format: same name; same version of Node: same bytes. */
@@ -343,8 +343,6 @@ const rightsOf = ({ object_lock: lock, sse }: S3SinkSettings): readonly string[]
 /** True if every object would fail. */
 const isOfStorage = ({ kind, code }: S3Fault, todo: string | undefined): boolean =>
   kind === 'slow_down' || unconnectedCodes.has(code) || (todo !== undefined && kind !== 'denied');
-
-export const s3: SinkKind<typeof s3SinkSettings.settings> = { ...s3SinkSettings, create };
 
 type S3SinkSettings = z.infer<typeof settings>;
 

@@ -16,9 +16,8 @@ import {
   commonSettings,
   maxAgeSetting,
   maxEventBytesSetting,
-  type SinkKind,
   secret,
-  sinkKindSettings,
+  sinkKind,
   startSetting,
 } from '../sink-kind.ts';
 
@@ -34,7 +33,7 @@ const create = (settings: SentinelSettings): Sink => {
   const secrets = secret === undefined ? [] : [secret];
   const tokens = createEntraTokens(settings, createReasonText(secrets));
   const address = `${base.replace(/\/+$/, '')}/dataCollectionRules/${rule}/streams/${stream}`;
-  return createHttpSink({
+  return createHttpSink(settings, {
     url: `${address}?api-version=${API_VERSION}`,
     target: address,
     headers: {},
@@ -50,16 +49,11 @@ const create = (settings: SentinelSettings): Sink => {
       if (answer.status === 401) tokens.drop();
       return outcomeOfBadRequest(answer, reasonText);
     },
-    timeoutMs: settings.timeout,
-    caFile: settings.ca_file,
     secrets,
-    gzip: settings.gzip,
     body: 'array',
-    format: settings.format,
     write: auditRecord,
     // Azure cuts longer columns. Each is the formatted event or a part of the entry.
     eventBytes: (outgoing) => Math.max(textBytes(outgoing), Buffer.byteLength(outgoing.event.rawText, 'utf8')),
-    maxRequestBytes: settings.max_request_bytes,
     checks,
   });
 };
@@ -111,12 +105,13 @@ const contradictionsOf = ({ client_secret, client_id, tenant_id }: SentinelSetti
   ];
 };
 
-const sentinelSettings = sinkKindSettings({
+export const sentinel = sinkKind({
   settings,
   secrets: ['client_secret'],
   files: ['ca_file'],
   contradictions: contradictionsOf,
   warnings: ({ url }) => plainHttpWarnings(url, 'its token'),
+  create,
 });
 
 const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText): EntraTokens => {
@@ -284,8 +279,6 @@ const ofPlace = (event: FeedEvent): object => ({
   ZoneId: event.zoneId ?? undefined,
   ZoneName: event.zoneName ?? undefined,
 });
-
-export const sentinel: SinkKind<typeof sentinelSettings.settings> = { ...sentinelSettings, create };
 
 type SentinelSettings = z.infer<typeof settings>;
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
 import {
+  answerAs,
   createHttpPost,
   failedBy,
   failedWithoutAnswer,
@@ -14,7 +15,7 @@ import {
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
-import { commonSettings, durationMs, headerSecret, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { commonSettings, durationMs, headerSecret, sinkKind } from '../sink-kind.ts';
 
 /** Splunk writes to disk every few seconds; asking more often brings nothing. */
 const ACK_POLL_MS = { first: 250, most: 5_000 } as const;
@@ -77,7 +78,7 @@ const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
 /** Asked before anything is sent: without acknowledgement every attempt would fail and leave the events once more. */
 const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<DeliveryOutcome | undefined> => {
   const answer = await http.post('{"acks":[0]}', { signal, path: ackPath });
-  if (readHecAnswer(answer)?.code !== 14) return undefined;
+  if (answerAs(hecAnswer, answer)?.code !== 14) return undefined;
   const verdict = hecVerdict(answer, 0, http.reasonText);
   return verdict.kind === 'outcome' ? verdict.outcome : undefined;
 };
@@ -124,7 +125,7 @@ const whyNotAcknowledged = async (hec: Hec, ackId: number, signal: AbortSignal):
   try {
     const answer = await hec.http.post(`{"acks":[${ackId}]}`, { signal, path: hec.ackPath });
     if (answer.status !== 200) return `; HTTP ${answer.status}: ${answer.body}`;
-    return readHecAnswer(answer)?.acks?.[String(ackId)] === true ? undefined : '';
+    return answerAs(hecAnswer, answer)?.acks?.[String(ackId)] === true ? undefined : '';
   } catch (error) {
     if (error instanceof NoAnswer) return `; ${error.message}`;
     throw error;
@@ -168,21 +169,13 @@ const settings = z.strictObject({
   ack_timeout: durationMs('5m'),
 });
 
-const splunkHecSettings = sinkKindSettings({
+export const splunkHec = sinkKind({
   settings,
   secrets: ['token'],
   files: ['ca_file'],
   warnings: ({ url }) => plainHttpWarnings(url, 'its credential'),
+  create,
 });
-
-/** Undefined for an answer that is not HEC's. */
-const readHecAnswer = (answer: HttpAnswer): z.infer<typeof hecAnswer> | undefined => {
-  try {
-    return hecAnswer.safeParse(JSON.parse(answer.body)).data;
-  } catch {
-    return undefined;
-  }
-};
 
 const hecAnswer = z.object({
   code: z.int().optional(),
@@ -193,7 +186,7 @@ const hecAnswer = z.object({
 });
 
 const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): HecVerdict => {
-  const said = readHecAnswer(answer);
+  const said = answerAs(hecAnswer, answer);
   const code = said?.code;
   const outcome = (result: DeliveryOutcome): HecVerdict => ({ kind: 'outcome', outcome: result });
   if (answer.status === 200) {
@@ -229,8 +222,6 @@ const checks = {
   credential: 'token, and that it is enabled',
   address: 'url, which must have host and port of the collector',
 };
-
-export const splunkHec: SinkKind<typeof splunkHecSettings.settings> = { ...splunkHecSettings, create };
 
 type SplunkHecSettings = z.infer<typeof settings>;
 

@@ -4,15 +4,17 @@ import { MAX_RETRY_AFTER_MS } from '../../ingest/cloudflare/wire/rate-limit-head
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import {
   createHttpPost,
+  delivered,
   failedBy,
   failedWithoutAnswer,
   type HttpAnswer,
+  isSuccess,
   outcomeOfStatus,
   type ReasonText,
 } from '../http/http-post.ts';
 import { plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
-import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
+import { commonSettings, sinkKind, urlOf } from '../sink-kind.ts';
 
 /** Standard Webhooks 1.0.0. `webhook-id` is the same at every attempt, `webhook-timestamp` the time of the attempt. Any 2xx is success. */
 const create = (settings: WebhookSettings): Sink => {
@@ -22,7 +24,7 @@ const create = (settings: WebhookSettings): Sink => {
     headers: { 'content-type': 'application/json' },
     timeoutMs: settings.timeout,
     caFile: settings.ca_file,
-    secrets: [settings.secret, ...webhookSettings.derivedSecrets(settings)],
+    secrets: [settings.secret, ...derivedSecrets(settings)],
   });
   const write = bodyWriter(settings.format);
   const deliver = async (delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
@@ -83,23 +85,26 @@ const settings = z.strictObject({
     .refine(isWebhookSecret, `must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`),
 });
 
-const webhookSettings = sinkKindSettings({
+const derivedSecrets = ({ secret, url }: WebhookSettings): string[] => {
+  const { search, searchParams } = new URL(url);
+  // A query often is a credential, as `?code=...`.
+  return [secret.slice(SECRET_PREFIX.length), search.slice(1), ...searchParams.values()];
+};
+
+export const webhook = sinkKind({
   settings,
   secrets: ['secret'],
   files: ['ca_file'],
   secretAddresses: ['url'],
-  derivedSecrets: ({ secret, url }) => {
-    const { search, searchParams } = new URL(url);
-    // A query often is a credential, as `?code=...`.
-    return [secret.slice(SECRET_PREFIX.length), search.slice(1), ...searchParams.values()];
-  },
+  derivedSecrets,
   warnings: ({ url }) => plainHttpWarnings(url, 'what it signs'),
+  create,
 });
 
 const SECRET_PREFIX = 'whsec_';
 
 const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome => {
-  if (answer.status >= 200 && answer.status < 300) return { kind: 'delivered', refused: [] };
+  if (isSuccess(answer)) return delivered;
   if (answer.status !== 410) return outcomeOfStatus(answer, checks, reasonText);
   // Only the operator can remove the sink from the configuration.
   const reason = 'HTTP 410: the receiver has unsubscribed; remove the sink or change its url';
@@ -107,7 +112,5 @@ const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOut
 };
 
 const checks = { credential: 'secret, and other credentials that the receiver requires', address: 'url' };
-
-export const webhook: SinkKind<typeof webhookSettings.settings> = { ...webhookSettings, create };
 
 type WebhookSettings = z.infer<typeof settings>;

@@ -10,7 +10,7 @@ import { eventInstant, isOfAccount, receivedInstant } from '../../../formats/for
 import type { FormatName } from '../../../formats/registry.ts';
 import { cut, oneLine } from '../../../formats/text.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../../delivery.ts';
-import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../../sink-kind.ts';
+import { commonSettings, sinkKind, urlOf } from '../../sink-kind.ts';
 import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from './syslog-connection.ts';
 
 /** RFC 5425's port, and the usual one for TCP. */
@@ -133,11 +133,12 @@ const warnings = ({ url }: SyslogSettings): string[] => {
   return [`.url sends events in plain text to ${hostname}: use tls:`];
 };
 
-const syslogSettings = sinkKindSettings({
+export const syslog = sinkKind({
   settings,
   files: ['ca_file', 'cert_file', 'key_file'],
   contradictions,
   warnings,
+  create,
 });
 
 /** Replaces what a HOSTNAME may not contain by `_`; `-` if nothing is left. */
@@ -202,8 +203,6 @@ const tooLate = (timeoutMs: number, isConnected: boolean): Error =>
       ? `the receiver has not read everything and closed within ${formatDuration(timeoutMs)}`
       : `no connection within ${formatDuration(timeoutMs)}`,
   );
-
-export const syslog: SinkKind<typeof syslogSettings.settings> = { ...syslogSettings, create };
 
 type SyslogSettings = z.infer<typeof settings>;
 
