@@ -151,9 +151,8 @@ export class ControlApi {
   }
 }
 
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((text) => typeof text === 'string');
-}
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string');
 
 function sourceIn({ organization_id: organizationId, account_id: accountId }: Record<string, unknown>): SourceRef {
   if (typeof accountId === 'string') return { kind: 'account', id: accountId };

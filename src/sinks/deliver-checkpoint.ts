@@ -3,6 +3,7 @@ import { reasonOf } from '../base/errors.ts';
 import type { LogToAnchor } from '../evidence/anchor.ts';
 import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { Delivery, Sink } from './delivery.ts';
+import { nowhere } from './findings/finding.ts';
 
 const LOOK_EVERY_MS = 10_000;
 const AFTER_FAILURE_MS = 60_000;
@@ -56,12 +57,7 @@ export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
     feedId,
     sourceKind: 'evidence',
     sourceId: events.origin,
-    organizationId: null,
-    organizationName: null,
-    accountId: null,
-    accountName: null,
-    zoneId: null,
-    zoneName: null,
+    ...nowhere,
     id: key,
     actionTime: signedAt,
     receivedAt: signedAt,

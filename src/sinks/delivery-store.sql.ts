@@ -12,7 +12,7 @@ import type { Sink } from './delivery.ts';
 import { finishAlarms, readAlarmChanges, readAlarmCursor } from './findings/alarms.sql.ts';
 import { type Severity, severities } from './findings/finding.ts';
 import { readFindings } from './findings/read-findings.sql.ts';
-import type { DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
+import type { DeliveryResult, DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
 
 /** With an archive, sinks also get what retention has dropped. */
 export const createDeliveryStore = (
@@ -104,14 +104,8 @@ interface SinkRegistration {
   readonly maxAgeMs?: number | undefined;
 }
 
-export interface ClaimedSink {
-  readonly name: string;
+export interface ClaimedSink extends SinkTurn {
   readonly owner: string;
-  readonly epoch: number;
-  readonly position: number;
-  readonly batchUntil: number | undefined;
-  readonly failures: number;
-  readonly refusedInRow: number;
 }
 
 /** Only the owner has rights on the table: the collector's account calls functions (drizzle/0015_rights_by_function.sql). */
@@ -182,20 +176,11 @@ export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): P
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
 
-/** The result of a delivery. */
-interface FinishedDelivery {
-  readonly until: number;
-  readonly accepted: number;
-  readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
-  readonly refusedInRow: number;
-  readonly skipped: number;
-}
-
 /** One statement; it also deletes earlier dead letters that were accepted now. False, with nothing written, if the turn is over. */
 export const finishDelivery = (
   pool: Pool,
   { name, epoch }: Turn,
-  { until, accepted, deadLetters, refusedInRow, skipped }: FinishedDelivery,
+  { until, accepted, deadLetters, refusedInRow, skipped }: DeliveryResult,
   leaseMs: number,
 ): Promise<boolean> => {
   const positions = deadLetters.map((letter) => letter.position);
@@ -214,7 +199,7 @@ export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, lea
 export const skipOldEvents = (
   pool: Pool,
   { name, epoch }: Turn,
-  { until, skipped }: Pick<FinishedDelivery, 'until' | 'skipped'>,
+  { until, skipped }: Pick<DeliveryResult, 'until' | 'skipped'>,
   leaseMs: number,
 ): Promise<boolean> => call(pool, 'orgtrail_skip_old_events', [name, epoch, until, skipped, leaseMs]);
 

@@ -34,9 +34,7 @@ interface Flags {
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-function usage(message: string, hint: string): OrgtrailError {
-  return new OrgtrailError('usage', message, { hint });
-}
+const usage = (message: string, hint: string): OrgtrailError => new OrgtrailError('usage', message, { hint });
 
 function wholeNumber(flag: string, text: string, least: number, most: number): number {
   const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
@@ -186,8 +184,8 @@ function faultHelp(): string {
 }
 
 /** Runs until the context's signal aborts. Throws OrgtrailError `usage` for a bad value or an unavailable port. */
-export function simulateCommand(context: CliContext): Command {
-  return new Command('simulate')
+export const simulateCommand = (context: CliContext): Command =>
+  new Command('simulate')
     .description('Run a simulated Cloudflare: organizations, accounts, audit logs, rate limits, and faults on demand')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0: any free one', '8787')
@@ -227,4 +225,3 @@ export function simulateCommand(context: CliContext): Command {
       await simulator.close();
       context.stdout.write(`\nStopped after ${requestCount} requests.\n`);
     });
-}

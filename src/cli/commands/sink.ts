@@ -4,7 +4,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { createOutgoing } from '../../sinks/delivery.ts';
-import type { FoundEvent } from '../../sinks/findings/finding.ts';
+import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
 import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
@@ -164,7 +164,10 @@ const sinkTestCommand = (context: CliContext): Command =>
       }
       const sink = createSink(settings, { aws: config.aws });
       try {
-        const { delivery } = await createOutgoing([testEvent(new Date())], { format: settings.format, sink });
+        const { delivery } = await createOutgoing([testEvent(new Date().toISOString())], {
+          format: settings.format,
+          sink,
+        });
         if (delivery === undefined) throw new Error('nothing to send');
         const outcome = await sink.deliver(delivery, context.signal);
         if (outcome.kind === 'delivered' && outcome.refused.length === 0) {
@@ -179,34 +182,8 @@ const sinkTestCommand = (context: CliContext): Command =>
     });
 
 /** Least severity: information for PagerDuty. */
-const testEvent = (now: Date): FoundEvent => ({
-  position: 0,
-  feedId: '00000000-0000-0000-0000-000000000000',
-  sourceKind: 'orgtrail',
-  sourceId: 'test',
-  organizationId: null,
-  organizationName: 'orgtrail',
-  accountId: null,
-  accountName: null,
-  zoneId: null,
-  zoneName: null,
-  id: `test-${now.toISOString()}`,
-  actionTime: now.toISOString(),
-  receivedAt: now.toISOString(),
-  rawText: '{}',
-  defects: null,
-  finding: {
-    detection: 'test',
-    severity: 'low',
-    eventPosition: 0,
-    events: 1,
-    firstTime: now.toISOString(),
-    actor: 'orgtrail',
-    actorIpAddress: null,
-    actionType: null,
-    actionResult: null,
-    resourceType: null,
-    resourceId: null,
-    summary: 'This is a test of orgtrail: nothing has happened.',
-  },
-});
+const testEvent = (at: string): FoundEvent =>
+  ownFinding(
+    { position: 0, feedId: '00000000-0000-0000-0000-000000000000', sourceId: 'test', id: `test-${at}`, at },
+    { detection: 'test', severity: 'low', summary: 'This is a test of orgtrail: nothing has happened.' },
+  );

@@ -141,9 +141,7 @@ const requireWithinRetention = (config: Config, sinceMs: number): void => {
   throw new OrgtrailError(
     'usage',
     `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
-    {
-      hint: 'older events would be deleted again: choose a later --since, or a longer retention',
-    },
+    { hint: 'older events would be deleted again: choose a later --since, or a longer retention' },
   );
 };
 

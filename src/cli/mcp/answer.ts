@@ -76,10 +76,7 @@ export const answered = (value: unknown): ToolAnswer => {
   return refused(`the answer is too long (${text.length} characters): ask for less time, or a smaller limit`);
 };
 
-const refused = (words: string): ToolAnswer => ({
-  content: [{ type: 'text', text: visible(words) }],
-  isError: true,
-});
+const refused = (words: string): ToolAnswer => ({ content: [{ type: 'text', text: visible(words) }], isError: true });
 
 /** Without a stack and without secrets. */
 export const refusalOf = (error: unknown): ToolAnswer => {

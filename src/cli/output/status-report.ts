@@ -142,9 +142,7 @@ const table = (rows: readonly SourceRow[]): string[] => {
 const columns = ['NAME', 'STATE', DELAY.toUpperCase(), NOT_COLLECTED.toUpperCase(), 'LAST EVENT', 'WORKER'];
 
 const restLine = (groups: readonly SourceGroup[], rows: readonly SourceRow[], states: Shown['states']): string[] => {
-  const counts: Record<string, number> = {
-    ...countsByState(groups.filter(({ state }) => isWanted(state, states))),
-  };
+  const counts: Record<string, number> = { ...countsByState(groups.filter(({ state }) => isWanted(state, states))) };
   for (const { state } of rows) counts[state] = (counts[state] ?? 0) - 1;
   const rest = Object.values(counts).reduce((sum, count) => sum + count, 0);
   if (rest === 0) return [];

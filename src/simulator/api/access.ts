@@ -59,47 +59,34 @@ export class Access {
   }
 }
 
-function notOfTheCaller(): Reply {
-  return errorReply(403, 9109, 'Unauthorized to access requested resource');
-}
+const notOfTheCaller = (): Reply => errorReply(403, 9109, 'Unauthorized to access requested resource');
 
-function contains(list: Reach['accounts'], id: string, seq: number): boolean {
-  return list === undefined || list.some((one) => one === (typeof one === 'number' ? seq : id));
-}
+const contains = (list: Reach['accounts'], id: string, seq: number): boolean =>
+  list === undefined || list.some((one) => one === (typeof one === 'number' ? seq : id));
 
 // A share of the accounts is always the same ones, for as long as the fault is on.
-function occasionOf({ id, seq }: Account): Occasion {
-  return { number: seq, source: { kind: 'account', id } };
-}
+const occasionOf = ({ id, seq }: Account): Occasion => ({ number: seq, source: { kind: 'account', id } });
 
 /** For any page of a listing of accounts; undefined without the fault. */
-export function accountListingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
-  return faults.fires('account_listing_403', occasion) === undefined
+export const accountListingInterruption = (faults: FaultPlan, occasion: Occasion): Reply | undefined =>
+  faults.fires('account_listing_403', occasion) === undefined
     ? undefined
     : { ...refusal(403), fault: 'account_listing_403' };
-}
 
-export function isListingEmpty(faults: FaultPlan, occasion: Occasion, caller: Caller): boolean {
-  return faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
-}
+export const isListingEmpty = (faults: FaultPlan, occasion: Occasion, caller: Caller): boolean =>
+  faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
 
-export function isAccountRefused(faults: FaultPlan, account: Account): boolean {
-  return faults.meets('account_refused', occasionOf(account)) !== undefined;
-}
+export const isAccountRefused = (faults: FaultPlan, account: Account): boolean =>
+  faults.meets('account_refused', occasionOf(account)) !== undefined;
 
-function hasLateAccess(faults: FaultPlan, account: Account): boolean {
-  return faults.meets('late_access', occasionOf(account)) !== undefined;
-}
+const hasLateAccess = (faults: FaultPlan, account: Account): boolean =>
+  faults.meets('late_access', occasionOf(account)) !== undefined;
 
-function hasLostAccess(faults: FaultPlan, account: Account, caller: Caller): boolean {
-  return (
-    faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined
-  );
-}
+const hasLostAccess = (faults: FaultPlan, account: Account, caller: Caller): boolean =>
+  faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined;
 
-function isMeant(credential: string | undefined, { owner, email, fingerprint }: Caller): boolean {
-  return credential === undefined || [owner, email, fingerprint].includes(credential);
-}
+const isMeant = (credential: string | undefined, { owner, email, fingerprint }: Caller): boolean =>
+  credential === undefined || [owner, email, fingerprint].includes(credential);
 
 /** Its own, or the next one in the listing while the account is moved. */
 export function organizationIdOf(
@@ -115,9 +102,8 @@ export function organizationIdOf(
 }
 
 /** As in `GET /accounts` and `GET /accounts/{id}`. */
-export function shownName(faults: FaultPlan, account: Account): string {
-  return faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
-}
+export const shownName = (faults: FaultPlan, account: Account): string =>
+  faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
 
 /** Each account is missing by itself and anew each time. */
 export function withoutMissing(faults: FaultPlan, page: readonly Account[], occasion: Occasion): readonly Account[] {
@@ -128,6 +114,5 @@ export function withoutMissing(faults: FaultPlan, page: readonly Account[], occa
   });
 }
 
-export function pageShift(faults: FaultPlan, occasion: Occasion): number {
-  return faults.meets('shifted_account_page', occasion)?.by ?? 0;
-}
+export const pageShift = (faults: FaultPlan, occasion: Occasion): number =>
+  faults.meets('shifted_account_page', occasion)?.by ?? 0;

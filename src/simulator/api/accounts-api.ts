@@ -204,13 +204,11 @@ interface ProductCategory {
   readonly products: readonly { readonly label: string; readonly value: string }[];
 }
 
-function category(label: string, value: string, products: Readonly<Record<string, string>>): ProductCategory {
-  return {
-    label,
-    value,
-    products: Object.entries(products).map(([name, product]) => ({ label: name, value: product })),
-  };
-}
+const category = (label: string, value: string, products: Readonly<Record<string, string>>): ProductCategory => ({
+  label,
+  value,
+  products: Object.entries(products).map(([name, product]) => ({ label: name, value: product })),
+});
 
 /** Cloudflare publishes no list; this one covers what happens here. */
 const productCategories: readonly ProductCategory[] = [

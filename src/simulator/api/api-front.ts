@@ -83,11 +83,7 @@ export class ApiFront {
       this.#send(exchange, unroutable(404, path));
       return;
     }
-    const occasion: Occasion = {
-      number: this.#admitted++,
-      operation,
-      ...(source === undefined ? {} : { source }),
-    };
+    const occasion: Occasion = { number: this.#admitted++, operation, ...(source === undefined ? {} : { source }) };
     const interrupted = interruption(this.#parts.world.faults, occasion);
     if (interrupted?.kind === 'reply') {
       this.#send(exchange, { ...interrupted.reply, fault: interrupted.name }, occasion);
@@ -205,13 +201,12 @@ export class ApiFront {
 }
 
 /** 64 bits, and the data center that answered. */
-function rayOf(seed: number, number: number): string {
-  return `${hash('sha256', `ray ${seed} ${number}`).slice(0, 16)}-FRA`;
-}
+const rayOf = (seed: number, number: number): string => `${hash('sha256', `ray ${seed} ${number}`).slice(0, 16)}-FRA`;
 
-function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number> {
-  return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
-}
+const bodyHeaders = (reply: Reply, body: Buffer): Record<string, string | number> => ({
+  'Content-Type': reply.contentType ?? 'application/json',
+  'Content-Length': body.length,
+});
 
 type Route = Readonly<{ operation: Operation; source: SourceRef | undefined; entryId: string | undefined }>;
 
@@ -263,9 +258,7 @@ function decoded({ operation, source, entryId }: Route & { readonly source: Sour
 }
 
 /** 32 hexadecimal digits, or a UUID of 36 characters. */
-function isIdentifier(text: string): boolean {
-  return /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
-}
+const isIdentifier = (text: string): boolean => /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 
 /** Whatever a client wrote there. */
 export function splitTarget(target = '/'): { path: string; query: URLSearchParams } {

@@ -73,19 +73,15 @@ interface PageEnd {
   readonly nowMs: number;
 }
 
-export function pageNumber({ cursor }: AuditQuery): number {
-  return cursor === undefined ? 1 : cursor.onPage + 1;
-}
+export const pageNumber = ({ cursor }: AuditQuery): number => (cursor === undefined ? 1 : cursor.onPage + 1);
 
 /** Leads behind `after`, on the page that is asked for. */
-export function issueCursor(
+export const issueCursor = (
   query: AuditQuery,
   nowMs: number,
   after: LogPosition | undefined,
   more: Partial<Cursor> = {},
-): string {
-  return writeCursor(query.binding, { after, onPage: pageNumber(query), issuedMs: Math.floor(nowMs), ...more });
-}
+): string => writeCursor(query.binding, { after, onPage: pageNumber(query), issuedMs: Math.floor(nowMs), ...more });
 
 export function pageCursor(end: PageEnd): string | undefined {
   if (end.shape.cursors === 'none') return undefined;

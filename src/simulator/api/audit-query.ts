@@ -131,9 +131,8 @@ export interface AuditFilters {
   readonly matches: ((text: string) => boolean) | undefined;
 }
 
-function member(container: unknown, name: string): unknown {
-  return typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
-}
+const member = (container: unknown, name: string): unknown =>
+  typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
 
 function valueAt(entry: unknown, [first, second]: Path): string | undefined {
   const outer = member(entry, first);

@@ -45,9 +45,7 @@ type Admission = { readonly caller: Caller; readonly refusal?: Reply };
 const standardUser = 'admin@example.com';
 const accountTokenPrefix = 'cfat_';
 
-function digitsOf(text: string, length: number): string {
-  return hash('sha256', text).slice(0, length);
-}
+const digitsOf = (text: string, length: number): string => hash('sha256', text).slice(0, length);
 
 interface Facts {
   readonly secret: string;
@@ -201,12 +199,10 @@ export class RateLimit {
   }
 }
 
-function ratelimitHeaders(budget: RateBudget, left: number, resetMs: number): Record<string, string> {
-  return {
-    Ratelimit: `"default";r=${left};t=${Math.ceil(resetMs / 1000)}`,
-    'Ratelimit-Policy': `"default";q=${budget.requests};w=${Math.ceil(budget.windowMs / 1000)}`,
-  };
-}
+const ratelimitHeaders = (budget: RateBudget, left: number, resetMs: number): Record<string, string> => ({
+  Ratelimit: `"default";r=${left};t=${Math.ceil(resetMs / 1000)}`,
+  'Ratelimit-Policy': `"default";q=${budget.requests};w=${Math.ceil(budget.windowMs / 1000)}`,
+});
 
 export interface ApiCall {
   readonly method: string;

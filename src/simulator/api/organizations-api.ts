@@ -144,9 +144,7 @@ export class OrganizationsApi {
   }
 }
 
-function methodNotAllowed(): Reply {
-  return errorReply(405, errorCode.method, 'Method not allowed');
-}
+const methodNotAllowed = (): Reply => errorReply(405, errorCode.method, 'Method not allowed');
 
 function jsonBody(text: string): Record<string, unknown> {
   let body: unknown;
@@ -159,9 +157,8 @@ function jsonBody(text: string): Record<string, unknown> {
   return body;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function nameOf(body: Record<string, unknown>): string {
   const name = body['name'];
@@ -191,26 +188,25 @@ const largestPageSize = 1000;
 
 type Filter = (organization: Organization, value: string) => boolean;
 
-function byName(test: (name: string, part: string) => boolean): Filter {
-  return ({ name }, value) => test(name.toLowerCase(), value.toLowerCase());
-}
+const byName =
+  (test: (name: string, part: string) => boolean): Filter =>
+  ({ name }, value) =>
+    test(name.toLowerCase(), value.toLowerCase());
 
 /** Filters with one value, by wire name. */
-function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
-  return {
-    name: byName((name, whole) => name === whole),
-    'name.startsWith': byName((name, part) => name.startsWith(part)),
-    'name.endsWith': byName((name, part) => name.endsWith(part)),
-    'name.contains': byName((name, part) => name.includes(part)),
-    'containing.account': ({ accountIds }, value) => accountIds.includes(value),
-    'containing.user': ({ userIds }, value) => userIds.includes(value),
-    'containing.organization': (organization, value) => {
-      const inner = registry.get(value);
-      return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
-    },
-    'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
-  };
-}
+const filtersOf = (registry: OrganizationRegistry): Record<string, Filter> => ({
+  name: byName((name, whole) => name === whole),
+  'name.startsWith': byName((name, part) => name.startsWith(part)),
+  'name.endsWith': byName((name, part) => name.endsWith(part)),
+  'name.contains': byName((name, part) => name.includes(part)),
+  'containing.account': ({ accountIds }, value) => accountIds.includes(value),
+  'containing.user': ({ userIds }, value) => userIds.includes(value),
+  'containing.organization': (organization, value) => {
+    const inner = registry.get(value);
+    return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
+  },
+  'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
+});
 
 function pageSizeOf(query: URLSearchParams): number {
   const text = query.get('page_size');

@@ -25,36 +25,36 @@ export function successReply(result: unknown, resultInfo?: unknown, messages: re
 export const emptyReply: Reply = { status: 204, body: '' };
 
 /** Of the organizations service and the gateway. */
-export function errorReply(status: number, code: number, message: string, headers: Record<string, string> = {}): Reply {
-  return {
-    status,
-    headers,
-    body: JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null }),
-  };
-}
+export const errorReply = (
+  status: number,
+  code: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Reply => ({
+  status,
+  headers,
+  body: JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null }),
+});
 
 /** Of the audit service: no code, no `result`. */
-export function auditErrorReply(status: number, message: string): Reply {
-  return { status, body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }) };
-}
+export const auditErrorReply = (status: number, message: string): Reply => ({
+  status,
+  body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }),
+});
 
 /** Of the service up to 499, of the gateway from 500. */
-export function auditFaultReply(fault: FaultName, status: number, message: string): Reply {
-  return { ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)), fault };
-}
+export const auditFaultReply = (fault: FaultName, status: number, message: string): Reply => ({
+  ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)),
+  fault,
+});
 
-export function faultReply(fault: FaultName, status: number): Reply {
-  return { ...gatewayError(status), fault };
-}
+export const faultReply = (fault: FaultName, status: number): Reply => ({ ...gatewayError(status), fault });
 
-function gatewayError(status: number): Reply {
-  return errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
-}
+const gatewayError = (status: number): Reply =>
+  errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
 
 /** For a credential that may not, and for none. */
-export function refusal(status: 401 | 403): Reply {
-  return errorReply(status, 10000, 'Authentication error');
-}
+export const refusal = (status: 401 | 403): Reply => errorReply(status, 10000, 'Authentication error');
 
 /** For an identifier that no object can have; `path` without the query. */
 export function unroutable(status: 400 | 404, path: string): Reply {
@@ -85,12 +85,9 @@ export type Interruption =
 
 const statuses = [500, 502, 503, 504] as const;
 
-function html(status: number): string {
-  return (
-    `<!DOCTYPE html>\n<html><head><title>api.example.com | ${status}</title></head>` +
-    `<body><h1>Error ${status}</h1><p>cloudflare</p></body></html>\n`
-  );
-}
+const html = (status: number): string =>
+  `<!DOCTYPE html>\n<html><head><title>api.example.com | ${status}</title></head>` +
+  `<body><h1>Error ${status}</h1><p>cloudflare</p></body></html>\n`;
 
 function serverError(bits: number): Reply {
   const status = statuses[bits & 3] as number;
@@ -133,13 +130,10 @@ function errorInSuccess(isAudit: boolean): Reply {
   return { status: 200, body: JSON.stringify({ errors, result: [], result_info: info, success: true }) };
 }
 
-function htmlReply(status: number): Reply {
-  return { status, contentType: 'text/html; charset=UTF-8', body: html(status) };
-}
+const htmlReply = (status: number): Reply => ({ status, contentType: 'text/html; charset=UTF-8', body: html(status) });
 
-export function tooManyRequests(headers: Record<string, string>): Reply {
-  return errorReply(429, 971, 'Please wait and consider throttling your request speed', headers);
-}
+export const tooManyRequests = (headers: Record<string, string>): Reply =>
+  errorReply(429, 971, 'Please wait and consider throttling your request speed', headers);
 
 /** Head and half of the body, then destroys the connection. */
 export function sendCutOff(response: ServerResponse, body: Buffer): void {
@@ -162,20 +156,18 @@ export function staySilent(response: ServerResponse, hangMs: number): void {
 }
 
 /** False as soon as the client is gone. */
-export function pause(response: ServerResponse, delayMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
+export const pause = (response: ServerResponse, delayMs: number): Promise<boolean> =>
+  new Promise((resolve) => {
     const timer = setTimeout(() => resolve(true), delayMs);
     response.once('close', () => {
       clearTimeout(timer);
       resolve(false);
     });
   });
-}
 
 /** JSON in URL-safe base64 with padding, as Cloudflare's tokens look. Not secret. */
-export function encodeToken(content: unknown): string {
-  return Buffer.from(JSON.stringify(content)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
-}
+export const encodeToken = (content: unknown): string =>
+  Buffer.from(JSON.stringify(content)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 
 /** Undefined unless made by `encodeToken`. */
 export function decodeToken(token: string): Record<string, unknown> | undefined {

@@ -68,9 +68,8 @@ export function entryParts(voice: Voice, index: number, timeMs: number, marks: n
   };
 }
 
-export function resourceText(p: EntryParts): string {
-  return `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
-}
+export const resourceText = (p: EntryParts): string =>
+  `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
 
 /** In the order of the documentation. */
 export function joinParts(p: EntryParts): string {
@@ -122,9 +121,7 @@ export interface Voice {
   readonly stories: readonly Story[];
 }
 
-export function answerText(result: string): string {
-  return `{"success":true,"errors":[],"messages":[],"result":${result}}`;
-}
+export const answerText = (result: string): string => `{"success":true,"errors":[],"messages":[],"result":${result}}`;
 
 /** No generator with state: a draw depends on key and counter alone, so the n-th entry can be made at any time, always the same. */
 
@@ -137,14 +134,10 @@ export function mix(value: number): number {
 }
 
 /** The `counter`-th draw of stream `key`: 32 bits, unsigned, a bijection. */
-export function draw(key: number, counter: number): number {
-  return mix(mix(counter ^ key) + 0x9e3779b9);
-}
+export const draw = (key: number, counter: number): number => mix(mix(counter ^ key) + 0x9e3779b9);
 
 /** True with this probability, by 32 drawn bits. */
-export function isChosen(bits: number, probability: number): boolean {
-  return bits < probability * 4294967296;
-}
+export const isChosen = (bits: number, probability: number): boolean => bits < probability * 4294967296;
 
 /** FNV-1a, 32 bits. */
 export function keyOf(text: string, seed = 0): number {
@@ -155,9 +148,7 @@ export function keyOf(text: string, seed = 0): number {
 
 const quads = Array.from({ length: 65536 }, (_, n) => n.toString(16).padStart(4, '0'));
 
-export function hex8(bits: number): string {
-  return `${quads[bits >>> 16]}${quads[bits & 0xffff]}`;
-}
+export const hex8 = (bits: number): string => `${quads[bits >>> 16]}${quads[bits & 0xffff]}`;
 
 export const sourceKinds = ['organization', 'account'] as const;
 export type SourceKind = (typeof sourceKinds)[number];
@@ -166,10 +157,7 @@ export type SourceKind = (typeof sourceKinds)[number];
 export type SourceRef = Readonly<{ kind: SourceKind; id: string }>;
 
 /** A plain id is that of an organization. */
-export function sourceOf(source: SourceRef | string): SourceRef {
-  return typeof source === 'string' ? { kind: 'organization', id: source } : source;
-}
+export const sourceOf = (source: SourceRef | string): SourceRef =>
+  typeof source === 'string' ? { kind: 'organization', id: source } : source;
 
-export function sourceKey({ kind, id }: SourceRef): string {
-  return `${kind} ${id}`;
-}
+export const sourceKey = ({ kind, id }: SourceRef): string => `${kind} ${id}`;

@@ -7,22 +7,29 @@ interface FaultDescription<P extends ParameterSet> {
   readonly parameters: P;
 }
 
-function fault(summary: string, probability: number, inAll = true): FaultDescription<Record<never, never>> {
-  return { summary, probability, inAll, parameters: {} };
-}
+const fault = (summary: string, probability: number, inAll = true): FaultDescription<Record<never, never>> => ({
+  summary,
+  probability,
+  inAll,
+  parameters: {},
+});
 
 /** Goes wrong every time; not in `--faults all`. */
-function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
-  return { summary, probability: 1, inAll: false, parameters };
-}
+const misbehaviour = <P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> => ({
+  summary,
+  probability: 1,
+  inAll: false,
+  parameters,
+});
 
-function whole(standard: number, least: number, most: number): Parameter<number> {
-  return { isGood: (value) => isWhole(value, least, most), what: `an integer between ${least} and ${most}`, standard };
-}
+const whole = (standard: number, least: number, most: number): Parameter<number> => ({
+  isGood: (value) => isWhole(value, least, most),
+  what: `an integer between ${least} and ${most}`,
+  standard,
+});
 
-function isWhole(value: unknown, least: number, most: number): boolean {
-  return isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
-}
+const isWhole = (value: unknown, least: number, most: number): boolean =>
+  isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 
@@ -33,70 +40,70 @@ function choice<const W extends string>(words: readonly W[], standard: W): Param
   return { isGood, what: `one of ${words.join(', ')}`, standard };
 }
 
-function status(standard: number): Parameter<number> {
-  return { isGood: isStatus, what: 'a status from 400 to 599', standard };
-}
+const status = (standard: number): Parameter<number> => ({
+  isGood: isStatus,
+  what: 'a status from 400 to 599',
+  standard,
+});
 const isStatus = (value: unknown): boolean => isWhole(value, 400, 599);
 
 /** Cursors of a page cut or ordered otherwise than asked for. */
 const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
 
-function flag(standard: boolean): Parameter<boolean> {
-  return { isGood: (value) => typeof value === 'boolean', what: 'true or false', standard };
-}
+const flag = (standard: boolean): Parameter<boolean> => ({
+  isGood: (value) => typeof value === 'boolean',
+  what: 'true or false',
+  standard,
+});
 
 /** `countsAll`: `total_size` includes what is hidden. */
 const hiddenParameters = { countsAll: flag(false) };
 
 /** May be negative. */
-function difference(standard: number): Parameter<number> {
-  return { isGood: isNumber, what: 'a number', standard };
-}
+const difference = (standard: number): Parameter<number> => ({ isGood: isNumber, what: 'a number', standard });
 
-function amount(standard: number): Parameter<number> {
-  return { isGood: (value) => isNumber(value) && value >= 0, what: 'a number of 0 or more', standard };
-}
+const amount = (standard: number): Parameter<number> => ({
+  isGood: (value) => isNumber(value) && value >= 0,
+  what: 'a number of 0 or more',
+  standard,
+});
 
 /** Or `hang`: no answer. */
-function statusOrHang(standard: number): Parameter<number | 'hang'> {
-  return {
-    isGood: (value) => value === 'hang' || isStatus(value),
-    what: 'a status from 400 to 599 or "hang"',
-    standard,
-  };
-}
+const statusOrHang = (standard: number): Parameter<number | 'hang'> => ({
+  isGood: (value) => value === 'hang' || isStatus(value),
+  what: 'a status from 400 to 599 or "hang"',
+  standard,
+});
 
-function texts(): Parameter<readonly string[] | undefined> {
-  return {
-    isGood: (value) => Array.isArray(value) && value.every(isText),
-    what: 'a list of strings',
-    standard: undefined,
-  };
-}
+const texts = (): Parameter<readonly string[] | undefined> => ({
+  isGood: (value) => Array.isArray(value) && value.every(isText),
+  what: 'a list of strings',
+  standard: undefined,
+});
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 
-function moments(): Parameter<readonly Moment[] | undefined> {
-  return {
-    isGood: (value) => Array.isArray(value) && value.every(isMoment),
-    what: 'a list of timestamps or milliseconds since the epoch',
-    standard: undefined,
-  };
-}
+const moments = (): Parameter<readonly Moment[] | undefined> => ({
+  isGood: (value) => Array.isArray(value) && value.every(isMoment),
+  what: 'a list of timestamps or milliseconds since the epoch',
+  standard: undefined,
+});
 const isMoment = (value: unknown): boolean =>
   (typeof value === 'string' || isNumber(value)) && !Number.isNaN(momentMs(value));
 
 /** Milliseconds since the epoch; NaN if invalid. */
-export function momentMs(moment: Moment): number {
-  return typeof moment === 'number' ? moment : Date.parse(moment);
-}
+export const momentMs = (moment: Moment): number => (typeof moment === 'number' ? moment : Date.parse(moment));
 
-function moment(): Parameter<Moment | undefined> {
-  return { isGood: isMoment, what: 'a timestamp or milliseconds since the epoch', standard: undefined };
-}
+const moment = (): Parameter<Moment | undefined> => ({
+  isGood: isMoment,
+  what: 'a timestamp or milliseconds since the epoch',
+  standard: undefined,
+});
 
-function optional<T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> {
-  return { isGood, what, standard: undefined };
-}
+const optional = <T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> => ({
+  isGood,
+  what,
+  standard: undefined,
+});
 
 function word(): Parameter<string | undefined> {
   const isGood = (value: unknown): boolean => typeof value === 'string' && /^\S+$/.test(value);
@@ -173,10 +180,7 @@ export const faultCatalogue = {
   }),
   page_blocks: misbehaviour(
     'the newest page comes first, each ascending inside; direction turns all, nothing, or each',
-    {
-      direction: choice(['mirrored', 'ignored', 'inside'], 'mirrored'),
-      ...cursorParameters,
-    },
+    { direction: choice(['mirrored', 'ignored', 'inside'], 'mirrored'), ...cursorParameters },
   ),
   wrong_order: misbehaviour('entries are always descending, always ascending, or shuffled over all pages', {
     order: choice(['descending', 'ascending', 'shuffled'], 'descending'),
@@ -184,11 +188,7 @@ export const faultCatalogue = {
   }),
   short_answer: misbehaviour(
     'a page ends its walk after so many entries, without a cursor, as if there were no more: in any window, or in those that end before a moment',
-    {
-      size: whole(7, 0, 1000),
-      onPage: optional(pageNumber),
-      before: moment(),
-    },
+    { size: whole(7, 0, 1000), onPage: optional(pageNumber), before: moment() },
   ),
   wrong_count: misbehaviour('result_info.count is greater than the number of elements by this (negative: less)', {
     by: whole(1, -1_000_000, 1_000_000),
@@ -206,9 +206,7 @@ export const faultCatalogue = {
   ),
   shifting_listing: misbehaviour(
     'the next page of the listing begins so many organizations further on (negative: back)',
-    {
-      by: whole(1, -1_000_000, 1_000_000),
-    },
+    { by: whole(1, -1_000_000, 1_000_000) },
   ),
   account_refused: misbehaviour('the audit log of an account answers 403 code 10000: named ones, or a share', {}),
   account_listing_403: misbehaviour(
@@ -236,9 +234,7 @@ export type FaultName = keyof typeof faultCatalogue;
 
 export const faultNames = Object.keys(faultCatalogue) as FaultName[];
 
-export function parametersOf(name: FaultName): ParameterSet {
-  return faultCatalogue[name].parameters;
-}
+export const parametersOf = (name: FaultName): ParameterSet => faultCatalogue[name].parameters;
 
 interface Parameter<T> {
   readonly isGood: (value: unknown) => boolean;

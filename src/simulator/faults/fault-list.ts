@@ -5,13 +5,9 @@ import { type FaultPatch, operations } from './fault-plan.ts';
 
 const defaultDefectRate = 0.01;
 
-function isFault(name: string): name is FaultName {
-  return (faultNames as string[]).includes(name);
-}
+const isFault = (name: string): name is FaultName => (faultNames as string[]).includes(name);
 
-function isDefect(name: string): name is DefectName {
-  return (defectNames as readonly string[]).includes(name);
-}
+const isDefect = (name: string): name is DefectName => (defectNames as readonly string[]).includes(name);
 
 function probabilityOf(item: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;

@@ -218,14 +218,11 @@ export class FaultPlan {
 
 type Chosen = Readonly<{ id: string | undefined; ids: readonly string[] | undefined; first: number | undefined }>;
 
-function organizationsOf({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined {
-  return chosen(organizationId, organizationIds, firstOrganizations);
-}
+const organizationsOf = ({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined =>
+  chosen(organizationId, organizationIds, firstOrganizations);
 
-function accountsOf({ accountId, accountIds, firstAccounts }: FaultSetting): Chosen | undefined {
-  return chosen(accountId, accountIds, firstAccounts);
-}
+const accountsOf = ({ accountId, accountIds, firstAccounts }: FaultSetting): Chosen | undefined =>
+  chosen(accountId, accountIds, firstAccounts);
 
-function chosen(id: Chosen['id'], ids: Chosen['ids'], first: Chosen['first']): Chosen | undefined {
-  return id === undefined && ids === undefined && first === undefined ? undefined : { id, ids, first };
-}
+const chosen = (id: Chosen['id'], ids: Chosen['ids'], first: Chosen['first']): Chosen | undefined =>
+  id === undefined && ids === undefined && first === undefined ? undefined : { id, ids, first };

@@ -12,9 +12,7 @@ import {
   userAgents,
 } from './vocabulary.ts';
 
-export function accountText({ id, name }: Pick<Account, 'id' | 'name'>): string {
-  return JSON.stringify({ id, name });
-}
+export const accountText = ({ id, name }: Pick<Account, 'id' | 'name'>): string => JSON.stringify({ id, name });
 
 function accountToken(key: number, n: number, accountId: string): string {
   const bits = draw(key, 3000 + n);
@@ -125,7 +123,7 @@ const certificate = (id: string, b: number, c: number, d: number, time: string):
 const bucket = (_id: string, b: number, _c: number, d: number, time: string): string =>
   `{"name":"bucket-${b % 90}","location":"weur","storage_class":"${d % 3 === 0 ? 'InfrequentAccess' : 'Standard'}","creation_date":"${time}"}`;
 
-function story(
+const story = (
   description: string,
   actionType: StoryTemplate['actionType'],
   method: StoryTemplate['method'],
@@ -136,9 +134,7 @@ function story(
   request: StoryTemplate['request'],
   result: StoryTemplate['result'],
   teller: Teller = 'people',
-): AccountStory {
-  return { description, actionType, method, product, resourceType, path, scope, request, result, teller };
-}
+): AccountStory => ({ description, actionType, method, product, resourceType, path, scope, request, result, teller });
 
 // biome-ignore format: one story a line
 const accountStories: readonly AccountStory[] = [

@@ -158,6 +158,4 @@ function teamName(n: number): string {
   return `${teams[n % teams.length]}${round === 0 ? '' : ` ${round + 1}`}`;
 }
 
-function digits(key: number): string {
-  return [0, 1, 2, 3].map((word) => hex8(draw(key, word))).join('');
-}
+const digits = (key: number): string => [0, 1, 2, 3].map((word) => hex8(draw(key, word))).join('');

@@ -207,9 +207,7 @@ export class AuditLog {
   }
 }
 
-function compare(a: LogPosition, b: LogPosition): number {
-  return a.orderMs - b.orderMs || a.seq - b.seq;
-}
+const compare = (a: LogPosition, b: LogPosition): number => a.orderMs - b.orderMs || a.seq - b.seq;
 
 function isInside(timeMs: number, window: LogWindow): boolean {
   const isAfterStart = window.sinceInclusive ? timeMs >= window.sinceMs : timeMs > window.sinceMs;

@@ -112,9 +112,8 @@ export class BaseHistory {
 }
 
 /** Between half of the delay and all of it. Milliseconds. */
-export function lateness(bits: number, lateDelayMs: number): number {
-  return lateDelayMs / 2 + (bits % 1000) * (lateDelayMs / 2000);
-}
+export const lateness = (bits: number, lateDelayMs: number): number =>
+  lateDelayMs / 2 + (bits % 1000) * (lateDelayMs / 2000);
 
 /** Hands out defects in turn, at the configured rate. */
 export class DefectDeal {

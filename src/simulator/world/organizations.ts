@@ -129,19 +129,16 @@ export function organizationId(key: number, timeMs: number): string {
   return `${timeMs.toString(16).padStart(12, '0')}7${words.slice(0, 3)}a${words.slice(3, 18)}`;
 }
 
-export function tenantFlags(bits: number): Record<string, string> {
-  return Object.fromEntries(flagNames.map((name, n) => [name, (bits >>> n) & 1 ? 'enabled' : 'disabled']));
-}
+export const tenantFlags = (bits: number): Record<string, string> =>
+  Object.fromEntries(flagNames.map((name, n) => [name, (bits >>> n) & 1 ? 'enabled' : 'disabled']));
 
-function profileOf(name: string, bits: number): OrganizationProfile {
-  return {
-    business_address: `${1 + (bits % 400)} Harbour Street, 10115 Berlin`,
-    business_email: `it@${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.example.com`,
-    business_name: `${name} Ltd`,
-    business_phone: `+49 30 555${(bits % 10_000).toString().padStart(4, '0')}`,
-    external_metadata: `crm-${hex8(bits)}`,
-  };
-}
+const profileOf = (name: string, bits: number): OrganizationProfile => ({
+  business_address: `${1 + (bits % 400)} Harbour Street, 10115 Berlin`,
+  business_email: `it@${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.example.com`,
+  business_name: `${name} Ltd`,
+  business_phone: `+49 30 555${(bits % 10_000).toString().padStart(4, '0')}`,
+  external_metadata: `crm-${hex8(bits)}`,
+});
 
 interface PopulationOptions {
   readonly seed: number;
@@ -182,9 +179,7 @@ export function populate(registry: OrganizationRegistry, options: PopulationOpti
   return organizations;
 }
 
-function idText(key: number, n: number): string {
-  return [0, 1, 2, 3].map((word) => hex8(draw(key + n, word))).join('');
-}
+const idText = (key: number, n: number): string => [0, 1, 2, 3].map((word) => hex8(draw(key + n, word))).join('');
 
 /** Equal shares, or the n-th is n times smaller than the first. */
 export function shares(total: number, count: number, distribution: 'zipf' | 'uniform'): number[] {

@@ -151,7 +151,7 @@ const userToken = (id: string, b: number, _c: number, _d: number, time: string):
   `{"id":"${id}","name":"mine-${hex8(b)}","status":"active","issued_on":"${time}"}`;
 const membership = (id: string): string => `{"id":"${id}","status":"accepted"}`;
 
-function story(
+const story = (
   description: string,
   actionType: string,
   method: string,
@@ -160,20 +160,18 @@ function story(
   uri: string,
   scope: 'user' | 'memberships',
   result: (id: string, b: number, c: number, d: number, time: string) => string,
-): Story {
-  return {
-    description,
-    actionType,
-    method,
-    product,
-    resourceType,
-    uri,
-    hasId: uri.endsWith('/'),
-    scope: JSON.stringify(scope),
-    request: () => '{}',
-    response: (b, c, d, id, time) => answerText(result(id, b, c, d, time)),
-  };
-}
+): Story => ({
+  description,
+  actionType,
+  method,
+  product,
+  resourceType,
+  uri,
+  hasId: uri.endsWith('/'),
+  scope: JSON.stringify(scope),
+  request: () => '{}',
+  response: (b, c, d, id, time) => answerText(result(id, b, c, d, time)),
+});
 
 // Half are sign-ins.
 const userStories: readonly Story[] = [

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { FoundEvent, Severity } from './finding.ts';
+import { type FoundEvent, ownFinding, type Severity } from './finding.ts';
 
 export interface Alarm {
   /** The same for the same trouble: noted twice, it is one alarm. */
@@ -67,39 +67,12 @@ export const readAlarmChanges = async (
   return rows.map(alarmEvent);
 };
 
-const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedId }: Change): FoundEvent => ({
-  position: number,
-  feedId,
-  sourceKind: 'orgtrail',
-  // Of this database: several installations may tell one receiver.
-  sourceId: feedId,
-  organizationId: null,
-  organizationName: 'orgtrail',
-  accountId: null,
-  accountName: null,
-  zoneId: null,
-  zoneName: null,
-  id: `${alarm}-${opened}-${state}`,
-  actionTime: at,
-  receivedAt: at,
-  rawText: '{}',
-  defects: null,
-  finding: {
-    detection: alarm,
-    severity,
-    alarm: { state, opened },
-    eventPosition: number,
-    events: 1,
-    firstTime: at,
-    actor: 'orgtrail',
-    actorIpAddress: null,
-    actionType: null,
-    actionResult: null,
-    resourceType: null,
-    resourceId: null,
-    summary,
-  },
-});
+const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedId }: Change): FoundEvent =>
+  ownFinding(
+    // Of this database: several installations may tell one receiver.
+    { position: number, feedId, sourceId: feedId, id: `${alarm}-${opened}-${state}`, at },
+    { detection: alarm, severity, alarm: { state, opened }, summary },
+  );
 
 /** Notes delivery up to this change. False if the turn is over. */
 export const finishAlarms = async (
@@ -108,12 +81,8 @@ export const finishAlarms = async (
   result: { readonly until: number; readonly accepted: number },
   leaseMs: number,
 ): Promise<boolean> => {
-  const { rows } = await pool.query<{ held: boolean }>('select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held', [
-    turn.name,
-    turn.epoch,
-    result.until,
-    result.accepted,
-    leaseMs,
-  ]);
+  const values = [turn.name, turn.epoch, result.until, result.accepted, leaseMs];
+  const statement = 'select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held';
+  const { rows } = await pool.query<{ held: boolean }>(statement, values);
   return rows[0]?.held === true;
 };

@@ -27,6 +27,46 @@ export interface FoundEvent extends FeedEvent {
   readonly finding: Finding;
 }
 
+/** Of an event of no organization, account or zone. */
+export const nowhere = {
+  organizationId: null,
+  organizationName: null,
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+} as const;
+
+/** A finding about orgtrail itself, in no log. */
+export const ownFinding = (
+  own: Pick<FoundEvent, 'position' | 'feedId' | 'sourceId' | 'id'> & { readonly at: string },
+  finding: Pick<Finding, 'detection' | 'severity' | 'alarm' | 'summary'>,
+): FoundEvent => {
+  const { at, ...event } = own;
+  return {
+    ...event,
+    ...nowhere,
+    sourceKind: 'orgtrail',
+    organizationName: 'orgtrail',
+    actionTime: at,
+    receivedAt: at,
+    rawText: '{}',
+    defects: null,
+    finding: {
+      ...finding,
+      eventPosition: event.position,
+      events: 1,
+      firstTime: at,
+      actor: 'orgtrail',
+      actorIpAddress: null,
+      actionType: null,
+      actionResult: null,
+      resourceType: null,
+      resourceId: null,
+    },
+  };
+};
+
 /** The least first; the levels of Sigma rules. */
 export const severities = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof severities)[number];

@@ -18,46 +18,15 @@ interface Findings extends FeedEvents {
   readonly events: readonly FoundEvent[];
 }
 
-const {
-  position,
-  sourceKind,
-  sourceId,
-  id,
-  organizationId,
-  organizationName,
-  accountId,
-  accountName,
-  zoneId,
-  zoneName,
-  ...said
-} = findings;
-const place = {
-  position,
-  sourceKind,
-  sourceId,
-  id,
-  organizationId,
-  organizationName,
-  accountId,
-  accountName,
-  zoneId,
-  zoneName,
-};
-const { detection, severity, eventPosition, events, actor, actorIpAddress, actionType, actionResult } = said;
-const { resourceType, resourceId, summary } = said;
-const columns = {
-  detection,
-  severity,
-  eventPosition,
-  events,
-  actor,
-  actorIpAddress,
-  actionType,
-  actionResult,
-  resourceType,
-  resourceId,
-  summary,
-};
+const { position, sourceKind, sourceId, id, organizationId, organizationName } = findings;
+const { accountId, accountName, zoneId, zoneName } = findings;
+const key = { position, sourceKind, sourceId, id };
+const place = { ...key, organizationId, organizationName, accountId, accountName, zoneId, zoneName };
+
+const { detection, severity, eventPosition, events, actor, actorIpAddress } = findings;
+const { actionType, actionResult, resourceType, resourceId, summary } = findings;
+const found = { detection, severity, eventPosition, events, actor, actorIpAddress };
+const said = { ...found, actionType, actionResult, resourceType, resourceId, summary };
 
 const utc = (column: string): string =>
   `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
@@ -92,7 +61,7 @@ select r.scanned_to::float8 as "scannedTo", r.is_full as "isFull",
   (select count(distinct f.position) from findings f, finding_head h
    where ${wanted} and f.position <= r.scanned_to and ${isOld})::float8 as "tooOld",
   (select feed_id from feed_head) as "feedId",
-  ${selectList('s', place)}, ${selectList('s', columns)},
+  ${selectList('s', place)}, ${selectList('s', said)},
   ${utc('s.action_time')} as "actionTime", ${utc('s.received_at')} as "receivedAt", ${utc('s.first_time')} as "firstTime"
 from reached r left join part s on true
 order by s.position, s.detection, s.source_kind, s.source_id, s.id`;
@@ -125,36 +94,17 @@ export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Fi
 };
 
 const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
-  position: row.position,
+  ...membersOf(row, place),
   feedId: row.feedId,
-  sourceKind: row.sourceKind,
-  sourceId: row.sourceId,
-  organizationId: row.organizationId,
-  organizationName: row.organizationName,
-  accountId: row.accountId,
-  accountName: row.accountName,
-  zoneId: row.zoneId,
-  zoneName: row.zoneName,
-  id: row.id,
   actionTime: row.actionTime,
   receivedAt: row.receivedAt,
   rawText: '{}',
   defects: null,
-  finding: {
-    detection: row.detection,
-    severity: row.severity,
-    eventPosition: row.eventPosition,
-    events: row.events,
-    firstTime: row.firstTime,
-    actor: row.actor,
-    actorIpAddress: row.actorIpAddress,
-    actionType: row.actionType,
-    actionResult: row.actionResult,
-    resourceType: row.resourceType,
-    resourceId: row.resourceId,
-    summary: row.summary,
-  },
+  finding: { ...membersOf(row, said), firstTime: row.firstTime },
 });
+
+const membersOf = <R, C extends { readonly [name in keyof R]?: unknown }>(row: R, columns: C) =>
+  Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof R]])) as Pick<R, keyof C & keyof R>;
 
 /** How far the detections have been asked; undefined before a sink wants them. */
 export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {

@@ -131,10 +131,7 @@ const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonT
   return { kind: 'delivered', refused };
 };
 
-const checks = {
-  credential: 'the credential, and that it may create documents in index',
-  address: 'url and index',
-};
+const checks = { credential: 'the credential, and that it may create documents in index', address: 'url and index' };
 
 const itemResult = z.object({
   status: z.int(),

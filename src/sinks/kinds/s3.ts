@@ -241,11 +241,7 @@ export const packObject = async (events: readonly OutgoingEvent[], compression: 
 };
 
 const compressions = {
-  gzip: {
-    extension: 'gz',
-    contentType: 'application/gzip',
-    create: () => createGzip({ level: GZIP_LEVEL }),
-  },
+  gzip: { extension: 'gz', contentType: 'application/gzip', create: () => createGzip({ level: GZIP_LEVEL }) },
   zstd: {
     extension: 'zst',
     contentType: 'application/zstd',
