@@ -2,13 +2,11 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Access } from './api/access.ts';
-import { AccountsApi } from './api/accounts-api.ts';
+import { createAccess } from './api/access.ts';
 import { ApiFront, RequestLog, type RequestRecord } from './api/api-front.ts';
 import { AuditApi } from './api/audit-api.ts';
 import { RateLimit } from './api/credentials.ts';
 import { basePath, OrganizationsApi } from './api/organizations-api.ts';
-import { ResourceHistory } from './api/resource-history.ts';
 import { ControlApi, controlPath } from './control-api.ts';
 import { readFacts } from './entries/entry-defects.ts';
 import { type SourceRef, sourceOf } from './entries/entry-text.ts';
@@ -56,17 +54,15 @@ class RunningSimulator implements Simulator {
       current: () => plan.current(),
       fired: () => plan.fired(),
     };
-    const access = new Access(this.#world, options);
+    const access = createAccess(this.#world, options.keysOnly);
     const front = new ApiFront({
       world: this.#world,
       access,
       audit: new AuditApi(this.#world, options),
-      history: new ResourceHistory(this.#world, options),
-      accounts: new AccountsApi(this.#world, access, options),
       organizations: new OrganizationsApi(this.#world, access, options.listsSubOrganizations),
       rateLimit: new RateLimit(options.budget),
       requests: this.#requests,
-      acceptedCredentials: options.credentials,
+      options,
     });
     const control = new ControlApi(this);
     this.#server = createServer((request, response) => {

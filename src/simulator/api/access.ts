@@ -6,58 +6,43 @@ import type { World } from '../world/world.ts';
 import type { ApiCall, Caller, Reach } from './credentials.ts';
 import { errorReply, type Reply, refusal } from './reply.ts';
 
-interface AccessOptions {
-  /** As in OpenAPI: an organization, its profile and its accounts take e-mail address and key. */
-  readonly keysOnly: boolean;
-}
-
 const ofOrganizations: readonly string[] = ['organizations', 'organization', 'profile', 'organization_accounts'];
 const byKeyOnly: readonly string[] = ['organization', 'profile', 'organization_accounts'];
 
-export class Access {
-  readonly #world: World;
-  readonly #options: AccessOptions;
+export type Access = ReturnType<typeof createAccess>;
 
-  constructor(world: World, options: AccessOptions) {
-    this.#world = world;
-    this.#options = options;
-  }
-
-  refusal(call: ApiCall): Reply | undefined {
-    const { operation, source, caller } = call;
-    if (caller.kind === 'account' && (ofOrganizations.includes(operation) || source?.kind === 'organization')) {
-      return refusal(403);
-    }
-    if (caller.kind === 'account' && operation === 'user') return refusal(401);
-    if (operation === 'user' && !caller.mayReadUser) return notOfTheCaller();
-    if (this.#options.keysOnly && !caller.hasKey && byKeyOnly.includes(operation)) return refusal(403);
-    if (source === undefined) return undefined;
-    if (source.kind === 'organization') {
-      const organization = this.#world.organizations.get(source.id);
-      return organization === undefined || this.seesOrganization(caller, organization) ? undefined : refusal(403);
-    }
-    const account = this.#world.accounts.get(source.id);
-    if (account !== undefined && this.seesAccount(caller, account) && !hasLateAccess(this.#world.faults, account)) {
-      return undefined;
-    }
-    return operation === 'account' ? notOfTheCaller() : refusal(403);
-  }
-
-  seesOrganization({ kind, reach }: Caller, { id, seq }: Organization): boolean {
-    return kind === 'user' && contains(reach.organizations, id, seq);
-  }
-
-  seesAccount(caller: Caller, account: Account): boolean {
-    const { faults, organizations } = this.#world;
+/** `keysOnly`, as in OpenAPI: an organization, its profile and its accounts take e-mail address and key. */
+export const createAccess = (world: World, keysOnly: boolean) => {
+  const { faults, organizations, accounts } = world;
+  const seesOrganization = ({ kind, reach }: Caller, { id, seq }: Organization): boolean =>
+    kind === 'user' && contains(reach.organizations, id, seq);
+  const seesAccount = (caller: Caller, account: Account): boolean => {
     if (hasLostAccess(faults, account, caller)) return false;
     const { reach } = caller;
     if (reach.accounts !== undefined || reach.organizations === undefined) {
       return contains(reach.accounts, account.id, account.seq);
     }
     const organization = organizations.get(organizationIdOf(faults, account, organizations) ?? '');
-    return organization !== undefined && this.seesOrganization(caller, organization);
-  }
-}
+    return organization !== undefined && seesOrganization(caller, organization);
+  };
+  const refusalOf = ({ operation, source, caller }: ApiCall): Reply | undefined => {
+    if (caller.kind === 'account' && (ofOrganizations.includes(operation) || source?.kind === 'organization')) {
+      return refusal(403);
+    }
+    if (caller.kind === 'account' && operation === 'user') return refusal(401);
+    if (operation === 'user' && !caller.mayReadUser) return notOfTheCaller();
+    if (keysOnly && !caller.hasKey && byKeyOnly.includes(operation)) return refusal(403);
+    if (source === undefined) return undefined;
+    if (source.kind === 'organization') {
+      const organization = organizations.get(source.id);
+      return organization === undefined || seesOrganization(caller, organization) ? undefined : refusal(403);
+    }
+    const account = accounts.get(source.id);
+    if (account !== undefined && seesAccount(caller, account) && !hasLateAccess(faults, account)) return undefined;
+    return operation === 'account' ? notOfTheCaller() : refusal(403);
+  };
+  return { refusalOf, seesOrganization, seesAccount };
+};
 
 const notOfTheCaller = (): Reply => errorReply(403, 9109, 'Unauthorized to access requested resource');
 
@@ -113,6 +98,3 @@ export function withoutMissing(faults: FaultPlan, page: readonly Account[], occa
     return faults.fires('missing_account', { ...occasion, source, number: draw(occasion.number, seq) }) === undefined;
   });
 }
-
-export const pageShift = (faults: FaultPlan, occasion: Occasion): number =>
-  faults.meets('shifted_account_page', occasion)?.by ?? 0;

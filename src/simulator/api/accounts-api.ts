@@ -5,85 +5,74 @@ import {
   accountListingInterruption,
   isListingEmpty,
   organizationIdOf,
-  pageShift,
   shownName,
   withoutMissing,
 } from './access.ts';
 import type { ApiCall } from './credentials.ts';
-import { BadRequest, decodeToken, encodeToken, errorReply, type Reply, successReply } from './reply.ts';
+import {
+  BadRequest,
+  encodeToken,
+  errorReply,
+  nameFilters,
+  orBadRequest,
+  placeIn,
+  type Reply,
+  successReply,
+} from './reply.ts';
 
-interface AccountsApiOptions {
-  /** False: `GET /accounts` hides accounts that users reach through their organization alone. */
+interface Context {
+  readonly world: World;
+  readonly access: Access;
   readonly listsImplicitAccounts: boolean;
 }
 
-/** Read-only: accounts change through the control API. */
-export class AccountsApi {
-  readonly #world: World;
-  readonly #access: Access;
-  readonly #options: AccountsApiOptions;
+/** Read-only: accounts change through the control API. Never throws on what a client sends. */
+export const answerAboutAccounts = (context: Context, call: ApiCall): Reply =>
+  orBadRequest(
+    () => answer(context, call),
+    (message) => errorReply(400, 1001, message),
+  );
 
-  constructor(world: World, access: Access, options: AccountsApiOptions) {
-    this.#world = world;
-    this.#access = access;
-    this.#options = options;
-  }
-
-  /** Never throws on what a client sends. */
-  handle(call: ApiCall): Reply {
-    if (call.method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
-    try {
-      return this.#answer(call);
-    } catch (error) {
-      if (error instanceof BadRequest) return errorReply(400, 1001, error.message);
-      throw error;
+function answer(context: Context, call: ApiCall): Reply {
+  switch (call.operation) {
+    case 'accounts':
+      return listing(context, call);
+    case 'organization_accounts':
+      return listingOfOrganization(context, call);
+    case 'product_categories':
+      return successReply(productCategories);
+    case 'user':
+      return userReply(call);
+    case 'verify':
+      return verifyReply(call);
+    default: {
+      const account = context.world.accounts.get(call.source?.id ?? '');
+      return account === undefined
+        ? errorReply(404, 1002, 'Account not found')
+        : successReply(viewOf(context.world, account));
     }
   }
+}
 
-  #answer(call: ApiCall): Reply {
-    switch (call.operation) {
-      case 'accounts':
-        return this.#listing(call);
-      case 'organization_accounts':
-        return this.#ofOrganization(call);
-      case 'product_categories':
-        return successReply(productCategories);
-      case 'user':
-        return userReply(call);
-      case 'verify':
-        return verifyReply(call);
-      default: {
-        const account = this.#world.accounts.get(call.source?.id ?? '');
-        return account === undefined
-          ? errorReply(404, 1002, 'Account not found')
-          : successReply(viewOf(this.#world, account));
-      }
-    }
-  }
+function listing({ world, access, listsImplicitAccounts }: Context, call: ApiCall): Reply {
+  const { caller, occasion } = call;
+  const { accounts, faults } = world;
+  const shows = ({ isImplicit }: Account) => !isImplicit || listsImplicitAccounts || caller.kind === 'account';
+  const reached = accounts.all().filter((account) => shows(account) && access.seesAccount(caller, account));
+  const interruption = accountListingInterruption(faults, occasion);
+  return interruption ?? listAccounts(world, call, isListingEmpty(faults, occasion, caller) ? [] : reached);
+}
 
-  #listing(call: ApiCall): Reply {
-    const { caller, occasion } = call;
-    const shows = ({ isImplicit }: Account): boolean =>
-      !isImplicit || this.#options.listsImplicitAccounts || caller.kind === 'account';
-    const reached = this.#world.accounts
-      .all()
-      .filter((account) => shows(account) && this.#access.seesAccount(caller, account));
-    const { faults } = this.#world;
-    const interruption = accountListingInterruption(faults, occasion);
-    return interruption ?? listAccounts(this.#world, call, isListingEmpty(faults, occasion, caller) ? [] : reached);
-  }
-
-  #ofOrganization(call: ApiCall): Reply {
-    const { accounts, organizations, faults } = this.#world;
-    const id = call.source?.id ?? '';
-    if (organizations.get(id) === undefined) return errorReply(404, 1002, 'Organization not found');
-    const inside = accounts
-      .all()
-      .filter((account) => organizationIdOf(faults, account, organizations) === id)
-      .filter((account) => this.#access.seesAccount(call.caller, account));
-    const shown = isListingEmpty(faults, call.occasion, call.caller) ? [] : inside;
-    return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(this.#world, call, shown);
-  }
+function listingOfOrganization({ world, access }: Context, call: ApiCall): Reply {
+  const { accounts, organizations, faults } = world;
+  const id = call.source?.id ?? '';
+  if (organizations.get(id) === undefined) return errorReply(404, 1002, 'Organization not found');
+  const inside = accounts
+    .all()
+    .filter((account) => organizationIdOf(faults, account, organizations) === id)
+    .filter((account) => access.seesAccount(call.caller, account));
+  const shown = isListingEmpty(faults, call.occasion, call.caller) ? [] : inside;
+  return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(world, call, shown);
 }
 
 function userReply({ caller }: ApiCall): Reply {
@@ -138,7 +127,7 @@ function listAccounts(world: World, { query, occasion }: ApiCall, reached: reado
   const wanted = reached.filter((account) => name === undefined || shownName(faults, account).toLowerCase() === name);
   const all = directionIn(query) === 'asc' ? wanted : wanted.toReversed();
   const start = (page - 1) * size;
-  const from = page === 1 ? 0 : Math.max(0, start + pageShift(faults, occasion));
+  const from = page === 1 ? 0 : Math.max(0, start + (faults.meets('shifted_account_page', occasion)?.by ?? 0));
   const slice = withoutMissing(faults, all.slice(from, from + size), occasion);
   const result = slice.map((account) => viewOf(world, account));
   return successReply(result, {
@@ -154,13 +143,6 @@ function viewOf({ faults, organizations }: World, account: Account): Record<stri
   const organizationId = organizationIdOf(faults, account, organizations);
   return accountView(account, shownName(faults, account), organizationId, organizations);
 }
-
-const nameFilters: Readonly<Record<string, (name: string, part: string) => boolean>> = {
-  name: (name, whole) => name === whole,
-  'name.startsWith': (name, part) => name.startsWith(part),
-  'name.endsWith': (name, part) => name.endsWith(part),
-  'name.contains': (name, part) => name.includes(part),
-};
 
 /** Pages by token, in the order of creation or by name. Throws BadRequest for Cloudflare's 400. */
 function listOrganizationAccounts(
@@ -187,15 +169,6 @@ function listOrganizationAccounts(
   const slice = withoutMissing(faults, all.slice(from, from + size), occasion);
   const next = from + size < all.length ? { next_page_token: encodeToken({ f: binding, n: from + size }) } : {};
   return successReply(slice.map(organizationAccountView), { ...next, total_size: all.length });
-}
-
-function placeIn(query: URLSearchParams, binding: string): number {
-  const token = query.get('page_token') || undefined;
-  if (token === undefined) return 0;
-  const content = decodeToken(token);
-  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
-  if (content['f'] !== binding) throw new BadRequest('page_token does not belong to these filters');
-  return content['n'];
 }
 
 interface ProductCategory {

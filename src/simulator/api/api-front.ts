@@ -5,8 +5,9 @@ import type { FaultName } from '../faults/fault-catalogue.ts';
 import type { Occasion, Operation } from '../faults/fault-plan.ts';
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
-import type { AccountsApi } from './accounts-api.ts';
+import { answerAboutAccounts } from './accounts-api.ts';
 import type { AuditApi } from './audit-api.ts';
+import type { AuditQueryOptions } from './audit-query.ts';
 import { type AcceptedCredential, type ApiCall, admit, type Caller, type RateLimit } from './credentials.ts';
 import { basePath, type OrganizationsApi } from './organizations-api.ts';
 import {
@@ -22,18 +23,20 @@ import {
   tooManyRequests,
   unroutable,
 } from './reply.ts';
-import type { ResourceHistory } from './resource-history.ts';
+import { listHistory } from './resource-history.ts';
 
 interface Parts {
   readonly world: World;
   readonly access: Access;
   readonly audit: AuditApi;
-  readonly history: ResourceHistory;
-  readonly accounts: AccountsApi;
   readonly organizations: OrganizationsApi;
   readonly rateLimit: RateLimit;
   readonly requests: RequestLog;
-  readonly acceptedCredentials: readonly AcceptedCredential[] | undefined;
+  readonly options: AuditQueryOptions & {
+    readonly credentials: readonly AcceptedCredential[] | undefined;
+    /** False: `GET /accounts` hides accounts that users reach through their organization alone. */
+    readonly listsImplicitAccounts: boolean;
+  };
 }
 
 interface Exchange {
@@ -57,9 +60,9 @@ export class ApiFront {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { world, rateLimit, acceptedCredentials } = this.#parts;
+    const { world, rateLimit, options } = this.#parts;
     const timeMs = world.nowMs();
-    const { caller, refusal: refused } = admit(request.headers, acceptedCredentials, world.accounts);
+    const { caller, refusal: refused } = admit(request.headers, options.credentials, world.accounts);
     const verdict = rateLimit.admit(caller.owner, timeMs);
     const exchange: Exchange = { request, response, arrivedMs: timeMs, timeMs, caller, ratelimit: verdict.headers };
     if (verdict.retryAfterSeconds !== undefined) {
@@ -118,36 +121,29 @@ export class ApiFront {
   }
 
   async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply | Silence> {
-    const { access, audit, history, accounts } = this.#parts;
+    const { world, access, audit, options } = this.#parts;
     const { request, caller } = exchange;
     const { operation, source, entryId } = route;
     const method = request.method ?? 'GET';
     const call: ApiCall = { method, operation, source, entryId, query, caller, occasion };
-    const refused = access.refusal(call);
+    const refused = access.refusalOf(call);
     if (refused !== undefined) return refused;
     if (operation === 'organizations' || operation === 'organization' || operation === 'profile') {
       return this.#ofOrganizations(request, call);
     }
     if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
     if (operation === 'audit' && source !== undefined) return audit.list(source, query, occasion);
-    if (operation === 'history' && source !== undefined) return history.list(source, entryId ?? '', query);
-    return accounts.handle(call);
+    if (operation === 'history' && source !== undefined) {
+      return listHistory(world, options, source, entryId ?? '', query);
+    }
+    return answerAboutAccounts({ world, access, ...options }, call);
   }
 
   async #ofOrganizations(request: IncomingMessage, call: ApiCall): Promise<Reply> {
     const body = await readBody(request);
     if (body === undefined) return errorReply(413, 1005, 'The body is too large');
-    return this.#parts.organizations.handle({
-      method: call.method,
-      url: request.url ?? '/',
-      query: call.query,
-      organizationId: call.source?.id,
-      isProfile: call.operation === 'profile',
-      body,
-      caller: call.caller,
-      userAgent: request.headers['user-agent'] ?? '',
-      occasion: call.occasion,
-    });
+    const userAgent = request.headers['user-agent'] ?? '';
+    return this.#parts.organizations.handle({ ...call, url: request.url ?? '/', body, userAgent });
   }
 
   #interrupt(exchange: Exchange, name: FaultName, kind: 'silence' | 'reset'): void {

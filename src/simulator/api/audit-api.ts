@@ -7,7 +7,15 @@ import type { World } from '../world/world.ts';
 import { isAccountRefused } from './access.ts';
 import { collectPage, issueCursor, type Page, pageCursor, pageNumber, pageShape, type Search } from './audit-page.ts';
 import { type AuditQuery, type AuditQueryOptions, auditQuery, type Cursor } from './audit-query.ts';
-import { auditErrorReply, auditFaultReply, BadRequest, type Reply, refusal, type Silence } from './reply.ts';
+import {
+  auditErrorReply,
+  auditFaultReply,
+  BadRequest,
+  orBadRequest,
+  type Reply,
+  refusal,
+  type Silence,
+} from './reply.ts';
 
 interface AuditApiOptions extends AuditQueryOptions {
   /** Limit of a page, below that of `limit`. */
@@ -36,14 +44,12 @@ export class AuditApi {
     const log = this.#world.log(source);
     if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
     if (this.#isRefused(source, occasion)) return refusal(403);
-    try {
+    const answer = () => {
       const query = auditQuery(source, parameters, this.#options);
       const refused = refusedRequest(faults, query, occasion, this.#world.nowMs());
       return refused ?? this.#page(source, log, query, occasion);
-    } catch (error) {
-      if (error instanceof BadRequest) return auditErrorReply(400, error.message);
-      throw error;
-    }
+    };
+    return orBadRequest(answer, (message) => auditErrorReply(400, message));
   }
 
   #isRefused(source: SourceRef, occasion: Occasion): boolean {

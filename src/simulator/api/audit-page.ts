@@ -141,20 +141,13 @@ const shaping = ['page_cap', 'page_blocks', 'wrong_order'] as const satisfies re
 /** As asked for, bent by the current faults. */
 export function pageShape(
   faults: FaultPlan,
-  { window, limit }: AuditQuery,
+  query: AuditQuery,
   occasion: Occasion,
   cap: number | undefined,
   seed: number,
 ): PageShape {
-  const asked = window.direction;
-  const shape: PageShape = {
-    size: Math.min(limit, cap ?? limit),
-    direction: asked,
-    isFlipped: false,
-    shuffleKey: undefined,
-    cursors: 'work',
-    refusedWith: 400,
-  };
+  const asked = query.window.direction;
+  const shape = plainShape(query, Math.min(query.limit, cap ?? query.limit));
   if (!shaping.some((name) => faults.isOn(name))) return shape;
   const size = faults.meets('page_cap', occasion);
   const blocks = faults.meets('page_blocks', occasion);
@@ -169,6 +162,16 @@ export function pageShape(
     ...(bad === undefined ? {} : { cursors: bad.cursors, refusedWith: bad.refusedWith }),
   };
 }
+
+/** Without faults. */
+export const plainShape = ({ window }: AuditQuery, size: number): PageShape => ({
+  size,
+  direction: window.direction,
+  isFlipped: false,
+  shuffleKey: undefined,
+  cursors: 'work',
+  refusedWith: 400,
+});
 
 type Turn = Pick<PageShape, 'direction' | 'isFlipped'>;
 

@@ -10,14 +10,16 @@ import {
 } from '../world/organizations.ts';
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
-import type { Caller } from './credentials.ts';
+import type { ApiCall } from './credentials.ts';
 import {
   BadRequest,
-  decodeToken,
   emptyReply,
   encodeToken,
   errorReply,
   faultReply,
+  nameFilters,
+  orBadRequest,
+  placeIn,
   type Reply,
   refusal,
   successReply,
@@ -41,15 +43,17 @@ export class OrganizationsApi {
 
   /** Never throws on what a client sends. */
   handle(call: OrganizationCall): Reply {
-    try {
-      if (call.organizationId === undefined) return this.#collection(call);
-      const organization = this.#world.organizations.get(call.organizationId);
-      if (organization === undefined) return errorReply(404, errorCode.notFound, 'Organization not found');
-      return call.isProfile ? this.#profile(call, organization) : this.#one(call, organization);
-    } catch (error) {
-      if (error instanceof BadRequest) return errorReply(400, errorCode.badRequest, error.message);
-      throw error;
-    }
+    return orBadRequest(
+      () => this.#answer(call),
+      (message) => errorReply(400, errorCode.badRequest, message),
+    );
+  }
+
+  #answer(call: OrganizationCall): Reply {
+    if (call.source === undefined) return this.#collection(call);
+    const organization = this.#world.organizations.get(call.source.id);
+    if (organization === undefined) return errorReply(404, errorCode.notFound, 'Organization not found');
+    return call.operation === 'profile' ? this.#profile(call, organization) : this.#one(call, organization);
   }
 
   #collection(call: OrganizationCall): Reply {
@@ -188,17 +192,14 @@ const largestPageSize = 1000;
 
 type Filter = (organization: Organization, value: string) => boolean;
 
-const byName =
-  (test: (name: string, part: string) => boolean): Filter =>
-  ({ name }, value) =>
-    test(name.toLowerCase(), value.toLowerCase());
-
 /** Filters with one value, by wire name. */
 const filtersOf = (registry: OrganizationRegistry): Record<string, Filter> => ({
-  name: byName((name, whole) => name === whole),
-  'name.startsWith': byName((name, part) => name.startsWith(part)),
-  'name.endsWith': byName((name, part) => name.endsWith(part)),
-  'name.contains': byName((name, part) => name.includes(part)),
+  ...Object.fromEntries(
+    Object.entries(nameFilters).map(([wireName, test]): [string, Filter] => [
+      wireName,
+      ({ name }, value) => test(name.toLowerCase(), value.toLowerCase()),
+    ]),
+  ),
   'containing.account': ({ accountIds }, value) => accountIds.includes(value),
   'containing.user': ({ userIds }, value) => userIds.includes(value),
   'containing.organization': (organization, value) => {
@@ -247,8 +248,7 @@ function listOrganizations(request: ListingRequest): Reply {
   if (conditions.length === 0 && !listsSubOrganizations) conditions.push(({ parentId }) => parentId === undefined);
   const size = pageSizeOf(query);
   const filters = JSON.stringify(signature);
-  const token = query.get('page_token') || undefined;
-  const from = token === undefined ? 0 : readToken(token, filters);
+  const from = placeIn(query, filters);
   const wanted = registry
     .all()
     .filter(sees)
@@ -288,25 +288,13 @@ function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slic
   );
 }
 
-function readToken(token: string, filters: string): number {
-  const content = decodeToken(token);
-  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
-  if (content['f'] !== filters) throw new BadRequest('page_token does not belong to these filters');
-  return content['n'];
-}
-
 export const basePath = '/client/v4';
 
-interface OrganizationCall {
-  readonly method: string;
+interface OrganizationCall extends ApiCall {
+  /** Path and query as sent. */
   readonly url: string;
-  readonly query: URLSearchParams;
-  readonly organizationId: string | undefined;
-  readonly isProfile: boolean;
   readonly body: string;
-  readonly caller: Caller;
   readonly userAgent: string;
-  readonly occasion: Occasion;
 }
 
 /** For any page; undefined without the fault. */
@@ -368,7 +356,7 @@ function activityText({ call, key, logOf, what, type, timeMs, status, result }: 
     user_agent: call.userAgent,
   };
   const response = { success: true, errors: [], messages: [], result };
-  const resourceId = JSON.stringify(call.organizationId ?? logOf);
+  const resourceId = JSON.stringify(call.source?.id ?? logOf);
   const request = call.body === '' ? '{}' : call.body;
   return (
     `{"id":"${id}","action":${JSON.stringify(action)},"actor":${JSON.stringify(call.caller.actor)},` +

@@ -179,3 +179,31 @@ export function decodeToken(token: string): Record<string, unknown> | undefined 
     return undefined;
   }
 }
+
+/** Where a listing goes on. Throws BadRequest for a token that is invalid or of other filters. */
+export function placeIn(query: URLSearchParams, filters: string): number {
+  const token = query.get('page_token') || undefined;
+  if (token === undefined) return 0;
+  const content = decodeToken(token);
+  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
+  if (content['f'] !== filters) throw new BadRequest('page_token does not belong to these filters');
+  return content['n'];
+}
+
+/** Filters of listings by lower-case names. */
+export const nameFilters: Readonly<Record<string, (name: string, part: string) => boolean>> = {
+  name: (name, whole) => name === whole,
+  'name.startsWith': (name, part) => name.startsWith(part),
+  'name.endsWith': (name, part) => name.endsWith(part),
+  'name.contains': (name, part) => name.includes(part),
+};
+
+/** Answers 400 with what is wrong if the work throws BadRequest. */
+export function orBadRequest<T>(work: () => T, reply: (message: string) => Reply): T | Reply {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof BadRequest) return reply(error.message);
+    throw error;
+  }
+}

@@ -156,11 +156,15 @@ export class FaultPlan {
   #concerns(setting: FaultSetting, { source, operation }: Occasion): boolean {
     if (setting.operation !== undefined && setting.operation !== operation) return false;
     if (setting.sourceKind !== undefined && setting.sourceKind !== source?.kind) return false;
-    const chosen = { organization: organizationsOf(setting), account: accountsOf(setting) };
-    if (chosen.organization === undefined && chosen.account === undefined) return true;
-    const choice = source === undefined ? undefined : chosen[source.kind];
-    if (source === undefined || choice === undefined) return false;
-    const { id, ids, first } = choice;
+    const { organizationId, organizationIds, firstOrganizations, accountId, accountIds, firstAccounts } = setting;
+    const chosen = {
+      organization: { id: organizationId, ids: organizationIds, first: firstOrganizations },
+      account: { id: accountId, ids: accountIds, first: firstAccounts },
+    };
+    const isChosenBy = (kind: SourceKind) => Object.values(chosen[kind]).some((value) => value !== undefined);
+    if (!isChosenBy('organization') && !isChosenBy('account')) return true;
+    if (source === undefined || !isChosenBy(source.kind)) return false;
+    const { id, ids, first } = chosen[source.kind];
     if ((id ?? source.id) !== source.id || ids?.includes(source.id) === false) return false;
     return first === undefined || (this.#placeOf(source) ?? Number.POSITIVE_INFINITY) < first;
   }
@@ -215,14 +219,3 @@ export class FaultPlan {
     return Object.fromEntries(this.#fired);
   }
 }
-
-type Chosen = Readonly<{ id: string | undefined; ids: readonly string[] | undefined; first: number | undefined }>;
-
-const organizationsOf = ({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined =>
-  chosen(organizationId, organizationIds, firstOrganizations);
-
-const accountsOf = ({ accountId, accountIds, firstAccounts }: FaultSetting): Chosen | undefined =>
-  chosen(accountId, accountIds, firstAccounts);
-
-const chosen = (id: Chosen['id'], ids: Chosen['ids'], first: Chosen['first']): Chosen | undefined =>
-  id === undefined && ids === undefined && first === undefined ? undefined : { id, ids, first };

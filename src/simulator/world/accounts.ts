@@ -1,5 +1,5 @@
 import { draw, hex8, keyOf } from '../entries/entry-text.ts';
-import type { Organization, OrganizationRegistry } from './organizations.ts';
+import { type Organization, type OrganizationRegistry, Registry, type WorldOptions } from './organizations.ts';
 import { companyNames } from './vocabulary.ts';
 
 export type Zone = Readonly<{ id: string; name: string }>;
@@ -24,28 +24,7 @@ export interface Account {
   refused: boolean;
 }
 
-export class AccountRegistry {
-  readonly #byId = new Map<string, Account>();
-  #nextSeq = 0;
-
-  add(facts: Omit<Account, 'seq'>): Account {
-    const account = { ...facts, seq: this.#nextSeq++ };
-    this.#byId.set(account.id, account);
-    return account;
-  }
-
-  get(id: string): Account | undefined {
-    return this.#byId.get(id);
-  }
-
-  delete(id: string): void {
-    this.#byId.delete(id);
-  }
-
-  all(): Account[] {
-    return [...this.#byId.values()];
-  }
-}
+export class AccountRegistry extends Registry<Account> {}
 
 /** As in `GET /accounts`; `organizationId` is the current one. */
 export function accountView(
@@ -89,14 +68,6 @@ export function organizationAccountView(account: Account): Record<string, unknow
   };
 }
 
-interface AccountOptions {
-  readonly seed: number;
-  readonly accounts: number;
-  readonly standaloneAccounts: number;
-  readonly zones: number;
-  readonly startMs: number;
-}
-
 /** The third account has the id of the third organization: an id alone names no source. */
 const sharedIdPlace = 2;
 const dayMs = 86_400_000;
@@ -106,7 +77,7 @@ const teams = ['Production', 'Staging', 'Marketing', 'Research', 'Retail', 'Inte
 export function populateAccounts(
   registry: AccountRegistry,
   organizations: readonly Organization[],
-  options: AccountOptions,
+  options: WorldOptions,
 ): Account[] {
   const { accounts, standaloneAccounts } = options;
   const made: Account[] = [];
@@ -130,7 +101,7 @@ export function populateAccounts(
 
 type Facts = Readonly<{ place: number; id: string | undefined; name: string; organizationId: string | undefined }>;
 
-function addAccount(registry: AccountRegistry, options: AccountOptions, facts: Facts): Account {
+function addAccount(registry: AccountRegistry, options: WorldOptions, facts: Facts): Account {
   const { seed, zones, startMs } = options;
   const { place, name, organizationId } = facts;
   const key = keyOf(`account ${place}`, seed);

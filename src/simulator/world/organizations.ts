@@ -40,17 +40,18 @@ export interface Organization {
 /** Cloudflare's limit. */
 const maxDepth = 5;
 
-export class OrganizationRegistry {
-  readonly #byId = new Map<string, Organization>();
+/** In the order in which they came. */
+export class Registry<T extends { readonly id: string; readonly seq: number }> {
+  readonly #byId = new Map<string, T>();
   #nextSeq = 0;
 
-  add(facts: Omit<Organization, 'seq'>): Organization {
-    const organization = { ...facts, seq: this.#nextSeq++ };
-    this.#byId.set(organization.id, organization);
-    return organization;
+  add(facts: Omit<T, 'seq'>): T {
+    const one = { ...facts, seq: this.#nextSeq++ } as unknown as T;
+    this.#byId.set(one.id, one);
+    return one;
   }
 
-  get(id: string): Organization | undefined {
+  get(id: string): T | undefined {
     return this.#byId.get(id);
   }
 
@@ -58,14 +59,12 @@ export class OrganizationRegistry {
     this.#byId.delete(id);
   }
 
-  get size(): number {
-    return this.#byId.size;
-  }
-
-  all(): Organization[] {
+  all(): T[] {
     return [...this.#byId.values()];
   }
+}
 
+export class OrganizationRegistry extends Registry<Organization> {
   hasChildren(id: string): boolean {
     return this.all().some((organization) => organization.parentId === id);
   }
@@ -74,7 +73,7 @@ export class OrganizationRegistry {
   chain(organization: Organization): Organization[] {
     const chain = [organization];
     for (let at = organization.parentId; at !== undefined; ) {
-      const parent = this.#byId.get(at);
+      const parent = this.get(at);
       if (parent === undefined) break;
       chain.unshift(parent);
       at = parent.parentId;
@@ -84,7 +83,7 @@ export class OrganizationRegistry {
 
   /** Undefined: it can. */
   whyNotBelow(parentId: string): string | undefined {
-    const parent = this.#byId.get(parentId);
+    const parent = this.get(parentId);
     if (parent === undefined) return `The parent organization ${parentId} does not exist.`;
     return this.chain(parent).length >= maxDepth ? `Organizations can be nested ${maxDepth} levels deep.` : undefined;
   }
@@ -92,7 +91,7 @@ export class OrganizationRegistry {
   /** With flags by their new name (`tenant_flags`) or the old one (`flags`). */
   view(organization: Organization): Record<string, unknown> {
     const { id, name, managedBy, flags, profile } = organization;
-    const parent = organization.parentId === undefined ? undefined : this.#byId.get(organization.parentId);
+    const parent = organization.parentId === undefined ? undefined : this.get(organization.parentId);
     const { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation } = flags;
     const oldFlags = { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation };
     return {
@@ -140,16 +139,10 @@ const profileOf = (name: string, bits: number): OrganizationProfile => ({
   external_metadata: `crm-${hex8(bits)}`,
 });
 
-interface PopulationOptions {
-  readonly seed: number;
-  readonly count: number;
-  readonly startMs: number;
-  /** Every fourth organization is below an earlier one. */
-  readonly hasSubOrganizations: boolean;
-}
-
-export function populate(registry: OrganizationRegistry, options: PopulationOptions): Organization[] {
-  const { seed, count, startMs, hasSubOrganizations } = options;
+export function populate(
+  registry: OrganizationRegistry,
+  { seed, organizations: count, startMs, hasSubOrganizations }: WorldOptions,
+): Organization[] {
   const organizations: Organization[] = [];
   for (let n = 0; n < count; n++) {
     const key = keyOf(`organization ${n}`, seed);
@@ -222,4 +215,22 @@ export function organizationVoice(seed: number, organizationId: string): Voice {
     agents: userAgents,
     stories: storyTemplates.map((template) => tell(template, organizationId)),
   };
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly organizations: number;
+  readonly entries: number;
+  readonly accounts: number;
+  readonly standaloneAccounts: number;
+  readonly zones: number;
+  /** In all accounts, with copies of user entries. */
+  readonly accountEntries: number;
+  readonly historyMs: number;
+  readonly startMs: number;
+  readonly distribution: 'zipf' | 'uniform';
+  /** Every fourth organization is below an earlier one. */
+  readonly hasSubOrganizations: boolean;
+  /** Milliseconds since the epoch, without the offset. */
+  readonly clock: () => number;
 }

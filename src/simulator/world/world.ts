@@ -4,25 +4,15 @@ import { accountVoice } from './account-templates.ts';
 import { type Account, AccountRegistry, populateAccounts } from './accounts.ts';
 import { AuditLog, type EntryOrder, type NewEntry, newEntry, type TrueEntry, trueEntry } from './audit-log.ts';
 import { BaseHistory, DefectDeal } from './base-history.ts';
-import { type Organization, type OrganizationRegistry, organizationVoice, populate, shares } from './organizations.ts';
+import {
+  type Organization,
+  type OrganizationRegistry,
+  organizationVoice,
+  populate,
+  shares,
+  type WorldOptions,
+} from './organizations.ts';
 import { addUserHistory, appendUserEntry, planUserHistory, UserEntries } from './user-entries.ts';
-
-interface WorldOptions {
-  readonly seed: number;
-  readonly organizations: number;
-  readonly entries: number;
-  readonly accounts: number;
-  readonly standaloneAccounts: number;
-  readonly zones: number;
-  /** In all accounts, with copies of user entries. */
-  readonly accountEntries: number;
-  readonly historyMs: number;
-  readonly startMs: number;
-  readonly distribution: 'zipf' | 'uniform';
-  readonly hasSubOrganizations: boolean;
-  /** Milliseconds since the epoch, without the offset. */
-  readonly clock: () => number;
-}
 
 interface Open {
   readonly source: SourceRef;
@@ -59,7 +49,7 @@ export class World {
     this.faults = faults;
     this.userEntries = new UserEntries(options.seed);
     this.#clock = options.clock;
-    const population = populate(this.organizations, { ...options, count: options.organizations });
+    const population = populate(this.organizations, options);
     const counts = shares(options.entries, population.length, options.distribution);
     const { startMs: endMs, historyMs: lengthMs } = options;
     population.forEach((organization, n) => {
