@@ -20,7 +20,6 @@ export const COLLECT_BYTES = 8 * MIB;
 /** Limit for a request that has not been answered yet. */
 export const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 30;
-
 /** `shared` can be used by other threads; copying into it takes longer. */
 export type MemoryKind = 'own' | 'shared';
 
@@ -230,10 +229,8 @@ export class BufferPool {
 /** Read by glibc only at the start of a process. */
 const VARIABLE = 'MALLOC_MMAP_THRESHOLD_';
 const THRESHOLD_BYTES = 1_048_576;
-
 /** Make objects of archives; others would only start more slowly. */
 const commands: readonly (string | undefined)[] = ['run', 'archive'];
-
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**

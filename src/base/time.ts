@@ -94,7 +94,6 @@ export const parseDateOrInstantMs = (text: string): number | undefined =>
   /^\d{4}-\d{2}-\d{2}$/.test(text) ? parseInstantMs(`${text}T00:00:00Z`) : parseInstantMs(text);
 
 export const timeForms = '24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
-
 const withoutSeconds = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.\d{1,12})?)?([Zz]|[+-]\d{2}:\d{2})?$/;
 
 /**

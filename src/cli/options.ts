@@ -10,7 +10,6 @@ import { matchOrganization, type NamedOrganization } from '../search/names/names
 import { printable } from './output/terminal.ts';
 
 const MAX_CANDIDATES = 10;
-
 const idForm = /^[0-9a-f]{32}$/i;
 
 /** For organizations that the database does not know yet. */

@@ -140,10 +140,8 @@ export const readAuditEntry = (event: FeedEvent): AuditEntry => {
 };
 
 const wholeParts = ['raw.status_code', 'resource.scope', 'resource.request', 'resource.response'] as const;
-
 /** What an output may show in full elsewhere: a text, or a part by its path. */
 export type MappedName = TextName | 'id' | (typeof wholeParts)[number];
-
 /** A set of names as a sum of `bitOf`, made for each event: a `Set` takes several times as long. */
 export type Mapped = number;
 

@@ -6,13 +6,11 @@ import { cut, oneLine } from './text.ts';
 
 /** CEF: 0-3 are Low, 4-6 Medium. */
 const severities = { informational: 1, low: 3, medium: 5 } as const;
-
 const NAME_LENGTH = 512;
 const STRING_LENGTH = 1023;
 const SHORT_LENGTH = 63;
 const EXTERNAL_ID_LENGTH = 40;
 const CUSTOM_LENGTH = 4000;
-
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '=': '\\=', '\n': '\\n', '\r': '\\r' };
 
 /** Backslash and pipe escaped, without line breaks, which CEF allows in the extension only. */

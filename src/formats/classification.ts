@@ -6,9 +6,7 @@ type Outcome = 'success' | 'failure' | 'unknown' | 'other';
 /** As far as formats tell apart. `entity`: other parts of identity management. */
 export type Subject = 'user' | 'group' | 'organization' | 'policy' | 'entity' | 'other';
 type Severity = 'informational' | 'low' | 'medium';
-
 export type Classification = Readonly<{ action: ActionKind; outcome: Outcome; subject: Subject; severity: Severity }>;
-
 const actions: readonly string[] = ['create', 'view', 'update', 'delete'] satisfies ActionKind[];
 const outcomes: readonly string[] = ['success', 'failure'] satisfies Outcome[];
 

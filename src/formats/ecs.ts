@@ -31,7 +31,6 @@ import { readUri, toJsonLine, unlessEmpty } from './text.ts';
 
 /** ECS 9 has all its fields and words, too. */
 const ECS_VERSION = '8.17.0';
-
 const severities = { informational: 1, low: 3, medium: 5 } as const;
 
 /** As a field, JSON of any type would change its type between events, which Elasticsearch refuses. */

@@ -15,11 +15,9 @@ import { cut, oneLine } from './text.ts';
 
 /** LEEF: 1 to 10. */
 const severities = { informational: 1, low: 3, medium: 5 } as const;
-
 /** Limit of predefined texts, in UTF-16 units; kept for all, since receivers of syslog split long events. */
 const TEXT_LENGTH = 255;
 const devTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.SSSZ";
-
 type Field = readonly [key: string, value: string | number | undefined];
 
 const timeFields = (event: FeedEvent): Field[] => [

@@ -140,7 +140,6 @@ const captions: Readonly<Record<ActionKind, string>> = {
 
 const iam = { categoryUid: 3, categoryName: 'Identity & Access Management' } as const;
 const accountChange = { name: 'account_change', classUid: 3001, className: 'Account Change', ...iam } as const;
-
 const OTHER = 99;
 /** Account Change has no update and no read: Other. */
 const accountActivities: Activities = { create: 1, delete: 6, update: OTHER, view: OTHER, unknown: 0, other: OTHER };
@@ -348,5 +347,4 @@ interface OcsfClass {
 }
 
 type Activities = Readonly<Record<ActionKind, number>>;
-
 type OcsfGrades = Readonly<{ severityId: number; severity: string; statusId: number; status: string | undefined }>;

@@ -17,6 +17,5 @@ const registry = {
 };
 
 export type FormatName = keyof typeof registry;
-
 export const formats: Readonly<Record<FormatName, Format>> = registry;
 export const formatNames = Object.keys(formats) as readonly FormatName[];

@@ -33,10 +33,8 @@ const registry = {
 
 export type SinkType = keyof typeof registry;
 export type SinkSettings = z.infer<(typeof registry)[SinkType]['settings']>;
-
 export const sinkKinds: Readonly<Record<SinkType, SinkKind>> = registry;
 export const sinkTypes = Object.keys(registry) as readonly SinkType[];
-
 type Schema = (typeof registry)[SinkType]['settings'];
 const schemas = Object.values(registry).map(({ settings }) => settings);
 export const sinkSettings = z.discriminatedUnion('type', schemas as [Schema, ...Schema[]]);

@@ -112,7 +112,6 @@ export const readDeadLetters = async (pool: Pool, sink: string, limit: number) =
     .limit(limit);
 
 export type DeadLetterRow = Awaited<ReturnType<typeof readDeadLetters>>[number];
-
 const { sink, position, reason, refusedAt } = sinkDeadLetters;
 
 const deadLetterColumns = {

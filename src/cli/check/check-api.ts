@@ -146,10 +146,8 @@ const reachable = async (
 
 /** The daemon lists the accounts of all organizations. */
 const MAX_LISTED = 10;
-
 const permissionHint = `the credential needs "${account.permission}" on the accounts`;
 const noAccountHint = 'the token needs a permission on at least one account; or name accounts in ORGTRAIL_ACCOUNTS';
-
 type Asked = Readonly<{ organizations: readonly FoundOrganization[]; names: readonly string[]; signal: AbortSignal }>;
 
 /** Empty if logs of accounts are not read. Throws ApiError for anything but a refusal. */

@@ -213,7 +213,6 @@ export interface Check {
 const MAX_PROBED = 10;
 /** Failures other than refusals that settle the answer; each may take all attempts of a request. */
 const MAX_FAILED = 2;
-
 type Probed = Readonly<{ id: string; name?: string | undefined }>;
 
 /**

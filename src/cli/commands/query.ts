@@ -125,10 +125,8 @@ Examples:
   $ orgtrail query --json "select date_trunc('month', action_time) as month, count(*) as events from audit_events group by 1 order by 1"`;
 
 type QueryFormat = 'table' | 'json' | 'csv' | 'ndjson';
-
 const TABLE_ROWS = 1_000;
 const CELL_WIDTH = 60;
-
 type Out = Pick<CliContext, 'stdout' | 'stderr'>;
 type Row = readonly QueryValue[];
 

@@ -147,7 +147,6 @@ const requireWithinRetention = (config: Config, sinceMs: number): void => {
 
 /** `summary` is printed by `--json`: a contract. */
 type SyncOutcome = Readonly<{ exitCode: number; text: string; summary: Readonly<Record<string, unknown>> }>;
-
 const NAMED_HOLES = 5;
 
 /** `wanted`: holes left in the time asked for. `notRead`: what is never asked for. */

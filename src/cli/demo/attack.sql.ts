@@ -7,7 +7,6 @@ const attacker = { id: '5e1f0c6ab2d94d0e8f7a3b6c9d2e1f40', email: 'mira.petrov@d
 const knownAddress = '203.0.113.20';
 const strangeAddress = '192.0.2.66';
 const DAY_MS = 86_400_000;
-
 /** On all that the attack leaves in the log. */
 const ATTACKED_PERSON = attacker.email;
 
@@ -116,7 +115,6 @@ export const appendAttack = (simulator: Simulator, account: AccountSummary, nowM
 };
 
 const LOOK_EVERY_MS = 2_000;
-
 type Alarm = Readonly<{ detection: string; severity: string; position: number; summary: string }>;
 
 interface DemoAlarms {

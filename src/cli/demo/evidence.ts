@@ -135,7 +135,6 @@ const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';
 /** verify.py could not verify: neither yes nor no. */
 const COULD_NOT_VERIFY = 1;
 const DOES_NOT_HOLD = 5;
-
 type Ran = Readonly<{ code: number; stdout: string; stderr: string }>;
 
 /** In its own process group: Ctrl-C is for the demo, which ends it. Undefined if there is no such program. */

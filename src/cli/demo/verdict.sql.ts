@@ -9,7 +9,6 @@ import type { Simulator } from '../../simulator/interface.ts';
  * `wrong`: anything else, such as an entry missing from collected time.
  */
 type Outcome = 'exact' | 'catching up' | 'wrong';
-
 export type Verdict = Readonly<{ outcome: Outcome; comparison: Comparison }>;
 
 interface CatchUpOptions {

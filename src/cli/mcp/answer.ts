@@ -94,7 +94,6 @@ export type NoteCall = (tool: string, what: Readonly<Record<string, unknown>>, e
 
 /** Its sessions are read-only. */
 export type ToolContext = Readonly<{ source: SearchSource; pool: Pool; config: Config }>;
-
 type ToolResult = Readonly<{ body: unknown; events?: number }>;
 
 export interface Tool<Input extends z.ZodObject = z.ZodObject> {

@@ -26,7 +26,6 @@ import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible 
 const MAX_EVENTS = 50;
 const MAX_RAW = 20_000;
 const MAX_VALUES = 10;
-
 const DEFAULT_SINCE = '7d';
 const asked = ({ query, since, before }: { [name in keyof typeof question]?: string | undefined }) => ({
   q: query,

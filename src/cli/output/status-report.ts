@@ -52,7 +52,6 @@ export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest 
 const isWanted = (state: string, states: Shown['states']): boolean => states === undefined || states.includes(state);
 
 export const failLevels = ['behind', 'failing'] as const;
-
 const failing: readonly string[] = ['refused', 'failing'];
 const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 

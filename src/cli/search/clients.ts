@@ -15,7 +15,6 @@ import { requireCursor } from './search-options.ts';
 const PAGE_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
 const MAX_REASON = 500;
-
 type Daemon = Readonly<{ url: URL; token: string | undefined }>;
 
 type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;

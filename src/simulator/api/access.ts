@@ -8,7 +8,6 @@ import { errorReply, type Reply, refusal } from './reply.ts';
 
 const ofOrganizations: readonly string[] = ['organizations', 'organization', 'profile', 'organization_accounts'];
 const byKeyOnly: readonly string[] = ['organization', 'profile', 'organization_accounts'];
-
 export type Access = ReturnType<typeof createAccess>;
 
 /** `keysOnly`, as in OpenAPI: an organization, its profile and its accounts take e-mail address and key. */

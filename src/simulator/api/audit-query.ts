@@ -14,7 +14,6 @@ export interface AuditQuery {
 }
 
 export type AuditQueryOptions = Readonly<{ sinceInclusive: boolean; beforeInclusive: boolean }>;
-
 const dateForm = /^(\d{4})-(\d{2})-(\d{2})$/;
 const timestampForm = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
@@ -114,7 +113,6 @@ const accountPaths: Readonly<Record<string, Path>> = {
 };
 
 export const auditFilterNames: readonly string[] = Object.keys(paths);
-
 export const accountFilterNames: readonly string[] = Object.keys(accountPaths);
 
 interface Condition {

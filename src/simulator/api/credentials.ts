@@ -41,7 +41,6 @@ export interface Caller {
 }
 
 type Admission = { readonly caller: Caller; readonly refusal?: Reply };
-
 const standardUser = 'admin@example.com';
 const accountTokenPrefix = 'cfat_';
 
@@ -143,7 +142,6 @@ function admitKey(email: string, key: string, accepted: readonly AcceptedCredent
 }
 
 export type RateBudget = Readonly<{ requests: number; windowMs: number; blockMs: number }>;
-
 /** Cloudflare's published limit. */
 export const defaultBudget: RateBudget = { requests: 1200, windowMs: 300_000, blockMs: 300_000 };
 

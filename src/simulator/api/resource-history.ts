@@ -9,9 +9,7 @@ import { auditErrorReply, BadRequest, orBadRequest, type Reply, refusal } from '
 
 /** By the URI of its request, by product and type, or not at all. */
 type HistoryStatus = 'exact' | 'approximate' | 'unavailable';
-
 type Subject = Readonly<{ status: HistoryStatus; filters: AuditFilters }>;
-
 /** Around the time that the client names. */
 const lookupMs = 60_000;
 

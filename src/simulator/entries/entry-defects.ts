@@ -28,11 +28,9 @@ export const defectNames = [
 ] as const;
 
 export type DefectName = (typeof defectNames)[number];
-
 const nestingLevels = 2000;
 const longIdLength = 5000;
 const largeEntryLength = 1_048_576;
-
 const invalidTimes = ['yesterday', '2024-02-30T25:61:00Z', '', '0000-00-00T00:00:00Z'];
 const nul = '\\u0000';
 

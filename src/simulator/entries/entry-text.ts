@@ -152,7 +152,6 @@ export const hex8 = (bits: number): string => `${quads[bits >>> 16]}${quads[bits
 
 export const sourceKinds = ['organization', 'account'] as const;
 export type SourceKind = (typeof sourceKinds)[number];
-
 /** An account may have the id of an organization: only kind and id name a log. */
 export type SourceRef = Readonly<{ kind: SourceKind; id: string }>;
 

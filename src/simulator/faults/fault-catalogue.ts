@@ -231,7 +231,6 @@ export const faultCatalogue = {
 } as const;
 
 export type FaultName = keyof typeof faultCatalogue;
-
 export const faultNames = Object.keys(faultCatalogue) as FaultName[];
 
 export const parametersOf = (name: FaultName): ParameterSet => faultCatalogue[name].parameters;
@@ -244,8 +243,6 @@ interface Parameter<T> {
 }
 
 type ParameterSet = Readonly<Record<string, Parameter<unknown>>>;
-
 export type ValuesOf<P> = { readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never };
-
 /** RFC 3339, or milliseconds since the epoch. */
 type Moment = string | number;

@@ -235,7 +235,6 @@ export interface EntryOrder {
 }
 
 type Place = Readonly<{ log: AuditLog; voice: Voice; deal: DefectDeal }>;
-
 const equalWithinMs = 1000;
 
 /** With the faults of the data that are on. */

@@ -14,7 +14,6 @@ interface HistoryOptions {
 }
 
 type MovedEntry = Readonly<{ index: number; timeMs: number; orderMs: number }>;
-
 const movedMark = 4;
 const strangeMark = 8;
 

@@ -18,9 +18,7 @@ import { people, userAgents } from './vocabulary.ts';
 
 /** Share of copies in all entries of accounts. */
 const copyShare = 0.1;
-
 type Copies = Readonly<{ number: number; timeMs: number; reach: readonly Account[] }>;
-
 type UserHistory = Readonly<{ events: readonly Copies[]; total: number }>;
 
 interface Logs {

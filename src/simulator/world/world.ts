@@ -23,7 +23,6 @@ interface Open {
 }
 
 type Period = Readonly<{ count: number; endMs: number; lengthMs: number }>;
-
 const noPast: Period = { count: 0, endMs: 0, lengthMs: 0 };
 
 export class World {

@@ -224,7 +224,6 @@ const statement = `
 
 /** A page does not wait long for its marks. */
 const TIMEOUT_MS = 1_500;
-
 export type EventMark = Readonly<{ position: number; detection: string; severity: string }>;
 
 /** Detections that name these events. Undefined: not looked up in time. */

@@ -22,7 +22,6 @@ const { position, sourceKind, sourceId, id, organizationId, organizationName } =
 const { accountId, accountName, zoneId, zoneName } = findings;
 const key = { position, sourceKind, sourceId, id };
 const place = { ...key, organizationId, organizationName, accountId, accountName, zoneId, zoneName };
-
 const { detection, severity, eventPosition, events, actor, actorIpAddress } = findings;
 const { actionType, actionResult, resourceType, resourceId, summary } = findings;
 const found = { detection, severity, eventPosition, events, actor, actorIpAddress };

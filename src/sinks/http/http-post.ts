@@ -192,7 +192,6 @@ export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Pr
 
 /** Reasons stand in the database, in `status` and in the log. */
 const MAX_REASON_LENGTH = 300;
-
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const unprintable = /[\s\u0000-\u001f\u007f-\u009f\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu;
 

@@ -18,7 +18,6 @@ export const plainHttpWarnings = (url: string, what: string): string[] => {
 };
 
 type Headers = Readonly<Record<string, string>>;
-
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 /** Set by the request itself. */

@@ -153,6 +153,5 @@ const itemsOf = ({ title, severity, place, summary, facts, link }: Message): obj
 };
 
 const colors: Readonly<Record<string, string>> = { critical: 'attention', high: 'attention', medium: 'warning' };
-
 /** A finding with the longest texts still fits. */
 const MAX_TEAMS_TEXT = 2_000;

@@ -9,7 +9,6 @@ const { O_APPEND, O_CREAT, O_RDWR } = constants;
 const NEWLINE = 0x0a;
 /** Step of the search backwards for the last whole line. */
 const LOOK_BACK_BYTES = 65_536;
-
 /** Identifies the open file: another may take its path at any time. */
 type OpenFile = { readonly handle: FileHandle; readonly device: bigint; readonly inode: bigint; sizeBytes: bigint };
 

@@ -100,7 +100,5 @@ const alarmIncident = (installation: string, alarm: string, opened: number): str
   `orgtrail ${installation} ${opened} ${alarm}`.slice(0, 255);
 
 const MAX_SUMMARY = 1_024;
-
 const severities: Readonly<Record<string, string>> = { critical: 'critical', high: 'error', medium: 'warning' };
-
 type PagerdutySettings = z.infer<typeof settings>;

@@ -341,7 +341,6 @@ const isOfStorage = ({ kind, code }: S3Fault, todo: string | undefined): boolean
   kind === 'slow_down' || unconnectedCodes.has(code) || (todo !== undefined && kind !== 'denied');
 
 type S3SinkSettings = z.infer<typeof settings>;
-
 export type Compression = 'gzip' | 'zstd';
 
 interface PackedObject {

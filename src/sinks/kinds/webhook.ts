@@ -112,5 +112,4 @@ const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOut
 };
 
 const checks = { credential: 'secret, and other credentials that the receiver requires', address: 'url' };
-
 type WebhookSettings = z.infer<typeof settings>;

@@ -13,11 +13,8 @@ const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
 const UNCONFIRMED_CLOSE_MS = 500;
 /** From the end of a dying process's connection to that of its listening socket; also for writing what it has read. */
 const GONE_MS = 50;
-
 type TcpAddress = Readonly<{ host: string; port: number }>;
-
 type Ports = readonly [local: number, remote: number];
-
 /** PEM texts; no `ca`: the public authorities. */
 export type TlsMaterial = Readonly<{ ca: Buffer | undefined; cert: Buffer | undefined; key: Buffer | undefined }>;
 
@@ -226,9 +223,7 @@ interface KernelSocket {
 
 const TIME_WAIT = '06';
 const CLOSE_WAIT = '08';
-
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
-
 /** `  3: 0100007F:1F90 0200007F:C350 01 00000000:00000000 …`: addresses, state, bytes to send and to read. */
 const row = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2}) ([0-9A-F]{8}):/;
 

@@ -15,7 +15,6 @@ import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from '.
 
 /** RFC 5425's port, and the usual one for TCP. */
 const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
-
 type Refused = { readonly index: number; readonly reason: string };
 
 /** RFC 5424 with octet counting (RFC 6587, 5425). The receiver acknowledges by reading to the end and closing (docs/decisions/16). */
@@ -185,7 +184,6 @@ const timestamp = ({ event }: OutgoingEvent): string => {
 
 /** rsyslog takes a message of another year for one without a header (8.2504: 2100 and later). */
 const plausibleYear = /^(?:19[7-9]|20\d)\d-/;
-
 /** RFC 5612's example enterprise number: orgtrail has none of its own. */
 const STRUCTURED_DATA_ID = 'orgtrail@32473';
 
