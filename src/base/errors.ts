@@ -9,21 +9,7 @@ export const exitCodes = {
 } as const;
 
 /** Faults that an operator can act on: stable, since they are the `code` of log lines. */
-export type ErrorCode =
-  | 'configuration'
-  | 'usage'
-  | 'database_too_new'
-  | 'database_outdated'
-  | 'database_unreachable'
-  | 'api_unreachable'
-  | 'daemon_unreachable'
-  | 'api_unauthorized'
-  | 'source_failed'
-  | 'verification_failed'
-  | 'evidence_fails'
-  | 'archive_unreadable';
-
-const exitCodeOf: Record<ErrorCode, number> = {
+const exitCodeOf = {
   configuration: exitCodes.usage,
   usage: exitCodes.usage,
   database_too_new: exitCodes.databaseTooNew,
@@ -36,7 +22,8 @@ const exitCodeOf: Record<ErrorCode, number> = {
   verification_failed: exitCodes.sourceFailed,
   evidence_fails: exitCodes.evidenceFails,
   archive_unreadable: exitCodes.unreachable,
-};
+} as const;
+export type ErrorCode = keyof typeof exitCodeOf;
 
 /** A fault for the operator: `message` says what is wrong, `hint` what to do. Shows no stack; holds no credential. */
 export class OrgtrailError extends Error {

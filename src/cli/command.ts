@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type Config, loadConfig, secretsOf } from '../app/config/config.ts';
 import { openDatabase } from '../app/open-database.ts';
 import { createLogger, migrateWithLog } from '../app/telemetry/log.ts';
-import { type ApiError, exitCodes, reasonOf } from '../base/errors.ts';
+import { type ApiError, type ApiFailure, exitCodes, reasonOf } from '../base/errors.ts';
 import type { AccessKind } from '../http/access/access.ts';
 import { noteAccess } from '../http/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -62,6 +62,16 @@ export interface CliContext {
   readonly onReloadAsked?: ((listener: () => void) => void) | undefined;
 }
 
+/** For programs as JSON, for people the text. */
+export const print = (
+  { stdout }: Pick<CliContext, 'stdout'>,
+  { json }: { readonly json?: boolean },
+  value: unknown,
+  text: string,
+): void => {
+  stdout.write(json === true ? `${JSON.stringify(value, null, 2)}\n` : text);
+};
+
 interface DoneCommand {
   readonly kind: AccessKind;
   /** Such as `hold add`. */
@@ -85,34 +95,21 @@ export const noteCommand = async (
   }
 };
 
-export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
-  switch (error.failure) {
-    case 'unauthorized':
-      return { hint: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN', exitCode: exitCodes.usage };
-    case 'bad_request':
-      return {
-        hint: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS',
-        exitCode: exitCodes.usage,
-      };
-    case 'refused':
-      return {
-        hint:
-          'check that the token is right and has not expired; it must be a token of a user (not of an account) with "User Details Read"; ' +
-          'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
-        exitCode: exitCodes.usage,
-      };
-    default:
-      if (/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(error.message)) {
-        return {
-          hint:
-            'Node does not trust the certificate of this host: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
-            'proxy that intercepts TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS',
-          exitCode: exitCodes.unreachable,
-        };
-      }
-      return {
-        hint: 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com',
-        exitCode: exitCodes.unreachable,
-      };
-  }
+const adviceOn: Partial<Readonly<Record<ApiFailure, string>>> = {
+  unauthorized: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN',
+  bad_request: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS',
+  refused:
+    'check that the token is right and has not expired; it must be a token of a user (not of an account) with "User Details Read"; ' +
+    'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
+};
+
+export const apiAdvice = ({ failure, message }: ApiError): { hint: string; exitCode: number } => {
+  const advice = adviceOn[failure];
+  if (advice !== undefined) return { hint: advice, exitCode: exitCodes.usage };
+  const isUntrusted = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(message);
+  const hint = isUntrusted
+    ? 'Node does not trust the certificate of this host: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
+      'proxy that intercepts TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS'
+    : 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com';
+  return { hint, exitCode: exitCodes.unreachable };
 };

@@ -12,30 +12,27 @@ export interface S3KeySettings {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-export interface KeySource {
-  /** Rejects with an S3Fault if there are none. */
-  keys(signal: AbortSignal): Promise<S3Keys>;
-  /** Refused by the storage: the next call reads them again. */
-  forget(): void;
-}
-
 /** Keys are not used any more this long before their end. */
 const MARGIN_MS = 60_000;
 
-export const createKeySource = (settings: S3KeySettings): KeySource => {
+export const createKeySource = (settings: S3KeySettings) => {
   let held: S3Keys | undefined;
   return {
-    keys: async (signal) => {
+    /** Rejects with an S3Fault if there are none. */
+    keys: async (signal: AbortSignal): Promise<S3Keys> => {
       if (held === undefined || (held.expiresAtMs ?? Number.POSITIVE_INFINITY) - MARGIN_MS < Date.now()) {
         held = await readKeys(settings, signal);
       }
       return held;
     },
+    /** Refused by the storage: the next call reads them again. */
     forget: () => {
       held = undefined;
     },
   };
 };
+
+export type KeySource = ReturnType<typeof createKeySource>;
 
 const readKeys = async (settings: S3KeySettings, signal: AbortSignal): Promise<S3Keys> => {
   const { credentialsFile, accessKey, secretKey, environment } = settings;

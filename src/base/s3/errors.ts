@@ -86,7 +86,8 @@ const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
 export const faultOf = (refusal: S3Refusal, bucket: string, what: string): S3Fault => {
   const code = textIn(refusal.body, 'Code') ?? `HTTP ${refusal.status}`;
   const kind = kinds[code] ?? kindsByStatus[refusal.status] ?? 'other';
-  return new S3Fault(kind, `${words(kind, { ...refusal, code, bucket })}: ${what}`, code, refusal.retryAfter);
+  const said = (words[kind] ?? otherWords)({ ...refusal, code, bucket });
+  return new S3Fault(kind, `${said}: ${what}`, code, refusal.retryAfter);
 };
 
 interface Told extends S3Refusal {
@@ -94,36 +95,24 @@ interface Told extends S3Refusal {
   readonly bucket: string;
 }
 
-const words = (kind: S3FaultKind, told: Told): string => {
-  const { code, bucket, body, region, redirectHost } = told;
-  switch (kind) {
-    case 'wrong_secret':
-      return code === 'SignatureDoesNotMatch'
-        ? `the secret key is not that of the access key (${code})`
-        : `the storage does not know the access key (${code})`;
-    case 'expired':
-      return `the credentials have expired (${code})`;
-    case 'no_bucket':
-      return `there is no bucket ${bucket} (${code})`;
-    case 'denied':
-      return `the access key is not allowed to do this (${code})`;
-    case 'wrong_region': {
-      const right = region ?? textIn(body, 'Region');
-      const to = redirectHost === undefined ? '' : `, which redirects to ${redirectHost}`;
-      const hint = right === undefined ? `check region and endpoint${to}` : `it is in ${right}: set region=${right}`;
-      return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
-    }
-    case 'clock_skew':
-      return `the clock of this host and that of the storage differ by too much (${code})`;
-    case 'full':
-      return `the storage or its quota is full (${code})`;
-    case 'slow_down':
-      return `the storage is busy or limits requests (${code})`;
-    case 'exists':
-      return `there is such an object already (${code})`;
-    default:
-      return otherWords(told);
-  }
+const words: Partial<Readonly<Record<S3FaultKind, (told: Told) => string>>> = {
+  wrong_secret: ({ code }) =>
+    code === 'SignatureDoesNotMatch'
+      ? `the secret key is not that of the access key (${code})`
+      : `the storage does not know the access key (${code})`,
+  expired: ({ code }) => `the credentials have expired (${code})`,
+  no_bucket: ({ code, bucket }) => `there is no bucket ${bucket} (${code})`,
+  denied: ({ code }) => `the access key is not allowed to do this (${code})`,
+  wrong_region: ({ code, bucket, body, region, redirectHost }) => {
+    const right = region ?? textIn(body, 'Region');
+    const to = redirectHost === undefined ? '' : `, which redirects to ${redirectHost}`;
+    const hint = right === undefined ? `check region and endpoint${to}` : `it is in ${right}: set region=${right}`;
+    return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
+  },
+  clock_skew: ({ code }) => `the clock of this host and that of the storage differ by too much (${code})`,
+  full: ({ code }) => `the storage or its quota is full (${code})`,
+  slow_down: ({ code }) => `the storage is busy or limits requests (${code})`,
+  exists: ({ code }) => `there is such an object already (${code})`,
 };
 
 const MAX_MESSAGE = 200;

@@ -5,8 +5,8 @@ import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../base/errors.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, counted, printable, showWork } from '../output/terminal.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { counted, printable, showWork, table } from '../output/terminal.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
 
@@ -60,7 +60,7 @@ const verifyCommand = (context: CliContext, report: (exitCode: number) => void):
           manifest,
         };
       }).finally(() => work.finish());
-      context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
+      print(context, options, result, describe(result));
       if (result.faults.length > 0) report(exitCodes.sourceFailed);
     });
 
@@ -136,12 +136,9 @@ const listCommand = (context: CliContext): Command =>
         context.stdout.write(events.map((object) => `${addressOf(object)}\n`).join(''));
         return;
       }
-      if (options.json === true) {
-        context.stdout.write(`${JSON.stringify({ archive: archive ?? null, objects }, null, 2)}\n`);
-        return;
-      }
-      context.stdout.write(`archive in use: ${archive ?? 'none, so months are dropped without one'}\n`);
-      context.stdout.write(objects.length === 0 ? 'no objects\n' : objectTable(objects));
+      const inUse = `archive in use: ${archive ?? 'none, so months are dropped without one'}\n`;
+      const text = `${inUse}${objects.length === 0 ? 'no objects\n' : objectTable(objects)}`;
+      print(context, options, { archive: archive ?? null, objects }, text);
     });
 
 /** For other programs: a path, or bucket and key without the endpoint. */
@@ -160,7 +157,7 @@ const objectTable = (objects: readonly CataloguedObject[]): string => {
     printable(`${object.archive} ${object.key}`, 200),
   ]);
   const header = ['MONTH', 'KIND', 'ROWS', 'POSITIONS', 'BYTES', 'STATE', 'READ BACK', 'OBJECT'];
-  return `${alignColumns([header, ...rows]).join('\n')}\n`;
+  return table(header, rows);
 };
 
 const stateOf = ({ fault, droppedAt }: CataloguedObject): string => {

@@ -14,7 +14,7 @@ import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths }
 import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, type OpenedDatabase, withDatabase } from '../command.ts';
+import { type CliContext, type OpenedDatabase, print, withDatabase } from '../command.ts';
 import { counted } from '../output/terminal.ts';
 
 const help = `
@@ -62,7 +62,7 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         const observer = lines(context, options.json === true);
         return await run({ pool, store, observer, parquetVersion }, config, options, context.signal);
       });
-      context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
+      print(context, options, result, describe(result));
       if (result.failed.length > 0 || 'fault' in result.manifest) report(exitCodes.sourceFailed);
     });
 

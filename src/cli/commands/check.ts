@@ -18,7 +18,7 @@ import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/sche
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
 import type { Check } from '../check/credentials.ts';
-import type { CliContext } from '../command.ts';
+import { type CliContext, print } from '../command.ts';
 
 const help = `
 Checks everything and suggests a fix for each problem; changes nothing. The exit code is that of the first problem.
@@ -51,9 +51,7 @@ export const checkCommand = (context: CliContext, report: (code: number) => void
       };
       const checks = [configuration, ...database, ...api];
       report(checks.find((check) => !check.ok)?.exitCode ?? exitCodes.done);
-      if (options.json === true)
-        context.stdout.write(`${JSON.stringify({ ok: checks.every((check) => check.ok), checks }, null, 2)}\n`);
-      else for (const check of checks) context.stdout.write(line(check));
+      print(context, options, { ok: checks.every((check) => check.ok), checks }, checks.map(line).join(''));
     });
 
 const line = ({ ok, name, message, hint, notes = [] }: Check): string =>

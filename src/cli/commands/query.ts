@@ -12,7 +12,7 @@ import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { readTime, timeHelp } from '../options.ts';
-import { alignColumns, counted, printable, showWork, written } from '../output/terminal.ts';
+import { counted, printable, showWork, table, written } from '../output/terminal.ts';
 import { verdict } from '../search/reports.ts';
 
 const DEFAULT_MEMORY_MB = 512;
@@ -154,7 +154,7 @@ const writeTable = async (result: QueryResult, { stdout, stderr }: Out): Promise
     if (hasMore) break;
   }
   const header = result.columns.map(({ name }) => printable(name, CELL_WIDTH));
-  await written(stdout, `${alignColumns([header, ...shown]).join('\n')}\n`);
+  await written(stdout, table(header, shown));
   if (hasMore) {
     stderr.write(`these are the first ${TABLE_ROWS.toLocaleString('en')} rows: --csv, --ndjson and --json print all\n`);
   }

@@ -8,9 +8,9 @@ import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
 import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
 import { sinkTable } from '../output/status-report.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { printable, table } from '../output/terminal.ts';
 
 const sinkHelp = `
 Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.
@@ -46,9 +46,8 @@ const listCommand = (context: CliContext): Command =>
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
-      if (options.json === true) context.stdout.write(`${JSON.stringify(sinks, null, 2)}\n`);
-      else if (sinks.length > 0) context.stdout.write(sinkTable(sinks));
-      else context.stdout.write('no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n');
+      const none = 'no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n';
+      print(context, options, sinks, sinks.length > 0 ? sinkTable(sinks) : none);
     });
 
 const replayCommand = (context: CliContext): Command =>
@@ -107,9 +106,8 @@ const deadLettersCommand = (context: CliContext): Command =>
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);
       });
-      if (options.json === true) {
-        context.stdout.write(letters.map((letter) => `${JSON.stringify(letter)}\n`).join(''));
-      } else context.stdout.write(letterTable(letters));
+      const lines = letters.map((letter) => `${JSON.stringify(letter)}\n`).join('');
+      context.stdout.write(options.json === true ? lines : letterTable(letters));
     });
 
 const letterTable = (letters: readonly DeadLetterRow[]): string => {
@@ -121,7 +119,7 @@ const letterTable = (letters: readonly DeadLetterRow[]): string => {
     printable(letter.id ?? '-', 64),
     printable(letter.reason, 120),
   ]);
-  return `${alignColumns([['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], ...rows]).join('\n')}\n`;
+  return table(['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], rows);
 };
 
 const requireSink = async (pool: Pool, name: string): Promise<SinkStatus> => {

@@ -8,7 +8,7 @@ import { readScrubTotals, readVerifyRuns } from '../../status/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
 import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, print, withDatabase } from '../command.ts';
 import { chosenSources } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 
@@ -83,19 +83,16 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
       const shown = shownBy(options);
       const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options, shown));
       if (options.failOn !== undefined && fails(read, options.failOn)) report(exitCodes.sourceFailed);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(statusJson(read, shown), null, 2)}\n`);
-      else context.stdout.write(statusText(read, shown));
+      print(context, options, statusJson(read, shown), statusText(read, shown));
     });
 
 /** JSON has everything unless a limit is given. */
 const shownBy = ({ state, limit, all, json }: Options): Shown => ({
   states: state,
   most:
-    json === true
-      ? (limit ?? Number.POSITIVE_INFINITY)
-      : all === true
-        ? Number.POSITIVE_INFINITY
-        : (limit ?? DEFAULT_ROWS),
+    all === true && json !== true
+      ? Number.POSITIVE_INFINITY
+      : (limit ?? (json === true ? Number.POSITIVE_INFINITY : DEFAULT_ROWS)),
 });
 
 const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {

@@ -8,8 +8,8 @@ import {
   readAccessTokens,
   revokeAccessToken,
 } from '../../http/access/tokens.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { printable, table } from '../output/terminal.ts';
 
 const help = `
 Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A
@@ -77,17 +77,12 @@ const createCommand = (context: CliContext): Command =>
         const created = await createAccessToken(pool, wanted);
         if (created !== undefined) {
           const { scopes, expiresAt } = created;
-          await noteCommand(pool, context, {
-            kind: 'token',
-            command: 'token create',
-            what: {
-              name,
-              scopes,
-              expiresAt,
-              ...(rights.seesAccessLog && { accessLog: true }),
-              ...(rights.replaysSinks && { replay: true }),
-            },
-          });
+          const more = {
+            ...(rights.seesAccessLog && { accessLog: true }),
+            ...(rights.replaysSinks && { replay: true }),
+          };
+          const what = { name, scopes, expiresAt, ...more };
+          await noteCommand(pool, context, { kind: 'token', command: 'token create', what });
         }
         return created;
       });
@@ -96,8 +91,7 @@ const createCommand = (context: CliContext): Command =>
           hint: `revoke it first (\`orgtrail token revoke ${name}\`), or make the new one under another name and revoke this one later`,
         });
       }
-      if (options.json === true) context.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
-      else context.stdout.write(`${made.token}\n${describe(made)}; it is not shown again\n`);
+      print(context, options, made, `${made.token}\n${describe(made)}; it is not shown again\n`);
     });
 
 const readScopes = (text: string): readonly Scope[] => {
@@ -142,8 +136,7 @@ const listCommand = (context: CliContext): Command =>
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const tokens = await withDatabase(context, readAccessTokens);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(tokens, null, 2)}\n`);
-      else context.stdout.write(tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
+      print(context, options, tokens, tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
     });
 
 const tokenTable = (tokens: readonly AccessToken[]): string => {
@@ -156,7 +149,7 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
     token.expiresAt?.toISOString() ?? 'never',
     `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
   ]);
-  return `${alignColumns([['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], ...rows]).join('\n')}\n`;
+  return table(['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], rows);
 };
 
 const revokeCommand = (context: CliContext): Command =>
@@ -177,6 +170,5 @@ const revokeCommand = (context: CliContext): Command =>
           hint: '`orgtrail token list` shows all',
         });
       }
-      if (options.json === true) context.stdout.write(`${JSON.stringify(token, null, 2)}\n`);
-      else context.stdout.write(`the token ${name} is revoked: it stops working within 10 seconds\n`);
+      print(context, options, token, `the token ${name} is revoked: it stops working within 10 seconds\n`);
     });

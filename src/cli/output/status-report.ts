@@ -72,7 +72,7 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
     .slice(0, most);
   const sections = [
     totals(report),
-    rows.length === 0 ? [] : table(rows),
+    rows.length === 0 ? [] : sourceTable(rows),
     restLine(report.groups, rows, states),
     [
       ...rows.flatMap(failureLine),
@@ -121,7 +121,7 @@ const sinkCounts = (sinks: readonly SinkStatus[]): Readonly<Record<string, numbe
 const ago = (seconds: number): string => `${formatDuration(seconds * 1_000)} ago`;
 
 /** Accounts, if any, are told apart by a column. */
-const table = (rows: readonly SourceRow[]): string[] => {
+const sourceTable = (rows: readonly SourceRow[]): string[] => {
   const mixed = rows.some(isAccount);
   return alignColumns([
     [...(mixed ? ['KIND', 'ID'] : ['ORGANIZATION']), ...columns],

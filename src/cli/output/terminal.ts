@@ -114,6 +114,9 @@ export const alignColumns = (rows: readonly (readonly string[])[]): string[] => 
   );
 };
 
+export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
+  `${alignColumns([header, ...rows]).join('\n')}\n`;
+
 /** Text of others: the terminal obeys nothing in it. */
 export const printable = (text: string, width: number): string => {
   const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));

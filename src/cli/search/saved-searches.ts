@@ -9,28 +9,16 @@ import {
   savedFaults,
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { printable, table } from '../output/terminal.ts';
 import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
 
 const MAX_LINE = 120;
 /** Of no use to what changes saved searches. */
-const ofEvents = named(
-  ...[
-    'limit',
-    'cursor',
-    'ndjson',
-    'csv',
-    'follow',
-    'after',
-    'count',
-    'facet',
-    'url',
-    'tokenFile',
-    'historyOf',
-    'bundle',
-  ],
-);
+const ofEvents = [
+  ...named('limit', 'cursor', 'ndjson', 'csv', 'follow', 'after'),
+  ...named('count', 'facet', 'url', 'tokenFile', 'historyOf', 'bundle'),
+];
 
 /** Throws OrgtrailError `usage` for contradictory options. */
 export const isAboutSaved = (options: SearchOptions): boolean => {
@@ -71,18 +59,11 @@ const findByName = async (pool: Pool, name: string): Promise<SavedSearch> => {
   const lower = name.toLowerCase();
   const found = all.find((one) => one.name === name) ?? all.find((one) => one.name.toLowerCase() === lower);
   if (found !== undefined) return found;
-  const near = nearest(
-    name,
-    all.map((one) => one.name),
-    3,
-  );
-  throw new OrgtrailError(
-    'usage',
-    `no search is saved as "${printable(name, 100)}"${didYouMean(near.map((one) => printable(one, 100)))}`,
-    {
-      hint: '`orgtrail search --list-saved` shows all',
-    },
-  );
+  const names = all.map((one) => one.name);
+  const near = nearest(name, names, 3).map((one) => printable(one, 100));
+  throw new OrgtrailError('usage', `no search is saved as "${printable(name, 100)}"${didYouMean(near)}`, {
+    hint: '`orgtrail search --list-saved` shows all',
+  });
 };
 
 const save = async (pool: Pool, given: string, options: SearchOptions, context: CliContext): Promise<void> => {
@@ -93,11 +74,8 @@ const save = async (pool: Pool, given: string, options: SearchOptions, context: 
   if (!isSavable(search)) throw new OrgtrailError('usage', 'this search is too long to be kept');
   const saved = await savedSearchesIn(pool).save({ name, search, by: undefined });
   if ('refused' in saved) throw new OrgtrailError('usage', `--save: the name ${savedFaults[saved.refused]}`);
-  await noteCommand(pool, context, {
-    kind: 'saved-search',
-    command: 'search --save',
-    what: { id: saved.id, name, search },
-  });
+  const what = { id: saved.id, name, search };
+  await noteCommand(pool, context, { kind: 'saved-search', command: 'search --save', what });
   context.stdout.write(`saved as "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
 };
 
@@ -114,17 +92,18 @@ const remove = async (pool: Pool, given: string, context: CliContext): Promise<v
 
 const list = async (pool: Pool, options: SearchOptions, context: CliContext): Promise<void> => {
   const all = await savedSearchesIn(pool).list();
-  if (options.json === true) context.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
-  else if (all.length === 0) context.stdout.write('no saved searches\n');
-  else {
-    const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
-      printable(name, 60),
-      savedAt.toISOString(),
-      printable(savedBy ?? savedAs, 32),
-      printable(lineOf(search), MAX_LINE),
-    ]);
-    context.stdout.write(`${alignColumns([['NAME', 'SAVED', 'BY', 'SEARCH'], ...rows]).join('\n')}\n`);
-  }
+  const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
+    printable(name, 60),
+    savedAt.toISOString(),
+    printable(savedBy ?? savedAs, 32),
+    printable(lineOf(search), MAX_LINE),
+  ]);
+  print(
+    context,
+    options,
+    all,
+    rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'SEARCH'], rows),
+  );
 };
 
 /** What this version cannot read stays as it is. */

@@ -11,7 +11,7 @@ import { type SearchField, type SearchReading, searchFields } from '../../search
 import { withIds } from '../../search/run-search.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, print, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, timeHelp } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
 import { historyJson, historyText } from './reports.ts';
@@ -147,9 +147,7 @@ const writeBundle = async (
   context: CliContext,
 ): Promise<void> => {
   const bundle = await bundleSearch(pool, target, { ...asked, signal: context.signal });
-  context.stdout.write(
-    options.json === true ? `${JSON.stringify(bundleJson(target, bundle), null, 2)}\n` : bundleText(target, bundle),
-  );
+  print(context, options, bundleJson(target, bundle), bundleText(target, bundle));
 };
 
 const searchHelp = `

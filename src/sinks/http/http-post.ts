@@ -44,33 +44,26 @@ export class NoAnswer extends Error {
   }
 }
 
-/** One receiver over a kept connection, without following redirects. */
-export interface HttpPost {
-  /** Rejects with NoAnswer or the reason of `signal`. `path` replaces that of the URL; `gzip` packs the body. */
-  post(
-    body: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly path?: string;
-      readonly gzip?: boolean;
-    },
-  ): Promise<HttpAnswer>;
-  /** Fit to be stored and shown. */
-  readonly reasonText: ReasonText;
-  close(): Promise<void>;
+interface PostOptions {
+  readonly signal: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Replaces that of the URL. */
+  readonly path?: string;
+  readonly gzip?: boolean;
 }
 
-/** Throws OrgtrailError `configuration` if `caFile` cannot be read. */
-export const createHttpPost = (given: HttpPostOptions): HttpPost => {
+/** One receiver over a kept connection, without redirects. Throws OrgtrailError `configuration` if `caFile` cannot be read. */
+export const createHttpPost = (given: HttpPostOptions) => {
   const { url, method = 'POST', headers, timeoutMs, caFile, secrets } = given;
   const target = new URL(url);
   const reasonText = createReasonText(secrets);
   const ca = readCa(caFile, (code) => `The ca_file of a sink cannot be read${code}.`);
   const agent = createAgent({ connections: 1, connectMs: CONNECT_TIMEOUT_MS, timeoutMs, ca });
   return {
+    /** Fit to be stored and shown. */
     reasonText,
-    post: async (body, options) => {
+    /** Rejects with NoAnswer or the reason of `signal`. */
+    post: async (body: string, options: PostOptions): Promise<HttpAnswer> => {
       const packed = options.gzip === true ? await gzipped(body) : body;
       const timeout = AbortSignal.timeout(timeoutMs);
       try {
@@ -101,6 +94,8 @@ export const createHttpPost = (given: HttpPostOptions): HttpPost => {
     close: () => agent.destroy(),
   };
 };
+
+export type HttpPost = ReturnType<typeof createHttpPost>;
 
 const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
   const body = await readBody(response, MAX_ANSWER_BYTES, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);

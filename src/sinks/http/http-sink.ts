@@ -45,7 +45,7 @@ interface HttpSinkOptions extends Omit<HttpPostOptions, 'timeoutMs' | 'caFile'> 
   readonly readSuccess?: (answer: HttpAnswer, eventCount: number, reasonText: ReasonText) => DeliveryOutcome;
 }
 
-type Authorization =
+export type Authorization =
   | { readonly kind: 'authorized'; readonly secret: string }
   | (DeliveryOutcome & { readonly kind: 'failed' });
 

@@ -10,7 +10,7 @@ import { type DeliveryOutcome, type OutgoingEvent, type Sink, textBytes } from '
 import type { Finding } from '../findings/finding.ts';
 import { createReasonText, failedBy, type HttpAnswer, type ReasonText } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
-import { createHttpSink } from '../http/http-sink.ts';
+import { type Authorization, createHttpSink } from '../http/http-sink.ts';
 import {
   batchEventsSetting,
   commonSettings,
@@ -37,14 +37,7 @@ const create = (settings: SentinelSettings): Sink => {
     url: `${address}?api-version=${API_VERSION}`,
     target: address,
     headers: {},
-    authorize: async (signal) => {
-      try {
-        return { kind: 'authorized', secret: await tokens.get(signal) };
-      } catch (error) {
-        if (error instanceof NoToken) return { kind: 'failed', reason: error.message, because: 'receiver' };
-        throw error;
-      }
-    },
+    authorize: tokens.get,
     readTrouble: (answer, reasonText) => {
       if (answer.status === 401) tokens.drop();
       return outcomeOfBadRequest(answer, reasonText);
@@ -114,17 +107,17 @@ export const sentinel = sinkKind({
   create,
 });
 
-const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText): EntraTokens => {
+const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText) => {
   const { cloud, client_secret: secret, timeout: timeoutMs } = settings;
   let credential: Promise<TokenCredential> | undefined;
   return {
-    get: async (signal) => {
+    get: async (signal: AbortSignal): Promise<Authorization> => {
       try {
         credential ??= openCredential(settings);
         const timeout = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
         const token = await (await credential).getToken(clouds[cloud].scope, { abortSignal: timeout });
         if (token === null) throw new Error('none was given');
-        return token.token;
+        return { kind: 'authorized', secret: token.token };
       } catch (error) {
         signal.throwIfAborted();
         const check =
@@ -133,9 +126,11 @@ const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText): 
             : 'tenant_id, client_id and client_secret';
         // The lines after the first have the ids of the request.
         const why = (error instanceof Error ? error.message : String(error)).split(/\r?\n/)[0] ?? '';
-        throw new NoToken(reasonText(`no token of Microsoft Entra: check ${check}: ${why}`));
+        const reason = reasonText(`no token of Microsoft Entra: check ${check}: ${why}`);
+        return { kind: 'failed', reason, because: 'receiver' };
       }
     },
+    /** The receiver refused the token: the next one is new. */
     drop: () => {
       credential = undefined;
     },
@@ -175,11 +170,6 @@ const clouds = {
   usgovernment: { authority: 'https://login.microsoftonline.us', scope: 'https://monitor.azure.us/.default' },
   china: { authority: 'https://login.chinacloudapi.cn', scope: 'https://monitor.azure.cn/.default' },
 } as const;
-
-/** The message can be shown as a reason. */
-class NoToken extends Error {
-  override readonly name = 'NoToken';
-}
 
 /** ASIM's columns that rules query, those of Cloudflare, and the event as text; declared in deploy/azure/sentinel.json. None is empty. */
 export const auditRecord = (outgoing: OutgoingEvent): string =>
@@ -281,10 +271,3 @@ const ofPlace = (event: FeedEvent): object => ({
 });
 
 type SentinelSettings = z.infer<typeof settings>;
-
-interface EntraTokens {
-  /** Valid now. Rejects with NoToken or the reason of `signal`. */
-  get(signal: AbortSignal): Promise<string>;
-  /** The receiver refused the token: the next one is new. */
-  drop(): void;
-}

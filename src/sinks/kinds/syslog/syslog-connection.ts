@@ -18,13 +18,7 @@ type Ports = readonly [local: number, remote: number];
 /** PEM texts; no `ca`: the public authorities. */
 export type TlsMaterial = Readonly<{ ca: Buffer | undefined; cert: Buffer | undefined; key: Buffer | undefined }>;
 
-/** For one delivery. Whatever goes wrong rejects the current or next call with the reason. */
-export interface SyslogConnection {
-  write(frame: Buffer): Promise<void>;
-  /** Ends the stream; resolves when the receiver has shown in the wanted way that it has read everything. */
-  finish(confirm: 'close' | 'tcp_close' | 'none'): Promise<void>;
-  destroy(): void;
-}
+export type SyslogConnection = Awaited<ReturnType<typeof openSyslogConnection>>;
 
 interface Channel {
   readonly tcp: Socket;
@@ -35,22 +29,26 @@ interface Channel {
   expectEnd(): void;
 }
 
-/** Nothing is sent over TLS before the receiver has shown a valid certificate. */
+/**
+ * For one delivery. Whatever goes wrong rejects the current or next call with the reason. Nothing is sent over TLS before the receiver
+ * has shown a valid certificate.
+ */
 export const openSyslogConnection = async (
   { tls, ...address }: TcpAddress & { readonly tls: TlsMaterial | undefined },
   signal: AbortSignal,
-): Promise<SyslogConnection> => {
+) => {
   const channel = await openChannel(address, tls, signal);
   const { tcp, stream, life } = channel;
   // If the kernel does not show the connection now, it cannot be asked at the end.
   const ports: Ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0];
   const isShown = (await kernelSockets(...ports)).length > 0;
   return {
-    write: async (frame) => {
+    write: async (frame: Buffer): Promise<void> => {
       life.throwIfAborted();
       if (!stream.write(frame)) await event(stream, 'drain', life);
     },
-    finish: async (confirm) => {
+    /** Ends the stream; resolves when the receiver has shown in the wanted way that it has read everything. */
+    finish: async (confirm: 'close' | 'tcp_close' | 'none'): Promise<void> => {
       life.throwIfAborted();
       const tcpEnd = once(tcp, 'end', { signal: life });
       const tlsEnd = stream === tcp ? undefined : once(stream, 'end', { signal: life });
@@ -213,22 +211,18 @@ const tlsTunnel = (tcp: Socket): Duplex => {
   return tunnel;
 };
 
-/** What Node does not tell of a TCP connection. */
-interface KernelSocket {
-  /** As in the kernel's table: `01` is ESTABLISHED. */
-  readonly state: string;
-  /** A FIN counts as one byte. */
-  readonly unacknowledged: number;
-}
-
+// States of the kernel.
 const TIME_WAIT = '06';
 const CLOSE_WAIT = '08';
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 /** `  3: 0100007F:1F90 0200007F:C350 01 00000000:00000000 …`: addresses, state, bytes to send and to read. */
 const row = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2}) ([0-9A-F]{8}):/;
 
-/** Connections between these two ports in this network namespace: mostly one. Empty after a reset, and on any system but Linux. */
-const kernelSockets = async (localPort: number, remotePort: number): Promise<KernelSocket[]> => {
+/**
+ * Connections between these two ports in this network namespace, with the bytes that are not acknowledged, a FIN as one: mostly one.
+ * Empty after a reset, and on any system but Linux.
+ */
+const kernelSockets = async (localPort: number, remotePort: number) => {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
   return texts
     .flatMap((text) => text.split('\n'))
