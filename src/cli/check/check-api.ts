@@ -183,20 +183,9 @@ const isApiOff = (settings: unknown): boolean =>
   'api_access_enabled' in settings &&
   settings.api_access_enabled === false;
 
-interface FoundAccounts {
-  readonly accounts: readonly FoundAccount[];
-  readonly message: string;
-  readonly notes: readonly string[];
-  readonly refused: boolean;
-}
-
-const findAccounts = async (
-  api: AuditApi,
-  config: Config,
-  { organizations, names, signal }: Asked,
-): Promise<FoundAccounts> => {
+const findAccounts = async (api: AuditApi, config: Config, { organizations, names, signal }: Asked) => {
   if (typeof config.accounts !== 'string') {
-    const accounts = config.accounts.map((id) => ({ id }));
+    const accounts: readonly FoundAccount[] = config.accounts.map((id) => ({ id }));
     return { accounts, message: `${counted(accounts.length, 'account')} configured`, notes: [], refused: false };
   }
   const found = new Map<string, FoundAccount>();

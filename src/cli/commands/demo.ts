@@ -67,17 +67,12 @@ const portOf = (option: string | undefined, env: CliContext['env']): string | un
   throw new OrgtrailError('usage', `--port must be an integer between 0 and 65535, not "${option}"`);
 };
 
-interface DemoResult {
-  readonly verdict: Verdict;
-  /** Also without evidence. */
-  readonly evidenceAgrees: boolean;
-}
-
+/** Without evidence, it agrees. */
 const demo = async (
   context: CliContext,
   port: string | undefined,
   durationMs: number | undefined,
-): Promise<DemoResult> => {
+): Promise<{ readonly verdict: Verdict; readonly evidenceAgrees: boolean }> => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-'));
   const remove = () => rm(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -215,15 +210,11 @@ const LOOK_EVERY_MS = 1_000;
 /** In a pipe each look is a line of its own. */
 const SETTLED_PIPE_EVERY_MS = 15_000;
 
-interface DemoProgress {
-  finish(): Promise<void>;
-}
-
 const showDemoProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   readStatus: () => Promise<Status>,
   settings: { readonly tickMs: number; readonly apiBudget: number },
-): DemoProgress => {
+) => {
   const startedAt = performance.now();
   const stop = new AbortController();
   let latest: Status | undefined;
@@ -239,7 +230,7 @@ const showDemoProgress = (
     }
   })();
   return {
-    finish: async () => {
+    finish: async (): Promise<void> => {
       if (stop.signal.aborted) return await looking;
       stop.abort();
       await looking;

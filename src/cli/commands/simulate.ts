@@ -9,28 +9,12 @@ import type { Simulator } from '../../simulator/interface.ts';
 import type { SimulatorOptions } from '../../simulator/options.ts';
 import type { CliContext } from '../command.ts';
 
-interface Flags {
-  readonly host: string;
-  readonly port: string;
-  readonly organizations: string;
-  readonly entries: string;
-  readonly history: string;
-  readonly seed: string;
-  readonly liveRate: string;
-  readonly faults: string;
-  readonly budget: string;
-  readonly block: string;
-  readonly pageCap?: string;
-  readonly accounts: string;
-  readonly standaloneAccounts: string;
-  readonly zones: string;
-  readonly accountEntries?: string;
-  readonly token?: string;
-  readonly accountToken?: readonly string[];
-  readonly key?: string;
-  readonly keysOnly?: true;
-  readonly uniform?: true;
-}
+type Counts = 'organizations' | 'entries' | 'accounts' | 'standaloneAccounts' | 'zones' | 'seed' | 'liveRate';
+type Flags = Readonly<
+  Record<Counts | 'host' | 'port' | 'history' | 'faults' | 'budget' | 'block', string> &
+    Partial<Record<'pageCap' | 'accountEntries' | 'token' | 'key', string>> &
+    Partial<Record<'keysOnly' | 'uniform', true>>
+> & { readonly accountToken?: readonly string[] };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -117,11 +117,6 @@ export const appendAttack = (simulator: Simulator, account: AccountSummary, nowM
 const LOOK_EVERY_MS = 2_000;
 type Alarm = Readonly<{ detection: string; severity: string; position: number; summary: string }>;
 
-interface DemoAlarms {
-  /** Shows what has not been shown. */
-  finish(): Promise<void>;
-}
-
 const readAlarms = async (pool: Pool, after: number): Promise<readonly Alarm[]> => {
   const { rows } = await pool.query<Alarm>(
     `select d.detection, d.severity, e.position::float8 as position, d.summary
@@ -140,7 +135,7 @@ export const showDemoAlarms = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   pool: Pool,
   { after, consoleUrl }: { readonly after: number; readonly consoleUrl: string },
-): DemoAlarms => {
+) => {
   const stop = new AbortController();
   const shown = new Set<string>();
   const look = async (): Promise<void> => {
@@ -164,7 +159,8 @@ export const showDemoAlarms = (
     }
   })();
   return {
-    finish: async () => {
+    /** Shows what has not been shown. */
+    finish: async (): Promise<void> => {
       if (stop.signal.aborted) return await looking;
       stop.abort();
       await looking;

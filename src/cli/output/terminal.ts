@@ -11,13 +11,6 @@ import type { CliContext } from '../command.ts';
 const PIPE_INTERVAL_MS = 2_000;
 const TERMINAL_INTERVAL_MS = 100;
 
-interface Progress {
-  readonly observer: SyncObserver;
-  readonly stored: () => number;
-  /** Writes the last state and ends the line. */
-  finish(): void;
-}
-
 /** Redrawn on a terminal, now and then a new line elsewhere. */
 export const drawLine = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
@@ -44,7 +37,9 @@ export const drawLine = (
   };
 };
 
-export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>): Progress => {
+export const showProgress = (
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
+): { readonly observer: SyncObserver; readonly stored: () => number; readonly finish: () => void } => {
   const startedAt = performance.now();
   const left = new Map<string, SourceKey>();
   const accounts = new Set<string>();
@@ -147,19 +142,15 @@ export const written = (stdout: Writable, lines: string | Uint8Array): Promise<v
 /** Shorter work needs no line. */
 const QUIET_MS = 2_000;
 
-interface WorkLine {
-  /** Such as "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
-  at(what: string, done: number, unit: string, all?: number): void;
-  finish(): void;
-}
-
-export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>): WorkLine => {
+/** A line on stderr about long work. */
+export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>) => {
   const startedAt = performance.now();
   let line = '';
   const { draw, finish } = drawLine({ stdout: context.stderr, interactive: context.interactive }, () => line);
   let isShown = false;
   return {
-    at: (what, done, unit, all) => {
+    /** Such as "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
+    at: (what: string, done: number, unit: string, all?: number): void => {
       if (performance.now() - startedAt < QUIET_MS) return;
       isShown = true;
       const ofAll = all === undefined ? '' : ` of ${all.toLocaleString('en')}`;

@@ -189,14 +189,10 @@ const summary = (outcome: VerifyOutcome): string => {
 
 const count = (value: number): string => value.toLocaleString('en');
 
-interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource'> {
-  finish(): void;
-}
-
 export const showVerifyProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   sources: readonly SourceKey[],
-): VerifyProgress => {
+): Pick<VerifyOptions, 'onPage' | 'onSource'> & { readonly finish: () => void } => {
   const startedAt = performance.now();
   const all = new Set<Findings>();
   let done = 0;
