@@ -16,16 +16,19 @@ export interface OpenedDatabase {
   readonly url: string;
 }
 
-interface OpenOptions {
-  /** Creates a missing embedded database, as the daemon does; never another one. */
-  readonly makesEmbedded?: boolean;
-}
+/** What a command was given: texts and switches. */
+export type Given<Texts extends string, Switches extends string = 'json'> = Readonly<
+  Partial<Record<Texts, string>> & Partial<Record<Switches, boolean>>
+>;
 
-/** Opens and closes an existing database. Throws OrgtrailError if there is none or its schema is of another version. */
+/**
+ * Opens and closes an existing database. Throws OrgtrailError if there is none or its schema is of another version.
+ * `makesEmbedded`: creates a missing embedded one, as the daemon does; never another one.
+ */
 export const withDatabase = async <T>(
   context: CliContext,
   use: (pool: Pool, opened: OpenedDatabase) => Promise<T>,
-  { makesEmbedded = false }: OpenOptions = {},
+  { makesEmbedded = false }: { readonly makesEmbedded?: boolean } = {},
 ): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
@@ -72,15 +75,9 @@ export const print = (
   stdout.write(json === true ? `${JSON.stringify(value, null, 2)}\n` : text);
 };
 
-interface DoneCommand {
-  readonly kind: AccessKind;
-  /** Such as `hold add`. */
-  readonly command: string;
-  /** As claimed; the trail always has the database account. */
-  readonly by?: string | undefined;
-  /** Without secrets. */
-  readonly what: Readonly<Record<string, unknown>>;
-}
+/** `command`: such as `hold add`. `by`: as claimed; the trail always has the database account. `what`: without secrets. */
+type What = Readonly<Record<string, unknown>>;
+type DoneCommand = Readonly<{ kind: AccessKind; command: string; by?: string | undefined; what: What }>;
 
 /** A row of `access_log` that cannot be written is a warning on stderr: what was done stays done. */
 export const noteCommand = async (

@@ -132,11 +132,7 @@ const describeManifest = (manifest: Result['manifest']): readonly string[] => {
   return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];
 };
 
-interface OpenedArchive extends OpenedDatabase {
-  readonly pool: Pool;
-  readonly store: ObjectStore;
-  readonly parquetVersion: ParquetVersion;
-}
+type OpenedArchive = OpenedDatabase & Readonly<{ pool: Pool; store: ObjectStore; parquetVersion: ParquetVersion }>;
 
 /** Opens and closes the database and the configured archive. Throws OrgtrailError, also for faults of the storage. */
 export const withArchive = async <T>(context: CliContext, use: (opened: OpenedArchive) => Promise<T>): Promise<T> => {

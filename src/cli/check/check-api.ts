@@ -19,6 +19,7 @@ import {
   describeBudget,
   type OpenedCredentials,
   openCredentials,
+  passed,
   probeLogs,
 } from './credentials.ts';
 
@@ -62,7 +63,7 @@ const checkLogs = async (
 ): Promise<readonly Check[]> => {
   const { organizations, note } = await reachable(api, config, signal);
   const found = `${counted(organizations.length, 'organization')}${note}`;
-  const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
+  const listed = passed('organizations', found);
   const accounts = () => checkAccounts(api, config, { organizations, names: namesFor(each), signal });
   if (!config.sources.includes('organization')) return [listed, ...(await accounts())];
   if (organizations.length === 0) {
@@ -154,7 +155,7 @@ type Asked = Readonly<{ organizations: readonly FoundOrganization[]; names: read
 const checkAccounts = async (api: AuditApi, config: Config, asked: Asked): Promise<readonly Check[]> => {
   if (!config.sources.includes('account')) return [];
   const { accounts, message, notes, refused } = await findAccounts(api, config, asked);
-  const found: Check = { name: 'accounts', ok: true, message, notes, exitCode: exitCodes.done };
+  const found = passed('accounts', message, notes);
   if (accounts.length === 0) {
     const none = { ...found, message: 'no account is visible' };
     // Organizations are read; there may be no accounts.

@@ -38,24 +38,14 @@ export const checkCredentials = async (
     const said = `${principalOf(credential)}, ${budgetOf(credential, credentials)} requests per 5 minutes; ${message}`;
     const ok = hint === undefined;
     const exitCode = ok ? exitCodes.done : exitCodes.sourceFailed;
-    const check: Check = {
-      name: `credential ${name}`,
-      ok,
-      message: said,
-      notes: sameUser(credential, credentials),
-      exitCode,
-    };
-    return ok ? check : { ...check, hint };
+    const notes = sameUser(credential, credentials);
+    return { name: `credential ${name}`, ok, message: said, notes, exitCode, ...(!ok && { hint }) };
   });
 };
 
 /** Principal and budget of a single credential. */
-export const describeBudget = (credential: OpenedCredential): Check => ({
-  name: 'budget',
-  ok: true,
-  message: `${principalOf(credential)}, ${credential.budget} requests per 5 minutes`,
-  exitCode: exitCodes.done,
-});
+export const describeBudget = (credential: OpenedCredential): Check =>
+  passed('budget', `${principalOf(credential)}, ${credential.budget} requests per 5 minutes`);
 
 const principalOf = ({ principal }: OpenedCredential): string =>
   principal.current()?.replace(':', ' ') ?? (principal.isUnsure() ? 'a user that is not known' : 'counted by itself');
@@ -75,11 +65,8 @@ const sameUser = (credential: OpenedCredential, all: readonly OpenedCredential[]
     : [`${names}: of the same user, and so of one budget, the smallest`];
 };
 
-interface Found {
-  readonly message: string;
-  /** Set if it is of no use. */
-  readonly hint?: string;
-}
+/** `hint`: set if it is of no use. */
+type Found = Readonly<{ message: string; hint?: string }>;
 
 const listWith = async (credential: OpenedCredential, config: Config, signal: AbortSignal): Promise<Found> => {
   const { api, accounts, organizations } = credential;
@@ -202,12 +189,20 @@ export interface Check {
   readonly message: string;
   readonly hint?: string | undefined;
   /** Allowed but probably not meant. */
-  readonly notes?: readonly string[];
+  readonly notes?: readonly string[] | undefined;
   readonly exitCode: number;
   /** Logs that were tried, and how many of them refused. */
   readonly tried?: number;
   readonly refused?: number;
 }
+
+export const passed = (name: string, message: string, notes?: readonly string[]): Check => ({
+  name,
+  ok: true,
+  message,
+  notes,
+  exitCode: exitCodes.done,
+});
 
 /** Enough to find a missing permission, few enough for the budget. */
 const MAX_PROBED = 10;
@@ -253,8 +248,7 @@ export const probeLogs = async (
     const message = `failed for ${failed.length} of ${asked}, refused for ${refused.length}: ${failure.message}`;
     return { name, ok: false, message, hint: apiAdvice(failure).hint, exitCode: exitCodes.sourceFailed, ...counts };
   }
-  if (refused.length === 0)
-    return { name, ok: true, message: `readable (${tried})`, exitCode: exitCodes.done, ...counts };
+  if (refused.length === 0) return { ...passed(name, `readable (${tried})`), ...counts };
   const message = `refused (${[...statuses].sort().join(', ')}) for ${refused.length} of ${probed.length}: ${refused.join(', ')}`;
   return { name, ok: false, message, hint, exitCode: exitCodes.sourceFailed, ...counts };
 };

@@ -17,7 +17,7 @@ import {
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
-import type { Check } from '../check/credentials.ts';
+import { type Check, passed } from '../check/credentials.ts';
 import { type CliContext, print } from '../command.ts';
 
 const help = `
@@ -34,21 +34,12 @@ export const checkCommand = (context: CliContext, report: (code: number) => void
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
-      const logger = createLogger({
-        ...config.log,
-        level: 'silent',
-        destination: context.stderr,
-        secrets: secretsOf(config),
-      });
+      const secrets = secretsOf(config);
+      const logger = createLogger({ ...config.log, level: 'silent', destination: context.stderr, secrets });
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(SLOWEST_MS)]);
       const [database, api] = await Promise.all([checkDatabase(config, logger), checkApi(config, logger, signal)]);
-      const configuration: Check = {
-        name: 'configuration',
-        ok: true,
-        message: describe(config),
-        ...(config.warnings.length > 0 && { notes: config.warnings }),
-        exitCode: exitCodes.done,
-      };
+      const { warnings } = config;
+      const configuration = passed('configuration', describe(config), warnings.length > 0 ? warnings : undefined);
       const checks = [configuration, ...database, ...api];
       report(checks.find((check) => !check.ok)?.exitCode ?? exitCodes.done);
       print(context, options, { ok: checks.every((check) => check.ok), checks }, checks.map(line).join(''));
@@ -78,7 +69,7 @@ const describeFilters = ({ sources, filters }: Config): string => {
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
   if (config.databaseUrl === undefined && !hasEmbeddedData(config.dataDir)) {
     const message = `an embedded PostgreSQL, which the first run will create in ${config.dataDir} (set DATABASE_URL for one of yours)`;
-    return [{ name: 'database', ok: true, message, exitCode: exitCodes.done }];
+    return [passed('database', message)];
   }
   try {
     const database = await openDatabase(config, logger);
@@ -93,14 +84,8 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
         newer: 'newer',
       }[schema.state];
       return [
-        {
-          name: 'database',
-          ok: true,
-          message: server,
-          notes: lockNotes(await readLockRoom(database.pool)),
-          exitCode: exitCodes.done,
-        },
-        { name: 'schema', ok: true, message: state, exitCode: exitCodes.done },
+        passed('database', server, lockNotes(await readLockRoom(database.pool))),
+        passed('schema', state),
         ...(await checkSchemaRights(database.pool)),
       ];
     } finally {

@@ -21,7 +21,7 @@ import {
 import { type Feed, openFeed } from '../../feed/open-feed.ts';
 import { type FormatName, formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, type Given, withDatabase } from '../command.ts';
 import { accountIds, organizationIds } from '../options.ts';
 import { written } from '../output/terminal.ts';
 
@@ -43,20 +43,9 @@ Examples:
   $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
   $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
 
-interface Options {
-  readonly cursor?: string;
-  readonly after?: number;
-  readonly limit?: number;
-  readonly follow?: boolean;
-  readonly format: FormatName;
-  readonly organization?: readonly string[];
-  readonly account?: readonly string[];
-  readonly copies: Copies;
-  readonly feedId?: string;
-  readonly check?: string;
-  readonly lastLine?: boolean;
-  readonly dropped?: number;
-}
+type Options = Given<'cursor' | 'feedId' | 'check', 'follow' | 'lastLine'> &
+  Readonly<Partial<Record<'after' | 'limit' | 'dropped', number>>> &
+  Readonly<{ format: FormatName; copies: Copies; organization?: readonly string[]; account?: readonly string[] }>;
 
 const wholeNumber = (least: number) => (text: string) => {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;

@@ -5,7 +5,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 import { printable, table } from '../output/terminal.ts';
 
@@ -41,16 +41,8 @@ export const holdCommand = (context: CliContext): Command =>
     .addCommand(releaseCommand(context))
     .addCommand(confirmCommand(context));
 
-interface AddOptions {
-  readonly organization?: string;
-  readonly account?: string;
-  readonly allOrganizations?: boolean;
-  readonly since?: string;
-  readonly before?: string;
-  readonly reason: string;
-  readonly by?: string;
-  readonly json?: boolean;
-}
+type Texts = 'organization' | 'account' | 'since' | 'before' | 'by';
+type AddOptions = Given<Texts, 'allOrganizations' | 'json'> & { readonly reason: string };
 
 const addCommand = (context: CliContext): Command =>
   new Command('add')

@@ -10,7 +10,7 @@ import { csvRecord } from '../../search/event-csv.ts';
 import type { Search } from '../../search/query/search.ts';
 import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, type Given, withDatabase } from '../command.ts';
 import { readTime, timeHelp } from '../options.ts';
 import { counted, printable, showWork, table, written } from '../output/terminal.ts';
 import { verdict } from '../search/reports.ts';
@@ -18,14 +18,7 @@ import { verdict } from '../search/reports.ts';
 const DEFAULT_MEMORY_MB = 512;
 const MIN_MEMORY_MB = 64;
 
-interface Options {
-  readonly since?: string;
-  readonly before?: string;
-  readonly memory: number;
-  readonly json?: boolean;
-  readonly csv?: boolean;
-  readonly ndjson?: boolean;
-}
+type Options = Given<'since' | 'before', 'json' | 'csv' | 'ndjson'> & { readonly memory: number };
 
 export const queryCommand = (context: CliContext): Command =>
   new Command('query')

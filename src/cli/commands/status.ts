@@ -8,8 +8,8 @@ import { readScrubTotals, readVerifyRuns } from '../../status/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
 import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
-import { type CliContext, print, withDatabase } from '../command.ts';
-import { chosenSources } from '../options.ts';
+import { type CliContext, type Given, print, withDatabase } from '../command.ts';
+import { chosenSources, type NamedSources } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 
 const DEFAULT_ROWS = 50;
@@ -45,15 +45,9 @@ Examples:
   $ orgtrail status --fail-on behind --limit 0 || page-someone
   $ orgtrail status --json | jq '.sources[] | select(.state == "refused")'`;
 
-interface Options {
-  readonly state?: readonly string[];
-  readonly organization?: readonly string[];
-  readonly account?: readonly string[];
-  readonly limit?: number;
-  readonly all?: boolean;
-  readonly failOn?: (typeof failLevels)[number];
-  readonly json?: boolean;
-}
+type Options = Given<never, 'all' | 'json'> &
+  NamedSources &
+  Readonly<{ state?: readonly string[]; limit?: number; failOn?: (typeof failLevels)[number] }>;
 
 const readStates = (text: string): readonly string[] => {
   const states = text.split(',').map((state) => state.trim());
@@ -87,13 +81,10 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
     });
 
 /** JSON has everything unless a limit is given. */
-const shownBy = ({ state, limit, all, json }: Options): Shown => ({
-  states: state,
-  most:
-    all === true && json !== true
-      ? Number.POSITIVE_INFINITY
-      : (limit ?? (json === true ? Number.POSITIVE_INFINITY : DEFAULT_ROWS)),
-});
+const shownBy = ({ state, limit, all, json }: Options): Shown => {
+  if (all === true && json !== true) return { states: state, most: Number.POSITIVE_INFINITY };
+  return { states: state, most: limit ?? (json === true ? Number.POSITIVE_INFINITY : DEFAULT_ROWS) };
+};
 
 const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {
   const scope = statusScopeOf(await chosenSources(config, pool, options));

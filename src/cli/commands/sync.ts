@@ -45,34 +45,41 @@ export const syncCommand = (context: CliContext, report: (code: number) => void)
       else context.stdout.write(outcome.text);
     });
 
-interface RunSyncOptions {
-  readonly quiet: boolean;
-  /** Undefined: all time. */
-  readonly window?: SyncContext['window'];
+type AppParts = Pick<Parameters<typeof openApp>[1], 'observer' | 'readsOnly'>;
+
+interface Wanted extends AppParts {
   /** Throws OrgtrailError for an unsuitable configuration. */
-  readonly check?: (config: Config) => void;
+  readonly check?: ((config: Config) => void) | undefined;
   /** Undefined: those of the configuration. */
-  readonly named?: NamedSources;
+  readonly named?: NamedSources | undefined;
 }
 
-const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  // Beside the progress, only warnings and errors are logged by default.
+/** Beside the progress, only warnings and errors are logged by default. */
+export const withApp = async <T>(
+  context: CliContext,
+  { check, named = {}, ...parts }: Wanted,
+  use: (app: Awaited<ReturnType<typeof openApp>>, config: Config) => Promise<T>,
+): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
-  options.check?.(config);
+  check?.(config);
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
   const secrets = openSecrets(context.env, config, { logger, hidden });
-  const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
-  const metrics = createMetrics(version);
-  const app = await openApp(config, {
-    logger,
-    metrics,
-    secrets,
-    observer: progress.observer,
-    chooseSources: chooseSources(options.named ?? {}, context.signal),
-  });
+  const shared = { logger, metrics: createMetrics(version), secrets };
+  const app = await openApp(config, { ...shared, ...parts, chooseSources: chooseSources(named, context.signal) });
   try {
-    const { window } = options;
+    return await use(app, config);
+  } finally {
+    await app.close();
+  }
+};
+
+/** `window` undefined: all time. */
+type RunSyncOptions = Readonly<{ quiet: boolean; window?: SyncContext['window'] }> & Pick<Wanted, 'check' | 'named'>;
+
+const runSync = (context: CliContext, { quiet, window, ...wanted }: RunSyncOptions): Promise<SyncOutcome> => {
+  const progress = showProgress(quiet ? { ...context, stdout: nowhere(context) } : context);
+  return withApp(context, { ...wanted, observer: progress.observer }, async (app, config) => {
     if (window !== undefined) {
       await requireKept(app.database.pool, { fromMs: window.sinceMs, toMs: window.untilMs });
     }
@@ -85,9 +92,7 @@ const runSync = async (context: CliContext, options: RunSyncOptions): Promise<Sy
     const wanted = await readHoles(app.database.pool, { kinds, organizationIds, accountIds, window });
     const notRead = await describeNotRead(config, app.database.pool);
     return describeOutcome(await app.status(), report, progress.stored(), wanted, notRead);
-  } finally {
-    await app.close();
-  }
+  });
 };
 
 /** With --json, stdout holds the result alone. */
@@ -104,13 +109,7 @@ Examples:
   $ orgtrail backfill --since 2026-01-01 --before 2026-02-01
   $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace'`;
 
-interface BackfillOptions {
-  readonly since: string;
-  readonly before: string;
-  readonly organization?: string[];
-  readonly account?: string[];
-  readonly json?: boolean;
-}
+type BackfillOptions = NamedSources & Readonly<{ since: string; before: string; json?: boolean }>;
 
 export const backfillCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('backfill')

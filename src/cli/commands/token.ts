@@ -8,7 +8,7 @@ import {
   readAccessTokens,
   revokeAccessToken,
 } from '../../http/access/tokens.sql.ts';
-import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
 import { printable, table } from '../output/terminal.ts';
 
 const help = `
@@ -41,13 +41,7 @@ export const tokenCommand = (context: CliContext): Command =>
     .addCommand(listCommand(context))
     .addCommand(revokeCommand(context));
 
-interface CreateOptions {
-  readonly scope: string;
-  readonly expires?: string;
-  readonly accessLog?: boolean;
-  readonly replay?: boolean;
-  readonly json?: boolean;
-}
+type CreateOptions = Given<'expires', 'accessLog' | 'replay' | 'json'> & { readonly scope: string };
 
 const createCommand = (context: CliContext): Command =>
   new Command('create')

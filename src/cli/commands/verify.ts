@@ -1,13 +1,8 @@
 import { Command } from 'commander';
-import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
-import { openSecrets } from '../../app/config/live-secrets.ts';
-import { openApp } from '../../app/open-app.ts';
+import type { Config } from '../../app/config/config.ts';
 import { gracefulStop } from '../../app/process.ts';
-import { createLogger } from '../../app/telemetry/log.ts';
-import { createMetrics } from '../../app/telemetry/metrics.ts';
 import { requireKept } from '../../archive/retention.sql.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { version } from '../../base/package-files.ts';
 import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
@@ -16,11 +11,11 @@ import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/
 import { createVerifyStore, noteVerification, type VerificationRun } from '../../ingest/verify/verify-store.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { Status } from '../../status/status.sql.ts';
-import type { CliContext } from '../command.ts';
-import { chooseSources, readWindow, timeHelp } from '../options.ts';
+import type { CliContext, Given } from '../command.ts';
+import { type NamedSources, readWindow, timeHelp } from '../options.ts';
 import { printable } from '../output/terminal.ts';
 import { exitCodeOf, showVerifyProgress, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
-import { nowhere } from './sync.ts';
+import { nowhere, withApp } from './sync.ts';
 
 /** After the first attempt at a part of a window. */
 const RETRIES = 3;
@@ -47,16 +42,7 @@ Examples:
   $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix --by jane.doe
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
 
-interface Options {
-  readonly since: string;
-  readonly before: string;
-  readonly organization?: string[];
-  readonly account?: string[];
-  readonly fix?: boolean;
-  readonly by?: string;
-  readonly all?: boolean;
-  readonly json?: boolean;
-}
+type Options = Given<'by', 'fix' | 'all' | 'json'> & NamedSources & Readonly<{ since: string; before: string }>;
 
 export const verifyCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('verify')
@@ -77,20 +63,8 @@ export const verifyCommand = (context: CliContext, report: (code: number) => voi
       context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
     });
 
-const runVerify = async (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
-  // Beside the progress, only warnings and errors are logged by default.
-  const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
-  const hidden = secretsOf(config);
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
-  const secrets = openSecrets(context.env, config, { logger, hidden });
-  const app = await openApp(config, {
-    logger,
-    metrics: createMetrics(version),
-    secrets,
-    readsOnly: true,
-    chooseSources: chooseSources(options, context.signal),
-  });
-  try {
+const runVerify = (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> =>
+  withApp(context, { named: options, readsOnly: true }, async (app, config) => {
     await requireKept(app.database.pool, asked);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.kinds);
     const stop = gracefulStop(context.signal);
@@ -124,10 +98,7 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
     const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
     const shown = { fix: options.fix === true, all: options.all === true };
     return { window, scope, results, settledUntilMs, names: await readNames(app.status), ...shown };
-  } finally {
-    await app.close();
-  }
-};
+  });
 
 /** A result that cannot be kept is a warning on stderr: the comparison stands. */
 const keepResult = async (pool: Pool, { stderr }: CliContext, run: VerificationRun): Promise<void> => {

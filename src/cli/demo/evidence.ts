@@ -122,13 +122,8 @@ const verifyHere = async (
 
 /** `skipped`: the verifier cannot run here. */
 type Judgement =
-  | {
-      readonly outcome: 'holds' | 'fails';
-      readonly events: number;
-      readonly isAnchored: boolean;
-      readonly fault?: string;
-    }
-  | { readonly outcome: 'skipped'; readonly why: string };
+  | Readonly<{ outcome: 'holds' | 'fails'; events: number; isAnchored: boolean; fault?: string }>
+  | Readonly<{ outcome: 'skipped'; why: string }>;
 
 const PROGRAM = 'python3';
 const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';

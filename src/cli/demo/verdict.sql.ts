@@ -11,15 +11,12 @@ import type { Simulator } from '../../simulator/interface.ts';
 type Outcome = 'exact' | 'catching up' | 'wrong';
 export type Verdict = Readonly<{ outcome: Outcome; comparison: Comparison }>;
 
-interface CatchUpOptions {
-  /** Milliseconds without progress, pauses of the API excluded. */
-  readonly timeoutMs: number;
-  readonly settlePasses: number;
-  /** Once per pause imposed by the API. */
-  readonly onPause: (pauseMs: number) => void;
-}
+type CatchUpOptions = Readonly<{ timeoutMs: number; settlePasses: number; onPause: (pauseMs: number) => void }>;
 
-/** Compares until everything is there, since late entries show only after a settle pass. Gives up without progress, but not in a pause. */
+/**
+ * Compares until everything is there, since late entries show only after a settle pass. Gives up after `timeoutMs` without progress,
+ * but not in a pause of the API, of which `onPause` hears once.
+ */
 export const catchUp = async (
   pool: Pool,
   simulator: Pick<Simulator, 'truth' | 'summary'>,
@@ -104,6 +101,8 @@ export const isExact = (comparison: Comparison): boolean =>
   comparison.organizationsExpected === comparison.organizationsStored &&
   comparison.accountsExpected === comparison.accountsStored;
 
+const noTotals = { organizations: 0, accounts: 0, stored: 0, head: 0 };
+
 /** By source and SHA-256 of the exact text. */
 export const compareWithTruth = async (
   pool: Pool,
@@ -140,12 +139,7 @@ export const compareWithTruth = async (
        (select count(*) from audit_events)::integer as stored,
        (select position - ${leftOut('0', 'position')} from feed_head)::float8 as head`,
   );
-  const { organizations, accounts, stored, head } = totals.rows[0] ?? {
-    organizations: 0,
-    accounts: 0,
-    stored: 0,
-    head: 0,
-  };
+  const [{ organizations, accounts, stored, head } = noTotals] = totals.rows;
   const summary = simulator.summary();
   return {
     organizationsExpected: summary.organizations.length,

@@ -62,7 +62,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
       const text = await textOf('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
       return understood(daemon, () => {
         const lines = text.trimEnd().split('\n');
-        const last = readLastLine(lines.pop() ?? '');
+        const last = lastLine.parse(JSON.parse(lines.pop() ?? ''));
         return { ...last, lines, events: lines.map((line) => shownOf(JSON.parse(line))) };
       });
     },
@@ -146,21 +146,28 @@ const coverageBody = z.object({
   dropped_months: z.array(z.string()).default([]),
 });
 
-const nearBody = z.object({ value: z.string(), events: z.number(), at_least: z.boolean() });
-const filterBody = z.object({
-  field: z.enum(searchFields),
-  value: z.string(),
-  occurs: z.boolean().nullable(),
-  occurs_in_range: z.boolean().nullable(),
-  near: z.array(nearBody),
-});
+const nearBody = z
+  .object({ value: z.string(), events: z.number(), at_least: z.boolean() })
+  .transform(({ value, events, at_least: atLeast }) => ({ value, events, atLeast }));
+const filterBody = z
+  .object({
+    field: z.enum(searchFields),
+    value: z.string(),
+    occurs: z.boolean().nullable(),
+    occurs_in_range: z.boolean().nullable(),
+    near: z.array(nearBody),
+  })
+  .transform(({ occurs_in_range: occursInRange, ...filter }) => ({ ...filter, occursInRange }));
+const emptyBody = z
+  .object({ any_in_range: z.boolean().nullable(), filters: z.array(filterBody) })
+  .transform(({ any_in_range: anyInRange, filters }) => ({ anyInRange, filters }));
 
 const pageBody = z.object({
   events: z.array(z.unknown()),
   next: z.string().nullable(),
   incomplete_because: z.array(z.string()),
   coverage: coverageBody,
-  empty: z.object({ any_in_range: z.boolean().nullable(), filters: z.array(filterBody) }).nullable(),
+  empty: emptyBody.nullable(),
 });
 
 const valueBody = z.object({ value: z.string(), name: z.string().nullable(), events: z.number() });
@@ -175,7 +182,9 @@ const summaryBody = z.object({
   facets: z.object({ events: z.number(), sample: z.boolean(), fields: z.record(z.string(), facetBody) }).nullable(),
 });
 
-const lastLine = z.object({ next_position: z.number(), head: z.number(), feed_id: z.string() });
+const lastLine = z
+  .object({ next_position: z.number(), head: z.number(), feed_id: z.string() })
+  .transform(({ next_position: until, head, feed_id: feedId }) => ({ until, head, feedId }));
 
 /** Throws ZodError for anything but an answer of GET /v1/search. */
 const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer => {
@@ -186,7 +195,7 @@ const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer
     next,
     coverage: coverageOf(coverage, search, nowMs),
     incomplete: because.filter((reason): reason is IncompleteReason => Object.hasOwn(incompleteReasons, reason)),
-    empty: empty === null ? undefined : emptyOf(empty),
+    empty: empty ?? undefined,
   };
 };
 
@@ -209,11 +218,6 @@ const readSummaryBody = (body: unknown): SearchSummary => {
   };
 };
 
-const readLastLine = (line: string): { readonly until: number; readonly head: number; readonly feedId: string } => {
-  const { next_position: until, head, feed_id: feedId } = lastLine.parse(JSON.parse(line));
-  return { until, head, feedId };
-};
-
 const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs: number): SearchCoverage => {
   const { collected_since: collectedSince } = body;
   const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : since.kind === 'ago' ? nowMs - since.ms : since.ms;
@@ -233,20 +237,6 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     droppedMonths: body.dropped_months,
   };
 };
-
-const emptyOf = ({
-  any_in_range: anyInRange,
-  filters,
-}: NonNullable<z.infer<typeof pageBody>['empty']>): ShownAnswer['empty'] => ({
-  anyInRange,
-  filters: filters.map(({ field, value, occurs, occurs_in_range: occursInRange, near }) => ({
-    field,
-    value,
-    occurs,
-    occursInRange,
-    near: near.map((one) => ({ value: one.value, events: one.events, atLeast: one.at_least })),
-  })),
-});
 
 /** Ends a wait whose notification is lost. */
 const MAX_WAIT_MS = 60_000;

@@ -66,10 +66,8 @@ const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
   const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
     const named = `${field} ${printable(value, 60)}`;
     const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
-    if (occurs === false)
-      return [
-        `${named} occurs in no event that is in PostgreSQL${nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`}`,
-      ];
+    const others = nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`;
+    if (occurs === false) return [`${named} occurs in no event that is in PostgreSQL${others}`];
     return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
   });
   return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
@@ -102,23 +100,13 @@ export const historyText = (history: ResourceHistory, coverage: SearchCoverage):
 const stepLines = ({ event, state, before }: HistoryStep, deadlineMs: number): readonly string[] => {
   const what = [event.actionType ?? 'unknown action', event.actionResult].filter((part) => part !== null).join(' ');
   const head = `${timeOf(event)}  ${printable(what, 40)}  ${printable(actorOf(event), 60)}  position ${event.position}`;
-  if (state === undefined) {
-    return [
-      head,
-      `    ${event.stateTooLarge ? 'request and response are too large to show' : 'no request or response'}`,
-    ];
-  }
+  const why = event.stateTooLarge ? 'request and response are too large to show' : 'no request or response';
+  if (state === undefined) return [head, `    ${why}`];
   const after = layOut(state.text);
-  if (before === undefined)
-    return [
-      head,
-      ...cut(
-        after
-          .trimEnd()
-          .split('\n')
-          .map((line) => `    ${safe(line)}`),
-      ),
-    ];
+  if (before === undefined) {
+    const whole = after.trimEnd().split('\n');
+    return [head, ...cut(whole.map((line) => `    ${safe(line)}`))];
+  }
   const lines = differenceLines(layOut(before.text), after, deadlineMs);
   if (lines === undefined) return [head, '    too large or too different to compare'];
   return [head, ...(lines.length === 0 ? ['    the same as before'] : cut(lines.map(lineText)))];
@@ -153,17 +141,16 @@ export async function* historyJson(source: SearchSource, history: ResourceHistor
 const BAR_WIDTH = 40;
 const MAX_LINES_2 = 10;
 
-interface SummaryQuestion {
-  readonly search: Search;
-  readonly coverage: SearchCoverage;
-  /** Fields whose values are printed. */
-  readonly fields: readonly FacetField[];
-  readonly hasHistogram: boolean;
-}
+type Printed = Readonly<{
+  search: Search;
+  coverage: SearchCoverage;
+  fields: readonly FacetField[];
+  hasHistogram: boolean;
+}>;
 
 export const summaryText = (
   { count, facets }: SearchSummary,
-  { search, coverage, fields, hasHistogram }: SummaryQuestion,
+  { search, coverage, fields, hasHistogram }: Printed,
 ): string => {
   const lines = [countLine(count), ''];
   if (hasHistogram && count.buckets.length > 1) lines.push(...histogramLines(count), '');

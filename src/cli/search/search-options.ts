@@ -11,29 +11,18 @@ import {
   searchFields,
 } from '../../search/query/search.ts';
 import { type FacetField, facetFields } from '../../search/summary/summary.ts';
+import type { Given } from '../command.ts';
 import { readTime } from '../options.ts';
 
 const MAX_LIMIT = 500;
 
 export type SearchOptions = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
-  readonly limit?: number;
-  readonly cursor?: string;
-  readonly historyOf?: number;
-  readonly bundle?: string;
-  readonly json?: boolean;
-  readonly ndjson?: boolean;
-  readonly csv?: boolean;
-  readonly follow?: boolean;
-  readonly after?: number;
-  readonly count?: boolean;
   readonly facet?: readonly FacetField[];
-  readonly url?: string;
-  readonly tokenFile?: string;
-  readonly saved?: string;
-  readonly save?: string;
-  readonly listSaved?: boolean;
-  readonly deleteSaved?: string;
-};
+} & Readonly<Partial<Record<'limit' | 'historyOf' | 'after', number>>> &
+  Given<
+    'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved',
+    'json' | 'ndjson' | 'csv' | 'follow' | 'count' | 'listSaved'
+  >;
 
 export const readLimit = (text: string): number => {
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
