@@ -33,35 +33,16 @@ export interface SimulatorSummary {
   readonly accounts: readonly AccountSummary[];
 }
 
-export interface OrganizationSummary {
-  readonly id: string;
-  readonly name: string;
-  readonly parentId: string | null;
-  /** With invisible ones. */
-  readonly entries: number;
-  /** Late entries not visible yet. */
-  readonly invisible: number;
-  readonly refused: boolean;
-  readonly accountIds: readonly string[];
-  readonly userIds: readonly string[];
-}
+/** `entries`: with invisible ones. `invisible`: late entries not visible yet. */
+type LogSummary = Readonly<{ id: string; name: string; entries: number; invisible: number; refused: boolean }>;
+type Members = Readonly<{ accountIds: readonly string[]; userIds: readonly string[] }>;
+export type OrganizationSummary = LogSummary & Members & { readonly parentId: string | null };
 
 export type AccountChange = Readonly<{ name?: string; organizationId?: string | null }>;
 
-export interface AccountSummary {
-  readonly id: string;
-  readonly name: string;
-  /** Null: stands alone. */
-  readonly organizationId: string | null;
-  /** With invisible ones. */
-  readonly entries: number;
-  /** Late entries not visible yet. */
-  readonly invisible: number;
-  readonly refused: boolean;
-  /** Reached by its users through its organization alone. */
-  readonly isImplicit: boolean;
-  readonly zoneIds: readonly string[];
-}
+/** `organizationId` null: stands alone. `isImplicit`: reached by its users through its organization alone. */
+export type AccountSummary = LogSummary &
+  Readonly<{ organizationId: string | null; isImplicit: boolean; zoneIds: readonly string[] }>;
 
 export interface TruthOptions {
   /** With invisible entries. */

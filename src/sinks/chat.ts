@@ -65,15 +65,8 @@ export const createMessageSink = (settings: MessageSinkSettings, options: Messag
 };
 
 /** What a message says of one finding. Any of it may be text of others, on one line each. */
-export interface Message {
-  readonly title: string;
-  readonly severity: string;
-  readonly place: string;
-  readonly summary: string;
-  readonly facts: readonly (readonly [string, string])[];
-  readonly link: string | undefined;
-  readonly key: string;
-}
+export type Message = Readonly<Record<'title' | 'severity' | 'place' | 'summary' | 'key', string>> &
+  Readonly<{ facts: readonly (readonly [string, string])[]; link: string | undefined }>;
 
 /** Removes control characters, those that turn the direction of writing too. */
 const line = (text: string): string =>

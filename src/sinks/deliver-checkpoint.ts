@@ -4,6 +4,7 @@ import type { LogToAnchor } from '../evidence/anchor.ts';
 import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { Delivery, Sink } from './delivery.ts';
 import { nowhere } from './findings/finding.ts';
+import type { DeliveryObserver } from './ports.ts';
 
 const LOOK_EVERY_MS = 10_000;
 const AFTER_FAILURE_MS = 60_000;
@@ -13,10 +14,7 @@ export interface CheckpointTurn {
   readonly checkpoints: SinkCheckpoints;
   readonly signal: AbortSignal;
   readonly plainReason: (reason: string) => string;
-  readonly observer: {
-    checkpointFailed?(event: { readonly sink: string; readonly reason: string }): void;
-    checkpointDelivered?(event: { readonly sink: string; readonly size: number }): void;
-  };
+  readonly observer: Pick<DeliveryObserver, 'checkpointFailed' | 'checkpointDelivered'>;
 }
 
 /** Sends a sink the newest signed checkpoints that it lacks. Returns the milliseconds until the next look. Never rejects: events go on anyhow. */

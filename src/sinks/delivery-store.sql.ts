@@ -94,15 +94,9 @@ export const neverRefused = (sink: Sink): Sink => ({
   },
 });
 
-interface SinkRegistration {
-  readonly name: string;
-  readonly kind: string;
-  /** Without a credential. */
-  readonly target: string;
-  readonly start: 'beginning' | 'now';
-  /** Skips events whose action is older. */
-  readonly maxAgeMs?: number | undefined;
-}
+/** `target`: without a credential. `maxAgeMs`: skips events whose action is older. */
+type SinkRegistration = Readonly<Record<'name' | 'kind' | 'target', string>> &
+  Readonly<{ start: 'beginning' | 'now'; maxAgeMs?: number | undefined }>;
 
 export interface ClaimedSink extends SinkTurn {
   readonly owner: string;

@@ -18,14 +18,11 @@ export interface Delivery {
   /** Names these events: the same at every attempt of any process. Up to 64 characters of [A-Za-z0-9_-]. */
   readonly id: string;
   readonly events: readonly OutgoingEvent[];
-  /** Its only event is the record of a checkpoint of the evidence, JSON in any format. */
-  readonly checkpoint?: {
-    /** Of the log of events. */
-    readonly size: number;
-    readonly root: string;
-    /** The value of `orgtrail_checkpoint`, as JSON. */
-    readonly record: string;
-  };
+  /**
+   * Its only event is the record of a checkpoint of the evidence, JSON in any format: `record`, the value of `orgtrail_checkpoint`.
+   * Size and root are those of the log of events.
+   */
+  readonly checkpoint?: Readonly<{ size: number; root: string; record: string }>;
 }
 
 /** The receiver's answer. Only what it confirmed counts as delivered. */
@@ -35,12 +32,7 @@ export type DeliveryOutcome =
   /** It refuses all of it for its content, and has none: smaller deliveries may be taken. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** Unknown; to be retried. Slow: it took too long. Receiver: not because of the content. */
-  | {
-      readonly kind: 'failed';
-      readonly reason: string;
-      readonly retryAfterMs?: number;
-      readonly because?: 'slow' | 'receiver';
-    };
+  | Readonly<{ kind: 'failed'; reason: string; retryAfterMs?: number; because?: 'slow' | 'receiver' }>;
 
 /** Takes one delivery at a time. */
 export interface Sink {

@@ -88,22 +88,14 @@ export interface DeliveryStore {
 }
 
 export interface DeliveryObserver {
-  delivered?(event: {
-    readonly sink: string;
-    readonly accepted: number;
-    readonly deadLetters: DeliveryResult['deadLetters'];
-    readonly position: number;
-  }): void;
+  delivered?(
+    event: Pick<DeliveryResult, 'accepted' | 'deadLetters'> & Readonly<{ sink: string; position: number }>,
+  ): void;
   /** Too old to be sent. */
   skipped?(event: { readonly sink: string; readonly events: number; readonly position: number }): void;
   /** Refused as a whole: smaller ones are tried. */
   split?(event: { readonly sink: string; readonly events: number }): void;
-  failed?(event: {
-    readonly sink: string;
-    readonly reason: string;
-    readonly afterMs: number;
-    readonly misconfigured: boolean;
-  }): void;
+  failed?(event: Readonly<{ sink: string; reason: string; afterMs: number; misconfigured: boolean }>): void;
   /** Another replica or a replay took the sink: the outcome is not recorded. */
   lost?(event: { readonly sink: string }): void;
   caughtUp?(event: { readonly sink: string }): void;

@@ -163,30 +163,28 @@ export const readDeadLetterPage = async (
   };
 };
 
-/** Troubles that this process knows: the database may refuse to record a failure or to return it. */
-export interface SinkTroubles {
-  readonly observer: DeliveryObserver;
-  /** Adds what has gone wrong here since. */
-  addTo(sinks: readonly SinkStatus[]): readonly SinkStatus[];
-}
+export type SinkTroubles = ReturnType<typeof createSinkTroubles>;
 
+/** Troubles that this process knows: the database may refuse to record a failure or to return it. */
 type Trouble = Readonly<{ failures: number; reason: string }>;
 
 /** A trouble ends when something was delivered, nothing waits, or a failure of the receiver is in the database. */
-export const createSinkTroubles = (): SinkTroubles => {
+export const createSinkTroubles = () => {
   const troubles = new Map<string, Trouble>();
   const over = ({ sink }: { readonly sink: string }) => void troubles.delete(sink);
-  return {
-    observer: {
-      delivered: over,
-      split: over,
-      failed: over,
-      caughtUp: over,
-      interrupted: ({ sink, reason }) => {
-        troubles.set(sink, { failures: (troubles.get(sink)?.failures ?? 0) + 1, reason });
-      },
+  const observer: DeliveryObserver = {
+    delivered: over,
+    split: over,
+    failed: over,
+    caughtUp: over,
+    interrupted: ({ sink, reason }) => {
+      troubles.set(sink, { failures: (troubles.get(sink)?.failures ?? 0) + 1, reason });
     },
-    addTo: (sinks) =>
+  };
+  return {
+    observer,
+    /** Adds what has gone wrong here since. */
+    addTo: (sinks: readonly SinkStatus[]): readonly SinkStatus[] =>
       sinks.map((sink) => {
         const trouble = troubles.get(sink.name);
         if (trouble === undefined || sink.failures > 0) return sink;

@@ -89,12 +89,7 @@ export interface Comparison {
   readonly missingEntries: readonly MissingEntry[];
 }
 
-interface MissingEntry {
-  readonly sourceKind: string;
-  readonly sourceId: string;
-  /** Milliseconds since the epoch. */
-  readonly logTimeMs: number;
-}
+type MissingEntry = Readonly<{ sourceKind: string; sourceId: string; logTimeMs: number }>;
 
 export const isExact = (comparison: Comparison): boolean =>
   comparison.missing + comparison.extra + comparison.duplicates + comparison.positionsMissing === 0 &&

@@ -286,14 +286,9 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
 
 type AskedPage = Readonly<{ cursor: string | undefined; limit: number }>;
 
-export interface ShownArrivals {
-  readonly feedId: string;
-  /** Last stored position. */
-  readonly head: number;
-  readonly until: number;
-  readonly events: readonly ShownEvent[];
-  readonly lines: readonly string[];
-}
+/** `head`: last stored position. */
+export type ShownArrivals = Readonly<{ feedId: string; head: number; until: number }> &
+  Readonly<{ events: readonly ShownEvent[]; lines: readonly string[] }>;
 
 /** Asks a database or a daemon. Rejects with OrgtrailError, SearchError, or without an answer. */
 export interface SearchClient {

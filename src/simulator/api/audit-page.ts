@@ -62,16 +62,7 @@ function shuffledPage({ log, query, shape, nowMs }: Search, after: LogPosition |
   return { seqs, next: last === undefined || rest.length === seqs.length ? undefined : log.position(last) };
 }
 
-interface PageEnd {
-  readonly log: AuditLog;
-  readonly query: AuditQuery;
-  readonly page: Page;
-  readonly shape: PageShape;
-  readonly faults: FaultPlan;
-  readonly occasion: Occasion;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-}
+type PageEnd = Omit<Search, 'scanLimit'> & Readonly<{ page: Page; faults: FaultPlan; occasion: Occasion }>;
 
 export const pageNumber = ({ cursor }: AuditQuery): number => (cursor === undefined ? 1 : cursor.onPage + 1);
 

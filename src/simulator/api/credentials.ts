@@ -46,15 +46,9 @@ const accountTokenPrefix = 'cfat_';
 
 const digitsOf = (text: string, length: number): string => hash('sha256', text).slice(0, length);
 
-interface Facts {
-  readonly secret: string;
-  readonly email: string;
-  readonly hasKey: boolean;
-  readonly reach: Reach;
-  readonly mayReadUser?: boolean | undefined;
-  /** Default: the user with this address. */
-  readonly owner?: string;
-}
+/** `owner`: by default the user with this address. */
+type Facts = Pick<Caller, 'email' | 'hasKey' | 'reach'> &
+  Readonly<{ secret: string; mayReadUser?: boolean | undefined; owner?: string }>;
 
 function userCaller(facts: Facts): Caller {
   const { secret, email, hasKey, reach, mayReadUser = true, owner = `user:${email}` } = facts;
@@ -66,22 +60,11 @@ function userCaller(facts: Facts): Caller {
 }
 
 function accountCaller(secret: string, id: string): Caller {
-  const [fingerprint, tokenId] = [digitsOf(secret, 12), digitsOf(secret, 32)];
-  const names = { token_id: tokenId, token_name: 'simulated' };
-  const actor = { id, context: 'api_token', ip_address: '127.0.0.1', ...names, type: 'account' };
-  const owner = `token:${fingerprint}`;
-  return {
-    fingerprint,
-    owner,
-    kind: 'account',
-    hasKey: false,
-    mayReadUser: false,
-    tokenId,
-    id,
-    email: '',
-    reach: { accounts: [id] },
-    actor,
-  };
+  const owner = `token:${digitsOf(secret, 12)}`;
+  const reach = { accounts: [id] };
+  const caller = userCaller({ secret, email: '', hasKey: false, reach, mayReadUser: false, owner });
+  const { email: _none, ...actor } = caller.actor;
+  return { ...caller, kind: 'account', id, actor: { ...actor, id, type: 'account' } };
 }
 
 /**

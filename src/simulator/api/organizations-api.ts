@@ -257,14 +257,9 @@ function listOrganizations(request: ListingRequest): Reply {
   return listingPage(request, { all, size, totalSize, filters, from });
 }
 
-interface Slice {
-  readonly all: readonly Organization[];
-  readonly size: number;
-  readonly totalSize: number;
-  readonly filters: string;
-  /** Place in the order of creation. */
-  readonly from: number;
-}
+/** `from`: place in the order of creation. */
+type Slice = Readonly<Record<'size' | 'totalSize' | 'from', number>> &
+  Readonly<{ all: readonly Organization[]; filters: string }>;
 
 function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slice): Reply {
   const { all, size, totalSize, filters, from } = slice;
@@ -310,10 +305,8 @@ function brokenPage(faults: FaultPlan, occasion: Occasion, number: number): Repl
   return broken === undefined ? undefined : faultReply('broken_listing_page', broken.status);
 }
 
-type VisibleListing = Readonly<{ organizations: readonly Organization[]; totalSize: number }>;
-
 /** Without hidden organizations. A share of them is always the same ones. */
-function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]): VisibleListing {
+function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]) {
   const empty = faults.meets('empty_listing', occasion);
   if (empty !== undefined) return { organizations: [], totalSize: empty.countsAll ? all.length : 0 };
   if (!faults.isOn('partial_listing')) return { organizations: all, totalSize: all.length };
@@ -330,18 +323,9 @@ function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Org
   return { organizations, totalSize: hidesCount ? organizations.length : all.length };
 }
 
-interface Activity {
-  readonly call: OrganizationCall;
-  /** Of the ids of this entry. */
-  readonly key: number;
-  /** Organization whose log it is in. */
-  readonly logOf: string;
-  readonly what: string;
-  readonly type: string;
-  readonly timeMs: number;
-  readonly status: number;
-  readonly result: unknown;
-}
+/** `key`: of the ids of this entry. `logOf`: organization whose log it is in. */
+type Activity = Readonly<Record<'logOf' | 'what' | 'type', string> & Record<'key' | 'timeMs' | 'status', number>> &
+  Readonly<{ call: OrganizationCall; result: unknown }>;
 
 /** The request payload is the body byte for byte. */
 function activityText({ call, key, logOf, what, type, timeMs, status, result }: Activity): string {

@@ -1,22 +1,14 @@
 /** Bits, so that a million entries keep their marks in a byte each. */
 export const entryMark = { unknownEnum: 1, oldRayKey: 2 } as const;
 
+type PartName = 'id' | 'action' | 'actor' | 'owner' | 'raw' | 'request' | 'response' | 'scope' | 'resourceType';
 /** Each is one valid JSON value. */
-export interface EntryParts {
-  id: string;
-  action: string;
-  actor: string;
+export interface EntryParts extends Record<PartName, string> {
   /** `organization` or `account`. */
   ownerName: string;
-  owner: string;
   zone: string | undefined;
-  raw: string;
   /** Up to the payloads, without the braces. */
   resource: string;
-  request: string;
-  response: string;
-  scope: string;
-  resourceType: string;
 }
 
 const strangeTypes = ['login', 'rotate', 'View'] as const;
@@ -86,13 +78,9 @@ export function padParts(parts: EntryParts, bytes: number): void {
   if (bytes > leastBytes) parts.request = padding(bytes - leastBytes);
 }
 
+type StoryName = 'description' | 'actionType' | 'method' | 'product' | 'resourceType';
 /** Recurs in one audit log. */
-export interface Story {
-  readonly description: string;
-  readonly actionType: string;
-  readonly method: string;
-  readonly product: string;
-  readonly resourceType: string;
+export interface Story extends Readonly<Record<StoryName, string>> {
   /** Empty: no request is known, and `raw` is empty. */
   readonly uri: string;
   /** The id of the resource is appended to the uri. */

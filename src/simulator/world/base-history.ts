@@ -2,16 +2,9 @@ import { type DefectName, defectiveText } from '../entries/entry-defects.ts';
 import { draw, entryMark, entryParts, isChosen, joinParts, mix, type Voice } from '../entries/entry-text.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
 
-interface HistoryOptions {
-  readonly voice: Voice;
-  readonly count: number;
-  /** Exclusive. Milliseconds since the epoch. */
-  readonly endMs: number;
-  readonly lengthMs: number;
-  readonly faults: FaultPlan;
-  /** Also for what is appended, so that what may occur once occurs once. */
-  readonly deal: DefectDeal;
-}
+/** `endMs`: exclusive. `deal`: also for what is appended, so that what may occur once occurs once. */
+type HistoryOptions = Readonly<Record<'count' | 'endMs' | 'lengthMs', number>> &
+  Readonly<{ voice: Voice; faults: FaultPlan; deal: DefectDeal }>;
 
 type MovedEntry = Readonly<{ index: number; timeMs: number; orderMs: number }>;
 const movedMark = 4;

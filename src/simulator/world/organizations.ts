@@ -2,13 +2,6 @@ import { answerText, draw, hex8, keyOf, type Story, type Voice } from '../entrie
 import { companyNames, people, type StoryTemplate, storyTemplates, strangePeople, userAgents } from './vocabulary.ts';
 
 /** As the API spells it. */
-export interface OrganizationProfile {
-  business_address: string;
-  business_email: string;
-  business_name: string;
-  business_phone: string;
-  external_metadata: string;
-}
 
 export const profileMembers = [
   'business_address',
@@ -16,7 +9,8 @@ export const profileMembers = [
   'business_name',
   'business_phone',
   'external_metadata',
-] as const satisfies readonly (keyof OrganizationProfile)[];
+] as const;
+export type OrganizationProfile = Record<(typeof profileMembers)[number], string>;
 
 /** Mutable: the API changes it. */
 export interface Organization {
@@ -217,17 +211,9 @@ export function organizationVoice(seed: number, organizationId: string): Voice {
   };
 }
 
-export interface WorldOptions {
-  readonly seed: number;
-  readonly organizations: number;
-  readonly entries: number;
-  readonly accounts: number;
-  readonly standaloneAccounts: number;
-  readonly zones: number;
-  /** In all accounts, with copies of user entries. */
-  readonly accountEntries: number;
-  readonly historyMs: number;
-  readonly startMs: number;
+type Counts = 'organizations' | 'entries' | 'accounts' | 'standaloneAccounts' | 'zones' | 'accountEntries';
+/** `accountEntries`: in all accounts, with copies of user entries. */
+export interface WorldOptions extends Readonly<Record<Counts | 'seed' | 'historyMs' | 'startMs', number>> {
   readonly distribution: 'zipf' | 'uniform';
   /** Every fourth organization is below an earlier one. */
   readonly hasSubOrganizations: boolean;

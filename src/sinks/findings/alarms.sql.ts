@@ -42,16 +42,8 @@ export const hasAlarmChanges = async (pool: Pool, after: number): Promise<boolea
   return (rowCount ?? 0) > 0;
 };
 
-interface Change {
-  readonly number: number;
-  readonly alarm: string;
-  readonly opened: number;
-  readonly state: 'open' | 'resolved';
-  readonly severity: string;
-  readonly summary: string;
-  readonly at: string;
-  readonly feedId: string;
-}
+type Texts = Readonly<Record<'alarm' | 'severity' | 'summary' | 'at' | 'feedId', string>>;
+type Change = Texts & Readonly<{ number: number; opened: number; state: 'open' | 'resolved' }>;
 
 /** As findings whose position is the number of the change. */
 export const readAlarmChanges = async (

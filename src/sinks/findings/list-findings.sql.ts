@@ -123,15 +123,9 @@ const readPart = async (
   const read = async (client: PoolClient) => {
     // Else bursts and sign-ins are looked for in the last 31 days only.
     await client.query("select set_config('orgtrail.bursts_since', $1, true)", [asked.since]);
-    const { rows } = await client.query<Part>(statement, [
-      asked.since,
-      asked.before ?? null,
-      asked.organization ?? null,
-      asked.severity ?? null,
-      asked.detection ?? null,
-      asked.limit,
-      asked.showMuted,
-    ]);
+    const { since, before, organization, severity, detection, limit, showMuted } = asked;
+    const values = [since, before, organization, severity, detection, limit, showMuted];
+    const { rows } = await client.query<Part>(statement, values);
     return rows[0] ?? { counts: [], findings: [] };
   };
   try {
@@ -154,35 +148,25 @@ const shared =
 const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
 
 /** The views of drizzle/0012 and later, as conditions: ten views in one statement are planned, and read the same rows, ten times. */
-export const singleEventRules: readonly SingleEventRule[] = [
-  { name: 'api_token_changed', severity: 'medium', condition: 't.done and t.about_api_token' },
-  { name: 'member_added', severity: 'medium', condition: 't.done and t.creates and t.about_member' },
-  {
-    name: 'super_administrator_added',
-    severity: 'high',
-    condition: `t.done and t.about_member and not t.deletes
+/** The condition: what the view asks of `audit_event_traits t`, besides being no copy. A test compares them. */
+const rules: readonly (readonly [name: string, severity: string, condition: string])[] = [
+  ['api_token_changed', 'medium', 't.done and t.about_api_token'],
+  ['member_added', 'medium', 't.done and t.creates and t.about_member'],
+  [
+    'super_administrator_added',
+    'high',
+    `t.done and t.about_member and not t.deletes
       and (t.names_super_administrator or t.creates and t.about_organization_member and not t.requests_role)`,
-  },
-  {
-    name: 'sso_or_mfa_changed',
-    severity: 'high',
-    condition: `t.done and t.about_sso_or_mfa and lower(t.action_type) is distinct from 'login'`,
-  },
-  {
-    name: 'api_token_wide_scope',
-    severity: 'high',
-    condition: 't.done and t.about_api_token and not t.deletes and t.grants_widely',
-  },
-  { name: 'protection_removed', severity: 'high', condition: 't.deletes and t.about_protection' },
-  { name: 'dns_records_deleted', severity: 'high', condition: 't.deletes_many_dns_records' },
-  {
-    name: 'worker_secret_or_route_changed',
-    severity: 'medium',
-    condition: 't.done and t.about_worker_secret_or_route',
-  },
-  { name: 'cloudflare_staff', severity: 'medium', condition: 't.by_cloudflare_staff' },
-  { name: 'collector_token', severity: 'critical', condition: 't.touches_collector_token' },
+  ],
+  ['sso_or_mfa_changed', 'high', `t.done and t.about_sso_or_mfa and lower(t.action_type) is distinct from 'login'`],
+  ['api_token_wide_scope', 'high', 't.done and t.about_api_token and not t.deletes and t.grants_widely'],
+  ['protection_removed', 'high', 't.deletes and t.about_protection'],
+  ['dns_records_deleted', 'high', 't.deletes_many_dns_records'],
+  ['worker_secret_or_route_changed', 'medium', 't.done and t.about_worker_secret_or_route'],
+  ['cloudflare_staff', 'medium', 't.by_cloudflare_staff'],
+  ['collector_token', 'critical', 't.touches_collector_token'],
 ];
+export const singleEventRules = rules.map(([name, severity, condition]) => ({ name, severity, condition }));
 
 const severityOfRule = `case rule.detection ${singleEventRules.map(({ name, severity }) => `when '${name}' then '${severity}'`).join(' ')} end`;
 
@@ -256,10 +240,3 @@ export const marksStatement = `
     and not (t.about_user and exists (select from audit_events f where ${copiesOf('t', 'f')} and f.position < t.position
       and f.action_time >= $2::timestamptz and f.action_time <= $3::timestamptz))
   order by 1, 2`;
-
-interface SingleEventRule {
-  readonly name: string;
-  readonly severity: string;
-  /** What its view asks of `audit_event_traits t`, besides being no copy. A test compares them. */
-  readonly condition: string;
-}

@@ -18,15 +18,9 @@ const columns = {
 
 export type DetectionMute = Row<typeof columns>;
 
-export interface WantedMute {
-  readonly detection: string;
-  /** Undefined: all actors. */
-  readonly actor: string | undefined;
-  readonly reason: string;
-  /** Undefined: until it is ended. */
-  readonly forDays: number | undefined;
-  readonly by: string;
-}
+/** `actor` undefined: all actors. `forDays` undefined: until it is ended. */
+export type WantedMute = Readonly<Record<'detection' | 'reason' | 'by', string>> &
+  Readonly<{ actor: string | undefined; forDays: number | undefined }>;
 
 /** Not the misuse of the collector's own token, whose account may call the function. */
 export const canBeMuted = (detection: string): boolean => detection !== 'collector_token';

@@ -115,23 +115,10 @@ export const readFindingHead = async (pool: Pool): Promise<number | undefined> =
 const TIMEOUT_MS = 20_000;
 
 /** As in the view `detections`. Its texts come from the entry, and so from the actor. */
-interface DetectionRow {
-  readonly detection: string;
-  readonly severity: string;
-  readonly position: number;
-  /** RFC 3339. */
-  readonly actionTime: string | null;
-  readonly organizationId: string | null;
-  readonly organizationName: string | null;
-  readonly actor: string | null;
-  readonly actorIpAddress: string | null;
-  readonly actionType: string | null;
-  readonly actionResult: string | null;
-  readonly resourceType: string | null;
-  readonly resourceId: string | null;
-  readonly events: number;
-  readonly summary: string;
-}
+type DetectionRow = Omit<Finding, 'alarm' | 'eventPosition' | 'firstTime' | 'actor'> &
+  Readonly<Record<'actionTime' | 'organizationId' | 'organizationName' | 'actor', string | null>> & {
+    readonly position: number;
+  };
 
 interface AskedDetections {
   /** RFC 3339, inclusive. */

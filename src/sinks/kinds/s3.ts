@@ -343,9 +343,5 @@ const isOfStorage = ({ kind, code }: S3Fault, todo: string | undefined): boolean
 type S3SinkSettings = z.infer<typeof settings>;
 export type Compression = 'gzip' | 'zstd';
 
-interface PackedObject {
-  /** Has day, first and last position, and a digest: other content has another name. */
-  readonly name: string;
-  readonly contentType: string;
-  readonly bytes: Buffer;
-}
+/** `name` has day, first and last position, and a digest: other content has another name. */
+type PackedObject = Readonly<{ name: string; contentType: string; bytes: Buffer }>;
