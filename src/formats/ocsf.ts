@@ -123,7 +123,7 @@ const ocsfClass = (entry: AuditEntry, kinds: Classification, user: TargetUser | 
   return action === 'other' ? { ...activity, activityName: entry.texts.actionType ?? 'Other' } : activity;
 };
 
-const withActivity = (base: Omit<OcsfClass, 'activityId' | 'activityName'>, ids: Activities, action: ActionKind) => ({
+const withActivity = (base: BareClass, ids: Activities, action: ActionKind): OcsfClass => ({
   ...base,
   activityId: ids[action],
   activityName: captions[action],
@@ -145,13 +145,8 @@ const OTHER = 99;
 const accountActivities: Activities = { create: 1, delete: 6, update: OTHER, view: OTHER, unknown: 0, other: OTHER };
 const entityManagement = { name: 'entity_management', classUid: 3004, className: 'Entity Management', ...iam } as const;
 const crudActivities: Activities = { create: 1, view: 2, update: 3, delete: 4, unknown: 0, other: OTHER };
-const apiActivity = {
-  name: 'api_activity',
-  classUid: 6003,
-  className: 'API Activity',
-  categoryUid: 6,
-  categoryName: 'Application Activity',
-} as const;
+const application = { categoryUid: 6, categoryName: 'Application Activity' } as const;
+const apiActivity = { name: 'api_activity', classUid: 6003, className: 'API Activity', ...application } as const;
 
 const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): OcsfGrades => {
   const [severityId, severityName] = severities[severity];
@@ -336,15 +331,7 @@ export const ocsf: Format = {
   },
 };
 
-interface OcsfClass {
-  readonly name: 'api_activity' | 'account_change' | 'entity_management';
-  readonly classUid: 6003 | 3001 | 3004;
-  readonly className: string;
-  readonly categoryUid: 6 | 3;
-  readonly categoryName: string;
-  readonly activityId: number;
-  readonly activityName: string;
-}
-
+type BareClass = typeof apiActivity | typeof accountChange | typeof entityManagement;
+type OcsfClass = BareClass & Readonly<{ activityId: number; activityName: string }>;
 type Activities = Readonly<Record<ActionKind, number>>;
 type OcsfGrades = Readonly<{ severityId: number; severity: string; statusId: number; status: string | undefined }>;

@@ -6,20 +6,20 @@ import type { TrueEntry } from './world/audit-log.ts';
 
 export interface AppendOptions {
   /** Until entries are visible. Default 0. */
-  readonly visibleAfterMs?: number;
+  readonly visibleAfterMs?: number | undefined;
   /** For an unreadable action.time. Milliseconds since the epoch, default now. */
-  readonly actionTimeMs?: number;
+  readonly actionTimeMs?: number | undefined;
 }
 
 export interface GenerateOptions {
   /** Of the first entry; entries are then visible now. Milliseconds since the epoch, default now. */
-  readonly actionTimeMs?: number;
+  readonly actionTimeMs?: number | undefined;
   /** Between entries. Default 0. */
-  readonly spacingMs?: number;
+  readonly spacingMs?: number | undefined;
   /** Until entries are visible. */
-  readonly visibleAfterMs?: number;
+  readonly visibleAfterMs?: number | undefined;
   /** Pads each text to this length (UTF-8). */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
 }
 
 export interface SimulatorSummary {
@@ -38,7 +38,7 @@ type LogSummary = Readonly<{ id: string; name: string; entries: number; invisibl
 type Members = Readonly<{ accountIds: readonly string[]; userIds: readonly string[] }>;
 export type OrganizationSummary = LogSummary & Members & { readonly parentId: string | null };
 
-export type AccountChange = Readonly<{ name?: string; organizationId?: string | null }>;
+export type AccountChange = Readonly<{ name?: string | undefined; organizationId?: string | null | undefined }>;
 
 /** `organizationId` null: stands alone. `isImplicit`: reached by its users through its organization alone. */
 export type AccountSummary = LogSummary &

@@ -110,12 +110,9 @@ class RunningSimulator implements Simulator {
 
   #order(n: number, { actionTimeMs, spacingMs = 0, visibleAfterMs, bytes }: GenerateOptions): EntryOrder {
     const nowMs = Math.floor(this.#world.nowMs());
-    const isVisibleNow = actionTimeMs !== undefined || visibleAfterMs !== undefined;
-    return {
-      timeMs: (actionTimeMs ?? nowMs) + n * spacingMs,
-      ...(isVisibleNow ? { visibleAtMs: visibleAfterMs === undefined ? 0 : nowMs + visibleAfterMs } : {}),
-      ...(bytes === undefined ? {} : { bytes }),
-    };
+    const shownMs = visibleAfterMs === undefined ? undefined : nowMs + visibleAfterMs;
+    const visibleAtMs = actionTimeMs === undefined ? shownMs : (shownMs ?? 0);
+    return { timeMs: (actionTimeMs ?? nowMs) + n * spacingMs, visibleAtMs, bytes };
   }
 
   setRefused(source: SourceRef | string, refused: boolean): void {

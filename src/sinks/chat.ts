@@ -9,10 +9,10 @@ import {
   type Checks,
   createHttpPost,
   delivered,
-  failedWithoutAnswer,
   type HttpPostOptions,
   isSuccess,
   outcomeOfStatus,
+  sinkOver,
 } from './http/http-post.ts';
 import { plainHttpWarnings } from './http/http-settings.ts';
 import { commonSettings, maxAgeSetting, startSetting, streamSetting, urlOf } from './sink-kind.ts';
@@ -55,13 +55,8 @@ export const createMessageSink = (settings: MessageSinkSettings, options: Messag
     nextAtMs = performance.now() + pauseMs;
     return isSuccess(answer) ? delivered : outcomeOfStatus(answer, options.checks, http.reasonText);
   };
-  return {
-    target: options.target,
-    maxEvents,
-    eventBytes: (event) => Buffer.byteLength(write([event]), 'utf8'),
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  const sink = sinkOver(http, options.target, deliver);
+  return { ...sink, maxEvents, eventBytes: (event) => Buffer.byteLength(write([event]), 'utf8') };
 };
 
 /** What a message says of one finding. Any of it may be text of others, on one line each. */

@@ -33,6 +33,7 @@ const asked = ({ query, since, before }: { [name in keyof typeof question]?: str
   before,
 });
 
+const misused = (words: string): OrgtrailError => new OrgtrailError('usage', words);
 const time = z.string().max(100);
 
 const question = {
@@ -64,8 +65,7 @@ const searchEvents = tool({
   }),
   answer: async ({ source }, { archive, limit, cursor: text, ...rest }, signal) => {
     const cursor = text === undefined ? undefined : readCursor(text);
-    if (text !== undefined && cursor === undefined)
-      throw new OrgtrailError('usage', 'cursor is not a cursor of a search');
+    if (text !== undefined && cursor === undefined) throw misused('cursor is not a cursor of a search');
     const wanted = { ...asked(rest), ...(archive && { archive: 'true' }) };
     const reading = await readQuestion(source, wanted, DEFAULT_SINCE);
     const answer = await answerSearch(source, reading, { cursor, limit, signal });
@@ -120,11 +120,10 @@ const getEvent = tool({
     id: z.string().min(1).max(300).optional().describe('The id of the entry; the newest one that has it.'),
   }),
   answer: async ({ source }, { position, id }) => {
-    if ((position === undefined) === (id === undefined))
-      throw new OrgtrailError('usage', 'give either a position or an id');
+    if ((position === undefined) === (id === undefined)) throw misused('give either a position or an id');
     const detail = position === undefined ? await byId(source, id ?? '') : await source.event({ position });
     if (detail === undefined)
-      throw new OrgtrailError('usage', 'no stored event has it: it may be misspelt, or retention may have dropped it');
+      throw misused('no stored event has it: it may be misspelt, or retention may have dropped it');
     const coverage = await source.coverage(logOf(detail.event));
     return { body: { ...detailBody(detail), ...completenessOf(coverage) }, events: 1 };
   },
@@ -193,7 +192,7 @@ const readQuestion = async (source: SearchSource, asked: Asked, since: string): 
   const read =
     first.search.since === undefined && first.faults.length === 0 ? readSearch({ ...given, since }, nowMs) : first;
   const reading = await withIds(source, read);
-  if (reading.faults.length > 0) throw new OrgtrailError('usage', faultsInWords(reading.faults));
+  if (reading.faults.length > 0) throw misused(faultsInWords(reading.faults));
   return { ...reading, search: fixTimes(reading.search, nowMs) };
 };
 
@@ -283,7 +282,7 @@ const listDetections = tool({
   answer: async ({ source, pool }, { min_severity: minSeverity, detection, limit, ...time }, signal) => {
     const reading = await readQuestion(source, time, '7d');
     const { since: from, before: until } = timeOfQuestion(reading);
-    if (from === null) throw new OrgtrailError('usage', 'since is missing');
+    if (from === null) throw misused('since is missing');
     const coverage = await source.coverage(reading.search);
     const asked = { since: from, before: until ?? undefined, minSeverity, detection, limit: limit + 1, signal };
     const found = await readDetections(pool, asked);

@@ -33,7 +33,7 @@ interface ExtraEntry extends LogPosition {
 export interface NewEntry {
   readonly timeMs: number;
   readonly orderMs?: number;
-  readonly visibleAtMs?: number;
+  readonly visibleAtMs?: number | undefined;
   readonly text: string | ((index: number) => string);
 }
 
@@ -229,9 +229,9 @@ function firstIndex(count: number, holds: (index: number) => boolean): number {
 /** Default: visible at once, unless `late`. */
 export interface EntryOrder {
   readonly timeMs: number;
-  readonly visibleAtMs?: number;
+  readonly visibleAtMs?: number | undefined;
   /** Least length of its text, which then has no defect. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
 }
 
 type Place = Readonly<{ log: AuditLog; voice: Voice; deal: DefectDeal }>;

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { codeOf } from '../../base/errors.ts';
 import { createAgent, readBody, readCa, whyNoAnswer } from '../../base/http.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
-import type { DeliveryOutcome } from '../delivery.ts';
+import type { DeliveryOutcome, Sink } from '../delivery.ts';
 
 /** `_bulk` answers with some 50 bytes per event, and up to 500 for a refused one. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
@@ -97,6 +97,13 @@ export const createHttpPost = (given: HttpPostOptions) => {
 
 export type HttpPost = ReturnType<typeof createHttpPost>;
 
+/** `target`: for logs, without a credential. */
+export const sinkOver = (http: HttpPost, target: string, deliver: Sink['deliver']): Sink => ({
+  target,
+  deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
+  close: http.close,
+});
+
 const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
   const body = await readBody(response, MAX_ANSWER_BYTES, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const { 'retry-after': retryAfter, location } = response.headers;
@@ -112,14 +119,15 @@ const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promi
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
 /** Errors before anything is sent. */
-export const unconnectedCodes: ReadonlySet<string> = new Set([
+const unconnected = [
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
-]);
+];
+export const unconnectedCodes: ReadonlySet<string> = new Set(unconnected);
 
 const wordsOf = (error: unknown, code: string | undefined): string => {
   if (!(error instanceof Error)) return 'no answer';
@@ -175,7 +183,7 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
 };
 
 /** Resolves with `failed` without a complete answer: the receiver may have the events or not. */
-export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
+const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
   try {
     return await outcome;
   } catch (error) {

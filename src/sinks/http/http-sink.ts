@@ -5,12 +5,12 @@ import {
   type Checks,
   createHttpPost,
   delivered,
-  failedWithoutAnswer,
   type HttpAnswer,
   type HttpPostOptions,
   isSuccess,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from './http-post.ts';
 
 /** One event per line, a JSON array, or one event per request. */
@@ -73,11 +73,9 @@ export const createHttpSink = (settings: HttpSinkSettings, options: HttpSinkOpti
     return options.readTrouble?.(answer, reasonText) ?? outcomeOfStatus(answer, options.checks, reasonText);
   };
   return {
-    target: options.target,
+    ...sinkOver(http, options.target, deliver),
     maxEvents: body === 'each' ? 1 : undefined,
     eventBytes: options.eventBytes ?? ((event) => Buffer.byteLength(write(event), 'utf8')),
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
   };
 };
 

@@ -4,11 +4,11 @@ import {
   answerAs,
   createHttpPost,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
   isSuccess,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
 import { commonSettings, headerSecret, jsonFormatSetting, secret, sinkKind } from '../sink-kind.ts';
@@ -43,11 +43,7 @@ const create = (settings: ElasticsearchSettings): Sink => {
     });
     return bulkOutcome(answer, delivery.events.length, http.reasonText);
   };
-  return {
-    target: `${url.origin}${path}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${path}`, deliver);
 };
 
 /** The formatted text as it is: parsing would round large numbers. */

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '../../base/errors.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import { commonSettings, sinkKind } from '../sink-kind.ts';
 
@@ -152,10 +153,8 @@ export const file = sinkKind({
   create: createFileSink,
 });
 
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
-
 const reasonFor = (error: unknown): string => {
-  const code = codeOf(error);
+  const code = codeOf(error) ?? '';
   const words = reasons[code] ?? (error instanceof Error ? error.message : String(error));
   return `${words}${code === '' ? '' : ` (${code})`}`;
 };

@@ -139,29 +139,19 @@ const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText) =
 
 /** Loaded with the first delivery: the library has 0.9 MB, and most processes have no such sink. */
 const openCredential = async (settings: SentinelSettings): Promise<TokenCredential> => {
-  const {
-    tenant_id: tenantId,
-    client_id: clientId,
-    client_secret: secret,
-    authority,
-    ca_file: caFile,
-    cloud,
-  } = settings;
+  const { tenant_id: tenantId, client_id: clientId, client_secret: secret, authority, ca_file: ca } = settings;
   const { ClientSecretCredential, ManagedIdentityCredential } = await import('@azure/identity');
   // The delivery is retried as a whole, with growing pauses.
   const retryOptions = { maxRetries: 0 };
   if (secret === undefined || tenantId === undefined || clientId === undefined) {
-    const options = { retryOptions };
-    return clientId === undefined
-      ? new ManagedIdentityCredential(options)
-      : new ManagedIdentityCredential({ clientId, ...options });
+    return new ManagedIdentityCredential({ ...(clientId !== undefined && { clientId }), retryOptions });
   }
   return new ClientSecretCredential(tenantId, clientId, secret, {
     retryOptions,
-    authorityHost: authority ?? clouds[cloud].authority,
+    authorityHost: authority ?? clouds[settings.cloud].authority,
     // Microsoft's list has no other authorities.
     disableInstanceDiscovery: authority !== undefined,
-    ...(caFile !== undefined && { tlsOptions: { ca: readFileSync(caFile, 'utf8') } }),
+    ...(ca !== undefined && { tlsOptions: { ca: readFileSync(ca, 'utf8') } }),
   });
 };
 

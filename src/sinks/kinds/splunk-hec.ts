@@ -6,12 +6,12 @@ import {
   answerAs,
   createHttpPost,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
   type HttpPost,
   NoAnswer,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
@@ -60,11 +60,7 @@ const create = (settings: SplunkHecSettings): Sink => {
     }
     return await sendWithoutRefused(hec, delivery, signal);
   };
-  return {
-    target: `${url.origin}${hec.eventPath}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${hec.eventPath}`, deliver);
 };
 
 /** The same GUID in every process: acknowledgements are asked for on the channel of the events. */

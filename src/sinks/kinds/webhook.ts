@@ -6,11 +6,11 @@ import {
   createHttpPost,
   delivered,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
   isSuccess,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
@@ -35,11 +35,7 @@ const create = (settings: WebhookSettings): Sink => {
     });
     return webhookOutcome(answer, http.reasonText);
   };
-  return {
-    target: `${url.origin}${url.pathname}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${url.pathname}`, deliver);
 };
 
 /** As in answers of the feed. */
