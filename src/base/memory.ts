@@ -166,12 +166,8 @@ export class ReaderMemory {
         this.#wakeNext();
       };
       const onAbort = () => fail(signal.reason);
-      const timer = Number.isFinite(maxWaitMs)
-        ? setTimeout(
-            () => fail(new BusyError('busy: large entries are sent to others', RETRY_AFTER_SECONDS)),
-            maxWaitMs,
-          )
-        : undefined;
+      const giveUp = () => fail(new BusyError('busy: large entries are sent to others', RETRY_AFTER_SECONDS));
+      const timer = Number.isFinite(maxWaitMs) ? setTimeout(giveUp, maxWaitMs) : undefined;
       signal.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(look);
     });

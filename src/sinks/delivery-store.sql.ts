@@ -39,7 +39,9 @@ export const createDeliveryStore = (
   skip: (turn, until, skipped) =>
     skipped === 0 ? skipEvents(pool, turn, until, leaseMs) : skipOldEvents(pool, turn, { until, skipped }, leaseMs),
   fail: (turn, failure) => failDelivery(pool, turn, failure),
-  note: (name, failure) => noteSinkFailure(pool, name, failure),
+  note: async (name, { reason, afterMs }) => {
+    await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, reason, afterMs]);
+  },
   release: (turn) => releaseSink(pool, turn),
   isRefusal: (error) => isRefusal(error) || (error instanceof OrgtrailError && error.code === 'archive_unreadable'),
 });
@@ -203,15 +205,6 @@ export const failDelivery = (
   { name, epoch }: Turn,
   failure: { readonly reason: string; readonly afterMs: number },
 ): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
-
-/** Notes a failure without a turn, which the database refuses to give. Nothing if another replica delivers. */
-const noteSinkFailure = async (
-  pool: Pool,
-  name: string,
-  failure: { readonly reason: string; readonly afterMs: number },
-): Promise<void> => {
-  await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
-};
 
 /** Does nothing if the turn is over. */
 export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {

@@ -57,10 +57,8 @@ const keysOfFile = (text: string): S3Keys => {
   const secretKey = read('aws_secret_access_key');
   const sessionToken = read('aws_session_token');
   if (accessKey === undefined || secretKey === undefined) {
-    throw new S3Fault(
-      'no_credentials',
-      'the credentials_file has no lines aws_access_key_id = … and aws_secret_access_key = …',
-    );
+    const what = 'the credentials_file has no lines aws_access_key_id = … and aws_secret_access_key = …';
+    throw new S3Fault('no_credentials', what);
   }
   return { accessKey, secretKey, ...(sessionToken !== undefined && { sessionToken }) };
 };
@@ -169,12 +167,9 @@ const containerHosts = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', 'lo
 
 const ofContainer = async (url: string, environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { protocol, hostname } = new URL(url);
+  const isNear = containerHosts.includes(hostname) || (isIP(hostname) === 4 && hostname.startsWith('127.'));
   // The token must not cross the network in the clear.
-  if (
-    protocol !== 'https:' &&
-    !containerHosts.includes(hostname) &&
-    !(isIP(hostname) === 4 && hostname.startsWith('127.'))
-  ) {
+  if (protocol !== 'https:' && !isNear) {
     throw new Error(`${hostname} is not an address of a container's credentials`);
   }
   const file = environment['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'];

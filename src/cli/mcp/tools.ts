@@ -27,11 +27,8 @@ const MAX_EVENTS = 50;
 const MAX_RAW = 20_000;
 const MAX_VALUES = 10;
 const DEFAULT_SINCE = '7d';
-const asked = ({ query, since, before }: { [name in keyof typeof question]?: string | undefined }) => ({
-  q: query,
-  since,
-  before,
-});
+type Question = { [name in keyof typeof question]?: string | undefined };
+const asked = ({ query: q, since, before }: Question) => ({ q, since, before });
 
 const misused = (words: string): OrgtrailError => new OrgtrailError('usage', words);
 const time = z.string().max(100);

@@ -169,11 +169,10 @@ const vanishedLine = (gone: Status['gone'][number]): string => {
 };
 
 const retentionLine = ({ retentionWait: wait }: Report): readonly string[] =>
-  wait === undefined
-    ? []
-    : [
-        `retention drops nothing before ${wait.until}: ${wait.reason}; \`${wait.command}\` ends that, once all holds are there`,
-      ];
+  (wait === undefined ? [] : [wait]).map(
+    ({ until, reason, command }) =>
+      `retention drops nothing before ${until}: ${reason}; \`${command}\` ends that, once all holds are there`,
+  );
 
 const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
   sources.flatMap((source) => {
@@ -228,12 +227,9 @@ export const sinkTable = (sinks: readonly SinkStatus[]): string => {
     sink.heldBy ?? '-',
     printable(sink.target, 60),
   ]);
-  const errors = ordered.flatMap(({ name, failures, lastError }) =>
-    lastError === null
-      ? []
-      : [
-          `${name}: ${failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `}last error: ${printable(lastError, 300)}`,
-        ],
-  );
+  const errors = ordered.flatMap(({ name, failures, lastError }) => {
+    const many = failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `;
+    return lastError === null ? [] : [`${name}: ${many}last error: ${printable(lastError, 300)}`];
+  });
   return `${[...alignColumns([header, ...rows]), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')}\n`;
 };

@@ -63,22 +63,13 @@ export const eventLines = (events: readonly ShownEvent[], width: number | undefi
 
 /** For events that come one after the other. */
 export const eventTable = (width: number | undefined) => {
-  const widths = fitted(
-    columns,
-    columns.map(({ usual }) => usual),
-    width,
-  );
+  const usual = columns.map((column) => column.usual);
+  const widths = fitted(columns, usual, width);
+  const titles = columns.map(({ title }) => title);
+  const cellsOf = (event: ShownEvent) => columns.map(({ of, most }) => printable(of(event), most));
   return {
-    header: (): string =>
-      lineOf(
-        columns.map(({ title }) => title),
-        widths,
-        width,
-      ),
-    row: (event: ShownEvent): string => {
-      const cells = columns.map(({ of, most }) => printable(of(event), most));
-      return lineOf(cells, widths, width);
-    },
+    header: (): string => lineOf(titles, widths, width),
+    row: (event: ShownEvent): string => lineOf(cellsOf(event), widths, width),
   };
 };
 

@@ -60,12 +60,8 @@ const writeAll = async (
 
 const RETRY_AFTER_MS = 2_000;
 
-interface Following {
-  /** Undefined: begin at the end. */
-  readonly after: number | undefined;
-  readonly ndjson: boolean;
-  readonly width: number | undefined;
-}
+/** `after` undefined: begin at the end. */
+type Following = Readonly<{ after: number | undefined; ndjson: boolean; width: number | undefined }>;
 
 /** Prints new matches as they are stored, each once, also those stored while nothing answers. Throws if the database is another. */
 const followSearch = async (

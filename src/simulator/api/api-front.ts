@@ -258,10 +258,8 @@ const isIdentifier = (text: string): boolean => /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0
 
 /** Whatever a client wrote there. */
 export function splitTarget(target = '/'): { path: string; query: URLSearchParams } {
-  const at = target.indexOf('?');
-  return at === -1
-    ? { path: target, query: new URLSearchParams() }
-    : { path: target.slice(0, at), query: new URLSearchParams(target.slice(at + 1)) };
+  const [, path = '', search = ''] = /^([^?]*)\??(.*)$/s.exec(target) ?? [];
+  return { path, query: new URLSearchParams(search) };
 }
 
 /** Undefined if longer than `limitBytes`; it is then read and dropped. */

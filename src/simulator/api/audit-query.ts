@@ -82,27 +82,18 @@ export function auditQuery(
 
 type Path = readonly [string, string?];
 
-/** Where each filter looks. */
-const paths: Readonly<Record<string, Path>> = {
-  action_result: ['action', 'result'],
-  action_type: ['action', 'type'],
-  actor_context: ['actor', 'context'],
-  actor_email: ['actor', 'email'],
-  actor_id: ['actor', 'id'],
-  actor_ip_address: ['actor', 'ip_address'],
-  actor_token_id: ['actor', 'token_id'],
-  actor_token_name: ['actor', 'token_name'],
-  actor_type: ['actor', 'type'],
-  id: ['id'],
-  raw_cf_ray_id: ['raw', 'cf_ray_id'],
-  raw_method: ['raw', 'method'],
-  raw_status_code: ['raw', 'status_code'],
-  raw_uri: ['raw', 'uri'],
-  resource_id: ['resource', 'id'],
-  resource_product: ['resource', 'product'],
-  resource_scope: ['resource', 'scope'],
-  resource_type: ['resource', 'type'],
+const members = {
+  action: ['result', 'type'],
+  actor: ['context', 'email', 'id', 'ip_address', 'token_id', 'token_name', 'type'],
+  raw: ['cf_ray_id', 'method', 'status_code', 'uri'],
+  resource: ['id', 'product', 'scope', 'type'],
 };
+const memberPaths = Object.entries(members).flatMap(([part, names]) =>
+  names.map((name): [string, Path] => [`${part}_${name}`, [part, name]]),
+);
+
+/** Where each filter looks. */
+const paths: Readonly<Record<string, Path>> = { id: ['id'], ...Object.fromEntries(memberPaths) };
 
 const accountPaths: Readonly<Record<string, Path>> = {
   ...paths,

@@ -169,10 +169,8 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
   const said = answer.body.trim() === '' ? '' : `: ${answer.body}`;
   if (status >= 300 && status < 400) {
     const where = redirectHost === undefined ? '' : ` to ${redirectHost}`;
-    return failedBy(
-      answer,
-      reasonText(`HTTP ${status}: redirects${where}, which is not followed; set url to the target`),
-    );
+    const reason = `HTTP ${status}: redirects${where}, which is not followed; set url to the target`;
+    return failedBy(answer, reasonText(reason));
   }
   if (status === 400 || status === 413 || status === 422) {
     return { kind: 'refused', reason: reasonText(`HTTP ${status}${said}`) };

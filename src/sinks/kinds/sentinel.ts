@@ -52,13 +52,10 @@ const create = (settings: SentinelSettings): Sink => {
 };
 
 /** Azure does not judge single events: 400 means stream or rule, and no event must become a dead letter. */
-const outcomeOfBadRequest = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome | undefined =>
-  answer.status === 400
-    ? failedBy(
-        answer,
-        reasonText(`HTTP 400: check stream, and the streams and the transformation of the rule: ${answer.body}`),
-      )
-    : undefined;
+const outcomeOfBadRequest = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome | undefined => {
+  const why = `HTTP 400: check stream, and the streams and the transformation of the rule: ${answer.body}`;
+  return answer.status === 400 ? failedBy(answer, reasonText(why)) : undefined;
+};
 
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]*$/, 'must be an id');
 
