@@ -107,15 +107,9 @@ export const oneLine = (text: string): string => text.toWellFormed().replace(/[\
 export const cut = (text: string, limit: number): string =>
   text.length <= limit ? text : `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 
-interface RequestUri {
-  readonly path: string;
-  readonly query: string | undefined;
-  /** Of absolute URLs only; the host without user and port. */
-  readonly scheme: string | undefined;
-  readonly host: string | undefined;
-  /** Path and query have the whole text, or it is a whole URL. */
-  readonly isWhole: boolean;
-}
+/** Scheme and host: of absolute URLs only, the host without user and port. `isWhole`: path and query have the whole text, or it is a whole URL. */
+type RequestUri = Readonly<Record<'query' | 'scheme' | 'host', string | undefined>> &
+  Readonly<{ path: string; isWhole: boolean }>;
 
 const form = /^(?:([a-z][a-z0-9+.-]*):\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?/i;
 

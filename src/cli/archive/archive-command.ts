@@ -64,14 +64,11 @@ const verifyCommand = (context: CliContext, report: (exitCode: number) => void):
       if (result.faults.length > 0) report(exitCodes.sourceFailed);
     });
 
-interface Result {
+type Result = Readonly<Record<'objects' | 'bytes' | 'elsewhere', number>> & {
   readonly archive: string;
-  readonly objects: number;
-  readonly bytes: number;
-  readonly elsewhere: number;
-  readonly faults: readonly { readonly month: string; readonly key: string; readonly fault: string }[];
+  readonly faults: readonly Readonly<{ month: string; key: string; fault: string }>[];
   readonly manifest: ManifestFound;
-}
+};
 
 const manifestLines: Readonly<Record<ManifestState, string | undefined>> = {
   current: undefined,

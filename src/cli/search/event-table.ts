@@ -3,15 +3,9 @@ import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '
 import type { Search } from '../../search/query/search.ts';
 import { printable } from '../output/terminal.ts';
 
-interface Column {
-  readonly title: string;
-  /** Width before later cells are known. */
-  readonly usual: number;
-  /** Cells are not cut below it. */
-  readonly least: number;
-  readonly most: number;
-  readonly of: (event: ShownEvent) => string;
-}
+/** Widths: `usual` before later cells are known; cells are not cut below `least`. */
+type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &
+  Readonly<{ title: string; of: (event: ShownEvent) => string }>;
 
 export const timeOf = ({ actionTime }: Pick<ShownEvent, 'actionTime'>): string =>
   actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');

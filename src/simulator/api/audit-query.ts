@@ -106,12 +106,8 @@ const accountPaths: Readonly<Record<string, Path>> = {
 export const auditFilterNames: readonly string[] = Object.keys(paths);
 export const accountFilterNames: readonly string[] = Object.keys(accountPaths);
 
-interface Condition {
-  readonly path: Path;
-  readonly values: ReadonlySet<string>;
-  /** False for `.not`. */
-  readonly isWanted: boolean;
-}
+/** `isWanted`: false for `.not`. */
+type Condition = Readonly<{ path: Path; values: ReadonlySet<string>; isWanted: boolean }>;
 
 export interface AuditFilters {
   /** Canonical text of the conditions: a cursor is bound to it. */
