@@ -14,7 +14,7 @@ const countGroups = (part: string, isLast: boolean): number => {
   return groups.slice(0, groups.length - tail).every((text) => group.test(text)) ? groups.length + tail : Number.NaN;
 };
 
-/** 4 or 6 for an address as SIEMs' address fields take it (no zone, no port), else undefined. */
+/** 4 or 6 for an address that SIEMs' address fields take (no zone, no port), else undefined. */
 export const ipVersion = (text: string): 4 | 6 | undefined => {
   if (ipv4.test(text)) return 4;
   if (text.length > MAX_LENGTH || !text.includes(':')) return undefined;
@@ -24,7 +24,7 @@ export const ipVersion = (text: string): 4 | 6 | undefined => {
   return countGroups(head, false) + countGroups(tail, true) <= 7 ? 6 : undefined;
 };
 
-/** Whether a host, a name or an address, also in the brackets of a URL, means this machine only. */
+/** Takes names, addresses and bracketed addresses of a URL. */
 export const isLoopbackHost = (host: string): boolean => {
   const bare = host.replace(/^\[(.*)\]$/, '$1');
   if (isIP(bare) === 4) return bare.startsWith('127.');

@@ -1,4 +1,4 @@
-/** What a command ends with. A contract: scripts and supervisors depend on these numbers. */
+/** Exit codes: a contract with scripts and supervisors. */
 export const exitCodes = {
   done: 0,
   sourceFailed: 1,
@@ -8,22 +8,8 @@ export const exitCodes = {
   evidenceFails: 5,
 } as const;
 
-/** Stable names of the faults that an operator can act on; also the `code` field of log lines. */
-export type ErrorCode =
-  | 'configuration'
-  | 'usage'
-  | 'database_too_new'
-  | 'database_outdated'
-  | 'database_unreachable'
-  | 'api_unreachable'
-  | 'daemon_unreachable'
-  | 'api_unauthorized'
-  | 'source_failed'
-  | 'verification_failed'
-  | 'evidence_fails'
-  | 'archive_unreadable';
-
-const exitCodeOf: Record<ErrorCode, number> = {
+/** Faults that an operator can act on: stable, since they are the `code` of log lines. */
+const exitCodeOf = {
   configuration: exitCodes.usage,
   usage: exitCodes.usage,
   database_too_new: exitCodes.databaseTooNew,
@@ -36,12 +22,10 @@ const exitCodeOf: Record<ErrorCode, number> = {
   verification_failed: exitCodes.sourceFailed,
   evidence_fails: exitCodes.evidenceFails,
   archive_unreadable: exitCodes.unreachable,
-};
+} as const;
+export type ErrorCode = keyof typeof exitCodeOf;
 
-/**
- * A fault that the operator can do something about: says what is wrong (`message`) and what to do (`hint`), and never
- * shows a stack trace. A bug is any other Error. Messages and hints never hold a credential.
- */
+/** A fault for the operator: `message` says what is wrong, `hint` what to do. Shows no stack; holds no credential. */
 export class OrgtrailError extends Error {
   override readonly name = 'OrgtrailError';
   readonly code: ErrorCode;
@@ -58,7 +42,7 @@ export class OrgtrailError extends Error {
   }
 }
 
-/** Why a call to Cloudflare did not give what was asked for. Decides about retries; a log field and a bounded label. */
+/** Decides about retries; also a log field and a bounded label. */
 export type ApiFailure =
   | 'bad_request' // 400, 422: with a cursor, the cursor was refused
   | 'unauthorized' // 401
@@ -74,17 +58,13 @@ export type ApiFailure =
   | 'unexpected';
 // any other status
 
-/**
- * One call to Cloudflare failed, after its retries. Does not cover an abort (the signal's own reason is thrown) nor
- * what the entries hold (an entry never fails its page).
- */
+/** A call to Cloudflare failed after its retries. An abort throws the signal's reason; an entry never fails its page. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** Cloudflare's own error codes (10000 and the like), if the body had any. */
+  /** Cloudflare's own error codes (10000 and the like). */
   readonly apiCodes: readonly number[];
-  /** What `Retry-After` asked for, if it was sent. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -100,17 +80,16 @@ export class ApiError extends Error {
   }
 }
 
-/** What went wrong, in words: those of the driver or the server. A refused connection to several addresses has only a code. */
+/** In the words of the driver or the server. A refused connection to several addresses has only a code. */
 export const reasonOf = (error: unknown): string => {
   if (error instanceof AggregateError && error.message === '') {
     return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
   }
   const words = error instanceof Error ? error.message || error.name : String(error);
-  // What pg says of a statement without an answer says little to a reader of the log.
+  // pg's own words say little to a reader of the log.
   return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
 };
 
-/** What OpenSSL says of a chain that ends in an authority that is not known. */
 const untrusted = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -119,10 +98,14 @@ const untrusted = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** The code of an error of TLS that a `ca_file` would mend. */
+/** Of the system, TLS or undici; undefined if it has none. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** Whether a `ca_file` would mend this error of TLS. */
 export const isUntrustedCertificate = (code: string | undefined): boolean => code !== undefined && untrusted.has(code);
 
-/** A search that could not be made: not in its time, or not with these values. The message is for the user who searches. */
+/** A search that timed out or was refused for its values. The message is for the user. */
 export class SearchError extends Error {
   override readonly name = 'SearchError';
   readonly reason: 'timeout' | 'refused';
@@ -133,10 +116,7 @@ export class SearchError extends Error {
   }
 }
 
-/**
- * Too much is asked for at once: nothing is wrong, and the same request will be served later. The message names what is busy and
- * is for the one who asks.
- */
+/** Too much at once: the same request will be served later. The message, for the one who asks, names what is busy. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
   /** For an error handler of HTTP. */

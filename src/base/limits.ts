@@ -1,51 +1,41 @@
 import { BusyError } from './errors.ts';
 import { ReaderMemory } from './memory.ts';
 
-/** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
 export const streamKinds = ['feed', 'page', 'export'] as const;
 type StreamKind = (typeof streamKinds)[number];
 
-/** Permission to send one body. */
 export interface StreamPlace {
-  /** How long the reader may take nothing before the body is cut. */
+  /** The body is cut when its reader has taken nothing for this long. */
   readonly stallTimeoutMs: number;
-  /** To be called when that has happened. */
+  /** To be called then. */
   stalled(): void;
-  /** Gives the place to the next one; again, does nothing. */
+  /** Can be called again. */
   leave(): void;
 }
 
-/** Receives what happens to streams. Implemented by the metrics. */
 export interface StreamObserver {
   refused(kind: StreamKind): void;
   stalled(kind: StreamKind): void;
 }
 
 export interface StreamLimits {
-  /**
-   * To be called before the head of an answer is written. Waits shortly if all places of the kind are taken. Rejects with BusyError;
-   * with the signal's reason on abort.
-   */
+  /** To be called before the head of an answer. Waits shortly for a place. Rejects with BusyError, or the signal's reason. */
   enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
-  /** What all readers share. */
   readonly memory: ReaderMemory;
-  /** How long any reader may take nothing. */
   readonly stallTimeoutMs: number;
-  /** To be called when the reader of an answer that is no stream has taken nothing for so long. */
   stalled(): void;
-  /** Resolves when no page is wanted or sent, at the latest after a moment: people wait for pages, and exports stand back. */
+  /** Resolves when no page is wanted or sent, or after a moment: people wait for pages, and exports stand back. */
   afterPages(): Promise<void>;
-  /** How many of each kind are sent, and how many wait to be. */
   load(): Readonly<Record<StreamKind, { readonly open: number; readonly waiting: number }>>;
 }
 
-/** How many readers of the feed there are at once: `ReaderMemory` keeps memory for as many. */
+/** `ReaderMemory` keeps memory for as many. */
 const MAX_FEED_STREAMS = 64;
-/** A page has up to 500 events, which are in memory until it has left. */
+/** A page has up to 500 events, in memory until it is sent. */
 const MAX_PAGES = 24;
 /** An export reads as fast as it can. */
 const MAX_EXPORTS = 2;
-/** So long each piece of an export stands back for pages: an export still ends if pages are asked for all the time. */
+/** Limit for each piece: an export still ends if pages are asked for all the time. */
 const MAX_STANDING_BACK_MS = 250;
 
 const limitOf = (
@@ -94,19 +84,14 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
   };
 };
 
-/** What a scrape sees of the streams of this process. */
-export interface StreamLoad {
-  readonly streams: ReturnType<StreamLimits['load']>;
-  /** Memory that is lent to readers. */
-  readonly memoryBytes: number;
-}
+export type StreamLoad = Readonly<{ streams: ReturnType<StreamLimits['load']>; memoryBytes: number }>;
 
-/** Counts who is inside, so that others can wait until it is empty, so long at most. */
+/** Counts who is inside, so that others can wait until it is empty. */
 const createTurnstile = (maxWaitMs: number) => {
   const inside = new Set<symbol>();
   const waiting = new Set<() => void>();
   return {
-    /** Gives what leaves again; calling that twice does nothing more. */
+    /** Returns a function that leaves; it can be called again. */
     enter: (): (() => void) => {
       const one = Symbol();
       inside.add(one);
@@ -131,16 +116,14 @@ const createTurnstile = (maxWaitMs: number) => {
 };
 
 interface ConcurrencyLimitOptions {
-  /** How many may run at once. */
   readonly maxRunning: number;
-  /** How many may wait for a place; more are refused at once. */
+  /** More are refused at once. */
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
-  /** What a refused one is told. */
   readonly busy: (running: number, waiting: number) => BusyError;
 }
 
-/** First come, first served: runs so many at once, lets some wait for a while, and refuses the rest. */
+/** First come, first served; some wait for a while, the rest are refused. */
 export class ConcurrencyLimit {
   readonly #options: ConcurrencyLimitOptions;
   readonly #waiting = new Set<() => void>();
@@ -159,15 +142,11 @@ export class ConcurrencyLimit {
     return this.#waiting.size;
   }
 
-  /** Since the start. */
   get refused(): number {
     return this.#refused;
   }
 
-  /**
-   * Resolves with what gives the place back; calling that again does nothing. Rejects with `busy` after `maxWaitMs`, or at once if
-   * too many wait; with the signal's reason on abort.
-   */
+  /** Resolves with a function that gives the place back. Rejects with `busy` after `maxWaitMs` or if too many wait, or on abort. */
   async acquire(signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted();
     if (this.#running >= this.#options.maxRunning) await this.#wait(signal);
@@ -180,7 +159,7 @@ export class ConcurrencyLimit {
     };
   }
 
-  /** The place goes from hand to hand: a later request cannot overtake one that waits. */
+  /** From hand to hand: a later request cannot overtake a waiting one. */
   #release(): void {
     const [next] = this.#waiting;
     if (next === undefined) this.#running -= 1;
@@ -219,10 +198,7 @@ export class ConcurrencyLimit {
   }
 }
 
-/**
- * A reading that many ask for at once. Calls that come while one is under way share the next one: each gets a reading that
- * began after its call, and however many there are, no more than one is under way.
- */
+/** Calls while a reading is under way share the next one: each gets a reading begun after its call, and only one runs at a time. */
 export const coalesced = <T>(read: () => Promise<T>): (() => Promise<T>) => {
   let underWay: Promise<unknown> | undefined;
   let next: Promise<T> | undefined;

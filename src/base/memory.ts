@@ -4,40 +4,37 @@ import { runInNewContext } from 'node:vm';
 import { BusyError } from './errors.ts';
 
 const MIB = 1_048_576;
-/** A piece that any stream gets at any time. Entries that are not larger wait for nothing: the places of those who ask bound them. */
+/** Any stream gets such a piece at any time; smaller entries wait for nothing, as the places of their readers bound them. */
 const MIN_PIECE_BYTES = 262_144;
 const MAX_PIECE_BYTES = 8 * MIB;
-/** Of what is left, one piece takes at most so much: later streams find some, too. */
+/** One piece takes at most this part of what is left: later streams find some too. */
 const SHARE = 4;
-/** Beyond the smallest pieces, of all pieces together: more makes no reader faster. */
+/** Of all pieces beyond the smallest: more makes no reader faster. */
 const MAX_PIECES_BYTES = 32 * MIB;
-/** Kept for the next pieces: a new buffer for each would keep the garbage collector busy. */
+/** Kept for the next pieces: new buffers would keep the garbage collector busy. */
 const MAX_UNUSED_BYTES = 24 * MIB;
-/** In the driver, as text, as what is parsed, as the text of an answer and on its way: so many times a large entry is in memory. */
+/** Copies of a large entry in memory: driver, text, parsed, text of the answer, on its way. */
 const COPIES = 5;
-/** From so large an entry on, what others have left is collected before it and behind it. */
+/** Around larger entries, what others have left is collected. */
 export const COLLECT_BYTES = 8 * MIB;
-/** A request that has not been answered yet waits so long. */
+/** Limit for a request that has not been answered yet. */
 export const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 30;
-
-/** `shared`: other threads may read and write it. Copying into it takes longer. */
+/** `shared` can be used by other threads; copying into it takes longer. */
 export type MemoryKind = 'own' | 'shared';
 
 interface ReaderMemoryOptions {
-  /** Of all readers together, but for what is small. Default 240 MiB: with what the daemon itself needs, less than the 512 MiB of deploy/. */
+  /** Except for what is small. Default 240 MiB: with the daemon's own needs, below the 512 MiB of deploy/. */
   readonly totalBytes?: number;
-  /** Readers of the feed at once: two of the smallest pieces are kept back for each. Default 64. */
+  /** Readers of the feed: two of the smallest pieces are kept back for each. Default 64. */
   readonly streams?: number;
 }
 
 /**
- * The memory of all readers, of whichever route: pieces of the feed, and large entries of every other answer. Pieces are large while few
- * streams read, which is fast, and small while many do; the smallest ones are always there for as many streams as are allowed at once. The
- * rest is lent first come, first served. Who waits holds none of it, so that those who have it can go on.
+ * The memory of all readers: pieces of the feed, and large entries of other answers. Pieces are large while few streams read, small
+ * while many do; there are always enough of the smallest. The rest is lent first come, first served; a waiting reader holds none.
  */
 export class ReaderMemory {
-  /** Memory beyond the smallest pieces. */
   readonly #extraBytes: number;
   readonly #totalBytes: number;
   readonly #lent = new Map<Buffer, () => void>();
@@ -52,19 +49,18 @@ export class ReaderMemory {
     if (this.#extraBytes < 0) throw new Error('less memory than the smallest pieces need');
   }
 
-  /** Lent at present. */
   get lentBytes(): number {
     return this.#lentBytes;
   }
 
-  /** At most so large, and never smaller than the smallest piece. Its content is whatever was in it. */
+  /** Never smaller than the smallest piece. The content is arbitrary. */
   lend(atMostBytes: number, kind: MemoryKind = 'own'): Buffer {
     const wanted = Math.min(atMostBytes, MIN_PIECE_BYTES + this.#freeForPiece(), MAX_PIECE_BYTES);
     const size = largestWithin(wanted);
     return this.#take(size, kind, size - MIN_PIECE_BYTES);
   }
 
-  /** For a piece more than the two of each stream: undefined if little is left. */
+  /** A piece beyond the two of each stream; undefined if little is left. */
   lendSpare(atMostBytes: number, kind: MemoryKind = 'own'): Buffer | undefined {
     const free = this.#freeForPiece();
     if (free < MIN_PIECE_BYTES) return undefined;
@@ -72,7 +68,7 @@ export class ReaderMemory {
     return this.#take(size, kind, size);
   }
 
-  /** For an event that no piece holds: `size` bytes, when `acquire` gives the memory that its entry takes. */
+  /** `size` bytes for an event that no piece holds, once `acquire` gives the memory of its entry. */
   async lendLarge(entryBytes: number, size: number, signal: AbortSignal, kind: MemoryKind = 'own'): Promise<Buffer> {
     const release = await this.acquire(entryBytes, signal);
     const buffer = newBuffer(size, kind);
@@ -81,9 +77,8 @@ export class ReaderMemory {
   }
 
   /**
-   * The memory of entries of so many bytes, which are in no piece. Resolves with what gives it back; calling that again does nothing. What is
-   * larger than everything waits until nothing else is lent beyond the smallest pieces. Rejects with BusyError after `maxWaitMs`, and with the
-   * signal's reason on abort.
+   * Memory of entries that are in no piece. Resolves with a function that gives it back. What exceeds the whole waits until nothing else
+   * is lent beyond the smallest pieces. Rejects with BusyError after `maxWaitMs`, or the signal's reason.
    */
   async acquire(entryBytes: number, signal: AbortSignal, maxWaitMs = Number.POSITIVE_INFINITY): Promise<() => void> {
     signal.throwIfAborted();
@@ -94,7 +89,7 @@ export class ReaderMemory {
     const release =
       (this.#waiting.length === 0 ? tryToTake() : undefined) ?? (await this.#wait(tryToTake, signal, maxWaitMs));
     if (entryBytes >= COLLECT_BYTES) {
-      // Who gave it back has it until then: what a cut connection still had to write, until it is closed, which comes behind the first of these.
+      // Its last holder keeps it until then: the rest of a cut connection, which is closed after the first of these.
       await setImmediate();
       await setImmediate();
       collectGarbage();
@@ -102,7 +97,6 @@ export class ReaderMemory {
     return release;
   }
 
-  /** Only what is not read or written any more. */
   giveBack(buffer: Buffer): void {
     const release = this.#lent.get(buffer);
     if (release === undefined) throw new Error('memory that was not lent is given back');
@@ -164,7 +158,6 @@ export class ReaderMemory {
         if (release === undefined) return;
         leave();
         resolve(release);
-        // There may be room for the next one, too.
         this.#wakeNext();
       };
       const fail = (reason: unknown) => {
@@ -173,19 +166,15 @@ export class ReaderMemory {
         this.#wakeNext();
       };
       const onAbort = () => fail(signal.reason);
-      const timer = Number.isFinite(maxWaitMs)
-        ? setTimeout(
-            () => fail(new BusyError('busy: large entries are sent to others', RETRY_AFTER_SECONDS)),
-            maxWaitMs,
-          )
-        : undefined;
+      const giveUp = () => fail(new BusyError('busy: large entries are sent to others', RETRY_AFTER_SECONDS));
+      const timer = Number.isFinite(maxWaitMs) ? setTimeout(giveUp, maxWaitMs) : undefined;
       signal.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(look);
     });
   }
 }
 
-/** The sizes are few, so that memory fits again: the smallest one, doubled, up to the largest. */
+/** Few sizes, so that memory fits again: the smallest one, doubled. */
 const largestWithin = (bytes: number): number => {
   let size = MIN_PIECE_BYTES;
   while (size * 2 <= bytes) size *= 2;
@@ -205,16 +194,14 @@ const MAX_BUFFER_BYTES = 8_388_608;
 const ROOM = 1.25;
 
 /**
- * Memory for pages, on their way in and on their way to the database, used again. A new buffer of a megabyte or two for each page is, by
- * its size alone, what brings the garbage collector to work: it was half of all that the daemon did. The smallest that is large enough is
- * given out, so that the pages of small sources leave the large ones to others.
+ * Buffers of pages, used again: new ones of a megabyte or two made the garbage collector half of all that the daemon did. Gives the
+ * smallest that fits, so that pages of small sources leave the large ones to others.
  */
 export class BufferPool {
-  /** The smallest first. */
   readonly #kept: Buffer[] = [];
   #keptBytes = 0;
 
-  /** At least so many bytes, with anything in them. */
+  /** The content is arbitrary. */
   take(bytes: number): Buffer {
     const index = this.#kept.findIndex(({ length }) => length >= bytes);
     const [found] = index === -1 ? [] : this.#kept.splice(index, 1);
@@ -223,7 +210,6 @@ export class BufferPool {
     return found;
   }
 
-  /** Only what has no reader or writer any more. */
   giveBack(buffer: Buffer): void {
     if (buffer.length > MAX_BUFFER_BYTES) return;
     const index = this.#kept.findIndex(({ length }) => length >= buffer.length);
@@ -236,20 +222,17 @@ export class BufferPool {
   }
 }
 
-/** What glibc reads at the start of a process, and never again. */
+/** Read by glibc only at the start of a process. */
 const VARIABLE = 'MALLOC_MMAP_THRESHOLD_';
 const THRESHOLD_BYTES = 1_048_576;
-
-/** The commands that make objects; for others it would be a slower start alone. */
+/** Make objects of archives; others would only start more slowly. */
 const commands: readonly (string | undefined)[] = ['run', 'archive'];
-
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Starts this process over, with the same number, if it may write an archive: pieces of memory from 1 MiB on then go back to the system as soon as they
- * are not used any more. By itself glibc keeps pieces of up to 32 MB for later once the first one was given back, and the buffers of an archive are as
- * large as that: the peak of `archive run` is 41 MB lower (docs/decisions/22). A value of the user's stays. Does nothing if the system is not Linux; another
- * libc than glibc does not look at it. `settings` are the environment and what a `.env` adds to it.
+ * Starts this process over, under the same number, if it may write an archive: pieces from 1 MiB on then go back to the system once
+ * unused. glibc otherwise keeps up to 32 MB, the size of an archive's buffers: the peak of `archive run` is 41 MB lower
+ * (docs/decisions/22). The user's own value stays. Linux with glibc only. `settings`: the environment and a `.env`.
  */
 export const giveBackLargeMemory = (settings: Environment, environment: Environment): void => {
   const mayArchive = settings['ORGTRAIL_ARCHIVE'] !== undefined || settings['ORGTRAIL_CONFIG'] !== undefined;
@@ -261,10 +244,7 @@ export const giveBackLargeMemory = (settings: Environment, environment: Environm
 
 let collect: (() => void) | undefined;
 
-/**
- * Gives back the memory of what this thread does not use any more, at once: some 10 ms. V8 does not see how large buffers outside of its heap
- * are, and would let those of one object or entry lie while the next one is made.
- */
+/** Takes some 10 ms. V8 does not see how large buffers outside its heap are, and would let them lie while the next object is made. */
 export const collectGarbage = (): void => {
   if (collect === undefined) {
     setFlagsFromString('--expose-gc');

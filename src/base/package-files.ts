@@ -2,13 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 
-/** The version of this orgtrail, as `0.2.0`. */
 export const version: string = manifest.version;
 
-/**
- * The path of a file or folder that stands beside the code, from the root of the package: `drizzle`. The code runs from src/ in a
- * checkout, and from a bundle in an installed package.
- */
+/** A path from the root of the package, such as `drizzle`: code runs from src/ in a checkout and from a bundle when installed. */
 export const packageFile = (path: string): string => join(packageRoot, path);
 
 const findPackageRoot = (folder: string): string => {

@@ -1,14 +1,11 @@
-/** So many characters of it may differ: one in three, and two of a short word. */
+/** One character in three, and two of a short word. */
 const mostDifferences = (word: string): number => Math.max(2, Math.floor(word.length / 3));
-/** Longer words are compared by their beginnings alone. */
+/** Longer words are compared by their beginnings. */
 const MAX_COMPARED = 100;
-/** More than 1: what was typed more often lacks a character than has a wrong one. */
+/** More than 1: people omit characters more often than they mistype them. */
 const REPLACED = 1.2;
 
-/**
- * What may have been meant: of the known words those that begin with the given one, hold it, or differ from it in a few
- * characters, the nearest first, whatever the case of letters. Equally near ones keep their order.
- */
+/** Known words that begin with, contain or differ little from the given one, nearest first, ignoring case. Ties keep their order. */
 export const nearest = (given: string, known: Iterable<string>, most = 3): readonly string[] => {
   const wanted = given.trim().toLowerCase();
   if (wanted === '') return [];
@@ -28,7 +25,7 @@ const distanceOf = (wanted: string, word: string): number | undefined => {
   return wanted.length > 2 && word.includes(wanted) ? mostDifferences(wanted) + 1 : undefined;
 };
 
-/** How many characters have to be inserted, removed, swapped with their neighbour or replaced (1.2 each) to make one word of the other. */
+/** Insertions, removals, swaps of neighbours and replacements (1.2 each) from one word to the other. */
 export const editDistance = (from: string, to: string): number => {
   let before: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, n) => n);
@@ -55,24 +52,23 @@ export const didYouMean = (suggestions: readonly string[]): string => {
   return `; did you mean ${quoted.length === 1 ? last : `${quoted.slice(0, -1).join(', ')} or ${last}`}?`;
 };
 
-/** Of a parameter of a link or a request that is none: its name, and the one that was meant. */
 export const unknownParameter = (name: string, known: readonly string[]): string =>
   `unknown parameter ${JSON.stringify(name.slice(0, MAX_COMPARED).toWellFormed())}${didYouMean(nearest(name, known, 1))}`;
 
-/** All but line ends and tabs that a terminal would obey instead of showing, the marks that turn the direction of text included. */
+/** What a terminal would obey instead of showing, except line ends and tabs; includes marks of direction. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is escaped
 const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\p{Bidi_Control}]/gu;
 
-/** Shows them as JSON escapes (so that a line of JSON stays one). For whatever comes from others and may reach a terminal. */
+/** As JSON escapes, so that a line of JSON stays one. For text of others that may reach a terminal. */
 export const withoutControls = (text: string): string =>
   text.replace(controls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const visible = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v;
 
-/** Whether a text has a character that people see: blanks, controls and characters without width are none. */
+/** Blanks, controls and characters without width are invisible. */
 export const isVisible = (text: string): boolean => visible.test(text);
 
-/** These texts as UTF-8, one after the other. No string is made of all of them: a large one would be in memory once more. */
+/** No string of all of them: a large one would be in memory once more. */
 export const bytesOf = (texts: readonly string[]): Buffer => {
   const bytes = Buffer.allocUnsafeSlow(texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0));
   let at = 0;
@@ -82,7 +78,7 @@ export const bytesOf = (texts: readonly string[]): Buffer => {
 
 const nothing = Buffer.alloc(0);
 
-/** A piece of an answer that is empty once its reader has taken it: generators on the way hold a piece until they have the next one. */
+/** Emptied once its reader has taken it: generators on the way hold a piece until they have the next one. */
 export function* onePiece(
   bytes: Buffer,
   events: number,

@@ -8,9 +8,8 @@ const daysInMonth = (year: number, month: number): number => {
 };
 
 /**
- * Reads an RFC 3339 instant into milliseconds since 1970, rounded down; undefined for anything else.
- * Stricter than `Date.parse` (which takes 2024-02-30 for 1 March) and than PostgreSQL (which takes `now`): what passes
- * here, PostgreSQL reads as the same instant. A leap second (`:60`) counts as the second after it, as there.
+ * Milliseconds since 1970, rounded down, of an RFC 3339 instant; undefined for anything else. Stricter than `Date.parse` (2024-02-30)
+ * and PostgreSQL (`now`), which reads what passes as the same instant. A leap second counts as the second after it, as there.
  */
 export const parseInstantMs = (text: string): number | undefined => {
   const match = rfc3339.exec(text);
@@ -33,7 +32,7 @@ const utcMs = (year: number, month: number, day: number): number => {
   return new Date(0).setUTCFullYear(year, month - 1, day);
 };
 
-/** As `parseInstantMs`, of the bytes from `start` to `end`. */
+/** `parseInstantMs` of the bytes from `start` to `end`. */
 export type ReadInstantMs = (start: number, end: number) => number | undefined;
 
 const SHORTEST = '2024-01-31T00:00:00Z'.length;
@@ -42,10 +41,7 @@ const LONGEST = SHORTEST + 13;
 const DATE_LENGTH = 10;
 const [zero, colon, point, upperT, upperZ] = [0x30, 0x3a, 0x2e, 0x54, 0x5a];
 
-/**
- * Reads instants from bytes: those of the usual form (UTC, by `Z`) without a string for each, and each date only once in a row.
- * All others by `parseInstantMs`.
- */
+/** Reads the usual form (UTC, by `Z`) without a string for each, and a date only once in a row; others by `parseInstantMs`. */
 export const createInstantReader = (bytes: Buffer): ReadInstantMs => {
   let [date, dateMs] = ['', 0];
   const digit = (at: number): number => {
@@ -59,7 +55,7 @@ export const createInstantReader = (bytes: Buffer): ReadInstantMs => {
     }
     return true;
   };
-  /** NaN if it is not of the usual form. */
+  /** NaN if not of the usual form. */
   const timeOfDayMs = (start: number, end: number): number => {
     const at = start + DATE_LENGTH;
     const isUsual =
@@ -93,18 +89,16 @@ export const createInstantReader = (bytes: Buffer): ReadInstantMs => {
   };
 };
 
-/** Reads a date (`2024-01-31`, UTC) or an RFC 3339 instant, as the API's own `since` and `before` do. */
+/** A date (`2024-01-31`, UTC) or an RFC 3339 instant, as the API's `since` and `before`. */
 export const parseDateOrInstantMs = (text: string): number | undefined =>
   /^\d{4}-\d{2}-\d{2}$/.test(text) ? parseInstantMs(`${text}T00:00:00Z`) : parseInstantMs(text);
 
-/** How a time can be written, for errors and help. */
 export const timeForms = '24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
-
 const withoutSeconds = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.\d{1,12})?)?([Zz]|[+-]\d{2}:\d{2})?$/;
 
 /**
- * Reads a time that a person writes into milliseconds since 1970: `now`, so long before now (`24h`), a date, or an instant, UTC
- * when it has no zone. Relative times are cut to whole seconds. Undefined for anything else.
+ * Milliseconds since 1970 of what a person writes: `now`, a duration before now (`24h`, cut to whole seconds), a date, or an instant,
+ * UTC without a zone. Undefined for anything else.
  */
 export const parseTimeMs = (text: string, nowMs: number): number | undefined => {
   const trimmed = text.trim();
@@ -116,14 +110,14 @@ export const parseTimeMs = (text: string, nowMs: number): number | undefined => 
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Reads `30s`, `10m`, `24h`, `548d`, `500ms` into milliseconds; undefined for anything else. */
+/** `30s`, `10m`, `24h`, `548d`, `500ms` in milliseconds; undefined for anything else. */
 export const parseDurationMs = (text: string): number | undefined => {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text.trim());
   if (match === null) return undefined;
   return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
 };
 
-/** Writes milliseconds as people say them, two units at most: `2d 3h`, `45s`. Used by the console of every command. */
+/** At most two units: `2d 3h`, `45s`. */
 export const formatDuration = (durationMs: number): string => {
   if (durationMs < 1_000) return `${Math.round(durationMs)}ms`;
   const parts: string[] = [];
@@ -138,22 +132,19 @@ export const formatDuration = (durationMs: number): string => {
 };
 
 const FIRST_MS = 5_000;
-/** Longer than the five minutes of Cloudflare's block, short enough that a restored access is noticed within a coffee. */
+/** Longer than Cloudflare's block of five minutes, short enough to notice a restored access soon. */
 const MAX_MS = 900_000;
-/** Before a window is asked for a second time: its lane alone waits, and what fails twice is asked for otherwise. */
+/** Before the second request for a window: only its lane waits, and what fails twice is asked for otherwise. */
 export const SECOND_ATTEMPT_MS = 2_000;
 const FIRST_SINK_MS = 1_000;
 /** A receiver is the user's own: an attempt a minute does not hurt. */
 const MAX_SINK_MS = 60_000;
 
-/**
- * How long a lane rests after its `failures`-th failure in a row (1, 2, …). `random` in [0, 1) spreads lanes
- * that failed together. Used by sync; the database adds it to its own clock.
- */
+/** Rest of a lane after its `failures`-th failure in a row (1, 2, …). `random` in [0, 1) spreads lanes that failed together. */
 export const laneBackoffMs = (failures: number, random: number): number =>
   backoffMs(FIRST_MS, MAX_MS, failures, random);
 
-/** The same for a sink, between two attempts at a delivery. */
+/** Between two attempts at a delivery. */
 export const sinkBackoffMs = (failures: number, random: number): number =>
   backoffMs(FIRST_SINK_MS, MAX_SINK_MS, failures, random);
 
@@ -162,18 +153,18 @@ const backoffMs = (firstMs: number, longestMs: number, failures: number, random:
   return Math.round(fullMs * (1 - random / 4));
 };
 
-/** A clock that never goes back, and waiting on it. */
+/** Never goes back. */
 export interface Time {
-  /** Milliseconds from any start. */
+  /** From any start. */
   nowMs(): number;
-  /** Rejects with the signal's reason if that aborts first. Does not keep the process alive. */
+  /** Rejects with the signal's reason on abort. Does not keep the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** The window is counted in so many parts: the total reaches back by up to one part less than the window. */
+/** Parts of the window: the total covers up to one part less. */
 const PARTS = 60;
 
-/** Counts what happened within the last while, in constant memory. */
+/** In constant memory. */
 export class RecentCount {
   readonly #partMs: number;
   readonly #nowMs: () => number;

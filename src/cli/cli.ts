@@ -37,7 +37,7 @@ Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 databa
 4 a service was unreachable, 5 the evidence does not hold, 130/143 stopped by a signal. A command waits until all
 that it printed is read; if the reader of stdout goes away, it ends with 0. Daemons and sync go on without one.`;
 
-/** All commands with their options and help. `report` is called with the exit code of a command that fails. */
+/** `report` gets the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
     .description(
@@ -78,7 +78,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
   return program;
 };
 
-/** Runs one command line and returns its exit code. Faults of the user show as a sentence and what to do, not as a stack. */
+/** Returns the exit code. Faults of the user show as a sentence and a hint, not as a stack. */
 export const runCli = async (argv: readonly string[], context: CliContext): Promise<number> => {
   let exitCode: number = exitCodes.done;
   const program = createProgram(context, (code) => {
@@ -127,7 +127,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   }
   const forbidden = explainForbidden(error);
   if (forbidden !== undefined) return forbidden;
-  // A bug: here the stack is what helps.
+  // A bug: here the stack helps.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message: `unexpected error (please report this)\n${stack}`, exitCode: exitCodes.sourceFailed };
 };

@@ -3,13 +3,12 @@ import type { Logger } from 'pino';
 import { type Config, loadConfig, secretsOf } from '../app/config/config.ts';
 import { openDatabase } from '../app/open-database.ts';
 import { createLogger, migrateWithLog } from '../app/telemetry/log.ts';
-import { type ApiError, exitCodes, reasonOf } from '../base/errors.ts';
+import { type ApiError, type ApiFailure, exitCodes, reasonOf } from '../base/errors.ts';
 import type { AccessKind } from '../http/access/access.ts';
 import { noteAccess } from '../http/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readSchemaState, requireCurrentSchema } from '../postgres/schema/migrate.ts';
 
-/** What a command has beside the pool. */
 export interface OpenedDatabase {
   readonly config: Config;
   /** Writes to stderr. */
@@ -17,19 +16,19 @@ export interface OpenedDatabase {
   readonly url: string;
 }
 
-interface OpenOptions {
-  /** An embedded database that is not there yet is made, as the daemon does; one elsewhere never is. */
-  readonly makesEmbedded?: boolean;
-}
+/** What a command was given: texts and switches. */
+export type Given<Texts extends string, Switches extends string = 'json'> = Readonly<
+  Partial<Record<Texts, string>> & Partial<Record<Switches, boolean>>
+>;
 
 /**
- * Opens a database that exists, for a command that needs nothing else, and closes it. Throws OrgtrailError when there is none,
- * or when its schema is not that of this version.
+ * Opens and closes an existing database. Throws OrgtrailError if there is none or its schema is of another version.
+ * `makesEmbedded`: creates a missing embedded one, as the daemon does; never another one.
  */
 export const withDatabase = async <T>(
   context: CliContext,
   use: (pool: Pool, opened: OpenedDatabase) => Promise<T>,
-  { makesEmbedded = false }: OpenOptions = {},
+  { makesEmbedded = false }: { readonly makesEmbedded?: boolean } = {},
 ): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
@@ -45,43 +44,42 @@ export const withDatabase = async <T>(
   }
 };
 
-/** What a command sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
+/** Built by main.ts, the only file that touches `process`, and by tests. */
 export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The file that some of `env` is from; undefined if there is none. */
+  /** Source of some of `env`. */
   readonly settingsFile?: string | undefined;
-  /** The settings that are from it. */
   readonly namesOfFile?: readonly string[];
   /** For commands that speak a protocol. */
   readonly stdin?: Readable;
   /** `columns`: of a terminal. */
   readonly stdout: Writable & { readonly columns?: number };
   readonly stderr: Writable;
-  /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
+  /** stdout is a terminal: progress is redrawn, elsewhere plain lines. */
   readonly interactive: boolean;
-  /** Aborts on the first SIGINT or SIGTERM. (A second signal exits immediately.) */
+  /** Aborts on the first SIGINT or SIGTERM; a second exits immediately. */
   readonly signal: AbortSignal;
-  /**
-   * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and
-   * `leaveAtOnce` is run before the second signal ends the process. It must not take long.
-   */
+  /** For a command that usually ends by Ctrl-C: its own exit code counts, and the short `leaveAtOnce` runs before a second signal exits. */
   readonly takeOverStop?: (leaveAtOnce: () => Promise<void>) => void;
-  /** Registers what SIGHUP asks for. Without it SIGHUP ends the process, as when its terminal is closed. */
+  /** Without it SIGHUP ends the process, as when its terminal closes. */
   readonly onReloadAsked?: ((listener: () => void) => void) | undefined;
 }
 
-/** What a command has done, for the trail of access. */
-interface DoneCommand {
-  readonly kind: AccessKind;
-  /** Such as `hold add`. */
-  readonly command: string;
-  /** Who is said to have asked for it; the trail always has the account of the database. */
-  readonly by?: string | undefined;
-  /** Its arguments, without secrets. */
-  readonly what: Readonly<Record<string, unknown>>;
-}
+/** For programs as JSON, for people the text. */
+export const print = (
+  { stdout }: Pick<CliContext, 'stdout'>,
+  { json }: { readonly json?: boolean },
+  value: unknown,
+  text: string,
+): void => {
+  stdout.write(json === true ? `${JSON.stringify(value, null, 2)}\n` : text);
+};
 
-/** Notes it in `access_log`. What was done stays done: a row that cannot be written is a warning on stderr. */
+/** `command`: such as `hold add`. `by`: as claimed; the trail always has the database account. `what`: without secrets. */
+type What = Readonly<Record<string, unknown>>;
+type DoneCommand = Readonly<{ kind: AccessKind; command: string; by?: string | undefined; what: What }>;
+
+/** A row of `access_log` that cannot be written is a warning on stderr: what was done stays done. */
 export const noteCommand = async (
   pool: Pool,
   { stderr }: Pick<CliContext, 'stderr'>,
@@ -94,35 +92,21 @@ export const noteCommand = async (
   }
 };
 
-/** What to do about a failure of Cloudflare's API, and what it ends with. */
-export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
-  switch (error.failure) {
-    case 'unauthorized':
-      return { hint: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN', exitCode: exitCodes.usage };
-    case 'bad_request':
-      return {
-        hint: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS',
-        exitCode: exitCodes.usage,
-      };
-    case 'refused':
-      return {
-        hint:
-          'check that the token is right and has not expired; it must be a token of a user (not of an account) with "User Details Read"; ' +
-          'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
-        exitCode: exitCodes.usage,
-      };
-    default:
-      if (/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(error.message)) {
-        return {
-          hint:
-            'Node does not trust the certificate of this host: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
-            'proxy that intercepts TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS',
-          exitCode: exitCodes.unreachable,
-        };
-      }
-      return {
-        hint: 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com',
-        exitCode: exitCodes.unreachable,
-      };
-  }
+const adviceOn: Partial<Readonly<Record<ApiFailure, string>>> = {
+  unauthorized: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN',
+  bad_request: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS',
+  refused:
+    'check that the token is right and has not expired; it must be a token of a user (not of an account) with "User Details Read"; ' +
+    'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
+};
+
+export const apiAdvice = ({ failure, message }: ApiError): { hint: string; exitCode: number } => {
+  const advice = adviceOn[failure];
+  if (advice !== undefined) return { hint: advice, exitCode: exitCodes.usage };
+  const isUntrusted = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(message);
+  const hint = isUntrusted
+    ? 'Node does not trust the certificate of this host: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
+      'proxy that intercepts TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS'
+    : 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com';
+  return { hint, exitCode: exitCodes.unreachable };
 };

@@ -9,19 +9,15 @@ import { readNamedAccounts, readNamedOrganizations } from '../search/names/names
 import { matchOrganization, type NamedOrganization } from '../search/names/names.ts';
 import { printable } from './output/terminal.ts';
 
-/** Candidates that an error names. */
 const MAX_CANDIDATES = 10;
-
-/** The form of Cloudflare's ids. */
 const idForm = /^[0-9a-f]{32}$/i;
 
-/** Asks Cloudflare for its listing: for commands that may name organizations the database does not know yet. */
+/** For organizations that the database does not know yet. */
 type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
 
 /**
- * The ids of the organizations that an option names by id or by name. With `list`, Cloudflare is asked for names that the
- * database does not know, and whatever has the form of an id is taken for one. Throws OrgtrailError `usage` for a name that is
- * unknown or that several organizations have.
+ * Ids of organizations given by id or name. With `list`, Cloudflare is asked for unknown names and any id is taken.
+ * Throws OrgtrailError `usage` for unknown or ambiguous names.
  */
 export const organizationIds = async (
   pool: Pool,
@@ -43,13 +39,13 @@ const listed = async (list: ListOrganizations, known: readonly NamedOrganization
       for (const { id, name = null } of page) if (!ids.has(id)) more.push({ id, name, gone: false });
     }
   } catch (error) {
-    // A credential that may not list can still read organizations by id.
+    // A credential that may not list can still read by id.
     if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
   }
   return more;
 };
 
-/** The id of the one that `text` names. Throws OrgtrailError `usage` for none and for several. `noun` is what is named. */
+/** Throws OrgtrailError `usage` for none and for several. */
 const requireOne = (
   text: string,
   known: readonly NamedOrganization[],
@@ -71,31 +67,26 @@ const requireOne = (
     : new OrgtrailError('usage', `unknown ${noun} ${shown}; did you mean ${near.join(' or ')}?`);
 };
 
-/**
- * The ids of the accounts that an option names by id or by name, of those that the database knows. Throws OrgtrailError `usage` for a
- * name that is unknown or that several accounts have.
- */
+/** Accounts of the database, given by id or name. Throws OrgtrailError `usage` for unknown or ambiguous names. */
 export const accountIds = async (pool: Pool, texts: readonly string[]): Promise<readonly string[]> => {
   const known = await readNamedAccounts(pool);
   return [...new Set(texts.map((text) => requireOne(text, known, 'account')))];
 };
 
-/** The values of `--organization` and `--account`, which commands take together. */
 export interface NamedSources {
   readonly organization?: readonly string[] | undefined;
   readonly account?: readonly string[] | undefined;
 }
 
-/** What `--organization` and `--account` mean to the application: undefined when neither was given. */
+/** Undefined when neither was given. */
 export const chooseSources = (named: NamedSources, signal: AbortSignal): ChooseSources | undefined =>
   named.organization === undefined && named.account === undefined
     ? undefined
     : (config, pool, api) => chosenSources(config, pool, named, () => api.listOrganizations({}, signal));
 
 /**
- * The sources that these options name, by id or by name. `--organization` is the organization's own log and those of its accounts; `--account` the
- * account's. With `list`, Cloudflare is asked for what the database does not know, and what has the form of an id is taken for one. Throws
- * OrgtrailError `usage` for a name that is unknown or that several have, and for accounts while they are not read.
+ * `--organization`: its own log and those of its accounts; `--account`: the account's. `list` as above.
+ * Throws OrgtrailError `usage` for unknown or ambiguous names, and for accounts while they are not read.
  */
 export const chosenSources = async (
   config: Pick<Config, 'sources' | 'organizationIds' | 'accounts'>,
@@ -106,7 +97,7 @@ export const chosenSources = async (
   const chosen = organization && (await organizationIds(pool, organization, list));
   if (account === undefined) {
     if (chosen === undefined) return { ...config, newAccounts: [] };
-    // Accounts that the configuration names one by one belong to no organization that was asked for.
+    // Accounts named one by one belong to no organization asked for.
     const sources =
       typeof config.accounts === 'string' ? config.sources : config.sources.filter((kind) => kind !== 'account');
     return { sources, organizationIds: chosen, accounts: 'organizations', newAccounts: [] };
@@ -138,10 +129,8 @@ const accountIdsOrNew = async (
   return { ids: [...new Set([...found, ...unknown])], unknown };
 };
 
-/** What the help says of an option that takes a time; `end` is `inclusive` or `exclusive`. */
 export const timeHelp = (end: 'inclusive' | 'exclusive'): string => `${timeForms} (UTC), ${end}`;
 
-/** The window that two options name. Throws OrgtrailError `usage`. */
 export const readWindow = (
   options: { readonly since: string; readonly before: string },
   nowMs: number = Date.now(),
@@ -154,7 +143,7 @@ export const readWindow = (
   return window;
 };
 
-/** Reads the time of an option into milliseconds since 1970. Throws OrgtrailError `usage`. */
+/** Milliseconds since 1970. Throws OrgtrailError `usage`. */
 export const readTime = (option: string, text: string, nowMs: number = Date.now()): number => {
   const timeMs = parseTimeMs(text, nowMs);
   if (timeMs !== undefined) return timeMs;

@@ -2,7 +2,7 @@ import { textDefects } from '../ingest/entries/entry.ts';
 import { type FeedEvent, isOfAccount } from './format.ts';
 import { cleanJson, cleanText, isPlain } from './text.ts';
 
-/** Where in an entry its documented fields are. The Ray id has an older name, too. */
+/** Paths of the documented fields. The Ray id has an older name, too. */
 const paths = {
   accountId: ['account', 'id'],
   accountName: ['account', 'name'],
@@ -34,16 +34,15 @@ type TextName = keyof typeof paths;
 export const textNames = Object.keys(paths) as readonly TextName[];
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** What formats read of an entry: clean (see json-line.ts), each part undefined if it is missing or something else. */
+/** Clean (text.ts), each part undefined if missing or something else. */
 export interface AuditEntry {
-  /** The exact JSON text. */
   readonly exactText: string;
-  /** The whole entry; undefined if the text is no JSON. */
+  /** Undefined if the text is no JSON. */
   readonly value: unknown;
   readonly isObject: boolean;
-  /** No text of the entry or of its event needs an escape in a line (json-line.ts). */
+  /** No text of the entry or its event needs an escape in a line. */
   readonly isPlain: boolean;
-  /** The documented texts; undefined if it is missing, empty or no text. */
+  /** Undefined if missing, empty or no text. */
   readonly texts: { readonly [name in TextName]: string | undefined };
   /** An HTTP status, 100 to 599. */
   readonly statusCode: number | undefined;
@@ -54,11 +53,11 @@ export interface AuditEntry {
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The member of an object; undefined for anything else, and for what is inherited. */
+/** Own member of an object; undefined for anything else. */
 export const member = (value: unknown, key: string): unknown =>
   isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
-/** The member of an object if it is a text that is not empty. */
+/** Undefined if empty or no text. */
 export const textMember = (value: unknown, key: string): string | undefined => {
   const text = member(value, key);
   return typeof text === 'string' && text !== '' ? text : undefined;
@@ -81,11 +80,11 @@ const exactTextOf = ({ rawText, defects }: FeedEvent): string => {
 
 interface DocumentedField {
   readonly name: TextName;
-  /** From the newest on. */
+  /** Newest first. */
   readonly keys: readonly string[];
 }
 
-/** What is documented, by the part of an entry that it is in. */
+/** By the part of an entry. */
 const sections: readonly { readonly section: string; readonly fields: readonly DocumentedField[] }[] = [
   ...Map.groupBy(Object.entries(paths), ([, [section]]) => section),
 ].map(([section, members]) => ({
@@ -93,7 +92,7 @@ const sections: readonly { readonly section: string; readonly fields: readonly D
   fields: members.map(([name, [, ...keys]]) => ({ name: name as TextName, keys })),
 }));
 
-/** All texts in one order: engines read objects of one shape quickly. */
+/** In one order: engines read objects of one shape quickly. */
 const noTexts = Object.fromEntries(textNames.map((name) => [name, undefined])) as {
   readonly [name in TextName]: undefined;
 };
@@ -111,18 +110,16 @@ const readTexts = (value: unknown): AuditEntry['texts'] => {
   return texts;
 };
 
-/** The first of the keys under which there is a text. */
+/** The first key with a text. */
 const keyOf = (part: JsonObject, keys: readonly string[]): string | undefined => {
   for (const key of keys) if (textMember(part, key) !== undefined) return key;
   return undefined;
 };
 
-/** What an event says beside its entry, one text after the other. */
 const textsBeside = (event: FeedEvent): string =>
   `${event.id}${event.feedId}${event.sourceKind}${event.sourceId}${event.organizationId}${event.organizationName}` +
   `${event.accountId}${event.accountName}${event.zoneId}${event.zoneName}${event.actionTime}${event.receivedAt}${event.defects}`;
 
-/** Reads what a format needs of the event's entry. */
 export const readAuditEntry = (event: FeedEvent): AuditEntry => {
   const exactText = exactTextOf(event);
   const shownText = cleanText(exactText);
@@ -142,34 +139,28 @@ export const readAuditEntry = (event: FeedEvent): AuditEntry => {
   };
 };
 
-/** Parts of any type that an output may have in full, by their paths. */
 const wholeParts = ['raw.status_code', 'resource.scope', 'resource.request', 'resource.response'] as const;
-
-/** What an output may have in full elsewhere: texts, or a part by its path. */
+/** What an output may show in full elsewhere: a text, or a part by its path. */
 export type MappedName = TextName | 'id' | (typeof wholeParts)[number];
-
-/** A set of names, as a sum of `bitOf`: one is made for each event, and a `Set` takes several times as long. */
+/** A set of names as a sum of `bitOf`, made for each event: a `Set` takes several times as long. */
 export type Mapped = number;
 
-/** The bit that stands for a name. */
 export const bitOf: Readonly<Record<MappedName, Mapped>> = Object.fromEntries(
   [...textNames, 'id', ...wholeParts].map((name, index) => [name, 1 << index]),
 ) as Record<MappedName, Mapped>;
 
-/** Of an account and a zone, which only events of accounts have as fields. */
 const ofAccounts = ['accountId', 'accountName', 'zoneId', 'zoneName'] as const;
 type OfAccount = (typeof ofAccounts)[number];
 
-/** True unless the event says nothing of it, or something else than its entry. */
+/** False if the event lacks it or differs from its entry. */
 export const isEventField = ({ texts }: AuditEntry, event: FeedEvent, name: TextName): boolean => {
   if (name === 'organizationId') return texts.organizationId === event.organizationId;
   if (!(ofAccounts as readonly string[]).includes(name)) return true;
   return isOfAccount(event) && texts[name] === event[name as OfAccount];
 };
 
-/** What may be mapped under a key of a section. */
 interface Mappable {
-  /** Of the part as a whole, whatever its type is; 0 if no output has it. */
+  /** Of any type; 0 if no output has it. */
   readonly whole: Mapped;
   readonly text: Mapped;
   readonly keys: readonly string[];
@@ -187,7 +178,6 @@ const mappableIn = (section: string, fields: readonly DocumentedField[]): Readon
   return found;
 };
 
-/** By section and key. */
 const mappable: ReadonlyMap<string, ReadonlyMap<string, Mappable>> = new Map(
   sections.map(({ section, fields }) => [section, mappableIn(section, fields)]),
 );
@@ -195,13 +185,12 @@ const mappable: ReadonlyMap<string, ReadonlyMap<string, Mappable>> = new Map(
 const isMapped = (part: JsonObject, key: string, { whole, text, keys }: Mappable, mapped: Mapped): boolean =>
   (whole & mapped) !== 0 || ((text & mapped) !== 0 && keyOf(part, keys) === key);
 
-/** Sets a member; an assignment to `__proto__` would lose it. */
+/** An assignment to `__proto__` would lose it. */
 const setMember = (object: Record<string, unknown>, key: string, value: unknown): void => {
   if (key !== '__proto__') object[key] = value;
   else Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
 };
 
-/** What is left of a part of the entry; undefined if that is nothing. */
 const unmappedPart = (section: string, part: JsonObject, mapped: Mapped): JsonObject | undefined => {
   const keys = mappable.get(section);
   if (keys === undefined) return Object.keys(part).length === 0 ? undefined : part;
@@ -216,7 +205,7 @@ const unmappedPart = (section: string, part: JsonObject, mapped: Mapped): JsonOb
   return left;
 };
 
-/** What is left of the entry without what is mapped; undefined if that is nothing. */
+/** The entry without what is mapped; undefined if nothing is left. */
 export const unmappedRest = ({ value }: AuditEntry, mapped: Mapped): unknown => {
   if (!isJsonObject(value)) return value;
   let rest: Record<string, unknown> | undefined;

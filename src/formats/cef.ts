@@ -4,25 +4,23 @@ import { classify, eventKind, targetUser } from './classification.ts';
 import { actionMs, type FeedEvent, type Format, factsAtEnd, isOfAccount, receivedMs, textLines } from './format.ts';
 import { cut, oneLine } from './text.ts';
 
-/** Of CEF's 0 to 10, where 0-3 are Low and 4-6 Medium. */
+/** CEF: 0-3 are Low, 4-6 Medium. */
 const severities = { informational: 1, low: 3, medium: 5 } as const;
-
 const NAME_LENGTH = 512;
 const STRING_LENGTH = 1023;
 const SHORT_LENGTH = 63;
 const EXTERNAL_ID_LENGTH = 40;
 const CUSTOM_LENGTH = 4000;
-
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '=': '\\=', '\n': '\\n', '\r': '\\r' };
 
-/** A header field: backslash and pipe escaped, and no line break, which CEF allows in the extension only. */
+/** Backslash and pipe escaped, without line breaks, which CEF allows in the extension only. */
 const headerText = (text: string): string => oneLine(text).replace(/[\\|]/g, '\\$&');
 
-/** A value of the extension: backslash, equals sign and line breaks escaped. */
+/** Backslash, equals sign and line breaks escaped. */
 const extensionText = (text: string): string =>
   text.toWellFormed().replace(/[\\=\p{Cc}\p{Zl}\p{Zp}]/gu, (character) => escapes[character] ?? oneLine(character));
 
-/** Key, value and the length that the dictionary gives it, in UTF-16 units before escaping. */
+/** With the dictionary's length, in UTF-16 units before escaping. */
 type Field = readonly [key: string, value: string | number | undefined, length?: number];
 
 const labelled = (key: string, label: string, value: string | number | undefined, length = CUSTOM_LENGTH): Field[] =>
@@ -59,14 +57,14 @@ const requestFields = ({ texts, statusCode }: AuditEntry): Field[] => [
   ['reason', statusCode],
 ];
 
-/** Not cut, since half an id names nothing: a long one stands under a key of its own. */
+/** Half an id names nothing: a long one has a key of its own, uncut. */
 const idField = (id: string): Field =>
   id.length <= EXTERNAL_ID_LENGTH ? ['externalId', id] : ['CloudflareAuditLogsId', id, CUSTOM_LENGTH];
 
 const payload = ({ request }: AuditEntry): string | undefined =>
   request === undefined || request === null ? undefined : JSON.stringify(request);
 
-/** The dictionary has no keys for these. Ids are not cut. */
+/** Not in the dictionary. Ids are not cut. */
 const accountFields = ({ accountId, accountName, zoneId, zoneName }: FeedEvent): Field[] => [
   ['CloudflareAccountId', accountId ?? undefined, CUSTOM_LENGTH],
   ['CloudflareAccountName', accountName ?? undefined],
@@ -87,7 +85,7 @@ const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
     ...(isOfAccount(event) ? accountFields(event) : []),
     ['OrgtrailFeedId', event.feedId],
     ['OrgtrailFeedDefects', event.defects?.join(',')],
-    // Last, and not of the entry: a reader drops the spaces at the end of the last value.
+    // Last, and not of the entry: readers drop trailing spaces of the last value.
     ...labelled('cn1', 'Feed Position', event.position),
   ];
 };
@@ -95,7 +93,7 @@ const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
 const written = ([key, value, length = STRING_LENGTH]: Field): string[] =>
   value === undefined || value === '' ? [] : [`${key}=${extensionText(cut(String(value), length))}`];
 
-/** ArcSight's Common Event Format, version 0, without a syslog header. Values are cut to the lengths of its dictionary. */
+/** CEF version 0 without a syslog header. Values are cut to the lengths of ArcSight's dictionary. */
 const formatCef = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const { texts } = entry;

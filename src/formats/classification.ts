@@ -1,24 +1,16 @@
 import { type AuditEntry, member, textMember } from './audit-entry.ts';
 
-/** What was done; `unknown` if the entry does not say, `other` for a word that no document has. */
+/** `unknown` if the entry does not say, `other` for an undocumented word. */
 export type ActionKind = 'create' | 'view' | 'update' | 'delete' | 'unknown' | 'other';
-/** How it ended, in the same way. */
 type Outcome = 'success' | 'failure' | 'unknown' | 'other';
-/** What it was done to, as far as formats tell apart. `entity` is any other part of identity management. */
+/** As far as formats tell apart. `entity`: other parts of identity management. */
 export type Subject = 'user' | 'group' | 'organization' | 'policy' | 'entity' | 'other';
 type Severity = 'informational' | 'low' | 'medium';
-
-export interface Classification {
-  readonly action: ActionKind;
-  readonly outcome: Outcome;
-  readonly subject: Subject;
-  readonly severity: Severity;
-}
-
+export type Classification = Readonly<{ action: ActionKind; outcome: Outcome; subject: Subject; severity: Severity }>;
 const actions: readonly string[] = ['create', 'view', 'update', 'delete'] satisfies ActionKind[];
 const outcomes: readonly string[] = ['success', 'failure'] satisfies Outcome[];
 
-/** Singular, lower case. Cloudflare publishes no list of resource types: names of its API and documentation. */
+/** Singular, lower case, from Cloudflare's API and documentation: no list of resource types is published. */
 const subjects: Readonly<Record<string, Subject>> = {
   member: 'user',
   user: 'user',
@@ -63,11 +55,11 @@ const severityOf = (action: ActionKind, actorType: string | undefined): Severity
   return action === 'view' ? 'informational' : 'low';
 };
 
-/** True for Cloudflare's own people, whose acts on a customer's organization are worth a look. */
+/** Acts of Cloudflare's own people on a customer's organization are worth a look. */
 const isCloudflareStaff = (actorType: string | undefined): boolean =>
   actorType !== undefined && word(actorType) === 'cloudflare_admin';
 
-/** Sorts an entry into the few kinds that all formats need. Letter case does not matter, new words become `other`. */
+/** Ignores letter case; unknown words become `other`. */
 export const classify = ({ texts }: AuditEntry): Classification => {
   const action = known<ActionKind>(actions, texts.actionType);
   return {
@@ -78,15 +70,14 @@ export const classify = ({ texts }: AuditEntry): Classification => {
   };
 };
 
-/** The user that a change of a member is about. */
 export interface TargetUser {
-  /** Of the user if the response tells it, else of the membership. */
+  /** Of the user if the response has it, else of the membership. */
   readonly id: string | undefined;
   readonly membershipId: string | undefined;
   readonly email: string | undefined;
 }
 
-/** Who a change of a user or member is about; undefined if the entry does not say. */
+/** Whom a change of a user or member is about; undefined if the entry does not say. */
 export const targetUser = ({ texts, request, response }: AuditEntry): TargetUser | undefined => {
   const result = member(response, 'result');
   const user = member(result, 'user');
@@ -96,7 +87,7 @@ export const targetUser = ({ texts, request, response }: AuditEntry): TargetUser
   return id === undefined && email === undefined ? undefined : { id, membershipId, email };
 };
 
-/** Names the kind of event for formats that want an identifier, as `member:create`. Not longer than 130 characters. */
+/** An identifier such as `member:create`, at most 130 characters. */
 export const eventKind = ({ texts }: AuditEntry): string => {
   const part = (text: string | undefined, otherwise: string): string =>
     (text ?? otherwise).replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64);

@@ -29,12 +29,11 @@ import {
 } from './format.ts';
 import { readUri, toJsonLine, unlessEmpty } from './text.ts';
 
-/** A version whose fields and allowed words the output keeps to; ECS 9 has them all, too. */
+/** ECS 9 has all its fields and words, too. */
 const ECS_VERSION = '8.17.0';
-
 const severities = { informational: 1, low: 3, medium: 5 } as const;
 
-/** JSON of any type as text: as a field it would change its type from event to event, which Elasticsearch refuses. */
+/** As a field, JSON of any type would change its type between events, which Elasticsearch refuses. */
 const asText = (value: unknown): string | undefined =>
   value === undefined || value === null ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
 
@@ -90,7 +89,7 @@ const relatedFields = ({ texts }: AuditEntry, target: TargetUser | undefined): o
   });
 };
 
-/** What has a field of its own; the rest goes to `cloudflare.audit.other`, as JSON text. */
+/** Has a field of its own; the rest goes to `cloudflare.audit.other` as JSON text. */
 const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
   const { texts, statusCode, value } = entry;
   const scope = member(member(value, 'resource'), 'scope');
@@ -104,7 +103,7 @@ const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
   return bits;
 };
 
-/** Cloudflare's own, under names of its own as ECS asks for custom fields. All texts, or lists of texts. */
+/** Custom fields under a name of their own, as ECS asks: all texts, or lists of texts. */
 const cloudflareFields = (entry: AuditEntry, event: FeedEvent): object => {
   const { texts, value, request, response } = entry;
   return {
@@ -141,7 +140,7 @@ const cloudflareFields = (entry: AuditEntry, event: FeedEvent): object => {
 const namedOf = (id: string | null, name: string | null): object | undefined =>
   id === null ? undefined : { id, name: name ?? undefined };
 
-/** A document of the Elastic Common Schema; the exact entry in `event.original`. */
+/** The exact entry is in `event.original`. */
 export const formatEcs: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const kinds = classify(entry);
@@ -170,7 +169,7 @@ export const formatEcs: EventFormatter = (event, large) => {
   return toJsonLine(line, entry.isPlain, large);
 };
 
-/** `iam` for identity management, with the kind of object beside the kind of act; else `configuration`. */
+/** `iam` for identity management, with the kind of object and of act; else `configuration`. */
 const ecsCategories = ({ action, subject }: Classification): EcsCategories => {
   if (subject === 'other')
     return { category: ['configuration'], type: [action === 'view' ? 'access' : iamTypes[action]] };
@@ -196,8 +195,5 @@ export const ecs: Format = {
   },
 };
 
-/** The two lists that sort an event in ECS; both only take words that ECS allows together. */
-interface EcsCategories {
-  readonly category: readonly string[];
-  readonly type: readonly string[];
-}
+/** Lists that ECS allows only in certain combinations. */
+type EcsCategories = Readonly<{ category: readonly string[]; type: readonly string[] }>;

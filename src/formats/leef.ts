@@ -13,13 +13,11 @@ import {
 } from './format.ts';
 import { cut, oneLine } from './text.ts';
 
-/** Of LEEF's 1 to 10. */
+/** LEEF: 1 to 10. */
 const severities = { informational: 1, low: 3, medium: 5 } as const;
-
-/** The length of predefined texts, in UTF-16 units; the others have the same, since receivers of syslog split long events. */
+/** Limit of predefined texts, in UTF-16 units; kept for all, since receivers of syslog split long events. */
 const TEXT_LENGTH = 255;
 const devTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.SSSZ";
-
 type Field = readonly [key: string, value: string | number | undefined];
 
 const timeFields = (event: FeedEvent): Field[] => [
@@ -27,7 +25,7 @@ const timeFields = (event: FeedEvent): Field[] => [
   ['devTimeFormat', devTimeFormat],
 ];
 
-/** Predefined keys, which QRadar reads by itself. */
+/** QRadar reads these by itself. */
 const predefinedFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
   const { texts } = entry;
   const address = texts.actorIpAddress;
@@ -82,10 +80,7 @@ const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
 const written = ([key, value]: Field): string[] =>
   value === undefined || value === '' ? [] : [`${key}=${cut(oneLine(String(value)), TEXT_LENGTH)}`];
 
-/**
- * IBM QRadar's Log Event Extended Format 2.0, without a syslog header, attributes separated by tabs. LEEF has no escapes, so
- * tabs and line breaks in values become spaces, and payloads are left out.
- */
+/** LEEF 2.0 without a syslog header, separated by tabs. It has no escapes: tabs and breaks become spaces, payloads are left out. */
 const formatLeef = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const fields = [...timeFields(event), ...predefinedFields(entry, event), ...customFields(entry, event)];

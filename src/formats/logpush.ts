@@ -20,10 +20,7 @@ const tokenDetails = ({ texts }: AuditEntry): object => ({
   token_name: texts.actorTokenName,
 });
 
-/**
- * The names of Cloudflare's Logpush dataset `audit_logs_v2`, for pipelines that read it already. The dataset knows no
- * organizations: those names, and the feed's own, are additions at the end.
- */
+/** Names of Cloudflare's dataset `audit_logs_v2`. It knows no organizations: their names and the feed's own stand at the end. */
 const formatLogpush: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const { texts, value } = entry;

@@ -2,7 +2,7 @@ import { type FeedEvent, type Format, isOfAccount, jsonFacts, jsonLines, type Li
 
 const quoted = (text: string | null): string => (text === null ? 'null' : JSON.stringify(text));
 
-/** Of the logs of accounts alone: lines of organizations stay as they have always been. */
+/** Only for logs of accounts: lines of organizations never change. */
 const accountParts = (event: FeedEvent): string =>
   isOfAccount(event)
     ? `"account_id":${quoted(event.accountId)},"account_name":${quoted(event.accountName)},` +
@@ -10,8 +10,8 @@ const accountParts = (event: FeedEvent): string =>
     : '';
 
 /**
- * The entry's own text in an envelope, to the byte and without reading it: the feed's fast path. Line breaks, which JSON
- * only has between its tokens, become spaces; such an entry has its exact text in `raw_text`, too.
+ * The entry's text in an envelope, to the byte and unread. Line breaks, which are between tokens, become spaces; then `raw_text` has
+ * the exact text, too.
  */
 export const formatNative = (event: FeedEvent): string => {
   const { rawText, defects } = event;
@@ -28,7 +28,7 @@ export const formatNative = (event: FeedEvent): string => {
 
 const readLine = (line: string): LineFacts => {
   const { position, id, source_kind, source_id, raw_text } = JSON.parse(line);
-  // No string before it can have these bytes: a quotation mark inside one comes with a backslash.
+  // No string before it has these bytes: a quotation mark in a string has a backslash.
   const rawText = typeof raw_text === 'string' ? raw_text : line.slice(line.indexOf(',"raw":') + 7, -1);
   return { ...jsonFacts(position, id), source: `${source_kind} ${source_id}`, rawText };
 };

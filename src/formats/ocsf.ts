@@ -31,7 +31,6 @@ import {
 } from './format.ts';
 import { readUri, toJsonLine, unlessEmpty } from './text.ts';
 
-/** The version of the schema that the output is valid against. */
 const OCSF_VERSION = '1.5.0';
 
 const metadata = (entry: AuditEntry, event: FeedEvent): object => ({
@@ -58,7 +57,7 @@ const cloud = (event: FeedEvent): object => ({
   org: namedOf(event.organizationId, event.organizationName),
 });
 
-/** An event of the Open Cybersecurity Schema Framework 1.5.0; the exact entry in `raw_data`, and what has no attribute in `unmapped`. */
+/** OCSF 1.5.0; the exact entry is in `raw_data`, what has no attribute in `unmapped`. */
 export const formatOcsf: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const { texts, statusCode } = entry;
@@ -69,7 +68,7 @@ export const formatOcsf: EventFormatter = (event, large) => {
   const isEntity = found.name === 'entity_management';
   const isActivity = user === undefined && !isEntity;
   const grades = ocsfGrades(entry, kinds);
-  // One object, whose members are always in this order: put together from several it takes longer. JSON leaves out what is undefined.
+  // One object with a fixed order of members: combining several takes longer. JSON omits what is undefined.
   const line = {
     class_uid: found.classUid,
     class_name: found.className,
@@ -109,8 +108,8 @@ export const formatOcsf: EventFormatter = (event, large) => {
 };
 
 /**
- * Account Change for a change of a user or member who can be named; Entity Management for create, read, update and delete of the
- * other things of identity management; else API Activity, which takes anything. An action of no known kind keeps its own word as the name.
+ * Account Change for changes of a nameable user or member; Entity Management for other identity management; else API Activity.
+ * An unknown action keeps its own word as the name.
  */
 const ocsfClass = (entry: AuditEntry, kinds: Classification, user: TargetUser | undefined): OcsfClass => {
   const { action, subject } = kinds;
@@ -124,7 +123,7 @@ const ocsfClass = (entry: AuditEntry, kinds: Classification, user: TargetUser | 
   return action === 'other' ? { ...activity, activityName: entry.texts.actionType ?? 'Other' } : activity;
 };
 
-const withActivity = (base: Omit<OcsfClass, 'activityId' | 'activityName'>, ids: Activities, action: ActionKind) => ({
+const withActivity = (base: BareClass, ids: Activities, action: ActionKind): OcsfClass => ({
   ...base,
   activityId: ids[action],
   activityName: captions[action],
@@ -141,21 +140,14 @@ const captions: Readonly<Record<ActionKind, string>> = {
 
 const iam = { categoryUid: 3, categoryName: 'Identity & Access Management' } as const;
 const accountChange = { name: 'account_change', classUid: 3001, className: 'Account Change', ...iam } as const;
-
 const OTHER = 99;
-/** Account Change knows no update and no read, so these are Other. */
+/** Account Change has no update and no read: Other. */
 const accountActivities: Activities = { create: 1, delete: 6, update: OTHER, view: OTHER, unknown: 0, other: OTHER };
 const entityManagement = { name: 'entity_management', classUid: 3004, className: 'Entity Management', ...iam } as const;
 const crudActivities: Activities = { create: 1, view: 2, update: 3, delete: 4, unknown: 0, other: OTHER };
-const apiActivity = {
-  name: 'api_activity',
-  classUid: 6003,
-  className: 'API Activity',
-  categoryUid: 6,
-  categoryName: 'Application Activity',
-} as const;
+const application = { categoryUid: 6, categoryName: 'Application Activity' } as const;
+const apiActivity = { name: 'api_activity', classUid: 6003, className: 'API Activity', ...application } as const;
 
-/** Severity and status, by number and name. */
 const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): OcsfGrades => {
   const [severityId, severityName] = severities[severity];
   const [statusId, status] = outcome === 'other' ? [99, entry.texts.actionResult] : statuses[outcome];
@@ -165,13 +157,13 @@ const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): O
 const severities = { informational: [1, 'Informational'], low: [2, 'Low'], medium: [3, 'Medium'] } as const;
 const statuses = { unknown: [0, 'Unknown'], success: [1, 'Success'], failure: [2, 'Failure'] } as const;
 
-/** Why it failed, in the words of the API's first error. */
+/** In the words of the API's first error. */
 const ocsfStatusDetail = ({ response }: AuditEntry): string | undefined => {
   const errors = member(response, 'errors');
   return Array.isArray(errors) ? textMember(errors[0], 'message') : undefined;
 };
 
-/** Who did it: the user, and the token or the way in (dashboard, API key) as the application used. */
+/** The user, and as application the token or the way in (dashboard, API key). */
 const ocsfActor = ({ texts }: AuditEntry): object => {
   const { actorId, actorEmail, actorTokenId, actorTokenName, actorContext, actorType } = texts;
   const user =
@@ -203,7 +195,6 @@ const userType = (actorType: string | undefined): { type_id: number; type: strin
 
 const userTypes: Readonly<Record<string, readonly [number, string]>> = { user: [1, 'User'], system: [3, 'System'] };
 
-/** The call, with what was sent and answered. */
 const ocsfApi = (entry: AuditEntry, event: FeedEvent): object => {
   const { texts, request, response, statusCode } = entry;
   const call = [texts.method, texts.uri].filter((text) => text !== undefined).join(' ');
@@ -215,13 +206,11 @@ const ocsfApi = (entry: AuditEntry, event: FeedEvent): object => {
   };
 };
 
-/** Where the request came from: an address if there is one, else the text that stands there. */
 const ocsfSource = ({ texts }: AuditEntry): object => {
   const address = texts.actorIpAddress;
   return address !== undefined && ipVersion(address) !== undefined ? { ip: address } : { name: address ?? 'Unknown' };
 };
 
-/** The HTTP request; undefined if the entry says nothing of it. */
 const ocsfHttpRequest = ({ texts }: AuditEntry): object | undefined => {
   const { uri } = texts;
   const parts = uri === undefined ? undefined : readUri(uri);
@@ -241,10 +230,10 @@ const ocsfHttpRequest = ({ texts }: AuditEntry): object | undefined => {
 };
 
 const isOcsfMethod = (method: string | undefined): boolean => method !== undefined && methods.includes(method);
-/** All that the schema lists: a PATCH stays in `unmapped`. */
+/** All in the schema: a PATCH stays in `unmapped`. */
 const methods = ['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'CONNECT'];
 
-/** The values that analysts pivot on, each with the attribute that holds it. */
+/** Values to pivot on, with their attributes. */
 const ocsfObservables = ({ texts }: AuditEntry): object[] | undefined => {
   const { actorIpAddress: address, actorEmail, actorId, userAgent } = texts;
   const found: object[] = [];
@@ -258,7 +247,6 @@ const ocsfObservables = ({ texts }: AuditEntry): object[] | undefined => {
   return found.length === 0 ? undefined : found;
 };
 
-/** The user that an Account Change is about. */
 const ocsfTargetUser = (user: TargetUser): object => ({
   uid: user.id,
   uid_alt: user.membershipId === user.id ? undefined : user.membershipId,
@@ -266,21 +254,19 @@ const ocsfTargetUser = (user: TargetUser): object => ({
   email_addr: emailOf(user.email),
 });
 
-/** What an Entity Management is about. */
 const ocsfEntity = ({ texts }: AuditEntry, subject: Subject): object => {
   const { resourceId, resourceType, resourceProduct } = texts;
   const [typeId, type] = entityTypes[subject] ?? [99, resourceType ?? resourceProduct];
   return { uid: resourceId, name: resourceId === undefined ? resourceType : undefined, type_id: typeId, type };
 };
 
-/** Numbers and names of OCSF's `managed_entity.type_id`; anything else is Other under the API's own name. */
+/** OCSF's `managed_entity.type_id`; anything else is Other under the API's name. */
 const entityTypes: { readonly [subject in Subject]?: readonly [number, string] } = {
   group: [3, 'Group'],
   organization: [4, 'Organization'],
   policy: [5, 'Policy'],
 };
 
-/** What an API Activity is about; undefined if the entry names nothing. */
 const ocsfResources = ({ texts }: AuditEntry): object[] | undefined => {
   const { resourceId, resourceType, resourceScope } = texts;
   if (resourceId === undefined && resourceType === undefined) return undefined;
@@ -289,8 +275,8 @@ const ocsfResources = ({ texts }: AuditEntry): object[] | undefined => {
 };
 
 /**
- * What of an entry stands in the OCSF event in full, word for word or as the caption of a documented word. Everything else
- * goes to `unmapped`: nothing gets lost on the way, even for a reader that drops `raw_data`.
+ * What the OCSF event has in full, verbatim or as the caption of a documented word. The rest goes to `unmapped`: nothing is lost
+ * for a reader that drops `raw_data`.
  */
 const ocsfMapped = (entry: AuditEntry, event: FeedEvent, found: OcsfClass, kinds: Classification): Mapped => {
   const { texts, request, response } = entry;
@@ -345,22 +331,7 @@ export const ocsf: Format = {
   },
 };
 
-/** The part of an OCSF event that says which class it is of, and what was done. */
-interface OcsfClass {
-  readonly name: 'api_activity' | 'account_change' | 'entity_management';
-  readonly classUid: 6003 | 3001 | 3004;
-  readonly className: string;
-  readonly categoryUid: 6 | 3;
-  readonly categoryName: string;
-  readonly activityId: number;
-  readonly activityName: string;
-}
-
+type BareClass = typeof apiActivity | typeof accountChange | typeof entityManagement;
+type OcsfClass = BareClass & Readonly<{ activityId: number; activityName: string }>;
 type Activities = Readonly<Record<ActionKind, number>>;
-
-interface OcsfGrades {
-  readonly severityId: number;
-  readonly severity: string;
-  readonly statusId: number;
-  readonly status: string | undefined;
-}
+type OcsfGrades = Readonly<{ severityId: number; severity: string; statusId: number; status: string | undefined }>;

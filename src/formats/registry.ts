@@ -6,10 +6,7 @@ import { logpush } from './logpush.ts';
 import { native } from './native.ts';
 import { ocsf } from './ocsf.ts';
 
-/**
- * All formats in which the feed and the sinks hand out events, by the names by which users ask for them: a contract. To add
- * one takes a folder and its name here (CONTRIBUTING.md).
- */
+/** Names by which users ask for formats: a contract. A new one takes a file and its name here (CONTRIBUTING.md). */
 const registry = {
   native,
   ocsf,
@@ -20,6 +17,5 @@ const registry = {
 };
 
 export type FormatName = keyof typeof registry;
-
 export const formats: Readonly<Record<FormatName, Format>> = registry;
 export const formatNames = Object.keys(formats) as readonly FormatName[];

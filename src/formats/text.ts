@@ -1,8 +1,8 @@
-/** Deeper is refused by common JSON readers (Elasticsearch at 1,000 levels), and `JSON.stringify` recurses. */
+/** Common JSON readers refuse more (Elasticsearch at 1,000 levels), and `JSON.stringify` recurses. */
 const MAX_DEPTH = 100;
 const tooDeep = '[nested too deeply]';
 
-/** U+FFFD in place of NUL and lone surrogates, which many consumers refuse. */
+/** U+FFFD for NUL and lone surrogates, which many consumers refuse. */
 export const cleanText = (text: string): string =>
   text.isWellFormed() && !text.includes('\0') ? text : text.toWellFormed().replaceAll('\0', '\ufffd');
 
@@ -14,12 +14,11 @@ const isClean = (value: unknown, depth: number): boolean => {
   return Object.entries(value).every(([key, inner]) => cleanText(key) === key && isClean(inner, depth + 1));
 };
 
-/** Whether the value goes no deeper than a consumer takes. */
 const isFlat = (value: unknown, depth: number): boolean => {
   if (typeof value !== 'object' || value === null) return true;
   if (depth === MAX_DEPTH) return false;
   if (Array.isArray(value)) return value.every((element) => isFlat(element, depth + 1));
-  // Of a value that was parsed, this walks over its own members, and makes no list of them.
+  // Walks over a parsed value's own members without making a list.
   for (const key in value) if (!isFlat((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
   return true;
 };
@@ -29,32 +28,26 @@ const cleanCopy = (value: unknown, depth: number): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   if (depth === MAX_DEPTH) return tooDeep;
   if (Array.isArray(value)) return value.map((element) => cleanCopy(element, depth + 1));
-  // fromEntries, since assigning to a key `__proto__` would lose it.
+  // Assigning to a key `__proto__` would lose it.
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [cleanText(key), cleanCopy(inner, depth + 1)]));
 };
 
-/**
- * A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only if it must be.
- * `hasCleanTexts`: all texts in it are known to be clean, as those of a clean JSON text without an escape by number are.
- */
+/** Clean texts and keys, at most 100 levels; copied only if needed. `hasCleanTexts`: from a clean JSON text without numeric escapes. */
 export const cleanJson = (value: unknown, hasCleanTexts: boolean): unknown => {
   const isWhole = hasCleanTexts ? isFlat(value, 0) : isClean(value, 0);
   return isWhole ? value : cleanCopy(value, 0);
 };
 
-/** Legal in JSON, but some readers and terminals treat them as line ends or commands. */
+/** Legal in JSON, but line ends or commands to some readers and terminals. */
 const risky = /[\u007f-\u009f\u2028\u2029]/g;
 const anyRisky = new RegExp(risky.source);
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** Whether a line needs no escape for what is in this text. */
+/** Needs no escape in a line. */
 export const isPlain = (text: string): boolean => !anyRisky.test(text);
 
-/**
- * JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. `isPlainValue`: all of its texts are known to be plain, so the
- * line, which is several times as long, need not be looked through.
- */
+/** One line even for readers that end lines at U+2028 or U+0085. `isPlainValue`: its texts are plain, so the longer line is not searched. */
 export const toJsonLine = (value: object, isPlainValue = false, large?: LargeTexts): string => {
   const line = JSON.stringify(value, large?.leaveOut);
   return isPlainValue ? line : line.replace(risky, escaped);
@@ -62,24 +55,22 @@ export const toJsonLine = (value: object, isPlainValue = false, large?: LargeTex
 
 const LARGE_CHARACTERS = 65_536;
 
-/** The large texts of one line. As a part of it each would be in memory three times more while the line is made and written. */
+/** Large texts of one line: as parts of it each would be in memory three times more. */
 export class LargeTexts {
   readonly #mark: string;
   readonly #texts: string[] = [];
 
-  /** The mark stands in the place of each: plain text that no entry can have. */
+  /** The mark stands for each: plain text that no entry can have. */
   constructor(mark: string) {
     this.#mark = mark;
   }
 
-  /** A replacer of JSON.stringify. */
   readonly leaveOut = (_key: string, value: unknown): unknown => {
     if (typeof value !== 'string' || value.length <= LARGE_CHARACTERS) return value;
     this.#texts.push(value);
     return this.#mark;
   };
 
-  /** The whole line, part by part. */
   *partsOf(line: string): Generator<string, void, void> {
     for (const [n, between] of line.split(this.#mark).entries()) {
       if (n > 0) yield* insideOf(this.#texts[n - 1] ?? '');
@@ -88,47 +79,41 @@ export class LargeTexts {
   }
 }
 
-/** A text as it stands between its quotation marks in a line. */
+/** As between quotation marks in a line. */
 function* insideOf(text: string): Generator<string, void, void> {
   for (let from = 0, to = 0; from < text.length; from = to) {
     to = from + LARGE_CHARACTERS;
-    // Not within a pair of surrogates.
+    // Keeps surrogate pairs together.
     if (/[\ud800-\udbff]/.test(text.charAt(to - 1))) to += 1;
     yield JSON.stringify(text.slice(from, to)).slice(1, -1).replace(risky, escaped);
   }
 }
 
-/** The object, or undefined if none of its members has a value: JSON then leaves it out. */
+/** Undefined if no member has a value: JSON then omits it. */
 export const unlessEmpty = <T extends object>(object: T): T | undefined => {
   for (const key in object) if (object[key] !== undefined) return object;
   return undefined;
 };
 
-/** What some reader takes for the end of a line or of a field. */
+/** Ends of lines or fields to some reader. */
 const breaks = '\t\n\v\f\r\u0085\u2028\u2029';
 
 const visible = (character: string): string => (breaks.includes(character) ? ' ' : '\ufffd');
 
-/** Text that cannot end a line or a field: breaks and tabs become spaces, other control characters U+FFFD. */
+/** Breaks and tabs become spaces, other control characters U+FFFD. */
 export const oneLine = (text: string): string => text.toWellFormed().replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, visible);
 
-/** At most so many UTF-16 units; what is cut ends in `…`, and no character is cut in two. */
+/** At most `limit` UTF-16 units; a cut text ends in `…`, no character is split. */
 export const cut = (text: string, limit: number): string =>
   text.length <= limit ? text : `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 
-interface RequestUri {
-  readonly path: string;
-  readonly query: string | undefined;
-  /** Only of an absolute URL; the host without user and port. */
-  readonly scheme: string | undefined;
-  readonly host: string | undefined;
-  /** True when nothing of the text is missing in path and query, or when it is a whole URL. */
-  readonly isWhole: boolean;
-}
+/** Scheme and host: of absolute URLs only, the host without user and port. `isWhole`: path and query have the whole text, or it is a whole URL. */
+type RequestUri = Readonly<Record<'query' | 'scheme' | 'host', string | undefined>> &
+  Readonly<{ path: string; isWhole: boolean }>;
 
 const form = /^(?:([a-z][a-z0-9+.-]*):\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?/i;
 
-/** Takes `raw.uri` apart without decoding anything: the API logs a path mostly, sometimes a URL. */
+/** Decodes nothing: the API logs a path mostly, sometimes a URL. */
 export const readUri = (uri: string): RequestUri => {
   const [, scheme, authority, path = '', query] = form.exec(uri) ?? [];
   const host = authority?.replace(/^.*@/, '').replace(/:\d*$/, '');

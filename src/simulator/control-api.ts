@@ -9,7 +9,7 @@ import type { FaultPatch } from './faults/fault-plan.ts';
 import type { GenerateOptions, Simulator, SimulatorSummary } from './interface.ts';
 import type { TrueEntry } from './world/audit-log.ts';
 
-/** Where the control API is served, beside the simulated one. Needs no credential. */
+/** Needs no credential. */
 export const controlPath = '/__simulator';
 
 /**
@@ -41,7 +41,6 @@ export class ControlApi {
     this.#simulator = simulator;
   }
 
-  /** Answers one request below `controlPath`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path: wholePath, query } = splitTarget(request.url);
     const path = wholePath.slice(controlPath.length);
@@ -86,11 +85,7 @@ export class ControlApi {
   #appendEntries(body: Record<string, unknown>): unknown {
     const { entries, count } = body;
     const visibleAfterMs = amountIn(body, 'visible_after_ms');
-    const actionTimeMs = timeIn(body, 'action_time');
-    const options = {
-      ...(visibleAfterMs === undefined ? {} : { visibleAfterMs }),
-      ...(actionTimeMs === undefined ? {} : { actionTimeMs }),
-    };
+    const options = { visibleAfterMs, actionTimeMs: timeIn(body, 'action_time') };
     if (entries === undefined && count !== undefined) return this.#generateEntries(body, options);
     const source = sourceIn(body);
     if (!Array.isArray(entries) || !entries.every((text) => typeof text === 'string')) {
@@ -104,13 +99,7 @@ export class ControlApi {
 
   #generateEntries(body: Record<string, unknown>, given: GenerateOptions): unknown {
     const count = wholeIn(body, 'count') ?? 0;
-    const spacingMs = wholeIn(body, 'spacing_ms');
-    const bytes = wholeIn(body, 'bytes');
-    const options: GenerateOptions = {
-      ...given,
-      ...(spacingMs === undefined ? {} : { spacingMs }),
-      ...(bytes === undefined ? {} : { bytes }),
-    };
+    const options = { ...given, spacingMs: wholeIn(body, 'spacing_ms'), bytes: wholeIn(body, 'bytes') };
     const accountIds = body['account_ids'];
     return orBadRequest(() => {
       if (isTexts(accountIds)) this.#simulator.generateUserEntries(accountIds, count, options);
@@ -135,10 +124,7 @@ export class ControlApi {
       throw new BadRequest('organization_id must be a string or null');
     }
     return orBadRequest(() => {
-      this.#simulator.changeAccount(accountId, {
-        ...(name === undefined ? {} : { name }),
-        ...(organizationId === undefined ? {} : { organizationId }),
-      });
+      this.#simulator.changeAccount(accountId, { name, organizationId });
       if (refused !== undefined) this.#simulator.setRefused({ kind: 'account', id: accountId }, refused);
       if (removed === true) this.#simulator.removeAccount(accountId);
       return { account_id: accountId };
@@ -152,9 +138,8 @@ export class ControlApi {
   }
 }
 
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((text) => typeof text === 'string');
-}
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string');
 
 function sourceIn({ organization_id: organizationId, account_id: accountId }: Record<string, unknown>): SourceRef {
   if (typeof accountId === 'string') return { kind: 'account', id: accountId };

@@ -1,67 +1,64 @@
 import { type AcceptedCredential, defaultBudget, type RateBudget } from './api/credentials.ts';
 import type { FaultPatch } from './faults/fault-plan.ts';
 
-/** How the simulated Cloudflare is to be. Everything has a default. */
-export interface SimulatorOptions {
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** Default `127.0.0.1`. */
-  readonly host?: string;
-  /** Same seed, options and `startMs`: the same bytes. Default 1. */
-  readonly seed?: number;
-  /** Default 25. */
-  readonly organizations?: number;
-  /** In all organizations together. Default 10,000. */
-  readonly entries?: number;
-  /** Accounts in each organization. Default 0. */
-  readonly accounts?: number;
-  /** Accounts in no organization. Default 0. */
-  readonly standaloneAccounts?: number;
-  /** Zones in each account. Default 2. */
-  readonly zones?: number;
-  /** In all accounts together, about a tenth of them copies of user entries. Default: as many as `entries`, if there are accounts. */
+const defaults = {
+  /** 0: any free port. */
+  port: 0,
+  host: '127.0.0.1',
+  /** Same seed, options and `startMs`: the same bytes. */
+  seed: 1,
+  organizations: 25,
+  /** In all organizations together. */
+  entries: 10_000,
+  /** In each organization. */
+  accounts: 0,
+  /** In no organization. */
+  standaloneAccounts: 0,
+  /** In each account. */
+  zones: 2,
+  historyMs: 90 * 86_400_000,
+  /** `zipf`: the n-th organization has n times fewer entries than the first. */
+  distribution: 'zipf' as 'zipf' | 'uniform',
+  /** Every fourth organization is below another. */
+  subOrganizations: true,
+  /** False: organizations below others are listed only by `parent.id`. */
+  listsSubOrganizations: true,
+  /** Entries per second. */
+  liveRate: 0,
+  faults: 'none' as 'all' | 'none' | FaultPatch,
+  /** Undefined: any. */
+  credentials: undefined as readonly AcceptedCredential[] | undefined,
+  /** As in OpenAPI: an organization, its profile and its accounts refuse tokens (403). */
+  keysOnly: false,
+  /** False: `GET /accounts` hides accounts reached through an organization alone. */
+  listsImplicitAccounts: true,
+  /** Per user or account's token; null: no limit. */
+  budget: defaultBudget as RateBudget | null,
+  /** Offset of the simulator's clock from `clock`. Milliseconds. */
+  clockOffsetMs: 0,
+  /** Milliseconds since the epoch. */
+  clock: () => Date.now(),
+  /** An entry exactly at `since` is in the answer. */
+  sinceInclusive: true,
+  /** An entry exactly at `before` is in the answer. */
+  beforeInclusive: false,
+  /** Limit of a page, below that of `limit`. */
+  pageCap: undefined as number | undefined,
+  /** Entries without a match before a short page and a cursor. */
+  scanLimit: 200_000,
+  /** Of `result_info.count`. */
+  countType: 'string' as 'string' | 'number',
+  /** In `result_info`. */
+  cursorField: 'cursor' as 'cursor' | 'cursors.after',
+};
+
+export type SimulatorOptions = Partial<Readonly<typeof defaults>> & {
+  /** In all accounts together, a tenth of them copies of user entries. Default: `entries`, if there are accounts. */
   readonly accountEntries?: number;
-  /** How far the entries reach back. Milliseconds, default 90 days. */
-  readonly historyMs?: number;
   /** End of the history. Milliseconds since the epoch, default now. */
   readonly startMs?: number;
-  /** `zipf` (default): the n-th organization has n times fewer entries than the first. `uniform`: as many. */
-  readonly distribution?: 'zipf' | 'uniform';
-  /** Default true: every fourth organization is below another one. */
-  readonly subOrganizations?: boolean;
-  /** False: the listing shows organizations below others only when asked for them (`parent.id`). Default true. */
-  readonly listsSubOrganizations?: boolean;
-  /** Entries appended per second while running. Default 0. */
-  readonly liveRate?: number;
-  /** `all`, `none` (default), or a patch of the fault settings. */
-  readonly faults?: 'all' | 'none' | FaultPatch;
-  /** Credentials that are taken. Default: any. */
-  readonly credentials?: readonly AcceptedCredential[];
-  /** True: an organization, its profile and its accounts answer a user's key only, as OpenAPI says; a token gets 403. Default false. */
-  readonly keysOnly?: boolean;
-  /** False: `GET /accounts` shows no account that users reach through its organization alone. Default true. */
-  readonly listsImplicitAccounts?: boolean;
-  /** Requests per user or account's token; null: no limit. Default 1200 in 300 s, then a block of 300 s. */
-  readonly budget?: RateBudget | null;
-  /** How far the simulator's clock (entries, visibility, `Date`) is from `clock`. Milliseconds, default 0. */
-  readonly clockOffsetMs?: number;
-  /** Where time comes from, milliseconds since the epoch. Default `Date.now`. */
-  readonly clock?: () => number;
-  /** Default true: an entry exactly at `since` is in the answer. */
-  readonly sinceInclusive?: boolean;
-  /** Default false: an entry exactly at `before` is not. */
-  readonly beforeInclusive?: boolean;
-  /** Entries on a page at most, whatever `limit` says. Default: the limit. */
-  readonly pageCap?: number;
-  /** Entries without a match that one request looks at before it answers with a short page and a cursor. Default 200,000. */
-  readonly scanLimit?: number;
-  /** Type of `result_info.count`. Default `string`. */
-  readonly countType?: 'string' | 'number';
-  /** Where the cursor is in `result_info`. Default `cursor`. */
-  readonly cursorField?: 'cursor' | 'cursors.after';
-}
+};
 
-const dayMs = 86_400_000;
 const wholeNumbers = [
   'port',
   'seed',
@@ -73,41 +70,15 @@ const wholeNumbers = [
   'accountEntries',
 ] as const;
 
-/** The options with every default filled in. Throws RangeError, naming the option, on a value that cannot be. */
+/** Throws RangeError with the name of a bad option. */
 export function resolveOptions(options: SimulatorOptions) {
-  const clock = options.clock ?? Date.now;
-  const { accounts = 0, standaloneAccounts = 0, organizations = 25, entries = 10_000 } = options;
+  const { clock, clockOffsetMs, accounts, standaloneAccounts, organizations, entries } = { ...defaults, ...options };
   const accountCount = accounts * organizations + standaloneAccounts;
   const resolved = {
-    port: 0,
-    host: '127.0.0.1',
-    seed: 1,
-    organizations: 25,
-    entries: 10_000,
-    accounts: 0,
-    standaloneAccounts: 0,
-    zones: 2,
-    historyMs: 90 * dayMs,
-    startMs: Math.floor(clock() + (options.clockOffsetMs ?? 0)),
-    distribution: 'zipf' as const,
-    subOrganizations: true,
-    listsSubOrganizations: true,
-    liveRate: 0,
-    faults: 'none' as const,
-    credentials: undefined,
-    keysOnly: false,
-    listsImplicitAccounts: true,
-    budget: defaultBudget,
-    clockOffsetMs: 0,
-    sinceInclusive: true,
-    beforeInclusive: false,
-    pageCap: undefined,
-    scanLimit: 200_000,
-    countType: 'string' as const,
-    cursorField: 'cursor' as const,
+    ...defaults,
+    startMs: Math.floor(clock() + clockOffsetMs),
     accountEntries: accountCount > 0 ? entries : 0,
     ...options,
-    clock,
   };
   for (const name of wholeNumbers) {
     if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be an integer`);

@@ -2,13 +2,11 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Access } from './api/access.ts';
-import { AccountsApi } from './api/accounts-api.ts';
+import { createAccess } from './api/access.ts';
 import { ApiFront, RequestLog, type RequestRecord } from './api/api-front.ts';
 import { AuditApi } from './api/audit-api.ts';
 import { RateLimit } from './api/credentials.ts';
 import { basePath, OrganizationsApi } from './api/organizations-api.ts';
-import { ResourceHistory } from './api/resource-history.ts';
 import { ControlApi, controlPath } from './control-api.ts';
 import { readFacts } from './entries/entry-defects.ts';
 import { type SourceRef, sourceOf } from './entries/entry-text.ts';
@@ -56,25 +54,23 @@ class RunningSimulator implements Simulator {
       current: () => plan.current(),
       fired: () => plan.fired(),
     };
-    const access = new Access(this.#world, options);
+    const access = createAccess(this.#world, options.keysOnly);
     const front = new ApiFront({
       world: this.#world,
       access,
       audit: new AuditApi(this.#world, options),
-      history: new ResourceHistory(this.#world, options),
-      accounts: new AccountsApi(this.#world, access, options),
       organizations: new OrganizationsApi(this.#world, access, options.listsSubOrganizations),
       rateLimit: new RateLimit(options.budget),
       requests: this.#requests,
-      acceptedCredentials: options.credentials,
+      options,
     });
     const control = new ControlApi(this);
     this.#server = createServer((request, response) => {
       const handler = request.url?.startsWith(`${controlPath}/`) === true ? control : front;
-      // A bug here, or a client that went away while it sent its body: only the connection can be told.
+      // After a bug, or if the client left while sending, only the connection can be told.
       handler.handle(request, response).catch(() => response.destroy());
     });
-    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault that was not asked for.
+    // An idle timeout would be a fault that was not asked for.
     this.#server.keepAliveTimeout = 600_000;
     this.#live = new LiveStream(this.#world, options.liveRate);
   }
@@ -114,12 +110,9 @@ class RunningSimulator implements Simulator {
 
   #order(n: number, { actionTimeMs, spacingMs = 0, visibleAfterMs, bytes }: GenerateOptions): EntryOrder {
     const nowMs = Math.floor(this.#world.nowMs());
-    const isVisibleNow = actionTimeMs !== undefined || visibleAfterMs !== undefined;
-    return {
-      timeMs: (actionTimeMs ?? nowMs) + n * spacingMs,
-      ...(isVisibleNow ? { visibleAtMs: visibleAfterMs === undefined ? 0 : nowMs + visibleAfterMs } : {}),
-      ...(bytes === undefined ? {} : { bytes }),
-    };
+    const shownMs = visibleAfterMs === undefined ? undefined : nowMs + visibleAfterMs;
+    const visibleAtMs = actionTimeMs === undefined ? shownMs : (shownMs ?? 0);
+    return { timeMs: (actionTimeMs ?? nowMs) + n * spacingMs, visibleAtMs, bytes };
   }
 
   setRefused(source: SourceRef | string, refused: boolean): void {
@@ -208,7 +201,7 @@ function timeOf(text: string): number | undefined {
   }
 }
 
-/** Starts a simulated Cloudflare. Throws RangeError on a bad option; rejects when the port cannot be had. */
+/** Throws RangeError on a bad option; rejects if the port is unavailable. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const resolved = resolveOptions(options);
   const simulator = new RunningSimulator(resolved);

@@ -8,37 +8,37 @@ import { placeOfFinding, titleOf } from './findings/finding.ts';
 import {
   type Checks,
   createHttpPost,
-  failedWithoutAnswer,
-  type HttpAnswer,
+  delivered,
   type HttpPostOptions,
+  isSuccess,
   outcomeOfStatus,
-  type ReasonText,
+  sinkOver,
 } from './http/http-post.ts';
 import { plainHttpWarnings } from './http/http-settings.ts';
 import { commonSettings, maxAgeSetting, startSetting, streamSetting, urlOf } from './sink-kind.ts';
 
-interface MessageSinkOptions extends Omit<HttpPostOptions, 'headers'> {
-  /** Where it delivers to, for logs: no credential in it. */
-  readonly target: string;
-  /** Most findings of one message. */
-  readonly maxEvents: number;
-  /** A larger message is not sent: its findings go out in halves. */
-  readonly maxBytes: number;
-  /** Between one message and the next: what the receiver takes without complaint. Milliseconds. */
-  readonly pauseMs: number;
-  readonly checks: Checks;
-  /** JSON of the message with these findings. */
-  readonly write: (events: readonly OutgoingEvent[]) => string;
-  /** What an answer with 2xx means. Default: they are delivered. */
-  readonly readSuccess?: (answer: HttpAnswer, reasonText: ReasonText) => DeliveryOutcome;
+interface MessageSinkSettings {
+  readonly timeout: number;
+  readonly ca_file?: string | undefined;
+  /** Between two messages, so that the receiver takes them without complaint. Milliseconds. */
+  readonly pause: number;
 }
 
-const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
+interface MessageSinkOptions extends Omit<HttpPostOptions, 'headers' | 'timeoutMs' | 'caFile'> {
+  /** For logs: without a credential. */
+  readonly target: string;
+  readonly maxEvents: number;
+  /** A larger message is not sent; its findings go out in halves. */
+  readonly maxBytes: number;
+  readonly checks: Checks;
+  readonly write: (events: readonly OutgoingEvent[]) => string;
+}
 
-/** A sink that makes one message of each delivery: of several findings a digest. Used by the kinds that write to people. */
-export const createMessageSink = (options: MessageSinkOptions): Sink => {
-  const { maxEvents, maxBytes, pauseMs, write, readSuccess = () => delivered } = options;
-  const http = createHttpPost({ ...options, headers: { 'content-type': 'application/json' } });
+/** Makes one message of each delivery, for the kinds that write to people: of several findings a digest. */
+export const createMessageSink = (settings: MessageSinkSettings, options: MessageSinkOptions): Sink => {
+  const { timeout: timeoutMs, ca_file: caFile, pause: pauseMs } = settings;
+  const { maxEvents, maxBytes, write } = options;
+  const http = createHttpPost({ ...options, timeoutMs, caFile, headers: { 'content-type': 'application/json' } });
   let nextAtMs = 0;
   const deliver = async ({ events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
     signal.throwIfAborted();
@@ -53,38 +53,22 @@ export const createMessageSink = (options: MessageSinkOptions): Sink => {
     await sleep(Math.max(0, nextAtMs - performance.now()), undefined, { signal });
     const answer = await http.post(body, { signal });
     nextAtMs = performance.now() + pauseMs;
-    const isSuccess = answer.status >= 200 && answer.status < 300;
-    return isSuccess ? readSuccess(answer, http.reasonText) : outcomeOfStatus(answer, options.checks, http.reasonText);
+    return isSuccess(answer) ? delivered : outcomeOfStatus(answer, options.checks, http.reasonText);
   };
-  return {
-    target: options.target,
-    maxEvents,
-    eventBytes: (event) => Buffer.byteLength(write([event]), 'utf8'),
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  const sink = sinkOver(http, options.target, deliver);
+  return { ...sink, maxEvents, eventBytes: (event) => Buffer.byteLength(write([event]), 'utf8') };
 };
 
-/** What a message says of one finding. All of it may be text of others, on one line each. */
-export interface Message {
-  readonly title: string;
-  readonly severity: string;
-  readonly place: string;
-  readonly summary: string;
-  /** Name and value. */
-  readonly facts: readonly (readonly [string, string])[];
-  /** Into the console. */
-  readonly link: string | undefined;
-  readonly key: string;
-}
+/** What a message says of one finding. Any of it may be text of others, on one line each. */
+export type Message = Readonly<Record<'title' | 'severity' | 'place' | 'summary' | 'key', string>> &
+  Readonly<{ facts: readonly (readonly [string, string])[]; link: string | undefined }>;
 
-/** Control characters, also those that turn the direction of writing, are none of a message. */
+/** Removes control characters, those that turn the direction of writing too. */
 const line = (text: string): string =>
   oneLine(cleanText(text))
     .replace(/\p{Bidi_Control}/gu, ' ')
     .trim();
 
-/** The same for every kind that writes to people. */
 export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: string | undefined): Message => {
   const position = finding?.eventPosition ?? event.position;
   const isAlarm = finding?.alarm !== undefined;
@@ -109,7 +93,6 @@ export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: st
   };
 };
 
-/** The severity that matters most among these. */
 export const worstOf = (messages: readonly Message[]): string =>
   ['critical', 'high', 'medium'].find((severity) => messages.some((message) => message.severity === severity)) ?? 'low';
 
@@ -128,23 +111,19 @@ export const pauseSetting = (fallback: string) =>
       return ms;
     });
 
-/**
- * Settings of the kinds that write to people. A new one begins with what happens from now on, and what is older than ten days when it
- * would be sent is skipped: an outage of a week is told of, history is not.
- */
+/** Of the kinds that write to people. A new one begins now and skips what is older than ten days: no history, but a week's outage. */
 export const peopleSettings = {
   ...commonSettings,
   events: streamSetting('detections', ['detections', 'alarms']),
   start: startSetting('now'),
   max_age: maxAgeSetting('10d'),
   ca_file: z.string().optional(),
-  /** Where the console is, for people: a message leads there. */
+  /** A message links there. */
   console_url: urlOf('https:', 'http:')
     .refine((text) => !/[?#]/.test(text), 'must be a URL without query and fragment')
     .optional(),
 };
 
-/** What contradicts itself in the settings of every such kind. */
 export const peopleContradictions = ({ format }: { readonly format: string }): string[] =>
   format === 'native' ? [] : ['.format does not apply: this kind writes messages of its own'];
 

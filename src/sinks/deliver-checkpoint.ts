@@ -3,8 +3,9 @@ import { reasonOf } from '../base/errors.ts';
 import type { LogToAnchor } from '../evidence/anchor.ts';
 import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { Delivery, Sink } from './delivery.ts';
+import { nowhere } from './findings/finding.ts';
+import type { DeliveryObserver } from './ports.ts';
 
-/** How soon a new checkpoint is noticed: so often the database is asked. */
 const LOOK_EVERY_MS = 10_000;
 const AFTER_FAILURE_MS = 60_000;
 
@@ -13,16 +14,10 @@ export interface CheckpointTurn {
   readonly checkpoints: SinkCheckpoints;
   readonly signal: AbortSignal;
   readonly plainReason: (reason: string) => string;
-  readonly observer: {
-    checkpointFailed?(event: { readonly sink: string; readonly reason: string }): void;
-    checkpointDelivered?(event: { readonly sink: string; readonly size: number }): void;
-  };
+  readonly observer: Pick<DeliveryObserver, 'checkpointFailed' | 'checkpointDelivered'>;
 }
 
-/**
- * Sends the newest signed checkpoints of the evidence to a sink, if it lacks them; between two deliveries, by who has its turn. Returns how
- * long to wait before the next look, in milliseconds. Never rejects: events go on whatever becomes of it.
- */
+/** Sends a sink the newest signed checkpoints that it lacks. Returns the milliseconds until the next look. Never rejects: events go on anyhow. */
 export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> => {
   const { sink, checkpoints, signal, observer } = turn;
   let due: DueCheckpoints | undefined;
@@ -46,7 +41,7 @@ export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> =
   }
 };
 
-/** The record as an event of its own, in JSON whatever the format: `orgtrail_checkpoint`, with both notes to the byte. */
+/** The record as an event of its own, JSON in any format: `orgtrail_checkpoint`, with both notes to the byte. */
 export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
   const { feedId, generation, signedAt, events, journal } = due;
   const record = { feed_id: feedId, generation, signed_at: signedAt, events: partOf(events), journal: partOf(journal) };
@@ -60,12 +55,7 @@ export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
     feedId,
     sourceKind: 'evidence',
     sourceId: events.origin,
-    organizationId: null,
-    organizationName: null,
-    accountId: null,
-    accountName: null,
-    zoneId: null,
-    zoneName: null,
+    ...nowhere,
     id: key,
     actionTime: signedAt,
     receivedAt: signedAt,

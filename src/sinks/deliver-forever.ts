@@ -17,38 +17,33 @@ import {
 } from './delivery-decision.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
 
-/** Of the raw entries of one delivery, unless a sink says otherwise: what it may hold of the memory. */
+/** Raw entries of one delivery held in memory, unless a sink says otherwise. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** If another replica delivers: how soon its end is noticed. */
+/** Limits how late the end of another replica's turn is noticed. */
 const MAX_WAIT_MS = 5_000;
 const MIN_WAIT_MS = 20;
-/** If there is no news, or a delivery waits to be filled: how soon a replay is noticed. */
+/** Limits how late a replay is noticed while there is no news or a delivery waits to be filled. */
 const MAX_IDLE_MS = 2_000;
-/** Of what waits to be filled, within the longest wait: all of it is read again each time. */
+/** Readings within the longest wait of a delivery that fills: each reads all of it again. */
 const READINGS_AT_LEAST = 20;
 const DATABASE_PAUSE_MS = 1_000;
-/** Before another event is tried beside one that is not taken: a receiver that it has ended is back by then. */
+/** Before another event is tried: a receiver that the refused one has brought down is back by then. */
 const BESIDE_PAUSE_MS = 1_000;
-/** Others that are tried, until one is taken: few if the attempt before had none that was, since the receiver may take nothing at all. */
+/** Other events tried until one is taken: few after an attempt that had none, since the receiver may take nothing at all. */
 const OTHERS_TRIED = { most: 64, least: 4 } as const;
-/** They are up to 2 to the power of this many events behind it. */
+/** They are at most 2 to this power events behind it. */
 const MAX_DISTANCE_POWER = 12;
-/** After another one was taken: a receiver may fail at random. */
 const LAST_ATTEMPTS = 2;
 const GOLDEN_RATIO = (1 + Math.sqrt(5)) / 2;
 const MAX_REASON = 500;
 
 export interface DeliveryStop {
-  /** Aborts as soon as a stop is requested: nothing new is begun. */
+  /** Aborts when a stop is requested: nothing new is begun. */
   readonly asked: AbortSignal;
-  /** Aborts a little later what is under way. */
   readonly hard: AbortSignal;
 }
 
-/**
- * Delivers to one sink until it is asked to stop: as long as this process has the turn, one delivery after the other.
- * Never rejects. Sinks are isolated from each other and from ingestion; they share only CPU.
- */
+/** Delivers while this process has the turn, until asked to stop. Never rejects. Sinks share only CPU with each other and with ingestion. */
 export const deliverForever = async (
   context: DeliveryContext,
   config: SinkConfig,
@@ -76,10 +71,7 @@ export const deliverForever = async (
   }
 };
 
-/**
- * A statement that the database refuses is treated like a receiver that refuses: counted, logged, and retried with backoff. Returns how long to
- * rest, in milliseconds. If the database refuses to record that as well, only the observer of this process has it.
- */
+/** A statement that the database refuses is counted, logged and retried like a receiver that refuses. Returns the milliseconds to rest. */
 const noteError = async (worker: SinkWorker, error: unknown): Promise<number> => {
   const { context, config, turn } = worker;
   const { observer, store } = context;
@@ -99,25 +91,23 @@ const noteError = async (worker: SinkWorker, error: unknown): Promise<number> =>
 
 const waitMs = (ms: number): number => Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, ms));
 
-/** The worker of one sink, and its state from one turn to the next. */
 interface SinkWorker {
   readonly context: DeliveryContext;
   readonly config: SinkConfig;
   readonly stop: DeliveryStop;
   sizes: DeliverySizes;
-  /** In a row, of the statement that takes the turn. */
+  /** Of the statement that takes the turn, in a row. */
   refusals: number;
-  /** Not before then it is looked whether the sink lacks a checkpoint. */
+  /** Time of the next look for a checkpoint. */
   checkpointAtMs: number;
-  /** An event that is not taken alone, and after how many attempts at it in a row another one was. */
+  /** An event that is not taken alone, and the attempts at it in a row after which another one was. */
   suspect?: { readonly position: number; readonly othersTaken: number } | undefined;
-  /** The farthest of the others that were taken. */
+  /** Position of the farthest other event that was taken. */
   otherAt: number;
-  /** As it was claimed; undefined if the lease has not been acquired. */
   turn?: SinkTurn | undefined;
 }
 
-/** Delivers until the lease is lost, a delivery fails, or a stop is asked for. If the lease is refused, the answer says how long to wait. */
+/** Delivers until the lease is lost, a delivery fails, or a stop is asked for. A refused lease says how long to wait. */
 const takeTurn = (worker: SinkWorker): Promise<undefined | LeaseRefused<number | undefined> | LeaseLostError> => {
   const { context, config, stop } = worker;
   const { store } = context;
@@ -142,7 +132,7 @@ const takeTurn = (worker: SinkWorker): Promise<undefined | LeaseRefused<number |
   });
 };
 
-/** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
+/** One delivery, or a wait for something to deliver. Returns the turn after it; undefined if it has ended. */
 const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   await offerCheckpoint(worker, kept);
@@ -189,7 +179,6 @@ const readEvents = (
     minSeverity: config.minSeverity,
   });
 
-/** Between two deliveries, since a sink takes one at a time. */
 const offerCheckpoint = async (worker: SinkWorker, kept: KeptLease): Promise<void> => {
   const { context, config, stop } = worker;
   const { checkpoints, observer, time } = context;
@@ -200,11 +189,11 @@ const offerCheckpoint = async (worker: SinkWorker, kept: KeptLease): Promise<voi
   worker.checkpointAtMs = time.nowMs() + pauseMs;
 };
 
-/** How long these events may still wait for others; 0: they go. What was begun before has waited. */
+/** Time that these events may still wait for others; 0: they go. A delivery begun before has waited. */
 const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: SinkEvents): number =>
   turn.batchUntil !== undefined || part.isFull ? 0 : Math.max(0, maxIntervalMs - part.waitedMs);
 
-/** What is there by then is read again, so that each commit need not be. */
+/** Reads again only after the wait, not at each commit. */
 const waitForMore = async (worker: SinkWorker, turn: SinkTurn, restMs: number, kept: KeptLease): Promise<SinkTurn> => {
   const { context, stop } = worker;
   const over = AbortSignal.any([stop.asked, kept.lost]);
@@ -248,7 +237,7 @@ const deliver = async (
   // An alarm is never given up.
   const mayGiveUp = config.stream !== 'alarms';
   const othersTaken = mayGiveUp && needsAnother(facts) ? await tryOthers(worker, begun, askedPauseMs(facts), kept) : 0;
-  // The receiver takes others at this moment: what failed because it was away, or by chance, is taken now.
+  // The receiver takes others now: what failed because it was away, or by chance, is taken now.
   let last = outcome;
   for (let n = 0; n < LAST_ATTEMPTS && isLastAttempt({ ...facts, outcome: last, othersTaken }); n += 1) {
     last = await attempt(worker, outgoing, kept, events.length > 1);
@@ -257,8 +246,9 @@ const deliver = async (
 };
 
 /**
- * Sends events behind the one that is not taken, each alone, until one is taken, which is sent again in its turn. While there are enough, only those
- * behind the last one that was taken count, and not that one again: who drops repeats takes it even if nothing new is taken. After how many attempts in a row one was.
+ * Sends events behind the one that is not taken, each alone, until one is taken; it is sent again in its turn. While there are
+ * enough, only those behind the last taken one count: a receiver that drops repeats takes that one even if it takes nothing new.
+ * Returns the attempts in a row after which one was taken.
  */
 const tryOthers = async (
   worker: SinkWorker,
@@ -290,7 +280,7 @@ const tryOthers = async (
   return 0;
 };
 
-/** So many of them at most: the first, the last, and between them at distances without a period, since what is not taken may have one. */
+/** At most `most`: the first, the last, and others at distances without a period, since what is not taken may have one. */
 const spreadOut = <Item>(items: readonly Item[], most: number, seed: number): readonly Item[] => {
   const share = items.length / most;
   const places = Array.from({ length: most - 2 }, (_, n) =>
@@ -300,7 +290,7 @@ const spreadOut = <Item>(items: readonly Item[], most: number, seed: number): re
   return items.filter((_, index) => share <= 1 || chosen.has(index));
 };
 
-/** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
+/** Throws LeaseLostError if the lease is lost meanwhile. */
 const attempt = async (
   { context, config, stop }: SinkWorker,
   outgoing: Outgoing,
@@ -321,12 +311,12 @@ const attempt = async (
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
-  // A failure after the loss says nothing about the sink. A success may still be recorded unless another replica has begun.
+  // A failure after the loss says nothing about the sink. A success may be recorded unless another replica has begun.
   if (outcome.kind === 'failed') kept.throwIfLost();
   return outcome;
 };
 
-/** Reasons are what others say: they are shown and stored short, and without what is secret. Each event is refused once. */
+/** Reasons are text of others: shown and stored short and without secrets. Each event is refused once. */
 const withPlainReasons = (
   context: DeliveryContext,
   { events }: Outgoing,
@@ -347,7 +337,7 @@ const plainReason = (context: DeliveryContext, reason: string): string => {
   return text === '' ? 'no reason given' : text;
 };
 
-/** Records the outcome of a delivery. Returns the turn after it; undefined if the turn has ended. */
+/** Records the outcome. Returns the turn after it; undefined if the turn has ended. */
 const settle = async (
   worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },

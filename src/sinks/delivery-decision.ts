@@ -2,26 +2,24 @@ import { sinkBackoffMs } from '../base/time.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from './delivery.ts';
 import type { DeliveryResult } from './ports.ts';
 
-/** So many events refused, with none accepted in between, are the fault of the settings and not of the events. */
+/** As many refused events with none accepted in between are the fault of the settings, not of the events. */
 export const MAX_DEAD_LETTERS_IN_ROW = 10;
-/** After so many failures in a row a delivery is one event alone, and another is tried beside one that is not taken. */
+/** After this, a delivery is one event alone, and another is tried beside one that is not taken. */
 const FAILURES_UNTIL_ALONE = 3;
-/** An event that fails alone is given up once others were taken after so many attempts at it in a row. */
+/** Attempts in a row at a failing event, each with others taken, before it is given up. */
 const OTHERS_UNTIL_BLAMED = 4;
-/** After so many deliveries of the size that goes, the size that did not is retried, and an event that was given up is forgotten. */
+/** Deliveries of the size that goes before the larger size is retried and an event that was given up is forgotten. */
 const DELIVERIES_UNTIL_LARGER = 20;
 /** A receiver may ask for a pause, not for a day off. */
 const MAX_PAUSE_MS = 3_600_000;
 
-/** What a sink has taken of late. Only for speed: it may be forgotten at any time. */
+/** What a sink has taken of late. For speed only: may be forgotten at any time. */
 export interface DeliverySizes {
-  /** Most events of the next delivery. */
   readonly ceiling: number;
-  /** So many were refused as a whole. */
+  /** Size refused as a whole. */
   readonly refusedSize: number | undefined;
-  /** Deliveries accepted since. */
   readonly acceptedSince: number;
-  /** How an event failed that was given up a short while ago: more of its kind may follow. */
+  /** How an event failed that was given up recently: more of its kind may follow. */
   readonly blamedFor?: string | undefined;
 }
 
@@ -31,32 +29,24 @@ export const firstSizes = (batchEvents: number): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-interface DeadLetter {
-  readonly index: number;
-  readonly reason: string;
-}
+type DeadLetter = Readonly<{ index: number; reason: string }>;
 
 export interface DeliveryFacts {
   readonly outcome: DeliveryOutcome;
-  /** In the delivery. */
   readonly events: number;
-  /** Smaller deliveries of them cannot be: they are one, or share a position. */
+  /** One event, or several with one position: cannot be split. */
   readonly isIndivisible?: boolean;
-  /** Of its first event. */
   readonly position?: number | undefined;
-  /** After so many attempts at it alone, in a row, another event was taken. */
+  /** Attempts at it alone, in a row, after which another event was taken. */
   readonly othersTaken?: number;
-  /** Failures in a row before it. */
   readonly failures: number;
-  /** Dead letters in a row before it. */
   readonly refusedInRow: number;
   readonly sizes: DeliverySizes;
-  /** The largest that the settings allow. */
+  /** Limit of the settings. */
   readonly batchEvents: number;
 }
 
 type DeliveryDecision =
-  /** All of it is dealt with: the position moves on. */
   | {
       readonly kind: 'advance';
       readonly accepted: number;
@@ -64,9 +54,9 @@ type DeliveryDecision =
       readonly refusedInRow: number;
       readonly sizes: DeliverySizes;
     }
-  /** Its first half at once, to find out which event is refused. */
+  /** Sends the first half at once, to find the refused event. */
   | { readonly kind: 'split'; readonly sizes: DeliverySizes }
-  /** `misconfigured`: too many events in a row were refused; nothing is given up until one is accepted. */
+  /** `misconfigured`: too many events in a row were refused; none is given up until one is accepted. */
   | {
       readonly kind: 'retry';
       readonly reason: string;
@@ -77,24 +67,22 @@ type DeliveryDecision =
 
 const isAlone = ({ events, isIndivisible }: DeliveryFacts): boolean => events === 1 || isIndivisible === true;
 
-/** What was not taken; all of it, if the receiver took none. Undefined: it took some. */
+/** What was not taken: all if the receiver took none, undefined if it took some. */
 const notTaken = ({ outcome, events }: DeliveryFacts): readonly DeadLetter[] | undefined => {
   if (outcome.kind !== 'delivered') return everyEvent(events, outcome.reason);
   return outcome.refused.length < events ? undefined : outcome.refused;
 };
 
-/** How long the receiver asks to be left alone; 0 if it does not. */
 export const askedPauseMs = ({ outcome }: DeliveryFacts): number =>
   Math.min(MAX_PAUSE_MS, outcome.kind === 'failed' ? (outcome.retryAfterMs ?? 0) : 0);
 
-/** What a receiver says behind the first colon may have numbers that are never the same. */
+/** What follows the first colon may have numbers that never repeat. */
 const kindOf = (reason: string): string => reason.split(':', 1)[0] ?? '';
 
-/** It fails as an event did that was given up a short while ago. */
 const isKnownFailure = ({ outcome, sizes }: DeliveryFacts): boolean =>
   outcome.kind === 'failed' && sizes.blamedFor === kindOf(outcome.reason);
 
-/** Whether it may be the event, or the receiver takes nothing at all: another event will tell. */
+/** Whether it may be the event or the receiver: another event will tell. */
 export const needsAnother = (facts: DeliveryFacts): boolean => {
   const { outcome, failures, refusedInRow } = facts;
   if (!isAlone(facts) || notTaken(facts) === undefined) return false;
@@ -102,16 +90,15 @@ export const needsAnother = (facts: DeliveryFacts): boolean => {
   return outcome.because !== 'receiver' && (isKnownFailure(facts) || failures + 1 >= FAILURES_UNTIL_ALONE);
 };
 
-/** Enough others were taken: it is given up unless it is taken now. */
+/** Enough others were taken: given up unless it is taken now. */
 export const isLastAttempt = (facts: DeliveryFacts): boolean => {
   const isSure = facts.outcome.kind !== 'failed' || isKnownFailure(facts);
   return needsAnother(facts) && (facts.othersTaken ?? 0) >= (isSure ? 1 : OTHERS_UNTIL_BLAMED);
 };
 
 /**
- * What follows from an attempt at a delivery. `random` in [0, 1) spreads sinks that failed together.
- *
- * An event becomes a dead letter only by itself: refused alone, or by index beside others that were accepted, or not taken alone while others are.
+ * What follows from an attempt at a delivery. `random` in [0, 1) spreads sinks that failed together. An event becomes a dead
+ * letter only by itself: refused alone, or by index beside accepted ones, or not taken alone while others are.
  */
 export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDecision => {
   const { outcome, failures, refusedInRow, sizes, position, othersTaken = 0 } = facts;
@@ -147,8 +134,8 @@ export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDe
 };
 
 /**
- * The first retries are of the same delivery, since the receiver may know its id; but not if it was too large for the time, or if
- * a smaller one passed before. Then one event alone tells whether the receiver takes any, and those behind it are twice as many each time.
+ * The first retries are of the same delivery, since the receiver may know its id, unless it took too long or a smaller one
+ * passed before. Then one event alone tells whether the receiver takes any; those behind it double each time.
  */
 const sizesAfterFailure = (facts: DeliveryFacts): DeliverySizes => {
   const { outcome, events, failures, sizes, batchEvents } = facts;
@@ -169,7 +156,7 @@ const advance = (facts: DeliveryFacts, deadLetters: readonly DeadLetter[]): Deli
     accepted,
     deadLetters,
     refusedInRow: accepted > 0 ? 0 : facts.refusedInRow + deadLetters.length,
-    // The one that was refused is found: what was too large with it may not be too large without it.
+    // Found the refused one: what was too large with it may not be without it.
     sizes: accepted > 0 ? larger(facts) : { ...facts.sizes, refusedSize: undefined, acceptedSince: 0 },
   };
 };
@@ -181,7 +168,7 @@ const smaller = ({ events, sizes }: DeliveryFacts): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-/** Twice as many, but not as many as were refused: for a while. Halves alone would be sent if the size is what is refused. */
+/** Doubles, but stays below a refused size for a while: else only halves would be sent if the size is what is refused. */
 const larger = ({ sizes, batchEvents, othersTaken = 0 }: DeliveryFacts): DeliverySizes => {
   const ceiling = Math.min(batchEvents, sizes.ceiling * 2);
   const acceptedSince = sizes.acceptedSince + 1;
@@ -198,16 +185,13 @@ const larger = ({ sizes, batchEvents, othersTaken = 0 }: DeliveryFacts): Deliver
   };
 };
 
-interface Refusal {
-  readonly index: number;
-  readonly reason: string;
-}
+type Refusal = Readonly<{ index: number; reason: string }>;
 
-/** All have one position, which is dealt with as a whole: several detections may have found the same event. */
+/** Several findings of one event share its position, which is dealt with as a whole. */
 export const isIndivisible = (events: readonly OutgoingEvent[]): boolean =>
   events.every(({ event }) => event.position === events[0]?.event.position);
 
-/** Finds out which of them is refused, by sending each alone. What failed is sent again later, with all others, or is refused as well. */
+/** Sends each alone to find the refused ones. A failed one is sent again later, with all others, or counts as refused. */
 export const deliverOneByOne = async (
   sink: Sink,
   delivery: Delivery,
@@ -224,7 +208,7 @@ export const deliverOneByOne = async (
   return { kind: 'delivered', refused };
 };
 
-/** By position, each once: that of several findings has the reasons of all that were refused. */
+/** One per position, with the reasons of all its refused findings. */
 export const deadLettersOf = (
   events: readonly OutgoingEvent[],
   refused: readonly Refusal[],

@@ -12,9 +12,9 @@ import type { Sink } from './delivery.ts';
 import { finishAlarms, readAlarmChanges, readAlarmCursor } from './findings/alarms.sql.ts';
 import { type Severity, severities } from './findings/finding.ts';
 import { readFindings } from './findings/read-findings.sql.ts';
-import type { DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
+import type { DeliveryResult, DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
 
-/** Joins the statements of the store to the port that delivery declares. With an archive, sinks get what retention has dropped as well. */
+/** With an archive, sinks also get what retention has dropped. */
 export const createDeliveryStore = (
   pool: Pool,
   owner: string,
@@ -39,7 +39,9 @@ export const createDeliveryStore = (
   skip: (turn, until, skipped) =>
     skipped === 0 ? skipEvents(pool, turn, until, leaseMs) : skipOldEvents(pool, turn, { until, skipped }, leaseMs),
   fail: (turn, failure) => failDelivery(pool, turn, failure),
-  note: (name, failure) => noteSinkFailure(pool, name, failure),
+  note: async (name, { reason, afterMs }) => {
+    await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, reason, afterMs]);
+  },
   release: (turn) => releaseSink(pool, turn),
   isRefusal: (error) => isRefusal(error) || (error instanceof OrgtrailError && error.code === 'archive_unreadable'),
 });
@@ -47,10 +49,7 @@ export const createDeliveryStore = (
 const isWanted = (severity: string, least: Severity | undefined): boolean =>
   least === undefined || (severities as readonly string[]).indexOf(severity) >= severities.indexOf(least);
 
-/**
- * The store of a sink of alarms: its turn, failures and count are those of every sink. Its positions are the numbers of the changes, which are
- * kept beside; the one in `sinks` goes along with the feed: the sink needs no entry.
- */
+/** Positions are the numbers of changes, kept apart. The one in `sinks` goes along with the feed, since the sink needs no entry. */
 export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: number): DeliveryStore => {
   let held: SinkTurn | undefined;
   const followFeed = async (turn: SinkTurn): Promise<void> => {
@@ -68,7 +67,7 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
     },
     read: async ({ after, maxEvents, minSeverity }): Promise<SinkEvents> => {
       const changes = await readAlarmChanges(pool, { after, maxEvents });
-      // Idle, it holds up nothing that waits for sinks, and is not behind.
+      // An idle one holds up nothing that waits for sinks, and is not behind.
       if (changes.length === 0 && held !== undefined) await followFeed(held);
       return {
         events: changes.filter(({ finding }) => isWanted(finding.severity, minSeverity)),
@@ -78,14 +77,14 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
         tooOld: 0,
       };
     },
-    // Changes are what they are: a repeat has the same ones, and maybe later ones beside them.
+    // A repeat has the same changes, perhaps with later ones.
     begin: (turn) => store.renew(turn),
     finish: (turn, result) => finishAlarms(pool, turn, result, leaseMs),
     skip: (turn, until) => finishAlarms(pool, turn, { until, accepted: 0 }, leaseMs),
   };
 };
 
-/** An alarm is never given up: what is refused is retried, and shows as a failure. */
+/** Alarms are never given up: a refused one is retried and shows as a failure. */
 export const neverRefused = (sink: Sink): Sink => ({
   ...sink,
   eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
@@ -97,33 +96,18 @@ export const neverRefused = (sink: Sink): Sink => ({
   },
 });
 
-/** A sink as it is configured. */
-interface SinkRegistration {
-  readonly name: string;
-  readonly kind: string;
-  /** Where it delivers to, without any credential. */
-  readonly target: string;
-  /** Where a new one begins. */
-  readonly start: 'beginning' | 'now';
-  /** Events whose action is older are skipped; none without it. */
-  readonly maxAgeMs?: number | undefined;
-}
+/** `target`: without a credential. `maxAgeMs`: skips events whose action is older. */
+type SinkRegistration = Readonly<Record<'name' | 'kind' | 'target', string>> &
+  Readonly<{ start: 'beginning' | 'now'; maxAgeMs?: number | undefined }>;
 
-/** The right to deliver to a sink, and how far it is. */
-export interface ClaimedSink {
-  readonly name: string;
+export interface ClaimedSink extends SinkTurn {
   readonly owner: string;
-  readonly epoch: number;
-  readonly position: number;
-  readonly batchUntil: number | undefined;
-  readonly failures: number;
-  readonly refusedInRow: number;
 }
 
-/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/0015_rights_by_function.sql). */
+/** Only the owner has rights on the table: the collector's account calls functions (drizzle/0015_rights_by_function.sql). */
 type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
-/** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
+/** At every start of a daemon. A known sink keeps its position; its rest is over. */
 export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistration[]): Promise<void> => {
   await pool.query('select orgtrail_register_sinks_with_ages($1, $2, $3, $4, $5)', [
     wanted.map(({ name }) => name),
@@ -134,10 +118,7 @@ export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistratio
   ]);
 };
 
-/**
- * Takes the turn of a sink. Every taking is a new epoch, so that whatever an earlier holder (this process included) still
- * has under way changes nothing. Otherwise says who has it, or how long it rests.
- */
+/** A new epoch each time: what an earlier holder has under way changes nothing. Otherwise returns the holder, or the milliseconds of rest. */
 export const claimSink = async (
   pool: Pool,
   name: string,
@@ -171,47 +152,31 @@ const readHolder = async (pool: Pool, name: string) => {
   return { heldBy: holder.heldBy ?? undefined, restMs: holder.restMs ?? undefined };
 };
 
-/** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
+/** Safe even if the owner lives: the next claim is a new epoch. */
 export const releaseDeadSinks = async (pool: Pool, owner: string): Promise<void> => {
   await pool.query('select orgtrail_release_sinks_of($1)', [owner]);
 };
 
-/** Calls a function that answers whether the turn still is ours. */
+/** Calls a function that tells whether the turn is still ours. */
 const call = async (pool: Pool, name: string, values: readonly unknown[]): Promise<boolean> => {
   const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
   const { rows } = await pool.query<{ held: boolean }>(`select ${name}(${parameters}) as held`, [...values]);
   return rows[0]?.held === true;
 };
 
-/** Lets the lease last longer, while a receiver is waited for. False if the turn is over. */
+/** False if the turn is over. */
 export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
 
-/**
- * Records, before the first attempt, the end of a delivery: after a crash the same events are sent under the same id.
- * Renews the lease. False if the turn is over.
- */
+/** Before the first attempt: after a crash the same events are sent under the same id. Renews the lease. False if the turn is over. */
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
 
-/** The result of a delivery. */
-interface FinishedDelivery {
-  readonly until: number;
-  readonly accepted: number;
-  readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
-  readonly refusedInRow: number;
-  /** Events of the stretch that were too old. */
-  readonly skipped: number;
-}
-
-/**
- * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are deleted if
- * they were accepted now. False, with nothing written, if the turn is over.
- */
+/** One statement; it also deletes earlier dead letters that were accepted now. False, with nothing written, if the turn is over. */
 export const finishDelivery = (
   pool: Pool,
   { name, epoch }: Turn,
-  { until, accepted, deadLetters, refusedInRow, skipped }: FinishedDelivery,
+  { until, accepted, deadLetters, refusedInRow, skipped }: DeliveryResult,
   leaseMs: number,
 ): Promise<boolean> => {
   const positions = deadLetters.map((letter) => letter.position);
@@ -222,35 +187,26 @@ export const finishDelivery = (
     : call(pool, 'orgtrail_finish_delivery_and_skip', [...facts, skipped, leaseMs]);
 };
 
-/** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */
+/** Moves on over events not for this sink, or stays; clears failures. False if the turn is over. */
 export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
 
-/** Moves on over events that are not for this sink, and counts those that are too old. False if the turn is over. */
+/** The same, and counts those that are too old. */
 export const skipOldEvents = (
   pool: Pool,
   { name, epoch }: Turn,
-  { until, skipped }: Pick<FinishedDelivery, 'until' | 'skipped'>,
+  { until, skipped }: Pick<DeliveryResult, 'until' | 'skipped'>,
   leaseMs: number,
 ): Promise<boolean> => call(pool, 'orgtrail_skip_old_events', [name, epoch, until, skipped, leaseMs]);
 
-/** Notes a failure, lets the sink rest and gives the turn back: another replica may have the better way to it. */
+/** Notes a failure, lets the sink rest and gives the turn back: another replica may have a better way to it. */
 export const failDelivery = (
   pool: Pool,
   { name, epoch }: Turn,
   failure: { readonly reason: string; readonly afterMs: number },
 ): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
 
-/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing if another replica delivers. */
-const noteSinkFailure = async (
-  pool: Pool,
-  name: string,
-  failure: { readonly reason: string; readonly afterMs: number },
-): Promise<void> => {
-  await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
-};
-
-/** Gives the turn back, so that no process has to wait for it to run out. Does nothing if it is over. */
+/** Does nothing if the turn is over. */
 export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
   await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
 };

@@ -5,7 +5,6 @@ import { readFeedHead } from '../feed/feed-head.sql.ts';
 import { sqlState } from '../postgres/sql-state.ts';
 import { readSinkStatus, type SinkStatus } from './sink-status.sql.ts';
 
-/** Who asks for a replay in the console. */
 export interface ReplaySession {
   /** `sessionProof` of the session. */
   readonly proof: Buffer;
@@ -13,9 +12,9 @@ export interface ReplaySession {
 }
 
 /**
- * Sets a sink to a position: all after it goes out again. The new epoch keeps a delivery under way from undoing that. False if there is no
- * such sink, or no such position yet. Without a session only for the owner of the schema. With one the sink goes back only (false if not), and
- * the trail of access gets its row with it. Throws OrgtrailError `configuration` for an account or a session that may not.
+ * Sets a sink to a position, after which all goes out again; the new epoch keeps a delivery under way from undoing that. False if
+ * there is no such sink or position. Without a session only for the owner of the schema; with one the sink only goes back, and the
+ * trail of access gets its row. Throws OrgtrailError `configuration` for an account or a session that may not.
  */
 export const replaySink = async (
   pool: Pool,
@@ -40,33 +39,31 @@ export const replaySink = async (
   return rows[0]?.done === true;
 };
 
-/** The name of the token by which this session may set sinks back. Undefined: it may not. */
+/** The name of the token whose session may replay; undefined: it may not. */
 export const readReplayer = async (pool: Pool, proof: Buffer): Promise<string | undefined> => {
   const { rows } = await pool.query<{ who: string | null }>('select orgtrail_session_replays($1) as who', [proof]);
   return rows[0]?.who ?? undefined;
 };
 
-/** What a replay of a sink would do. */
 export interface ReplayPlan {
   readonly sink: SinkStatus;
   /** The last position that is not sent. */
   readonly after: number;
-  /** Events after it, whether they have been sent before or not. */
+  /** Events after it, whether sent before or not. */
   readonly toSend: number;
-  /** Those that have been sent before. */
   readonly again: number;
-  /** Those that would never be sent: the sink would go forward. */
+  /** Never to be sent, since the sink would go forward. */
   readonly left: number;
-  /** At most so many of those to send are dropped by retention, and in no archive. */
+  /** At most this many of them are dropped by retention and in no archive. */
   readonly gone: number;
 }
 
-/** Why there is no plan: no such sink, or a position that the feed does not have; with its end. */
+/** No such sink, or a position beyond the end of the feed. */
 export type NoReplay =
   | { readonly kind: 'no sink'; readonly sinks: readonly SinkStatus[] }
   | { readonly kind: 'no position'; readonly head: number };
 
-/** Reads what `replaySink` would do, and changes nothing. `after` undefined: what was asked for is no position. */
+/** Changes nothing. `after` undefined: not a position. */
 export const planReplay = async (
   pool: Pool,
   name: string,

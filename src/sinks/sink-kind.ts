@@ -8,44 +8,38 @@ import { type SinkStream, sinkStreams } from './ports.ts';
 
 type SinkSchema = z.ZodObject<typeof commonSettings & { readonly type: z.ZodLiteral<string> }>;
 
-/** What a kind of sink says of its settings. Texts about them begin with the place: `.url …`, ` needs …`. */
-interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
-  /** What ORGTRAIL_SINKS may say of such a sink: strict, with `type` and `commonSettings`. */
+/** Texts about settings begin with the place: `.url …`, ` needs …`. */
+export interface SinkKind<S extends SinkSchema = SinkSchema> {
+  /** Strict, with `type` and `commonSettings`. */
   readonly settings: S;
-  /** Names of settings that no output may show. Each may also come from a file, as `NAME_file`. */
+  /** Shown in no output. Each may come from a file, as `NAME_file`. */
   readonly secrets: readonly (keyof z.infer<S> & string)[];
-  /** Names of settings that name a file, which must be readable. */
+  /** Settings that name a file, which must be readable. */
   readonly files: readonly (keyof z.infer<S> & string)[];
-  /** Names of settings that are a URL whose path and query must be treated as secret: only scheme and host are shown. */
+  /** URLs whose path and query are secret: only scheme and host are shown. */
   readonly secretAddresses: readonly (keyof z.infer<S> & string)[];
-  /** Secrets in other forms: as they go over the wire, or inside an address. No output may show them either. */
+  /** Secrets in other forms, over the wire or inside an address: shown in no output either. */
   derivedSecrets(settings: z.infer<S>): readonly string[];
-  /** What contradicts itself: no sink is made of it. */
+  /** Faults for which no sink is made. */
   contradictions(settings: z.infer<S>): readonly string[];
-  /** What is allowed but probably not meant. */
+  /** Allowed but probably not meant. */
   warnings(settings: z.infer<S>): readonly string[];
-  /** A setting whose value two sinks cannot share, with the value in its plainest form; undefined: they can share everything. */
+  /** A setting whose plainest value two sinks cannot share. */
   exclusive(settings: z.infer<S>): { readonly setting: string; readonly value: string } | undefined;
-}
-
-/** What sinks take from the surroundings of the process. */
-export interface SinkSurroundings {
-  /** Variables that begin with `AWS_`, for credentials that Amazon gives. */
-  readonly aws: Readonly<Record<string, string | undefined>>;
-}
-
-/** A kind of sink, as a folder beside this file exports it and `registry.ts` lists it. */
-export interface SinkKind<S extends SinkSchema = SinkSchema> extends SinkKindSettings<S> {
-  /** The sink that the settings ask for. Opens nothing yet. Throws OrgtrailError `configuration` for what cannot be used. */
+  /** Opens nothing yet. Throws OrgtrailError `configuration` for unusable settings. */
   create(settings: z.infer<S>, surroundings: SinkSurroundings): Sink;
+}
+
+export interface SinkSurroundings {
+  /** Variables that begin with `AWS_`, for Amazon's credentials. */
+  readonly aws: Readonly<Record<string, string | undefined>>;
 }
 
 const none = (): [] => [];
 
-/** What a kind says of its settings; what it leaves out is nothing. */
-export const sinkKindSettings = <S extends SinkSchema>(
-  said: Pick<SinkKindSettings<S>, 'settings'> & Partial<SinkKindSettings<S>>,
-): SinkKindSettings<S> => ({
+export const sinkKind = <S extends SinkSchema>(
+  said: Pick<SinkKind<S>, 'settings' | 'create'> & Partial<SinkKind<S>>,
+): SinkKind<S> => ({
   secrets: [],
   files: [],
   secretAddresses: [],
@@ -56,21 +50,19 @@ export const sinkKindSettings = <S extends SinkSchema>(
   ...said,
 });
 
-// What settings of sinks are made of. The settings of a kind are in its folder.
-
 const formatSetting = (fallback: FormatName) => z.enum(formatNames).default(fallback);
 
-/** Only formats that write JSON, the default first. */
+/** Formats that write JSON, the default first. */
 export const jsonFormatSetting = (fallback: FormatName) => {
   const others = formatNames.filter((name) => formats[name].json && name !== fallback);
   return z.enum([fallback, ...others]).default(fallback);
 };
 
 export const secret = z.string().trim().min(1);
-/** One that is sent in a header as it is. The message shows none of it. */
+/** Sent in a header as it is. The message shows none of it. */
 export const headerSecret = secret.regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces');
 
-/** Milliseconds, from a text such as `30s`; a second at least. */
+/** Milliseconds of a text such as `30s`; at least a second. */
 export const durationMs = (fallback: string) =>
   z
     .string()
@@ -81,7 +73,7 @@ export const durationMs = (fallback: string) =>
       return ms ?? 0;
     });
 
-/** `none`, or milliseconds from a text such as `18h`; a second at least. */
+/** `none`, or milliseconds of a text such as `18h`; at least a second. */
 export const maxAgeSetting = (fallback?: string) =>
   z
     .string()
@@ -95,7 +87,7 @@ export const maxAgeSetting = (fallback?: string) =>
       return ms;
     });
 
-/** As long as Logpush lets a file grow: an event that is to be seen is not held back for longer. */
+/** Logpush's limit for a file: events to be seen are not held back longer. */
 const MAX_INTERVAL_MS = 300_000;
 
 /** Milliseconds; undefined: at once. */
@@ -113,7 +105,6 @@ export const maxIntervalSetting = (fallback?: string) =>
       return ms;
     });
 
-/** Undefined: an event may have any size. */
 export const maxEventBytesSetting = (fallback?: number) =>
   z
     .int()
@@ -121,14 +112,12 @@ export const maxEventBytesSetting = (fallback?: number) =>
     .optional()
     .transform((bytes): number | undefined => bytes ?? fallback);
 
-/** Where a new sink begins: with all that is stored, or with what comes next. */
+/** With all that is stored, or with what comes next. */
 export const startSetting = (fallback: 'beginning' | 'now') => z.enum(['beginning', 'now']).default(fallback);
 
-/** What a sink is sent. */
 export const streamSetting = (fallback: SinkStream, streams: readonly SinkStream[] = sinkStreams) =>
   z.enum(streams).default(fallback);
 
-/** Undefined: all. */
 export const minSeveritySetting = (fallback?: Severity) =>
   z
     .enum(severities)
@@ -137,7 +126,7 @@ export const minSeveritySetting = (fallback?: Severity) =>
 
 export const batchEventsSetting = (fallback: number, most: number) => z.int().min(1).max(most).default(fallback);
 
-/** A URL without a user and a password, which would end up in logs. */
+/** Without user and password, which would end up in logs. */
 export const urlOf = (...protocols: readonly string[]) =>
   z.string().superRefine((text, issue) => {
     const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -146,28 +135,25 @@ export const urlOf = (...protocols: readonly string[]) =>
       issue.addIssue({ code: 'custom', message: `must be a URL with ${protocols.join(' or ')} and no password` });
   });
 
-/** Settings of every kind. A kind may have other defaults, by the functions above. */
+/** Of every kind; a kind may have other defaults. */
 export const commonSettings = {
   events: streamSetting('entries'),
-  /** Of what detections find, only what is of this severity and above. */
+  /** Of findings. */
   min_severity: minSeveritySetting(),
   start: startSetting('beginning'),
-  /** Events whose action is older when they would be sent are skipped. */
+  /** Skips events whose action is older when they would be sent. */
   max_age: maxAgeSetting(),
-  /** An event that takes more, as it is sent, becomes a dead letter. */
+  /** A larger event, as sent, becomes a dead letter. */
   max_event_bytes: maxEventBytesSetting(),
-  /** A delivery that is not full waits so long for more events. */
+  /** Time that a delivery waits to be filled. */
   max_interval: maxIntervalSetting(),
-  /** Only these organizations; all without it. */
   organizations: z.array(z.string().min(1)).min(1).optional(),
-  /** Only these accounts, in the same way; with both, an event must meet both. */
+  /** With both, an event must meet both. */
   accounts: z.array(z.string().min(1)).min(1).optional(),
-  /** Of an entry about a user, which stands in many accounts: every copy, or the first that meets the settings above. */
+  /** Of an entry about a user, which is in many accounts: every copy, or the first that meets the settings above. */
   copies: z.enum(copiesChoices).default('all'),
-  /** Most events of one delivery. */
   batch_events: batchEventsSetting(500, 10_000),
   timeout: durationMs('30s'),
   format: formatSetting('native'),
-  /** A record of each checkpoint of the evidence goes there, too. */
   checkpoints: z.boolean().optional(),
 };

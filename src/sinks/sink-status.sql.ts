@@ -6,9 +6,9 @@ import { alarmCursors, auditEvents, feedHead, findingHead, sinkDeadLetters, sink
 import { organizations } from '../postgres/tables/sources.ts';
 import type { DeliveryObserver } from './ports.ts';
 
-/** What a sink is sent must be noted first. Alarms are noted every 15 s. */
+/** Alarms are noted every 15 s, before sinks are sent them. */
 const ALARMS_WITHIN_SECONDS = 180;
-/** Between two steps of the detections there are up to 5 minutes. */
+/** The detections pause up to 5 minutes between two steps. */
 const DETECTIONS_WITHIN_SECONDS = 600;
 
 const sinkColumns = {
@@ -16,29 +16,27 @@ const sinkColumns = {
   type: sinks.kind,
   target: sinks.target,
   position: sinks.position,
-  /** Positions behind the end of the feed, without those that a jump left out. */
+  /** Without positions that a jump left out. */
   lagEvents: sql<number>`greatest(0, ${feedHead.position} - ${sinks.position}
     - ${sql.raw(leftOut('sinks.position', 'feed_head.position'))})::float8`,
-  /** Since the oldest event that is not delivered was stored; 0 if all are. */
+  /** Age of the oldest stored event that is not delivered; 0 if none. */
   lagSeconds: sql<number>`coalesce(extract(epoch from clock_timestamp() - (
     select received_at from audit_events e where e.position > ${sinks.position} order by e.position limit 1)), 0)::float8`,
   delivered: sinks.delivered,
   deadLetters: sql<number>`(select count(*) from sink_dead_letters d where d.sink = ${sinks.name})::integer`,
-  /** Since they were too old. */
+  /** Too old. */
   skipped: sinks.skipped,
   maxAgeSeconds: sinks.maxAgeSeconds,
   failures: sinks.failures,
   lastError: sinks.lastError,
   lastSuccessAt: sinks.lastSuccessAt,
   nextAttemptAt: sinks.nextAttemptAt,
-  /** Who delivers at this moment. */
   heldBy: sql<string | null>`case when ${sinks.leaseUntil} > clock_timestamp() then ${sinks.leaseOwner} end`,
 };
 
-/** How a sink stands, from the database alone: the same for every replica. */
+/** From the database alone: the same for every replica. */
 export type SinkStatus = Row<typeof sinkColumns>;
 
-/** All sinks that there have been, or those of these names. */
 export const readSinkStatus = async (
   pool: Pool,
   names: readonly string[] | undefined,
@@ -47,7 +45,7 @@ export const readSinkStatus = async (
     .select({
       head: feedHead.position,
       alarmsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${alarmCursors.notedAt})::float8`,
-      // Of a sink that has all that the detections have found.
+      // Of a sink that has all findings so far.
       detectionsNotedAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${findingHead.notedAt})::float8`,
       ...sinkColumns,
     })
@@ -65,21 +63,20 @@ export const readSinkStatus = async (
   });
 };
 
-/** It would be sent nothing, and wait without a failure of its own. */
+/** It would be sent nothing and wait without a failure of its own. */
 const notNoted = (sink: SinkStatus, what: string, seconds: number | null): SinkStatus => ({
   ...sink,
   failures: Math.max(1, sink.failures),
   lastError: `${what} have not been noted for ${Math.floor(seconds ?? 0)} seconds: the log of the daemon has the reason`,
 });
 
-/** No delivery brings a sink there, and it would wait there until the feed has caught up: as long as it stands there, it fails. */
+/** No delivery leads there, and it would wait until the feed catches up: it fails as long as it stands there. */
 const beyondEnd = (sink: SinkStatus, head: number): SinkStatus => ({
   ...sink,
   failures: Math.max(1, sink.failures),
   lastError: `its position, ${sink.position}, is beyond the end of the feed, ${head}: the owner of the schema can set it back by orgtrail sink replay`,
 });
 
-/** A sink whose status cannot be read, and why. */
 export const unknownSink = (name: string, type: string, reason: string): SinkStatus => ({
   name,
   type,
@@ -98,7 +95,7 @@ export const unknownSink = (name: string, type: string, reason: string): SinkSta
   heldBy: null,
 });
 
-/** The events that a sink rejected permanently, oldest first. The event is null if it is not kept any more. */
+/** Oldest first. The event is null if it is no longer kept. */
 export const readDeadLetters = async (pool: Pool, sink: string, limit: number) =>
   await db(pool)
     .select({
@@ -115,33 +112,31 @@ export const readDeadLetters = async (pool: Pool, sink: string, limit: number) =
     .limit(limit);
 
 export type DeadLetterRow = Awaited<ReturnType<typeof readDeadLetters>>[number];
-
 const { sink, position, reason, refusedAt } = sinkDeadLetters;
 
 const deadLetterColumns = {
   position,
   reason,
   refusedAt,
-  /** Null: retention has dropped the event, or it is of no organization. */
+  /** Null: dropped by retention, or of no organization. */
   organizationName: sql<string | null>`coalesce(${organizations.name}, ${auditEvents.organizationId})`,
   actionType: auditEvents.actionType,
   resourceType: auditEvents.resourceType,
-  /** Whether the event is still stored. */
   isStored: sql<boolean>`${auditEvents.position} is not null`,
 };
 
 export type ShownDeadLetter = Row<typeof deadLetterColumns>;
 
-/** Some dead letters of a sink, those of the newest events first. */
+/** Newest events first. */
 export interface DeadLetterPage {
   readonly letters: readonly ShownDeadLetter[];
-  /** More of them are below this position; undefined: none are. */
+  /** More are below this position; undefined: none. */
   readonly nextBefore: number | undefined;
-  /** Of the oldest dead letter of the sink: a replay from before it retries all of them. Undefined: there is none. */
+  /** A replay from before it retries all. Undefined: no dead letter. */
   readonly oldest: number | undefined;
 }
 
-/** Those of events before a position, or the newest. */
+/** Before a position, or the newest. */
 export const readDeadLetterPage = async (
   pool: Pool,
   name: string,
@@ -168,33 +163,28 @@ export const readDeadLetterPage = async (
   };
 };
 
-/** What this process knows of its sinks by itself: the database may refuse to record a failure, or to return it. */
-export interface SinkTroubles {
-  readonly observer: DeliveryObserver;
-  /** The status with what has gone wrong here since. */
-  addTo(sinks: readonly SinkStatus[]): readonly SinkStatus[];
-}
+export type SinkTroubles = ReturnType<typeof createSinkTroubles>;
 
-interface Trouble {
-  readonly failures: number;
-  readonly reason: string;
-}
+/** Troubles that this process knows: the database may refuse to record a failure or to return it. */
+type Trouble = Readonly<{ failures: number; reason: string }>;
 
-/** A trouble is over once something was delivered, nothing waits, or a failure of the receiver is in the database. */
-export const createSinkTroubles = (): SinkTroubles => {
+/** A trouble ends when something was delivered, nothing waits, or a failure of the receiver is in the database. */
+export const createSinkTroubles = () => {
   const troubles = new Map<string, Trouble>();
   const over = ({ sink }: { readonly sink: string }) => void troubles.delete(sink);
-  return {
-    observer: {
-      delivered: over,
-      split: over,
-      failed: over,
-      caughtUp: over,
-      interrupted: ({ sink, reason }) => {
-        troubles.set(sink, { failures: (troubles.get(sink)?.failures ?? 0) + 1, reason });
-      },
+  const observer: DeliveryObserver = {
+    delivered: over,
+    split: over,
+    failed: over,
+    caughtUp: over,
+    interrupted: ({ sink, reason }) => {
+      troubles.set(sink, { failures: (troubles.get(sink)?.failures ?? 0) + 1, reason });
     },
-    addTo: (sinks) =>
+  };
+  return {
+    observer,
+    /** Adds what has gone wrong here since. */
+    addTo: (sinks: readonly SinkStatus[]): readonly SinkStatus[] =>
       sinks.map((sink) => {
         const trouble = troubles.get(sink.name);
         if (trouble === undefined || sink.failures > 0) return sink;

@@ -1,22 +1,22 @@
 import { parseDurationMs } from '../time.ts';
 
-/** Where objects are, as `s3://bucket/prefix?endpoint=…` names it. There is no secret in it. */
+/** Has no secret. */
 export interface S3Address {
-  /** Bucket, prefix and endpoint: what it is called in messages. */
+  /** In messages: bucket, prefix and endpoint. */
   readonly name: string;
   readonly bucket: string;
-  /** Without `/` at its begin and end; empty: the whole bucket. */
+  /** Without `/` at both ends; empty: the whole bucket. */
   readonly prefix: string;
   /** Without a path; undefined: Amazon S3. */
   readonly endpoint: string | undefined;
   readonly region: string;
-  /** The bucket stands in the path, and not in the name of the host. */
+  /** The bucket is in the path, not in the host name. */
   readonly pathStyle: boolean;
-  /** How long an object is locked from the moment on that it is written; undefined: not at all. */
+  /** Lock of a new object; undefined: none. */
   readonly lockMs: number | undefined;
-  /** A file of access key and secret key, of this bucket alone. */
+  /** Access key and secret key for this bucket alone. */
   readonly credentialsFile: string | undefined;
-  /** The certificates of the authority that signed that of the endpoint, in PEM. */
+  /** PEM, of the authority that signed the endpoint's certificate. */
   readonly caFile: string | undefined;
 }
 
@@ -24,7 +24,7 @@ const parameters = ['endpoint', 'region', 'path_style', 'lock', 'credentials_fil
 const MIN_LOCK_MS = 86_400_000;
 const MAX_LOCK_MS = 36_500 * 86_400_000;
 
-/** Returns why the text cannot be read, as the end of a sentence; nothing of the text is in it, since it may have a secret by mistake. */
+/** Returns the fault as the end of a sentence, without the text, which may hold a secret by mistake. */
 export const parseS3Address = (text: string): S3Address | string => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.protocol !== 's3:') return 'must be like s3://bucket/prefix';
@@ -43,13 +43,12 @@ export const parseS3Address = (text: string): S3Address | string => {
   return { name: nameOfPlace({ bucket, prefix, endpoint: read.endpoint }), bucket, prefix, ...read };
 };
 
-/** What a place is called in messages. */
 export const nameOfPlace = ({ bucket, prefix, endpoint }: Pick<S3Address, 'bucket' | 'prefix' | 'endpoint'>): string =>
   `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}${endpoint === undefined ? '' : `?endpoint=${endpoint}`}`;
 
 export const isBucketName = (text: string): boolean => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(text);
 
-/** Printable, without empty parts, and without `/` at its begin and end. */
+/** Printable, without empty parts or `/` at the ends. */
 export const isPrefix = (text: string): boolean => text === '' || /^[^\p{C}/]+(\/[^\p{C}/]+)*$/u.test(text);
 
 const prefixOf = (pathname: string): string | undefined => {
@@ -83,7 +82,7 @@ const readParameters = (given: URLSearchParams, bucket: string): Read | string =
 
 export const isRegion = (text: string): boolean => /^[a-z0-9-]{1,40}$/.test(text);
 
-/** What requests to this endpoint are signed with if no region is said. */
+/** For signing, if no region is given. */
 export const defaultRegion = (origin: string | undefined): string => {
   const host = origin === undefined ? '' : new URL(origin).hostname;
   if (isR2(origin) || host === 'storage.googleapis.com') return 'auto';
@@ -92,14 +91,14 @@ export const defaultRegion = (origin: string | undefined): string => {
 
 export const isR2 = (origin: string | undefined): boolean => origin?.endsWith('.r2.cloudflarestorage.com') === true;
 
-/** Scheme, host and port of an endpoint. Empty: it is none. */
+/** Scheme, host and port of an endpoint; empty if it is none. */
 export const originOf = (text: string): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) return '';
   return url.pathname === '/' && `${url.username}${url.password}${url.search}${url.hash}` === '' ? url.origin : '';
 };
 
-/** Where requests for an object go, or for the bucket itself if the key is empty. */
+/** An empty key: the bucket itself. */
 export const urlOfObject = ({ bucket, endpoint, region, pathStyle }: S3Address, key: string): URL => {
   const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
   const base = new URL(endpoint ?? `https://s3.${region}.${suffix}`);
@@ -108,6 +107,6 @@ export const urlOfObject = ({ bucket, endpoint, region, pathStyle }: S3Address, 
   return new URL(`${base.origin}/${pathStyle ? `${bucket}/` : ''}${path}`);
 };
 
-/** As signatures of version 4 have it. */
+/** As in signatures of version 4. */
 export const encoded = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -1,26 +1,23 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { AwsV4Signer } from 'aws4fetch';
-import { Agent, type Dispatcher, errors } from 'undici';
-import { isUntrustedCertificate, OrgtrailError, reasonOf } from '../errors.ts';
+import type { Dispatcher } from 'undici';
+import { codeOf, reasonOf } from '../errors.ts';
+import { createAgent, readBody, readCa, whyNoAnswer } from '../http.ts';
 import { encoded, type S3Address, urlOfObject } from './address.ts';
 import { createKeySource, type KeySource, type S3KeySettings, type S3Keys } from './credentials.ts';
 import { faultOf, S3Fault, textIn } from './errors.ts';
 
-/** What is known of an object without its bytes. */
 interface ObjectFacts {
   readonly sizeBytes: number;
-  /** If the bucket has versions. */
   readonly versionId: string | undefined;
-  /** Until when it can be neither changed nor deleted, in RFC 3339; undefined: it is not locked, or the key may not ask. */
+  /** RFC 3339; undefined: not locked, or the key may not ask. */
   readonly lockedUntil: string | undefined;
 }
 
-/** Of the answer to HEAD. */
 interface ObjectHead extends ObjectFacts {
-  /** In hexadecimal: of the object's bytes, unless the storage encrypts them by a key of KMS. */
+  /** Hexadecimal, of the object's bytes unless a key of KMS encrypts them. */
   readonly etag: string | undefined;
-  /** As `put` was told it. */
+  /** As given to `put`. */
   readonly sha256: string | undefined;
 }
 
@@ -28,26 +25,24 @@ interface StoredObject extends ObjectFacts {
   readonly bytes: Buffer;
 }
 
-/** How the storage encrypts an object at rest. */
 interface ObjectEncryption {
   readonly algorithm: 'AES256' | 'aws:kms';
-  /** Of `aws:kms`; undefined: the key that the storage has for the bucket. */
+  /** Of `aws:kms`; undefined: the bucket's key. */
   readonly kmsKeyId: string | undefined;
 }
 
 type LockMode = 'COMPLIANCE' | 'GOVERNANCE';
 
 export interface PutOptions {
-  /** It can be neither changed nor deleted before. */
+  /** Neither changed nor deleted before. */
   readonly lockedUntilMs?: number;
-  /** COMPLIANCE, the default: not by the owner of the bucket either, nor by its provider. */
+  /** Default COMPLIANCE: not even by the bucket's owner or provider. */
   readonly lockMode?: LockMode;
-  /** Default: as the bucket has it. */
   readonly encryption?: ObjectEncryption;
-  /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
+  /** Asks for a refusal with `exists` if there is such an object. Some storages ignore that. */
   readonly once?: boolean;
   readonly contentType?: string;
-  /** Of the bytes, in hexadecimal: kept beside them as metadata. */
+  /** Hexadecimal, of the bytes: kept as metadata. */
   readonly sha256?: string;
 }
 
@@ -60,13 +55,9 @@ interface ListOptions {
 }
 
 /** Keys below the prefix of the address, in their order as bytes. */
-interface ListedKeys {
-  readonly keys: readonly string[];
-  /** False: these are all. */
-  readonly more: boolean;
-}
+type ListedKeys = Readonly<{ keys: readonly string[]; more: boolean }>;
 
-/** Objects below the prefix of an address; keys are without it. Every call rejects with an S3Fault, or with the reason of its signal. */
+/** Keys are without the prefix of the address. Rejects with an S3Fault or the reason of the signal. */
 export interface S3Bucket {
   readonly address: S3Address;
   put(
@@ -75,13 +66,13 @@ export interface S3Bucket {
     options?: PutOptions,
     signal?: AbortSignal,
   ): Promise<{ readonly versionId: string | undefined }>;
-  /** Undefined: there is none. With a range, from its first byte up to, not including, the one after its last. */
+  /** Undefined: there is none. The range is exclusive of `to`. */
   get(
     key: string,
     range?: { readonly from: number; readonly to: number },
     signal?: AbortSignal,
   ): Promise<StoredObject | undefined>;
-  /** Undefined: there is none, or the whole bucket is missing, which the answer to HEAD does not tell apart. */
+  /** Undefined: no object or no bucket, which HEAD does not tell apart. */
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
   list(options: ListOptions, signal?: AbortSignal): Promise<ListedKeys>;
   close(): Promise<void>;
@@ -98,7 +89,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const SHA256_METADATA = 'x-amz-meta-sha256';
 const never = new AbortController().signal;
 
-/** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+/** Connects and reads nothing yet. Throws OrgtrailError `configuration` for an unreadable ca_file. */
 export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket => {
   const { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES, nowMs = Date.now, ...settings } = options;
   const keys = createKeySource({ ...settings, credentialsFile: address.credentialsFile });
@@ -136,10 +127,10 @@ export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket
 
 type Send = (request: S3Request, signal?: AbortSignal) => Promise<S3Answer>;
 
-/** Once more with keys that are read again, if these are refused: they may have been renewed. Resolves for 2xx, and for 404 of an object. */
+/** Once more with newly read keys if these are refused: they may have been renewed. Resolves for 2xx, and 404 of an object. */
 const sendTwice = async (
-  transport: S3Transport,
-  keys: { forget(): void },
+  transport: ReturnType<typeof createTransport>,
+  keys: KeySource,
   address: S3Address,
   request: S3Request,
   signal: AbortSignal,
@@ -192,20 +183,20 @@ const putObject = async (
   try {
     return await put({ 'if-none-match': '*' });
   } catch (error) {
-    // Storages that do not have the condition refuse it.
+    // Storages without the condition refuse it.
     if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
     return await put();
   }
 };
 
-/** Every storage names the MD5 of what it has taken, but for what it encrypts by a key of KMS. */
+/** Storages name the MD5 of what they took, except with a key of KMS. */
 const isProof = (answer: S3Answer, md5: Buffer): boolean => {
   const etag = etagOf(answer);
   const encryption = answer.header('x-amz-server-side-encryption') ?? '';
   return etag === md5.toString('hex') || (etag !== undefined && encryption.startsWith('aws:kms'));
 };
 
-/** Any other success may be of a proxy, a portal or a web server, which have kept nothing, or not all. */
+/** Any other success may be of a proxy, a portal or a web server that kept nothing, or not all. */
 const mustBeThere = async (
   send: Send,
   key: string,
@@ -225,7 +216,7 @@ const mustBeThere = async (
   );
 };
 
-/** A proxy that compresses makes it a weak one. */
+/** Weak after a proxy that compresses. */
 const etagOf = (answer: S3Answer): string | undefined => answer.header('etag')?.replace(/^W\//, '').replaceAll('"', '');
 
 const headersOfPut = (
@@ -233,7 +224,7 @@ const headersOfPut = (
   { lockedUntilMs, lockMode = 'COMPLIANCE', encryption, contentType = 'application/octet-stream', sha256 }: PutOptions,
 ): Readonly<Record<string, string>> => ({
   'content-type': contentType,
-  // A lock is refused without it, and bytes that were damaged on the way too.
+  // Required for a lock; also detects damage on the way.
   'content-md5': md5.toString('base64'),
   ...(sha256 !== undefined && { [SHA256_METADATA]: sha256 }),
   ...(lockedUntilMs !== undefined && {
@@ -244,7 +235,7 @@ const headersOfPut = (
   ...(encryption?.kmsKeyId !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': encryption.kmsKeyId }),
 });
 
-/** What storages say of a bucket that cannot lock is a code that says nothing. */
+/** Storages have no clear code for a bucket that cannot lock. */
 const withLockHint = (error: unknown, lockedUntilMs: number | undefined): unknown =>
   lockedUntilMs !== undefined && error instanceof S3Fault && error.code.startsWith('Invalid') && error.kind === 'other'
     ? new S3Fault('no_lock', `${error.message}; is object lock switched on for the bucket?`, error.code)
@@ -269,7 +260,7 @@ const getObject = async (
   return { ...factsOf(answer), bytes, sizeBytes: bytes.length };
 };
 
-/** Of a bucket without versions some storages say `null`. */
+/** Without versions, some storages say `null`. */
 const versionOfAnswer = (answer: S3Answer): string | undefined => {
   const version = answer.header('x-amz-version-id');
   return version === 'null' ? undefined : version;
@@ -296,7 +287,7 @@ const keysOf = (xml: string, start: string, after: string | undefined): ListedKe
 
 interface S3Request {
   readonly method: 'GET' | 'HEAD' | 'PUT';
-  /** Empty: of the bucket itself. */
+  /** Empty: the bucket itself. */
   readonly key: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -306,45 +297,33 @@ interface S3Request {
 interface S3Answer {
   readonly status: number;
   readonly body: Buffer;
-  /** In lower case. */
   header(name: string): string | undefined;
-}
-
-interface S3Transport {
-  /** Rejects with an S3Fault `network` if there is no complete answer, or with the reason of `signal`. */
-  send(request: S3Request, signal: AbortSignal): Promise<S3Answer>;
-  close(): Promise<void>;
-}
-
-interface TransportOptions {
-  readonly address: S3Address;
-  readonly keys: KeySource;
-  /** From sending to the end of the answer. */
-  readonly timeoutMs: number;
-  /** An answer that is longer is a fault. */
-  readonly maxBytes: number;
-  /** The clock that requests are signed by. */
-  readonly nowMs: () => number;
 }
 
 const CONNECTIONS = 8;
 const MAX_CONNECT_MS = 10_000;
 
-/** Signs requests and sends them, over connections that are kept. Follows no redirect. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
-export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: TransportOptions): S3Transport => {
-  const agent = new Agent({
-    connections: CONNECTIONS,
-    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
-    connect: {
-      rejectUnauthorized: true,
-      timeout: Math.min(timeoutMs, MAX_CONNECT_MS),
-      ...(address.caFile !== undefined && { ca: readCa(address.caFile) }),
-    },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  });
+/** Signs and sends over kept connections; follows no redirect. Throws OrgtrailError `configuration` for an unreadable ca_file. */
+export const createTransport = ({
+  address,
+  keys,
+  timeoutMs,
+  maxBytes,
+  nowMs,
+}: {
+  readonly address: S3Address;
+  readonly keys: KeySource;
+  /** From sending to the end of the answer. */
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+  readonly nowMs: () => number;
+}) => {
+  const connectMs = Math.min(timeoutMs, MAX_CONNECT_MS);
+  const ca = readCa(address.caFile, (code) => `the ca_file of an s3 address cannot be read${code}`);
+  const agent = createAgent({ connections: CONNECTIONS, connectMs, timeoutMs, ca });
   return {
-    send: async (request, signal) => {
+    /** Rejects with an S3Fault `network` without a complete answer, or with the reason of `signal`. */
+    send: async (request: S3Request, signal: AbortSignal): Promise<S3Answer> => {
       const timeout = AbortSignal.timeout(timeoutMs);
       const over = AbortSignal.any([signal, timeout]);
       try {
@@ -353,21 +332,19 @@ export const createTransport = ({ address, keys, timeoutMs, maxBytes, nowMs }: T
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof S3Fault) throw error;
-        const reason = timeout.aborted ? `no complete answer within ${timeoutMs} ms` : whyNoAnswer(error);
-        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${reason}`, codeOf(error));
+        const why = timeout.aborted
+          ? `no complete answer within ${timeoutMs} ms`
+          : whyNoAnswer(error, 'endpoint', wordsOf);
+        throw new S3Fault('network', `${urlOfObject(address, '').host} does not answer: ${why}`, codeOf(error));
       }
     },
     close: () => agent.destroy(),
   };
 };
 
-const readCa = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-    throw new OrgtrailError('configuration', `the ca_file of an s3 address cannot be read${code}`);
-  }
+const wordsOf = (error: unknown, code: string | undefined): string => {
+  const words = reasonOf(error);
+  return code === undefined || words.includes(code) ? words : `${code} (${words})`;
 };
 
 type Signed = Pick<Dispatcher.RequestOptions, 'origin' | 'path' | 'method' | 'headers' | 'body'>;
@@ -403,34 +380,11 @@ const sign = async (address: S3Address, request: S3Request, keys: S3Keys, nowMs:
   };
 };
 
-const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Promise<S3Answer> => {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > maxBytes) throw new Error(`the answer has more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return {
-    status: response.statusCode,
-    body: Buffer.concat(chunks),
-    header: (name) => {
-      const value = response.headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    },
-  };
-};
-
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-
-const whyNoAnswer = (error: unknown): string => {
-  // The one error of undici's that comes without a code.
-  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of endpoint';
-  const code = codeOf(error);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
-    return `the answer is not TLS: check scheme and port of endpoint (${code})`;
-  const words = reasonOf(error);
-  const text = code === undefined || words.includes(code) ? words : `${code} (${words})`;
-  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
-};
+const answerOf = async (response: Dispatcher.ResponseData, maxBytes: number): Promise<S3Answer> => ({
+  status: response.statusCode,
+  body: await readBody(response, maxBytes, `the answer has more than ${maxBytes} bytes`),
+  header: (name) => {
+    const value = response.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  },
+});

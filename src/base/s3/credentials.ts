@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { reasonOf } from '../errors.ts';
+import { codeOf, reasonOf } from '../errors.ts';
 import { S3Fault, textIn } from './errors.ts';
 
-/** Where the keys come from, in this order: a file of this bucket, the settings, what the machine or the cluster gives. */
+/** Sources of keys, in this order: a file of this bucket, the settings, the machine or the cluster. */
 export interface S3KeySettings {
   readonly credentialsFile: string | undefined;
   readonly accessKey: string | undefined;
@@ -12,31 +12,27 @@ export interface S3KeySettings {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-export interface KeySource {
-  /** Rejects with an S3Fault if there are none. */
-  keys(signal: AbortSignal): Promise<S3Keys>;
-  /** The storage refused them: the next call reads them again. */
-  forget(): void;
-}
-
-/** So long before their end, keys are not used any more. */
+/** Keys are not used any more this long before their end. */
 const MARGIN_MS = 60_000;
 
-/** Reads keys when they are first needed, and again when they end or are refused. */
-export const createKeySource = (settings: S3KeySettings): KeySource => {
+export const createKeySource = (settings: S3KeySettings) => {
   let held: S3Keys | undefined;
   return {
-    keys: async (signal) => {
+    /** Rejects with an S3Fault if there are none. */
+    keys: async (signal: AbortSignal): Promise<S3Keys> => {
       if (held === undefined || (held.expiresAtMs ?? Number.POSITIVE_INFINITY) - MARGIN_MS < Date.now()) {
         held = await readKeys(settings, signal);
       }
       return held;
     },
+    /** Refused by the storage: the next call reads them again. */
     forget: () => {
       held = undefined;
     },
   };
 };
+
+export type KeySource = ReturnType<typeof createKeySource>;
 
 const readKeys = async (settings: S3KeySettings, signal: AbortSignal): Promise<S3Keys> => {
   const { credentialsFile, accessKey, secretKey, environment } = settings;
@@ -49,29 +45,26 @@ const readText = async (file: string): Promise<string> => {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'no reason given';
+    const code = codeOf(error) ?? 'no reason given';
     throw new S3Fault('no_credentials', `the credentials_file cannot be read (${code})`);
   }
 };
 
-/** A file such as ~/.aws/credentials: the first key of each kind counts. */
+/** Like ~/.aws/credentials: the first key of each kind counts. */
 const keysOfFile = (text: string): S3Keys => {
   const read = (name: string) => new RegExp(`^\\s*${name}\\s*=\\s*(\\S+)\\s*$`, 'm').exec(text)?.[1];
   const accessKey = read('aws_access_key_id');
   const secretKey = read('aws_secret_access_key');
   const sessionToken = read('aws_session_token');
   if (accessKey === undefined || secretKey === undefined) {
-    throw new S3Fault(
-      'no_credentials',
-      'the credentials_file has no lines aws_access_key_id = … and aws_secret_access_key = …',
-    );
+    const what = 'the credentials_file has no lines aws_access_key_id = … and aws_secret_access_key = …';
+    throw new S3Fault('no_credentials', what);
   }
   return { accessKey, secretKey, ...(sessionToken !== undefined && { sessionToken }) };
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Those that this file reads. */
 export const awsVariables = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
@@ -89,7 +82,7 @@ export const awsVariables = [
   'AWS_EC2_METADATA_SERVICE_ENDPOINT',
 ] as const;
 
-/** The machine itself answers, or there is no such address. */
+/** The machine itself answers, or nobody. */
 const TIMEOUT_MS = 2_000;
 const STS_TIMEOUT_MS = 10_000;
 const TOKEN_SECONDS = 300;
@@ -97,8 +90,8 @@ const CONTAINER_HOST = 'http://169.254.170.2';
 const METADATA_HOST = 'http://169.254.169.254';
 
 /**
- * The credentials that Amazon gives, in the order of its SDKs: variables, a token of Kubernetes (IRSA), the container (ECS, EKS Pod
- * Identity), the machine (IMDSv2). Rejects with an S3Fault if there are none.
+ * In the order of Amazon's SDKs: variables, Kubernetes (IRSA), container (ECS, EKS Pod Identity), machine (IMDSv2).
+ * Rejects with an S3Fault if there are none.
  */
 const credentialsOfAws = async (environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey, AWS_SESSION_TOKEN: token } = environment;
@@ -128,7 +121,6 @@ const ask = async (url: string, init: RequestInit, signal: AbortSignal, timeoutM
   return text;
 };
 
-/** What containers and machines answer. */
 const keysOfJson = (text: string): S3Keys => {
   const said = JSON.parse(text) as Readonly<Record<string, unknown>>;
   const [accessKey, secretKey, token, until] = ['AccessKeyId', 'SecretAccessKey', 'Token', 'Expiration'].map((name) =>
@@ -170,17 +162,14 @@ const containerUrl = (environment: Environment): string | undefined => {
   return path === undefined ? environment['AWS_CONTAINER_CREDENTIALS_FULL_URI'] : `${CONTAINER_HOST}${path}`;
 };
 
-/** The addresses that ECS and EKS give, beside those of the host itself. */
+/** Given by ECS and EKS, besides those of the host itself. */
 const containerHosts = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', 'localhost', '[::1]'];
 
 const ofContainer = async (url: string, environment: Environment, signal: AbortSignal): Promise<S3Keys> => {
   const { protocol, hostname } = new URL(url);
-  // The token must not go over the network in the clear.
-  if (
-    protocol !== 'https:' &&
-    !containerHosts.includes(hostname) &&
-    !(isIP(hostname) === 4 && hostname.startsWith('127.'))
-  ) {
+  const isNear = containerHosts.includes(hostname) || (isIP(hostname) === 4 && hostname.startsWith('127.'));
+  // The token must not cross the network in the clear.
+  if (protocol !== 'https:' && !isNear) {
     throw new Error(`${hostname} is not an address of a container's credentials`);
   }
   const file = environment['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'];
@@ -202,12 +191,4 @@ const ofMachine = async (environment: Environment, signal: AbortSignal): Promise
   return keysOfJson(await ask(`${roles}${encodeURIComponent(role)}`, { headers }, signal));
 };
 
-/** What requests are signed with. */
-export interface S3Keys {
-  readonly accessKey: string;
-  readonly secretKey: string;
-  /** Of credentials for a time. */
-  readonly sessionToken?: string;
-  /** When they end; absent: never. */
-  readonly expiresAtMs?: number;
-}
+export type S3Keys = Readonly<{ accessKey: string; secretKey: string; sessionToken?: string; expiresAtMs?: number }>;

@@ -1,4 +1,3 @@
-/** What an operator can do something about, told apart. */
 export type S3FaultKind =
   | 'wrong_secret' // the access key is unknown, or the secret key is not its own
   | 'expired' // credentials for a time, whose time is over
@@ -14,13 +13,12 @@ export type S3FaultKind =
   | 'network' // no complete answer
   | 'other';
 
-/** A request that failed. The message can be shown: no credential is in it. */
+/** The message can be shown: no credential is in it. */
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
   readonly kind: S3FaultKind;
-  /** As the storage names it; HTTP without a code has its status, no answer the code of the error. */
+  /** Of the storage; else the HTTP status, or without an answer the code of the error. */
   readonly code: string;
-  /** The `Retry-After` of the answer, as it is. */
   readonly retryAfter: string | undefined;
 
   constructor(kind: S3FaultKind, message: string, code = '', retryAfter?: string) {
@@ -31,14 +29,12 @@ export class S3Fault extends Error {
   }
 }
 
-/** What the storage answered. */
 export interface S3Refusal {
   readonly status: number;
   readonly body: string;
-  /** Of `x-amz-bucket-region`. */
   readonly region: string | undefined;
   readonly retryAfter: string | undefined;
-  /** Where it sends the request to, which is not followed. */
+  /** Target of a redirect, which is not followed. */
   readonly redirectHost: string | undefined;
 }
 
@@ -68,13 +64,13 @@ const kinds: Readonly<Record<string, S3FaultKind>> = {
   RequestLimitExceeded: 'slow_down',
   ServiceUnavailable: 'slow_down',
   PreconditionFailed: 'exists',
-  // R2's lock rules, and Google's retention policies and holds: they refuse a PUT of an object that is there.
+  // R2's lock rules, Google's retention policies and holds: they refuse to replace an object.
   ObjectLockedByBucketPolicy: 'exists',
   RetentionPolicyNotMet: 'exists',
   ObjectUnderActiveHold: 'exists',
 };
 
-/** For answers without a body, as those to HEAD are, and for codes that are not known. */
+/** For answers without a body, as to HEAD, and unknown codes. */
 const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
   301: 'wrong_region',
   307: 'wrong_region',
@@ -86,11 +82,12 @@ const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
   507: 'full',
 };
 
-/** `what`: the request, in words such as `PUT of events/checkpoints/1`. */
+/** `what`: such as `PUT of events/checkpoints/1`. */
 export const faultOf = (refusal: S3Refusal, bucket: string, what: string): S3Fault => {
   const code = textIn(refusal.body, 'Code') ?? `HTTP ${refusal.status}`;
   const kind = kinds[code] ?? kindsByStatus[refusal.status] ?? 'other';
-  return new S3Fault(kind, `${words(kind, { ...refusal, code, bucket })}: ${what}`, code, refusal.retryAfter);
+  const said = (words[kind] ?? otherWords)({ ...refusal, code, bucket });
+  return new S3Fault(kind, `${said}: ${what}`, code, refusal.retryAfter);
 };
 
 interface Told extends S3Refusal {
@@ -98,36 +95,24 @@ interface Told extends S3Refusal {
   readonly bucket: string;
 }
 
-const words = (kind: S3FaultKind, told: Told): string => {
-  const { code, bucket, body, region, redirectHost } = told;
-  switch (kind) {
-    case 'wrong_secret':
-      return code === 'SignatureDoesNotMatch'
-        ? `the secret key is not that of the access key (${code})`
-        : `the storage does not know the access key (${code})`;
-    case 'expired':
-      return `the credentials have expired (${code})`;
-    case 'no_bucket':
-      return `there is no bucket ${bucket} (${code})`;
-    case 'denied':
-      return `the access key is not allowed to do this (${code})`;
-    case 'wrong_region': {
-      const right = region ?? textIn(body, 'Region');
-      const to = redirectHost === undefined ? '' : `, which redirects to ${redirectHost}`;
-      const hint = right === undefined ? `check region and endpoint${to}` : `it is in ${right}: set region=${right}`;
-      return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
-    }
-    case 'clock_skew':
-      return `the clock of this host and that of the storage differ by too much (${code})`;
-    case 'full':
-      return `the storage or its quota is full (${code})`;
-    case 'slow_down':
-      return `the storage is busy or limits requests (${code})`;
-    case 'exists':
-      return `there is such an object already (${code})`;
-    default:
-      return otherWords(told);
-  }
+const words: Partial<Readonly<Record<S3FaultKind, (told: Told) => string>>> = {
+  wrong_secret: ({ code }) =>
+    code === 'SignatureDoesNotMatch'
+      ? `the secret key is not that of the access key (${code})`
+      : `the storage does not know the access key (${code})`,
+  expired: ({ code }) => `the credentials have expired (${code})`,
+  no_bucket: ({ code, bucket }) => `there is no bucket ${bucket} (${code})`,
+  denied: ({ code }) => `the access key is not allowed to do this (${code})`,
+  wrong_region: ({ code, bucket, body, region, redirectHost }) => {
+    const right = region ?? textIn(body, 'Region');
+    const to = redirectHost === undefined ? '' : `, which redirects to ${redirectHost}`;
+    const hint = right === undefined ? `check region and endpoint${to}` : `it is in ${right}: set region=${right}`;
+    return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
+  },
+  clock_skew: ({ code }) => `the clock of this host and that of the storage differ by too much (${code})`,
+  full: ({ code }) => `the storage or its quota is full (${code})`,
+  slow_down: ({ code }) => `the storage is busy or limits requests (${code})`,
+  exists: ({ code }) => `there is such an object already (${code})`,
 };
 
 const MAX_MESSAGE = 200;
@@ -142,7 +127,7 @@ const otherWords = ({ code, body, status, redirectHost }: Told): string => {
   return message === undefined || message === '' ? code : `${code} (${message})`;
 };
 
-/** The text of the first element with this name; undefined if there is none. */
+/** Of the first element with this name. */
 export const textIn = (xml: string, name: string): string | undefined => {
   const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
   return text?.replace(/&(lt|gt|quot|apos|amp|#x?[0-9a-fA-F]+);/g, (entity, named: string) => unescaped(entity, named));

@@ -5,8 +5,8 @@ import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../base/errors.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, counted, printable, showWork } from '../output/terminal.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { counted, printable, showWork, table } from '../output/terminal.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
 
@@ -22,11 +22,7 @@ Examples:
   $ orgtrail archive verify --month 2024-01 --contents
   $ orgtrail archive verify --json`;
 
-interface Options {
-  readonly month?: string;
-  readonly contents?: boolean;
-  readonly json?: boolean;
-}
+type Options = Readonly<{ month?: string; contents?: boolean; json?: boolean }>;
 
 const verifyCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('verify')
@@ -64,18 +60,15 @@ const verifyCommand = (context: CliContext, report: (exitCode: number) => void):
           manifest,
         };
       }).finally(() => work.finish());
-      context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
+      print(context, options, result, describe(result));
       if (result.faults.length > 0) report(exitCodes.sourceFailed);
     });
 
-interface Result {
+type Result = Readonly<Record<'objects' | 'bytes' | 'elsewhere', number>> & {
   readonly archive: string;
-  readonly objects: number;
-  readonly bytes: number;
-  readonly elsewhere: number;
-  readonly faults: readonly { readonly month: string; readonly key: string; readonly fault: string }[];
+  readonly faults: readonly Readonly<{ month: string; key: string; fault: string }>[];
   readonly manifest: ManifestFound;
-}
+};
 
 const manifestLines: Readonly<Record<ManifestState, string | undefined>> = {
   current: undefined,
@@ -140,15 +133,12 @@ const listCommand = (context: CliContext): Command =>
         context.stdout.write(events.map((object) => `${addressOf(object)}\n`).join(''));
         return;
       }
-      if (options.json === true) {
-        context.stdout.write(`${JSON.stringify({ archive: archive ?? null, objects }, null, 2)}\n`);
-        return;
-      }
-      context.stdout.write(`archive in use: ${archive ?? 'none, so months are dropped without one'}\n`);
-      context.stdout.write(objects.length === 0 ? 'no objects\n' : objectTable(objects));
+      const inUse = `archive in use: ${archive ?? 'none, so months are dropped without one'}\n`;
+      const text = `${inUse}${objects.length === 0 ? 'no objects\n' : objectTable(objects)}`;
+      print(context, options, { archive: archive ?? null, objects }, text);
     });
 
-/** As other programs name it: a path, or bucket and key without the endpoint. */
+/** For other programs: a path, or bucket and key without the endpoint. */
 const addressOf = ({ archive, key }: CataloguedObject): string =>
   `${archive.replace(/^file:\/\//, '').replace(/\?endpoint=.*$/, '')}/${key}`;
 
@@ -164,7 +154,7 @@ const objectTable = (objects: readonly CataloguedObject[]): string => {
     printable(`${object.archive} ${object.key}`, 200),
   ]);
   const header = ['MONTH', 'KIND', 'ROWS', 'POSITIONS', 'BYTES', 'STATE', 'READ BACK', 'OBJECT'];
-  return `${alignColumns([header, ...rows]).join('\n')}\n`;
+  return table(header, rows);
 };
 
 const stateOf = ({ fault, droppedAt }: CataloguedObject): string => {

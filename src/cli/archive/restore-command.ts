@@ -24,11 +24,7 @@ Examples:
   $ orgtrail archive restore 2024-01 --format ocsf --out january.ndjson
   $ orgtrail archive restore 2024-01 --changes | jq -r .raw_text`;
 
-interface Options {
-  readonly out?: string;
-  readonly format: FormatName;
-  readonly changes?: boolean;
-}
+type Options = Readonly<{ out?: string; format: FormatName; changes?: boolean }>;
 
 export const restoreCommand = (context: CliContext): Command =>
   new Command('restore')
@@ -60,7 +56,6 @@ export const restoreCommand = (context: CliContext): Command =>
       }).finally(() => work.finish());
     });
 
-/** Those of this month and this archive, in order. */
 const requireObjects = (
   objects: readonly CataloguedObject[],
   store: ObjectStore,
@@ -108,7 +103,7 @@ const restore = async (
   );
 };
 
-/** Under another name until it is complete. */
+/** Has another name until it is complete. */
 const writeFileWhole = async <T>(file: string, write: (to: Writable) => Promise<T>): Promise<T> => {
   const unfinished = `${file}.unfinished`;
   const to = createWriteStream(unfinished, { mode: 0o600 });

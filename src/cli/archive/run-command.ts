@@ -14,7 +14,7 @@ import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths }
 import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, type OpenedDatabase, withDatabase } from '../command.ts';
+import { type CliContext, type OpenedDatabase, print, withDatabase } from '../command.ts';
 import { counted } from '../output/terminal.ts';
 
 const help = `
@@ -28,13 +28,8 @@ Examples:
   $ orgtrail archive run --month 2024-01 --month 2024-02
   $ orgtrail archive run --drop --json`;
 
-interface Options {
-  readonly month?: readonly string[];
-  readonly drop?: boolean;
-  readonly json?: boolean;
-}
+type Options = Readonly<{ month?: readonly string[]; drop?: boolean; json?: boolean }>;
 
-/** `2024-01`. */
 export const readMonth = (text: string): string => {
   if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;
   throw new InvalidArgumentError('It must be a month such as 2024-01.');
@@ -67,20 +62,20 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
         const observer = lines(context, options.json === true);
         return await run({ pool, store, observer, parquetVersion }, config, options, context.signal);
       });
-      context.stdout.write(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
+      print(context, options, result, describe(result));
       if (result.failed.length > 0 || 'fault' in result.manifest) report(exitCodes.sourceFailed);
     });
 
 interface Result {
   readonly archived: readonly ArchivedMonth[];
   readonly dropped: readonly DroppedMonth[];
-  /** Months that are still in the database although they are old enough. */
+  /** Old enough, but still in the database. */
   readonly kept: RetentionResult['kept'];
   readonly failed: readonly string[];
   readonly manifest: WrittenManifest | { readonly fault: string };
 }
 
-/** What was archived and dropped is told nevertheless. */
+/** What was archived and dropped is reported nevertheless. */
 const faultOf = (error: unknown, signal: AbortSignal): { readonly fault: string } => {
   signal.throwIfAborted();
   return { fault: reasonOf(error) };
@@ -105,7 +100,7 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
   return { archived, dropped: [], kept: [], failed: [], manifest: await manifest() };
 };
 
-/** What is done, as it is done; on stderr if stdout is for a program. */
+/** Reports as it happens; on stderr if stdout is for a program. */
 const lines = ({ stdout, stderr }: CliContext, isJson: boolean): ArchiveObserver => {
   const say = (line: string) => (isJson ? stderr : stdout).write(`${line}\n`);
   return {
@@ -137,14 +132,9 @@ const describeManifest = (manifest: Result['manifest']): readonly string[] => {
   return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];
 };
 
-/** What such a command has. */
-interface OpenedArchive extends OpenedDatabase {
-  readonly pool: Pool;
-  readonly store: ObjectStore;
-  readonly parquetVersion: ParquetVersion;
-}
+type OpenedArchive = OpenedDatabase & Readonly<{ pool: Pool; store: ObjectStore; parquetVersion: ParquetVersion }>;
 
-/** Opens the database and the archive that is configured, and closes both. Throws OrgtrailError, also for what the storage refuses. */
+/** Opens and closes the database and the configured archive. Throws OrgtrailError, also for faults of the storage. */
 export const withArchive = async <T>(context: CliContext, use: (opened: OpenedArchive) => Promise<T>): Promise<T> => {
   // Before the database is opened.
   const { archive } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });

@@ -19,13 +19,12 @@ import {
   describeBudget,
   type OpenedCredentials,
   openCredentials,
+  passed,
   probeLogs,
 } from './credentials.ts';
 
-/** How long all of it may take, in milliseconds. */
 export const SLOWEST_MS = 45_000;
 
-/** What the credentials may list and read, together and each by itself. */
 export const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<readonly Check[]> => {
   const clock = createServerClock(() => performance.now());
   const opened = openCredentials(config.credentials, {
@@ -64,13 +63,13 @@ const checkLogs = async (
 ): Promise<readonly Check[]> => {
   const { organizations, note } = await reachable(api, config, signal);
   const found = `${counted(organizations.length, 'organization')}${note}`;
-  const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
+  const listed = passed('organizations', found);
   const accounts = () => checkAccounts(api, config, { organizations, names: namesFor(each), signal });
   if (!config.sources.includes('organization')) return [listed, ...(await accounts())];
   if (organizations.length === 0) {
     const none = { ...listed, message: 'no organization is visible' };
     const checked = await accounts();
-    // Accounts that can be read are read: nothing is wrong if they are all that is wanted.
+    // Readable accounts suffice if they are all that is wanted.
     if (checked.some(({ tried, refused }) => tried !== undefined && tried !== refused))
       return [
         { ...none, notes: [`${noOrganizationHint}; ORGTRAIL_SOURCES=accounts reads accounts alone`] },
@@ -82,7 +81,6 @@ const checkLogs = async (
   return [listed, logs, ...(await accounts())];
 };
 
-/** Of those that list accounts. */
 const namesFor = (each: OpenedCredentials['each']): readonly string[] =>
   each.flatMap(({ name, accounts }) => (accounts === false ? [] : [name]));
 
@@ -109,7 +107,6 @@ const tooSlow: Check = {
   exitCode: exitCodes.unreachable,
 };
 
-/** If all logs that were tried refuse, nothing can be read. */
 const withoutAnything = (checks: readonly Check[]): readonly Check[] => {
   const logs = checks.filter(({ tried }) => tried !== undefined);
   if (logs.length === 0 || logs.some(({ tried, refused }) => tried !== refused)) return checks;
@@ -136,7 +133,7 @@ const reachable = async (
     };
   } catch (error) {
     const mayNotList = error instanceof ApiError && error.failure === 'refused';
-    // A token of an account may not list organizations, and reads that account.
+    // An account's token may not list organizations, and reads its account.
     if (mayNotList && !config.sources.includes('organization')) {
       return { organizations: [], note: ' (the credential may not list them)' };
     }
@@ -148,27 +145,20 @@ const reachable = async (
   }
 };
 
-/** Organizations whose accounts are listed here; the daemon lists those of all. */
+/** The daemon lists the accounts of all organizations. */
 const MAX_LISTED = 10;
-
 const permissionHint = `the credential needs "${account.permission}" on the accounts`;
 const noAccountHint = 'the token needs a permission on at least one account; or name accounts in ORGTRAIL_ACCOUNTS';
+type Asked = Readonly<{ organizations: readonly FoundOrganization[]; names: readonly string[]; signal: AbortSignal }>;
 
-interface Asked {
-  readonly organizations: readonly FoundOrganization[];
-  /** Of the credentials that list accounts. */
-  readonly names: readonly string[];
-  readonly signal: AbortSignal;
-}
-
-/** What of accounts may be listed and read. Throws ApiError for anything but a refusal. Nothing if their logs are not read. */
+/** Empty if logs of accounts are not read. Throws ApiError for anything but a refusal. */
 const checkAccounts = async (api: AuditApi, config: Config, asked: Asked): Promise<readonly Check[]> => {
   if (!config.sources.includes('account')) return [];
   const { accounts, message, notes, refused } = await findAccounts(api, config, asked);
-  const found: Check = { name: 'accounts', ok: true, message, notes, exitCode: exitCodes.done };
+  const found = passed('accounts', message, notes);
   if (accounts.length === 0) {
     const none = { ...found, message: 'no account is visible' };
-    // Organizations are read, and an installation may have no accounts.
+    // Organizations are read; there may be no accounts.
     const isAll = !config.sources.includes('organization') || asked.organizations.length === 0;
     if (refused) {
       const hint = `${permissionHint}; ORGTRAIL_SOURCES=organizations reads no accounts`;
@@ -194,21 +184,9 @@ const isApiOff = (settings: unknown): boolean =>
   'api_access_enabled' in settings &&
   settings.api_access_enabled === false;
 
-interface FoundAccounts {
-  readonly accounts: readonly FoundAccount[];
-  readonly message: string;
-  readonly notes: readonly string[];
-  /** All listings are refused. */
-  readonly refused: boolean;
-}
-
-const findAccounts = async (
-  api: AuditApi,
-  config: Config,
-  { organizations, names, signal }: Asked,
-): Promise<FoundAccounts> => {
+const findAccounts = async (api: AuditApi, config: Config, { organizations, names, signal }: Asked) => {
   if (typeof config.accounts !== 'string') {
-    const accounts = config.accounts.map((id) => ({ id }));
+    const accounts: readonly FoundAccount[] = config.accounts.map((id) => ({ id }));
     return { accounts, message: `${counted(accounts.length, 'account')} configured`, notes: [], refused: false };
   }
   const found = new Map<string, FoundAccount>();
@@ -242,7 +220,7 @@ const findAccounts = async (
   };
 };
 
-/** Refused only if each of them is. */
+/** Refused only if all are. */
 const collectWithEach = async (
   api: AuditApi,
   names: readonly string[],
@@ -256,7 +234,6 @@ const collectWithEach = async (
   return outcome;
 };
 
-/** Adds what a listing names. */
 const collect = async (
   pages: AsyncIterable<AccountsPage>,
   found: Map<string, FoundAccount>,

@@ -20,14 +20,11 @@ import type { AuditApi } from '../../ingest/sync/ports.ts';
 import { apiAdvice } from '../command.ts';
 import { counted, printable } from '../output/terminal.ts';
 
-/** Cloudflare does not know the secret; also said of a single resource that is not the caller's. */
+/** Unknown secret; also answered for a resource that is not the caller's. */
 const INVALID_TOKEN = 9_109;
 const secretHint = 'the credential itself is not taken: check its secret, and that it has not expired or been revoked';
 
-/**
- * What each of several credentials may list, whom it is counted for, and with which budget. Nothing for a single one: the other lines are about
- * it. Throws ApiError for anything but a refusal.
- */
+/** Listings, principal and budget of several credentials; the other lines are about a single one. Throws ApiError unless refused. */
 export const checkCredentials = async (
   credentials: readonly OpenedCredential[],
   config: Config,
@@ -41,24 +38,14 @@ export const checkCredentials = async (
     const said = `${principalOf(credential)}, ${budgetOf(credential, credentials)} requests per 5 minutes; ${message}`;
     const ok = hint === undefined;
     const exitCode = ok ? exitCodes.done : exitCodes.sourceFailed;
-    const check: Check = {
-      name: `credential ${name}`,
-      ok,
-      message: said,
-      notes: sameUser(credential, credentials),
-      exitCode,
-    };
-    return ok ? check : { ...check, hint };
+    const notes = sameUser(credential, credentials);
+    return { name: `credential ${name}`, ok, message: said, notes, exitCode, ...(!ok && { hint }) };
   });
 };
 
-/** Whom a single credential is counted for, and with which budget; nothing if Cloudflare has not been reached. */
-export const describeBudget = (credential: OpenedCredential): Check => ({
-  name: 'budget',
-  ok: true,
-  message: `${principalOf(credential)}, ${credential.budget} requests per 5 minutes`,
-  exitCode: exitCodes.done,
-});
+/** Principal and budget of a single credential. */
+export const describeBudget = (credential: OpenedCredential): Check =>
+  passed('budget', `${principalOf(credential)}, ${credential.budget} requests per 5 minutes`);
 
 const principalOf = ({ principal }: OpenedCredential): string =>
   principal.current()?.replace(':', ' ') ?? (principal.isUnsure() ? 'a user that is not known' : 'counted by itself');
@@ -78,11 +65,8 @@ const sameUser = (credential: OpenedCredential, all: readonly OpenedCredential[]
     : [`${names}: of the same user, and so of one budget, the smallest`];
 };
 
-interface Found {
-  readonly message: string;
-  /** If it is of no use. */
-  readonly hint?: string;
-}
+/** `hint`: set if it is of no use. */
+type Found = Readonly<{ message: string; hint?: string }>;
 
 const listWith = async (credential: OpenedCredential, config: Config, signal: AbortSignal): Promise<Found> => {
   const { api, accounts, organizations } = credential;
@@ -116,13 +100,12 @@ const isOfSecret = (error: ApiError): boolean => isBroken(error) || error.apiCod
 const permissionHint =
   'to list organizations takes a token of a user with "User Details Read"; to list accounts, a permission on one of them';
 
-/** A credential of the configuration, and the API with it alone. */
 interface OpenedCredential extends NamedCredential {
   readonly api: AuditApi;
   readonly principal: Principal;
 }
 
-/** All of them, and one API that reads each source with the best one that may, as the daemon does. */
+/** `api` reads each source with the best credential, as the daemon does. */
 export interface OpenedCredentials {
   readonly each: readonly OpenedCredential[];
   readonly api: AuditApi;
@@ -154,7 +137,7 @@ export const openCredentials = (credentials: readonly NamedCredential[], connect
   };
 };
 
-/** What listings have shown here: the database may be what is broken. */
+/** Only what listings showed here: the database may be broken. */
 const factsOfListings = (): StoredFacts => {
   const shown = new Map<string, Set<string>>();
   const idsOf = (name: string, owner: string): Set<string> => {
@@ -180,7 +163,7 @@ const factsOfListings = (): StoredFacts => {
   };
 };
 
-/** The database may be what is broken, and the few requests of a check need no accounting: a block is not waited for. */
+/** Does not wait out a block: the database may be broken, and a check's few requests need no accounting. */
 const impatientBudget = (): RequestBudget => {
   let blockedMs = 0;
   return {
@@ -200,34 +183,36 @@ const impatientBudget = (): RequestBudget => {
   };
 };
 
-/** One line of what `check` says. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly message: string;
   readonly hint?: string | undefined;
-  /** What is allowed but probably not meant. */
-  readonly notes?: readonly string[];
+  /** Allowed but probably not meant. */
+  readonly notes?: readonly string[] | undefined;
   readonly exitCode: number;
-  /** Of logs: how many were tried, and how many of these refused. */
+  /** Logs that were tried, and how many of them refused. */
   readonly tried?: number;
   readonly refused?: number;
 }
 
-/** Logs of one kind that are tried: enough to find a missing permission, few enough for the budget. */
-const MAX_PROBED = 10;
-/** After so many failures that are no refusals the answer is known; each may take all attempts of a request. */
-const MAX_FAILED = 2;
+export const passed = (name: string, message: string, notes?: readonly string[]): Check => ({
+  name,
+  ok: true,
+  message,
+  notes,
+  exitCode: exitCodes.done,
+});
 
-/** Whose log is tried. */
-interface Probed {
-  readonly id: string;
-  readonly name?: string | undefined;
-}
+/** Enough to find a missing permission, few enough for the budget. */
+const MAX_PROBED = 10;
+/** Failures other than refusals that settle the answer; each may take all attempts of a request. */
+const MAX_FAILED = 2;
+type Probed = Readonly<{ id: string; name?: string | undefined }>;
 
 /**
- * Asks for a page of the first logs of a kind. A log that is refused or not found (403, 404) is counted, as the daemon does; any other
- * failure is told beside them, and thrown as ApiError if every log fails so; after two of these no more are tried. `hint`: what to do about refusals.
+ * Asks for a page of the first logs of a kind. Counts refused and missing logs (403, 404); other failures are told beside them, or
+ * thrown as ApiError if every log fails so. `hint`: for refusals.
  */
 export const probeLogs = async (
   api: AuditApi,
@@ -263,8 +248,7 @@ export const probeLogs = async (
     const message = `failed for ${failed.length} of ${asked}, refused for ${refused.length}: ${failure.message}`;
     return { name, ok: false, message, hint: apiAdvice(failure).hint, exitCode: exitCodes.sourceFailed, ...counts };
   }
-  if (refused.length === 0)
-    return { name, ok: true, message: `readable (${tried})`, exitCode: exitCodes.done, ...counts };
+  if (refused.length === 0) return { ...passed(name, `readable (${tried})`), ...counts };
   const message = `refused (${[...statuses].sort().join(', ')}) for ${refused.length} of ${probed.length}: ${refused.join(', ')}`;
   return { name, ok: false, message, hint, exitCode: exitCodes.sourceFailed, ...counts };
 };

@@ -17,8 +17,8 @@ import {
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
-import type { Check } from '../check/credentials.ts';
-import type { CliContext } from '../command.ts';
+import { type Check, passed } from '../check/credentials.ts';
+import { type CliContext, print } from '../command.ts';
 
 const help = `
 Checks everything and suggests a fix for each problem; changes nothing. The exit code is that of the first problem.
@@ -34,26 +34,15 @@ export const checkCommand = (context: CliContext, report: (code: number) => void
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
-      const logger = createLogger({
-        ...config.log,
-        level: 'silent',
-        destination: context.stderr,
-        secrets: secretsOf(config),
-      });
+      const secrets = secretsOf(config);
+      const logger = createLogger({ ...config.log, level: 'silent', destination: context.stderr, secrets });
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(SLOWEST_MS)]);
       const [database, api] = await Promise.all([checkDatabase(config, logger), checkApi(config, logger, signal)]);
-      const configuration: Check = {
-        name: 'configuration',
-        ok: true,
-        message: describe(config),
-        ...(config.warnings.length > 0 && { notes: config.warnings }),
-        exitCode: exitCodes.done,
-      };
+      const { warnings } = config;
+      const configuration = passed('configuration', describe(config), warnings.length > 0 ? warnings : undefined);
       const checks = [configuration, ...database, ...api];
       report(checks.find((check) => !check.ok)?.exitCode ?? exitCodes.done);
-      if (options.json === true)
-        context.stdout.write(`${JSON.stringify({ ok: checks.every((check) => check.ok), checks }, null, 2)}\n`);
-      else for (const check of checks) context.stdout.write(line(check));
+      print(context, options, { ok: checks.every((check) => check.ok), checks }, checks.map(line).join(''));
     });
 
 const line = ({ ok, name, message, hint, notes = [] }: Check): string =>
@@ -80,7 +69,7 @@ const describeFilters = ({ sources, filters }: Config): string => {
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
   if (config.databaseUrl === undefined && !hasEmbeddedData(config.dataDir)) {
     const message = `an embedded PostgreSQL, which the first run will create in ${config.dataDir} (set DATABASE_URL for one of yours)`;
-    return [{ name: 'database', ok: true, message, exitCode: exitCodes.done }];
+    return [passed('database', message)];
   }
   try {
     const database = await openDatabase(config, logger);
@@ -95,14 +84,8 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
         newer: 'newer',
       }[schema.state];
       return [
-        {
-          name: 'database',
-          ok: true,
-          message: server,
-          notes: lockNotes(await readLockRoom(database.pool)),
-          exitCode: exitCodes.done,
-        },
-        { name: 'schema', ok: true, message: state, exitCode: exitCodes.done },
+        passed('database', server, lockNotes(await readLockRoom(database.pool))),
+        passed('schema', state),
         ...(await checkSchemaRights(database.pool)),
       ];
     } finally {
@@ -116,10 +99,10 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
   }
 };
 
-/** So many statements may look at all of history at once: searches, exports and readers of the views. */
+/** Searches, exports and readers of the views at once. */
 const WHOLE_HISTORY_STATEMENTS = 10;
 
-/** Such a statement locks every month with all of its indexes. PostgreSQL makes room for two holders of each lock that it counts with. */
+/** A statement locks every month and index. PostgreSQL makes room for two holders of each counted lock. */
 export const lockNotes = ({ months, relations, perTransaction, connections }: LockRoom): readonly string[] => {
   const needed = (WHOLE_HISTORY_STATEMENTS * relations) / 2 / connections;
   if (needed <= perTransaction) return [];
@@ -129,7 +112,6 @@ export const lockNotes = ({ months, relations, perTransaction, connections }: Lo
   ];
 };
 
-/** No line unless there is something to say. */
 const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
   const open = await readOpenSchemas(pool);
   if (open.length === 0) return [];

@@ -37,10 +37,7 @@ Examples:
   $ orgtrail config print --file orgtrail.yaml
   $ orgtrail config print --json | jq '.settings[] | select(.source != "default")'`;
 
-interface ConfigOptions {
-  readonly file?: string;
-  readonly json?: boolean;
-}
+type ConfigOptions = Readonly<{ file?: string; json?: boolean }>;
 
 export const configCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('config')

@@ -19,18 +19,16 @@ import { catchUp, type Verdict, verdictText } from '../demo/verdict.sql.ts';
 import { counted, countedSources, drawLine } from '../output/terminal.ts';
 
 const ORGANIZATIONS = 6;
-/** In each organization. */
 const ACCOUNTS = 2;
 /** Most things happen in accounts. */
 const ORGANIZATION_ENTRIES = 4_000;
 const ACCOUNT_ENTRIES = 16_000;
 const LIVE_PER_SECOND = 20;
-/** Late entries of the demo come up to this late; the settle passes then find them. */
+/** The settle passes find entries up to this late. */
 const LATE_MS = 2_000;
 const SETTLE = '3s,8s';
-/** After the stream has ended: as long as something comes in, and then two settle passes and some ticks more. */
+/** For the last arrivals, two settle passes and some ticks. */
 const CATCH_UP_MS = 45_000;
-/** How long leaving at once may wait for a start that is under way. */
 const START_TIMEOUT_MS = 10_000;
 
 const help = `
@@ -69,24 +67,19 @@ const portOf = (option: string | undefined, env: CliContext['env']): string | un
   throw new OrgtrailError('usage', `--port must be an integer between 0 and 65535, not "${option}"`);
 };
 
-interface DemoResult {
-  readonly verdict: Verdict;
-  /** True also if no evidence was made. */
-  readonly evidenceAgrees: boolean;
-}
-
+/** Without evidence, it agrees. */
 const demo = async (
   context: CliContext,
   port: string | undefined,
   durationMs: number | undefined,
-): Promise<DemoResult> => {
+): Promise<{ readonly verdict: Verdict; readonly evidenceAgrees: boolean }> => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-'));
   const remove = () => rm(directory, { recursive: true, force: true, maxRetries: 5 });
   stack.defer(remove);
   const simulator = await startDemoSimulator();
   stack.defer(() => simulator.close());
-  // A log in a database that outlives the demo would be left without its key.
+  // A log in a database that outlives the demo would lose its key.
   const evidence = context.env['DATABASE_URL'] ? undefined : prepareDemoEvidence(directory);
   const settings = settingsOf(context.env, { port, directory, baseUrl: simulator.baseUrl });
   const config = loadConfig({ ...settings, ...evidence }, { needsCredential: true, interactive: context.interactive });
@@ -98,7 +91,7 @@ const demo = async (
   context.takeOverStop?.(async () => {
     logger.level = 'silent';
     leaving.abort();
-    // Before its start has come to an end, the server could begin after it was looked for.
+    // Else the server could begin after it was looked for.
     await Promise.race([starting.catch(() => {}), sleep(START_TIMEOUT_MS)]);
     await stopEmbeddedServerAtOnce(directory);
     await remove();
@@ -131,8 +124,8 @@ const demo = async (
 };
 
 /**
- * Without a limit of requests: Cloudflare's own, at two seconds a tick, would be used up after 80 seconds. Its faults are ones that the
- * next attempts get over: after two errors of the server in a row (`server_error`) a lane rests for some seconds, and shows as failing.
+ * No limit of requests: Cloudflare's own would be used up after 80 seconds. The next attempts get over its faults: two server errors
+ * in a row (`server_error`) would let a lane rest for seconds and show as failing.
  */
 const startDemoSimulator = async (): Promise<Simulator> => {
   const { startSimulator } = await import('../../simulator/simulator.ts');
@@ -173,10 +166,9 @@ const settingsOf = (
   ORGTRAIL_LOG_LEVEL: 'error',
 });
 
-/** Of so many entries one is an organization's, one a user's, the others are accounts'. */
+/** One entry of this many is an organization's, one a user's, the others are accounts'. */
 const TURNS = 10;
 
-/** Entries come into being in all organizations and accounts, until the time is over or Ctrl-C is pressed. */
 const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: number | undefined): Promise<void> => {
   const { organizations, accounts } = simulator.summary();
   const endAt = performance.now() + (durationMs ?? Number.POSITIVE_INFINITY);
@@ -189,11 +181,7 @@ const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: num
   }
 };
 
-interface Shown {
-  readonly simulatorUrl: string;
-  readonly durationMs: number | undefined;
-  readonly isSigned: boolean;
-}
+type Shown = Readonly<{ simulatorUrl: string; durationMs: number | undefined; isSigned: boolean }>;
 
 const whereToLook = (daemon: Daemon, { simulatorUrl, durationMs, isSigned }: Shown): string => `
 orgtrail demo: ${ORGANIZATIONS} organizations with ${ORGANIZATIONS * ACCOUNTS} accounts, ${(ORGANIZATION_ENTRIES + ACCOUNT_ENTRIES).toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
@@ -217,29 +205,23 @@ const stopping = (asked: boolean): string =>
 const pausedText = (pauseMs: number): string =>
   `Cloudflare's simulated limit pauses the daemon for ${formatDuration(pauseMs)}; waiting.\n`;
 
-/** While history is read; afterwards little changes but the number of events. */
+/** While history is read. */
 const LOOK_EVERY_MS = 1_000;
-/** In a pipe each look that is shown is a line of its own. */
+/** In a pipe each look is a line of its own. */
 const SETTLED_PIPE_EVERY_MS = 15_000;
 
-interface DemoProgress {
-  /** Writes the last state and ends the line. */
-  finish(): Promise<void>;
-}
-
-/** Shows how many organizations and accounts are up to date, as the console has it, and how many events are stored. */
 const showDemoProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   readStatus: () => Promise<Status>,
   settings: { readonly tickMs: number; readonly apiBudget: number },
-): DemoProgress => {
+) => {
   const startedAt = performance.now();
   const stop = new AbortController();
   let latest: Status | undefined;
   const { draw, finish } = drawLine(context, () => progressLine(latest, settings, performance.now() - startedAt));
   const looking = (async () => {
     while (!stop.signal.aborted) {
-      // A database that does not answer is the daemon's to report.
+      // The daemon reports a database that does not answer.
       latest = await readStatus().catch(() => latest);
       draw(false);
       const settled = latest !== undefined && isSettled(latest, settings);
@@ -248,7 +230,7 @@ const showDemoProgress = (
     }
   })();
   return {
-    finish: async () => {
+    finish: async (): Promise<void> => {
       if (stop.signal.aborted) return await looking;
       stop.abort();
       await looking;
@@ -267,7 +249,7 @@ const countUpToDate = ({ sources }: Status, settings: Settings): number => {
 const isSettled = (status: Status, settings: Settings): boolean =>
   status.sources.length > 0 && countUpToDate(status, settings) === status.sources.length;
 
-/** `6 organizations, 12 accounts up to date · 30,412 events · 1m 4s`; as long as some are not, `9 of 18 logs up to date · …`. */
+/** `6 organizations, 12 accounts up to date · 30,412 events · 1m 4s`; until then `9 of 18 logs up to date · …`. */
 export const progressLine = (status: Status | undefined, settings: Settings, elapsedMs: number): string => {
   if (status === undefined || status.sources.length === 0) return `starting · ${formatDuration(elapsedMs)}`;
   const { sources } = status;

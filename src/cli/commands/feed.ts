@@ -21,13 +21,13 @@ import {
 import { type Feed, openFeed } from '../../feed/open-feed.ts';
 import { type FormatName, formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, type Given, withDatabase } from '../command.ts';
 import { accountIds, organizationIds } from '../options.ts';
 import { written } from '../output/terminal.ts';
 
-/** How long one wait may be: a notification ends it, and if one is lost, this does. */
+/** Ends a wait whose notification is lost. */
 const MAX_WAIT_MS = 60_000;
-/** With --follow, when the database does not answer. */
+/** When the database does not answer. */
 const RETRY_AFTER_MS = 2_000;
 
 const help = `
@@ -43,20 +43,9 @@ Examples:
   $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
   $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
 
-interface Options {
-  readonly cursor?: string;
-  readonly after?: number;
-  readonly limit?: number;
-  readonly follow?: boolean;
-  readonly format: FormatName;
-  readonly organization?: readonly string[];
-  readonly account?: readonly string[];
-  readonly copies: Copies;
-  readonly feedId?: string;
-  readonly check?: string;
-  readonly lastLine?: boolean;
-  readonly dropped?: number;
-}
+type Options = Given<'cursor' | 'feedId' | 'check', 'follow' | 'lastLine'> &
+  Readonly<Partial<Record<'after' | 'limit' | 'dropped', number>>> &
+  Readonly<{ format: FormatName; copies: Copies; organization?: readonly string[]; account?: readonly string[] }>;
 
 const wholeNumber = (least: number) => (text: string) => {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
@@ -108,13 +97,13 @@ export const feedCommand = (context: CliContext): Command =>
       });
     });
 
-/** Undefined without evidence, and for an account that may not read it. */
+/** Undefined without evidence, or if the account may not read it. */
 const lastSignedIn = (pool: Pool): Promise<FeedEvidence | undefined> =>
   createServedStore(pool)
     .lastSigned()
     .catch(() => undefined);
 
-/** Where the reader is. Throws OrgtrailError `usage`. */
+/** Throws OrgtrailError `usage`. */
 const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
   if (cursor !== undefined && [after, feedId, check, dropped].some((part) => part !== undefined)) {
     throw new OrgtrailError(
@@ -127,7 +116,6 @@ const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Prese
   return place;
 };
 
-/** Writes what there is, and with --follow what comes, until it is stopped. */
 const writeFeed = async (
   feed: Feed,
   options: Options & { readonly place: Presented; readonly lastSigned: () => Promise<FeedEvidence | undefined> },
@@ -155,7 +143,6 @@ const writeFeed = async (
     } catch (error) {
       const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
       if (options.follow !== true || !passes) throw error;
-      // What was printed is not printed again.
       logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; retrying');
       await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});
     }
@@ -169,12 +156,12 @@ const writeFeed = async (
   }
 };
 
-/** Where the output is: what is up to `after` has been printed. */
+/** Everything up to `after` has been printed. */
 interface Progress {
   after: number;
   left: number;
   readonly feedId: string;
-  /** Of later drops and jumps nothing is known yet. */
+  /** Later drops and jumps are not known yet. */
   dropped: number;
   /** A reader that does not read must not hold up a stop. */
   readonly aborted: Promise<unknown>;
@@ -212,7 +199,7 @@ const requireSameFeed = async (
   });
 };
 
-/** What a failover lost comes again: that is only said. What retention dropped does not. */
+/** Only says what a failover lost, since it comes again. What retention dropped does not. */
 const requireAllThere = async (
   source: FeedSource,
   head: FeedHead,

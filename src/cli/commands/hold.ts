@@ -5,11 +5,11 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { printable, table } from '../output/terminal.ts';
 
-/** The earliest and the latest time that RFC 3339 can express. */
+/** Limits of RFC 3339. */
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
 const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
 
@@ -41,16 +41,8 @@ export const holdCommand = (context: CliContext): Command =>
     .addCommand(releaseCommand(context))
     .addCommand(confirmCommand(context));
 
-interface AddOptions {
-  readonly organization?: string;
-  readonly account?: string;
-  readonly allOrganizations?: boolean;
-  readonly since?: string;
-  readonly before?: string;
-  readonly reason: string;
-  readonly by?: string;
-  readonly json?: boolean;
-}
+type Texts = 'organization' | 'account' | 'since' | 'before' | 'by';
+type AddOptions = Given<Texts, 'allOrganizations' | 'json'> & { readonly reason: string };
 
 const addCommand = (context: CliContext): Command =>
   new Command('add')
@@ -77,13 +69,12 @@ const addCommand = (context: CliContext): Command =>
         await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
         return { hold: added, dropped: await droppedWithin(pool, added) };
       });
-      if (options.json === true) context.stdout.write(`${JSON.stringify({ ...hold, dropped }, null, 2)}\n`);
-      else context.stdout.write(`hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`);
+      const text = `hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`;
+      print(context, options, { ...hold, dropped }, text);
     });
 
 type WantedHold = Omit<NewHold, 'organizationId' | 'accountId'> & Pick<AddOptions, 'organization' | 'account'>;
 
-/** The organization or account is still named as it was typed. */
 const readHold = (options: AddOptions): WantedHold => {
   const { organization, account, since, before } = options;
   const scopes = [organization, account, options.allOrganizations === true ? true : undefined];
@@ -127,8 +118,7 @@ const listCommand = (context: CliContext): Command =>
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const holds = await withDatabase(context, readHolds);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(holds, null, 2)}\n`);
-      else context.stdout.write(holds.length === 0 ? 'no holds\n' : holdTable(holds));
+      print(context, options, holds, holds.length === 0 ? 'no holds\n' : holdTable(holds));
     });
 
 const holdTable = (holds: readonly Hold[]): string => {
@@ -144,7 +134,7 @@ const holdTable = (holds: readonly Hold[]): string => {
     `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
     printable(hold.reason, 120),
   ]);
-  return `${alignColumns([['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], ...rows]).join('\n')}\n`;
+  return table(['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], rows);
 };
 
 const whoseOf = ({ organizationId, organizationName, accountId, accountName }: Hold): string => {
@@ -161,11 +151,11 @@ const releaseCommand = (context: CliContext): Command =>
     .argument('<id>', 'number of the hold (see: orgtrail hold list)')
     .option('--by <name>', 'who releases it, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
-    .action(async (text: string, options: { by?: string; json?: boolean }) => {
-      if (!/^\d{1,15}$/.test(text))
-        throw new OrgtrailError('usage', `ID must be the number of a hold, not ${JSON.stringify(text)}`);
+    .action(async (number: string, options: { by?: string; json?: boolean }) => {
+      if (!/^\d{1,15}$/.test(number))
+        throw new OrgtrailError('usage', `ID must be the number of a hold, not ${JSON.stringify(number)}`);
       const hold = await withDatabase(context, async (pool) => {
-        const released = await asOwner('release a hold', releaseHold(pool, Number(text), options.by));
+        const released = await asOwner('release a hold', releaseHold(pool, Number(number), options.by));
         if (released !== undefined) {
           const what = { id: released.id };
           await noteCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });
@@ -173,12 +163,10 @@ const releaseCommand = (context: CliContext): Command =>
         return released;
       });
       if (hold === undefined) {
-        throw new OrgtrailError('usage', `no hold ${text} is in force`, {
-          hint: '`orgtrail hold list` shows all',
-        });
+        throw new OrgtrailError('usage', `no hold ${number} is in force`, { hint: '`orgtrail hold list` shows all' });
       }
-      if (options.json === true) context.stdout.write(`${JSON.stringify(hold, null, 2)}\n`);
-      else context.stdout.write(`hold ${hold.id} is released: the retention applies to ${describeScope(hold)} again\n`);
+      const text = `hold ${hold.id} is released: the retention applies to ${describeScope(hold)} again\n`;
+      print(context, options, hold, text);
     });
 
 const confirmHelp = `

@@ -45,7 +45,7 @@ export const migrateCommand = (context: CliContext): Command =>
     .addHelpText('after', help)
     .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
       const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);
-      // What it did is told on stdout; in the log is what takes long.
+      // stdout tells what it did, the log what takes long.
       const config = loadConfig(context.env, {
         needsCredential: false,
         interactive: context.interactive,

@@ -10,22 +10,15 @@ import { csvRecord } from '../../search/event-csv.ts';
 import type { Search } from '../../search/query/search.ts';
 import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, type Given, withDatabase } from '../command.ts';
 import { readTime, timeHelp } from '../options.ts';
-import { alignColumns, counted, printable, showWork, written } from '../output/terminal.ts';
+import { counted, printable, showWork, table, written } from '../output/terminal.ts';
 import { verdict } from '../search/reports.ts';
 
 const DEFAULT_MEMORY_MB = 512;
 const MIN_MEMORY_MB = 64;
 
-interface Options {
-  readonly since?: string;
-  readonly before?: string;
-  readonly memory: number;
-  readonly json?: boolean;
-  readonly csv?: boolean;
-  readonly ndjson?: boolean;
-}
+type Options = Given<'since' | 'before', 'json' | 'csv' | 'ndjson'> & { readonly memory: number };
 
 export const queryCommand = (context: CliContext): Command =>
   new Command('query')
@@ -100,14 +93,13 @@ const rangeOf = ({ since, before }: Options, nowMs: number) => {
   return { sinceMs, beforeMs };
 };
 
-/** The clock of the database may be a little ahead: now is no end. */
+/** The database's clock may be a little ahead: now is no end. */
 const coverageRange = ({ sinceMs, beforeMs }: ReturnType<typeof rangeOf>, nowMs: number) => {
   const instant = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
   const isOpen = beforeMs !== undefined && beforeMs <= nowMs && nowMs - beforeMs < 1_000;
   return { since: instant(sinceMs), before: isOpen ? undefined : instant(beforeMs), organization: undefined };
 };
 
-/** Printed behind the options of `orgtrail query`. */
 const queryHelp = `
 Runs one SQL statement of DuckDB over all events that are kept: the archived months, from objects whose SHA-256 is that of the catalogue,
 and the rows of PostgreSQL, as one view audit_events with each event once. What is committed after the start is left out. Objects and rows
@@ -126,14 +118,12 @@ Examples:
   $ orgtrail query --json "select date_trunc('month', action_time) as month, count(*) as events from audit_events group by 1 order by 1"`;
 
 type QueryFormat = 'table' | 'json' | 'csv' | 'ndjson';
-
 const TABLE_ROWS = 1_000;
 const CELL_WIDTH = 60;
-
 type Out = Pick<CliContext, 'stdout' | 'stderr'>;
 type Row = readonly QueryValue[];
 
-/** Writes all rows; of a table the first thousand, and a line on stderr if there are more. `facts` end the document of `--json`. */
+/** A table has the first thousand rows, and a line on stderr if there are more. `facts` end the document of `--json`. */
 const writeResult = async (
   result: QueryResult,
   format: QueryFormat,
@@ -157,7 +147,7 @@ const writeTable = async (result: QueryResult, { stdout, stderr }: Out): Promise
     if (hasMore) break;
   }
   const header = result.columns.map(({ name }) => printable(name, CELL_WIDTH));
-  await written(stdout, `${alignColumns([header, ...shown]).join('\n')}\n`);
+  await written(stdout, table(header, shown));
   if (hasMore) {
     stderr.write(`these are the first ${TABLE_ROWS.toLocaleString('en')} rows: --csv, --ndjson and --json print all\n`);
   }
@@ -199,7 +189,6 @@ const writeJson = async (
 
 const number = (value: number): string => value.toLocaleString('en');
 
-/** What a query is over, in one line. */
 const readLine = ({ months, objects, bytes, archivedEvents, storedEvents, upTo }: QueriedHistory): string => {
   const [first, last] = [months[0], months.at(-1)];
   const span = first === last ? first : `${first} to ${last}`;
@@ -210,7 +199,6 @@ const readLine = ({ months, objects, bytes, archivedEvents, storedEvents, upTo }
   return `read: ${archived}, ${counted(storedEvents, 'row')} of PostgreSQL, up to position ${upTo}`;
 };
 
-/** Whether that is all of the time, in one sentence or two. `sinceMs`: when the time begins. */
 const completeness = (
   sinceMs: number | undefined,
   coverage: SearchCoverage,
@@ -224,13 +212,13 @@ const completeness = (
   }
   const isCollected = coverage.incomplete === 0 && coverage.organizations + coverage.accounts > 0;
   const isArchivedToo = coverage.beginsEarlier && months.length > 0 && isCollected;
-  // What is not collected any more may be in the archive nevertheless.
+  // What is no longer collected may be in the archive.
   if (isArchivedToo)
     return `${verdict(searchOf(undefined), coverage, true)} Of the time before, this is what was archived, complete or not.`;
   return verdict(searchOf(sinceMs), coverage, true);
 };
 
-/** Months that are in the archive alone were read, or the query would not have run. */
+/** Months only in the archive were read, or the query would not have run. */
 const searchOf = (sinceMs: number | undefined): Search => ({
   defects: false,
   changed: false,
@@ -238,7 +226,6 @@ const searchOf = (sinceMs: number | undefined): Search => ({
   ...(sinceMs !== undefined && { since: { kind: 'at', text: new Date(sinceMs).toISOString(), ms: sinceMs } }),
 });
 
-/** The same for programs. */
 const factsOf = (history: QueriedHistory, coverage: SearchCoverage) => ({
   read: {
     archived_months: history.months,

@@ -9,35 +9,16 @@ import type { Simulator } from '../../simulator/interface.ts';
 import type { SimulatorOptions } from '../../simulator/options.ts';
 import type { CliContext } from '../command.ts';
 
-/** Options of the command as they are typed. */
-interface Flags {
-  readonly host: string;
-  readonly port: string;
-  readonly organizations: string;
-  readonly entries: string;
-  readonly history: string;
-  readonly seed: string;
-  readonly liveRate: string;
-  readonly faults: string;
-  readonly budget: string;
-  readonly block: string;
-  readonly pageCap?: string;
-  readonly accounts: string;
-  readonly standaloneAccounts: string;
-  readonly zones: string;
-  readonly accountEntries?: string;
-  readonly token?: string;
-  readonly accountToken?: readonly string[];
-  readonly key?: string;
-  readonly keysOnly?: true;
-  readonly uniform?: true;
-}
+type Counts = 'organizations' | 'entries' | 'accounts' | 'standaloneAccounts' | 'zones' | 'seed' | 'liveRate';
+type Flags = Readonly<
+  Record<Counts | 'host' | 'port' | 'history' | 'faults' | 'budget' | 'block', string> &
+    Partial<Record<'pageCap' | 'accountEntries' | 'token' | 'key', string>> &
+    Partial<Record<'keysOnly' | 'uniform', true>>
+> & { readonly accountToken?: readonly string[] };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-function usage(message: string, hint: string): OrgtrailError {
-  return new OrgtrailError('usage', message, { hint });
-}
+const usage = (message: string, hint: string): OrgtrailError => new OrgtrailError('usage', message, { hint });
 
 function wholeNumber(flag: string, text: string, least: number, most: number): number {
   const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
@@ -96,7 +77,7 @@ function credentialsOf({ token, accountToken = [], key }: Flags): Partial<Simula
   return credentials.length === 0 ? {} : { credentials };
 }
 
-// No token has a colon in it: what stands before one is its user.
+// No token has a colon: its user stands before one.
 function userToken(text: string): AcceptedCredential {
   const [, user, token] = /^([^:@\s]+@[^:\s]+):(.+)$/.exec(text) ?? [];
   return user === undefined || token === undefined ? { token: text } : { token, user };
@@ -141,7 +122,7 @@ function bareToken({ token }: Flags): string {
 
 async function start(flags: Flags): Promise<Simulator> {
   const options = simulatorOptions(flags);
-  // Loaded only here and by the demo: no other process has it in memory.
+  // Only here and in the demo: other processes do not have it in memory.
   const { startSimulator } = await import('../../simulator/simulator.ts');
   try {
     return await startSimulator(options);
@@ -186,12 +167,9 @@ function faultHelp(): string {
   ].join('\n');
 }
 
-/**
- * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
- * `usage` on a bad option value and on a port that is not available.
- */
-export function simulateCommand(context: CliContext): Command {
-  return new Command('simulate')
+/** Runs until the context's signal aborts. Throws OrgtrailError `usage` for a bad value or an unavailable port. */
+export const simulateCommand = (context: CliContext): Command =>
+  new Command('simulate')
     .description('Run a simulated Cloudflare: organizations, accounts, audit logs, rate limits, and faults on demand')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0: any free one', '8787')
@@ -231,4 +209,3 @@ export function simulateCommand(context: CliContext): Command {
       await simulator.close();
       context.stdout.write(`\nStopped after ${requestCount} requests.\n`);
     });
-}

@@ -4,13 +4,13 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { createOutgoing } from '../../sinks/delivery.ts';
-import type { FoundEvent } from '../../sinks/findings/finding.ts';
+import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
 import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
 import { sinkTable } from '../output/status-report.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { printable, table } from '../output/terminal.ts';
 
 const sinkHelp = `
 Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.
@@ -46,9 +46,8 @@ const listCommand = (context: CliContext): Command =>
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
-      if (options.json === true) context.stdout.write(`${JSON.stringify(sinks, null, 2)}\n`);
-      else if (sinks.length > 0) context.stdout.write(sinkTable(sinks));
-      else context.stdout.write('no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n');
+      const none = 'no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n';
+      print(context, options, sinks, sinks.length > 0 ? sinkTable(sinks) : none);
     });
 
 const replayCommand = (context: CliContext): Command =>
@@ -107,9 +106,8 @@ const deadLettersCommand = (context: CliContext): Command =>
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);
       });
-      if (options.json === true) {
-        context.stdout.write(letters.map((letter) => `${JSON.stringify(letter)}\n`).join(''));
-      } else context.stdout.write(letterTable(letters));
+      const lines = letters.map((letter) => `${JSON.stringify(letter)}\n`).join('');
+      context.stdout.write(options.json === true ? lines : letterTable(letters));
     });
 
 const letterTable = (letters: readonly DeadLetterRow[]): string => {
@@ -121,7 +119,7 @@ const letterTable = (letters: readonly DeadLetterRow[]): string => {
     printable(letter.id ?? '-', 64),
     printable(letter.reason, 120),
   ]);
-  return `${alignColumns([['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], ...rows]).join('\n')}\n`;
+  return table(['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], rows);
 };
 
 const requireSink = async (pool: Pool, name: string): Promise<SinkStatus> => {
@@ -146,7 +144,6 @@ the sink stays as it is. Exits with 4 if the receiver does not take it.
 Examples:
   $ orgtrail sink test security`;
 
-/** `orgtrail sink test`. */
 const sinkTestCommand = (context: CliContext): Command =>
   new Command('test')
     .description('Send a test message to a sink of detections or alarms')
@@ -165,7 +162,10 @@ const sinkTestCommand = (context: CliContext): Command =>
       }
       const sink = createSink(settings, { aws: config.aws });
       try {
-        const { delivery } = await createOutgoing([testEvent(new Date())], { format: settings.format, sink });
+        const { delivery } = await createOutgoing([testEvent(new Date().toISOString())], {
+          format: settings.format,
+          sink,
+        });
         if (delivery === undefined) throw new Error('nothing to send');
         const outcome = await sink.deliver(delivery, context.signal);
         if (outcome.kind === 'delivered' && outcome.refused.length === 0) {
@@ -179,35 +179,9 @@ const sinkTestCommand = (context: CliContext): Command =>
       }
     });
 
-/** Of the least severity: PagerDuty shows it as information. */
-const testEvent = (now: Date): FoundEvent => ({
-  position: 0,
-  feedId: '00000000-0000-0000-0000-000000000000',
-  sourceKind: 'orgtrail',
-  sourceId: 'test',
-  organizationId: null,
-  organizationName: 'orgtrail',
-  accountId: null,
-  accountName: null,
-  zoneId: null,
-  zoneName: null,
-  id: `test-${now.toISOString()}`,
-  actionTime: now.toISOString(),
-  receivedAt: now.toISOString(),
-  rawText: '{}',
-  defects: null,
-  finding: {
-    detection: 'test',
-    severity: 'low',
-    eventPosition: 0,
-    events: 1,
-    firstTime: now.toISOString(),
-    actor: 'orgtrail',
-    actorIpAddress: null,
-    actionType: null,
-    actionResult: null,
-    resourceType: null,
-    resourceId: null,
-    summary: 'This is a test of orgtrail: nothing has happened.',
-  },
-});
+/** Least severity: information for PagerDuty. */
+const testEvent = (at: string): FoundEvent =>
+  ownFinding(
+    { position: 0, feedId: '00000000-0000-0000-0000-000000000000', sourceId: 'test', id: `test-${at}`, at },
+    { detection: 'test', severity: 'low', summary: 'This is a test of orgtrail: nothing has happened.' },
+  );

@@ -8,11 +8,10 @@ import { readScrubTotals, readVerifyRuns } from '../../status/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
 import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
-import { type CliContext, withDatabase } from '../command.ts';
-import { chosenSources } from '../options.ts';
+import { type CliContext, type Given, print, withDatabase } from '../command.ts';
+import { chosenSources, type NamedSources } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 
-/** Rows that are shown when --limit and --all are not given. */
 const DEFAULT_ROWS = 50;
 
 const help = `
@@ -46,15 +45,9 @@ Examples:
   $ orgtrail status --fail-on behind --limit 0 || page-someone
   $ orgtrail status --json | jq '.sources[] | select(.state == "refused")'`;
 
-interface Options {
-  readonly state?: readonly string[];
-  readonly organization?: readonly string[];
-  readonly account?: readonly string[];
-  readonly limit?: number;
-  readonly all?: boolean;
-  readonly failOn?: (typeof failLevels)[number];
-  readonly json?: boolean;
-}
+type Options = Given<never, 'all' | 'json'> &
+  NamedSources &
+  Readonly<{ state?: readonly string[]; limit?: number; failOn?: (typeof failLevels)[number] }>;
 
 const readStates = (text: string): readonly string[] => {
   const states = text.split(',').map((state) => state.trim());
@@ -84,24 +77,18 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
       const shown = shownBy(options);
       const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options, shown));
       if (options.failOn !== undefined && fails(read, options.failOn)) report(exitCodes.sourceFailed);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(statusJson(read, shown), null, 2)}\n`);
-      else context.stdout.write(statusText(read, shown));
+      print(context, options, statusJson(read, shown), statusText(read, shown));
     });
 
-/** JSON has all that was read unless a limit was given. */
-const shownBy = ({ state, limit, all, json }: Options): Shown => ({
-  states: state,
-  most:
-    json === true
-      ? (limit ?? Number.POSITIVE_INFINITY)
-      : all === true
-        ? Number.POSITIVE_INFINITY
-        : (limit ?? DEFAULT_ROWS),
-});
+/** JSON has everything unless a limit is given. */
+const shownBy = ({ state, limit, all, json }: Options): Shown => {
+  if (all === true && json !== true) return { states: state, most: Number.POSITIVE_INFINITY };
+  return { states: state, most: limit ?? (json === true ? Number.POSITIVE_INFINITY : DEFAULT_ROWS) };
+};
 
 const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {
   const scope = statusScopeOf(await chosenSources(config, pool, options));
-  // How often each is asked depends on how many there are, not on how many are shown.
+  // The pace depends on how many there are, not on how many are shown.
   const isPart = options.organization !== undefined || options.account !== undefined;
   const asked = isPart ? (await countShown(pool, statusScopeOf(config))).sources : undefined;
   const pace = { tickMs: config.tickMs, apiBudget: config.apiBudget, asked };

@@ -22,7 +22,7 @@ import type { CliContext } from '../command.ts';
 import { chooseSources, type NamedSources, readWindow, timeHelp } from '../options.ts';
 import { counted, countedSources, printable, showProgress } from '../output/terminal.ts';
 
-/** Attempts after the first at a source that fails, each after its backoff. */
+/** After the first attempt at a failing source, each after its backoff. */
 const RETRIES_PER_SOURCE = 3;
 
 const syncHelp = `
@@ -45,35 +45,41 @@ export const syncCommand = (context: CliContext, report: (code: number) => void)
       else context.stdout.write(outcome.text);
     });
 
-interface RunSyncOptions {
-  readonly quiet: boolean;
-  /** Only this is read; undefined for all. */
-  readonly window?: SyncContext['window'];
-  /** Throws OrgtrailError for a configuration that does not fit. */
-  readonly check?: (config: Config) => void;
-  /** Only these organizations and accounts; undefined for those of the configuration. */
-  readonly named?: NamedSources;
+type AppParts = Pick<Parameters<typeof openApp>[1], 'observer' | 'readsOnly'>;
+
+interface Wanted extends AppParts {
+  /** Throws OrgtrailError for an unsuitable configuration. */
+  readonly check?: ((config: Config) => void) | undefined;
+  /** Undefined: those of the configuration. */
+  readonly named?: NamedSources | undefined;
 }
 
-/** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
-const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
+/** Beside the progress, only warnings and errors are logged by default. */
+export const withApp = async <T>(
+  context: CliContext,
+  { check, named = {}, ...parts }: Wanted,
+  use: (app: Awaited<ReturnType<typeof openApp>>, config: Config) => Promise<T>,
+): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
-  options.check?.(config);
+  check?.(config);
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
   const secrets = openSecrets(context.env, config, { logger, hidden });
-  const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
-  const metrics = createMetrics(version);
-  const app = await openApp(config, {
-    logger,
-    metrics,
-    secrets,
-    observer: progress.observer,
-    chooseSources: chooseSources(options.named ?? {}, context.signal),
-  });
+  const shared = { logger, metrics: createMetrics(version), secrets };
+  const app = await openApp(config, { ...shared, ...parts, chooseSources: chooseSources(named, context.signal) });
   try {
-    const { window } = options;
+    return await use(app, config);
+  } finally {
+    await app.close();
+  }
+};
+
+/** `window` undefined: all time. */
+type RunSyncOptions = Readonly<{ quiet: boolean; window?: SyncContext['window'] }> & Pick<Wanted, 'check' | 'named'>;
+
+const runSync = (context: CliContext, { quiet, window, ...wanted }: RunSyncOptions): Promise<SyncOutcome> => {
+  const progress = showProgress(quiet ? { ...context, stdout: nowhere(context) } : context);
+  return withApp(context, { ...wanted, observer: progress.observer }, async (app, config) => {
     if (window !== undefined) {
       await requireKept(app.database.pool, { fromMs: window.sinceMs, toMs: window.untilMs });
     }
@@ -86,12 +92,10 @@ const runSync = async (context: CliContext, options: RunSyncOptions): Promise<Sy
     const wanted = await readHoles(app.database.pool, { kinds, organizationIds, accountIds, window });
     const notRead = await describeNotRead(config, app.database.pool);
     return describeOutcome(await app.status(), report, progress.stored(), wanted, notRead);
-  } finally {
-    await app.close();
-  }
+  });
 };
 
-/** With --json no progress is printed: stdout then holds the result alone. */
+/** With --json, stdout holds the result alone. */
 export const nowhere = (context: CliContext): CliContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });
 
@@ -105,13 +109,7 @@ Examples:
   $ orgtrail backfill --since 2026-01-01 --before 2026-02-01
   $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace'`;
 
-interface BackfillOptions {
-  readonly since: string;
-  readonly before: string;
-  readonly organization?: string[];
-  readonly account?: string[];
-  readonly json?: boolean;
-}
+type BackfillOptions = NamedSources & Readonly<{ since: string; before: string; json?: boolean }>;
 
 export const backfillCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('backfill')
@@ -134,7 +132,7 @@ export const backfillCommand = (context: CliContext, report: (code: number) => v
       context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);
     });
 
-/** Here by the host's clock: the daemon drops by Cloudflare's. */
+/** By the host's clock; the daemon drops by Cloudflare's. */
 const requireWithinRetention = (config: Config, sinceMs: number): void => {
   const { retentionMs, archive } = config;
   const nowMs = Date.now();
@@ -142,23 +140,15 @@ const requireWithinRetention = (config: Config, sinceMs: number): void => {
   throw new OrgtrailError(
     'usage',
     `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
-    {
-      hint: 'older events would be deleted again: choose a later --since, or a longer retention',
-    },
+    { hint: 'older events would be deleted again: choose a later --since, or a longer retention' },
   );
 };
 
-/** What `sync` and `backfill` end with. The summary is what `--json` prints: a contract. */
-interface SyncOutcome {
-  readonly exitCode: number;
-  readonly text: string;
-  readonly summary: Readonly<Record<string, unknown>>;
-}
-
-/** So many holes are named. */
+/** `summary` is printed by `--json`: a contract. */
+type SyncOutcome = Readonly<{ exitCode: number; text: string; summary: Readonly<Record<string, unknown>> }>;
 const NAMED_HOLES = 5;
 
-/** Says what a sync did, and what it could not do. `wanted`: the holes that are left in the time that was asked for. `notRead`: what is never asked for. */
+/** `wanted`: holes left in the time asked for. `notRead`: what is never asked for. */
 const describeOutcome = (
   status: Status,
   report: SyncReport,
@@ -205,14 +195,13 @@ const describeOutcome = (
 const isAccountHole = ({ sourceKind }: WantedHoles['holes'][number]): boolean =>
   kindOf({ kind: sourceKind }).owner === 'account';
 
-/** The hole of an account has more keys, at its end. */
+/** An account's hole has more keys, at its end. */
 const holeJson = (hole: WantedHoles['holes'][number]) => {
   const { sourceKind, sourceId, organizationId, organizationName, accountName, since, before, reason, message } = hole;
   const of = isAccountHole(hole) ? { sourceKind, accountId: sourceId, accountName } : {};
   return { organizationId, organizationName, since, before, reason, message, ...of };
 };
 
-/** Accounts are read unless they are turned off. */
 const NOT_WANTED = '; ORGTRAIL_SOURCES=organizations reads none';
 
 const troubleLines = ({ sources }: Status, { held, discoveryError, accountsError }: SyncReport): readonly string[] => {

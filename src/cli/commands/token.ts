@@ -8,8 +8,8 @@ import {
   readAccessTokens,
   revokeAccessToken,
 } from '../../http/access/tokens.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
+import { printable, table } from '../output/terminal.ts';
 
 const help = `
 Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A
@@ -41,13 +41,7 @@ export const tokenCommand = (context: CliContext): Command =>
     .addCommand(listCommand(context))
     .addCommand(revokeCommand(context));
 
-interface CreateOptions {
-  readonly scope: string;
-  readonly expires?: string;
-  readonly accessLog?: boolean;
-  readonly replay?: boolean;
-  readonly json?: boolean;
-}
+type CreateOptions = Given<'expires', 'accessLog' | 'replay' | 'json'> & { readonly scope: string };
 
 const createCommand = (context: CliContext): Command =>
   new Command('create')
@@ -66,7 +60,7 @@ const createCommand = (context: CliContext): Command =>
       if (!/^[\w.@-]{1,64}$/.test(name)) {
         throw new OrgtrailError('usage', 'a name has 1 to 64 letters, digits and . _ @ -');
       }
-      // By its name it may change what other tokens saved, and is told from them in the trail of access.
+      // A name grants changes to its saved searches and tells tokens apart in the trail of access.
       if (name === 'ORGTRAIL_FEED_TOKEN') {
         throw new OrgtrailError('usage', 'ORGTRAIL_FEED_TOKEN is the name of the token of the environment');
       }
@@ -77,17 +71,12 @@ const createCommand = (context: CliContext): Command =>
         const created = await createAccessToken(pool, wanted);
         if (created !== undefined) {
           const { scopes, expiresAt } = created;
-          await noteCommand(pool, context, {
-            kind: 'token',
-            command: 'token create',
-            what: {
-              name,
-              scopes,
-              expiresAt,
-              ...(rights.seesAccessLog && { accessLog: true }),
-              ...(rights.replaysSinks && { replay: true }),
-            },
-          });
+          const more = {
+            ...(rights.seesAccessLog && { accessLog: true }),
+            ...(rights.replaysSinks && { replay: true }),
+          };
+          const what = { name, scopes, expiresAt, ...more };
+          await noteCommand(pool, context, { kind: 'token', command: 'token create', what });
         }
         return created;
       });
@@ -96,8 +85,7 @@ const createCommand = (context: CliContext): Command =>
           hint: `revoke it first (\`orgtrail token revoke ${name}\`), or make the new one under another name and revoke this one later`,
         });
       }
-      if (options.json === true) context.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
-      else context.stdout.write(`${made.token}\n${describe(made)}; it is not shown again\n`);
+      print(context, options, made, `${made.token}\n${describe(made)}; it is not shown again\n`);
     });
 
 const readScopes = (text: string): readonly Scope[] => {
@@ -106,7 +94,7 @@ const readScopes = (text: string): readonly Scope[] => {
   throw new OrgtrailError('usage', `--scope is a list of ${scopes.join(', ')}, not ${JSON.stringify(text)}`);
 };
 
-/** What its sessions of the console may do beside searching. */
+/** Of sessions of the console, besides searching. */
 const readRights = ({ accessLog = false, replay = false }: CreateOptions, has: readonly Scope[]) => {
   const option = accessLog ? '--access-log' : '--replay';
   if ((accessLog || replay) && !has.includes('search')) {
@@ -115,7 +103,6 @@ const readRights = ({ accessLog = false, replay = false }: CreateOptions, has: r
   return { seesAccessLog: accessLog, replaysSinks: replay };
 };
 
-/** A duration counts from now on. */
 const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
   if (text === undefined) return undefined;
   const durationMs = parseDurationMs(text);
@@ -143,8 +130,7 @@ const listCommand = (context: CliContext): Command =>
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const tokens = await withDatabase(context, readAccessTokens);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(tokens, null, 2)}\n`);
-      else context.stdout.write(tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
+      print(context, options, tokens, tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
     });
 
 const tokenTable = (tokens: readonly AccessToken[]): string => {
@@ -157,7 +143,7 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
     token.expiresAt?.toISOString() ?? 'never',
     `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
   ]);
-  return `${alignColumns([['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], ...rows]).join('\n')}\n`;
+  return table(['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], rows);
 };
 
 const revokeCommand = (context: CliContext): Command =>
@@ -178,6 +164,5 @@ const revokeCommand = (context: CliContext): Command =>
           hint: '`orgtrail token list` shows all',
         });
       }
-      if (options.json === true) context.stdout.write(`${JSON.stringify(token, null, 2)}\n`);
-      else context.stdout.write(`the token ${name} is revoked: it stops working within 10 seconds\n`);
+      print(context, options, token, `the token ${name} is revoked: it stops working within 10 seconds\n`);
     });

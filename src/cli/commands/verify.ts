@@ -1,13 +1,8 @@
 import { Command } from 'commander';
-import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
-import { openSecrets } from '../../app/config/live-secrets.ts';
-import { openApp } from '../../app/open-app.ts';
+import type { Config } from '../../app/config/config.ts';
 import { gracefulStop } from '../../app/process.ts';
-import { createLogger } from '../../app/telemetry/log.ts';
-import { createMetrics } from '../../app/telemetry/metrics.ts';
 import { requireKept } from '../../archive/retention.sql.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { version } from '../../base/package-files.ts';
 import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
@@ -16,17 +11,17 @@ import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/
 import { createVerifyStore, noteVerification, type VerificationRun } from '../../ingest/verify/verify-store.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { Status } from '../../status/status.sql.ts';
-import type { CliContext } from '../command.ts';
-import { chooseSources, readWindow, timeHelp } from '../options.ts';
+import type { CliContext, Given } from '../command.ts';
+import { type NamedSources, readWindow, timeHelp } from '../options.ts';
 import { printable } from '../output/terminal.ts';
 import { exitCodeOf, showVerifyProgress, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
-import { nowhere } from './sync.ts';
+import { nowhere, withApp } from './sync.ts';
 
-/** Attempts after the first at a part of a window that cannot be read. */
+/** After the first attempt at a part of a window. */
 const RETRIES = 3;
-/** So many are read before what they leave in memory is given up: 20 full pages. */
+/** Entries read before their memory is given up: 20 full pages. */
 const SECTION_ENTRIES = 20_000;
-/** Younger than this, an entry may yet appear in the ordinary course of things: the window is not closed. */
+/** Younger entries may yet appear in the ordinary course. */
 const CLOSED_AFTER_MS = 120_000;
 
 const help = `
@@ -47,16 +42,7 @@ Examples:
   $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix --by jane.doe
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
 
-interface Options {
-  readonly since: string;
-  readonly before: string;
-  readonly organization?: string[];
-  readonly account?: string[];
-  readonly fix?: boolean;
-  readonly by?: string;
-  readonly all?: boolean;
-  readonly json?: boolean;
-}
+type Options = Given<'by', 'fix' | 'all' | 'json'> & NamedSources & Readonly<{ since: string; before: string }>;
 
 export const verifyCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('verify')
@@ -77,20 +63,8 @@ export const verifyCommand = (context: CliContext, report: (code: number) => voi
       context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
     });
 
-const runVerify = async (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
-  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
-  const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
-  const hidden = secretsOf(config);
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
-  const secrets = openSecrets(context.env, config, { logger, hidden });
-  const app = await openApp(config, {
-    logger,
-    metrics: createMetrics(version),
-    secrets,
-    readsOnly: true,
-    chooseSources: chooseSources(options, context.signal),
-  });
-  try {
+const runVerify = (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> =>
+  withApp(context, { named: options, readsOnly: true }, async (app, config) => {
     await requireKept(app.database.pool, asked);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.kinds);
     const stop = gracefulStop(context.signal);
@@ -124,12 +98,9 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
     const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
     const shown = { fix: options.fix === true, all: options.all === true };
     return { window, scope, results, settledUntilMs, names: await readNames(app.status), ...shown };
-  } finally {
-    await app.close();
-  }
-};
+  });
 
-/** What was compared stays so: a result that cannot be kept is a warning on stderr. */
+/** A result that cannot be kept is a warning on stderr: the comparison stands. */
 const keepResult = async (pool: Pool, { stderr }: CliContext, run: VerificationRun): Promise<void> => {
   try {
     await noteVerification(pool, run);
@@ -146,10 +117,10 @@ const readNames = async (status: () => Promise<Status>): Promise<ReadonlyMap<str
     }),
   );
 
-/** The end of the latest window that is closed. Whole seconds. */
+/** Whole seconds. */
 const latestClosedMs = (nowMs: number): number => Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
 
-/** Throws OrgtrailError `usage` for time that is not over yet by Cloudflare's clock, or that Cloudflare has deleted. */
+/** Throws OrgtrailError `usage` for time not over by Cloudflare's clock, or deleted there. */
 const requireReadable = (window: Range, nowMs: number): void => {
   const latestMs = latestClosedMs(nowMs);
   const oldestMs = nowMs - RETENTION_MS;
@@ -170,15 +141,9 @@ const requireReadable = (window: Range, nowMs: number): void => {
   }
 };
 
-interface Named {
-  readonly organizations: readonly string[] | undefined;
-  readonly accounts: Config['accounts'] | undefined;
-}
+type Named = Readonly<{ organizations: readonly string[] | undefined; accounts: Config['accounts'] | undefined }>;
 
-/**
- * Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows, and for accounts that
- * the store does not know.
- */
+/** Throws OrgtrailError `usage` for organizations unknown to store and listing, and for accounts unknown to the store. */
 const requireKnown = (scope: VerifyScope, { organizations, accounts }: Named): void => {
   refuseStrangers('organization', organizations?.filter((id) => scope.unknown.includes(id)) ?? []);
   const read = new Set(scope.sources.filter((source) => kindOf(source).owner === 'account').map(({ id }) => id));

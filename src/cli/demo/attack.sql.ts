@@ -7,11 +7,10 @@ const attacker = { id: '5e1f0c6ab2d94d0e8f7a3b6c9d2e1f40', email: 'mira.petrov@d
 const knownAddress = '203.0.113.20';
 const strangeAddress = '192.0.2.66';
 const DAY_MS = 86_400_000;
-
-/** Whose account is taken over in the demo: all that the attack leaves in the log has this e-mail address. */
+/** On all that the attack leaves in the log. */
 const ATTACKED_PERSON = attacker.email;
 
-/** What the attack raises, one alarm each. */
+/** One alarm each. */
 export const ATTACK_DETECTIONS = [
   'api_token_changed',
   'api_token_wide_scope',
@@ -35,7 +34,7 @@ const signIn = (way: 'SSO_LOGIN' | 'LOGIN', uri: string): Deed => ({
   resource: ['login', 'session', 'user'],
 });
 
-/** A password that was stolen: a sign-in past SSO, a token to come back with, no more protection, and damage. */
+/** A stolen password: a sign-in past SSO, a token to come back with, no more protection, and damage. */
 const deedsIn = ({ id, zoneIds }: AccountSummary): readonly Deed[] => [
   signIn('LOGIN', '/login'),
   {
@@ -90,14 +89,14 @@ const entryText = (account: AccountSummary, timeMs: number, address: string, dee
 const append = (simulator: Simulator, account: AccountSummary, texts: readonly string[]): void =>
   simulator.append({ kind: 'account', id: account.id }, texts);
 
-/** The account in which the attack is played: the last one there is, with few entries of its own. */
+/** The last one, with few entries of its own. */
 export const attackedAccount = (simulator: Simulator): AccountSummary => {
   const account = simulator.summary().accounts.at(-1);
   if (account === undefined) throw new Error('the simulated Cloudflare has no account');
   return account;
 };
 
-/** What is usual: for two days the person has signed in by SSO, from one address. */
+/** Two days of sign-ins by SSO from one address. */
 export const appendUsualSignIns = (simulator: Simulator, account: AccountSummary, nowMs: number): void => {
   const usual = signIn('SSO_LOGIN', '/login/sso');
   const times = [2, 1].map((days) => nowMs - days * DAY_MS);
@@ -108,7 +107,7 @@ export const appendUsualSignIns = (simulator: Simulator, account: AccountSummary
   );
 };
 
-/** The attack, its entries a millisecond apart and the last of them now. */
+/** Entries a millisecond apart, the last of them now. */
 export const appendAttack = (simulator: Simulator, account: AccountSummary, nowMs: number): void => {
   const deeds = deedsIn(account);
   const texts = deeds.map((deed, n) => entryText(account, nowMs - deeds.length + 1 + n, strangeAddress, deed));
@@ -116,19 +115,7 @@ export const appendAttack = (simulator: Simulator, account: AccountSummary, nowM
 };
 
 const LOOK_EVERY_MS = 2_000;
-
-interface Alarm {
-  readonly detection: string;
-  readonly severity: string;
-  /** Of the event, for the link. */
-  readonly position: number;
-  readonly summary: string;
-}
-
-interface DemoAlarms {
-  /** Looks a last time, and shows what has not been shown. */
-  finish(): Promise<void>;
-}
+type Alarm = Readonly<{ detection: string; severity: string; position: number; summary: string }>;
 
 const readAlarms = async (pool: Pool, after: number): Promise<readonly Alarm[]> => {
   const { rows } = await pool.query<Alarm>(
@@ -143,12 +130,12 @@ const readAlarms = async (pool: Pool, after: number): Promise<readonly Alarm[]> 
 const lineOf = ({ severity, detection, summary, position }: Alarm, consoleUrl: string): string =>
   `  ${severity.padEnd(7)} ${detection.padEnd(31)} ${consoleUrl}/events/${position}\n          ${summary}\n`;
 
-/** Shows each alarm that the attack raises, with a link to its event, as soon as it is raised. `after`: the end of the feed before it. */
+/** With a link to the event, as soon as it is raised. `after`: the end of the feed before the attack. */
 export const showDemoAlarms = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   pool: Pool,
   { after, consoleUrl }: { readonly after: number; readonly consoleUrl: string },
-): DemoAlarms => {
+) => {
   const stop = new AbortController();
   const shown = new Set<string>();
   const look = async (): Promise<void> => {
@@ -162,7 +149,7 @@ export const showDemoAlarms = (
   };
   const looking = (async () => {
     while (!stop.signal.aborted && shown.size < ATTACK_DETECTIONS.length) {
-      // A database that does not answer is the daemon's to report.
+      // The daemon reports a database that does not answer.
       const beganAt = performance.now();
       await look().catch(() => {});
       // Bursts and sign-ins read a month: most of the machine is for the daemon.
@@ -172,7 +159,8 @@ export const showDemoAlarms = (
     }
   })();
   return {
-    finish: async () => {
+    /** Shows what has not been shown. */
+    finish: async (): Promise<void> => {
       if (stop.signal.aborted) return await looking;
       stop.abort();
       await looking;

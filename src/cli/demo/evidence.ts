@@ -17,13 +17,13 @@ import type { Pool } from '../../postgres/pool.ts';
 import { counted } from '../output/terminal.ts';
 
 const LOOK_EVERY_MS = 100;
-/** For the last events to be signed, and nothing of it getting any further. */
+/** Without any progress of signing. */
 const SIGN_TIMEOUT_MS = 30_000;
 
 const keyFileOf = (directory: string): string => join(directory, 'evidence-key.pem');
 const anchorOf = (directory: string): string => join(directory, 'evidence-anchor');
 
-/** Makes a key and an anchor below the directory of the demo, and returns the settings by which the daemon signs from its start on. */
+/** Makes key and anchor, and returns the settings by which the daemon signs from its start. */
 export const prepareDemoEvidence = (directory: string): Readonly<Record<string, string>> => {
   makeKeyFile(keyFileOf(directory));
   mkdirSync(anchorOf(directory));
@@ -35,17 +35,9 @@ export const prepareDemoEvidence = (directory: string): Readonly<Record<string, 
   };
 };
 
-interface DemoEvidence {
-  readonly directory: string;
-  readonly stdout: Pick<Writable, 'write'>;
-  /** Ends it at once. */
-  readonly signal: AbortSignal;
-}
+type DemoEvidence = Readonly<{ directory: string; stdout: Pick<Writable, 'write'>; signal: AbortSignal }>;
 
-/**
- * Exports a bundle of all that is stored and has both verifiers judge it, with the checkpoint that the anchor keeps, in a line each. False
- * if one of them does not agree, or there is no bundle.
- */
+/** Both verifiers judge an exported bundle with the anchor's checkpoint. False if one disagrees or there is no bundle. */
 export const verifyDemoEvidence = async (pool: Pool, { directory, stdout, signal }: DemoEvidence): Promise<boolean> => {
   const tell = (line: string) => void stdout.write(`  ${line}\n`);
   stdout.write('\nEvidence, as an auditor gets it:\n');
@@ -78,7 +70,6 @@ export const verifyDemoEvidence = async (pool: Pool, { directory, stdout, signal
 
 const sinceText = (startedAt: number): string => formatDuration(performance.now() - startedAt);
 
-/** One line for people. */
 export const judgementText = (judgement: Judgement): string => {
   if (judgement.outcome === 'skipped') return `skipped: ${judgement.why}`;
   const { outcome, events, isAnchored, fault } = judgement;
@@ -87,7 +78,7 @@ export const judgementText = (judgement: Judgement): string => {
   return `${counted(events, 'event')}: holds${kept}`;
 };
 
-/** Resolves once all that is stored is signed, or no more of it is. */
+/** Also resolves when signing makes no progress. */
 const untilSigned = async (pool: Pool, signal: AbortSignal): Promise<void> => {
   let before = -1;
   let giveUpAt = 0;
@@ -105,7 +96,7 @@ const untilSigned = async (pool: Pool, signal: AbortSignal): Promise<void> => {
   }
 };
 
-/** The largest checkpoint of the events that the anchor has; undefined: none. */
+/** Largest checkpoint of events at the anchor. */
 const newestKept = (anchor: string): string | undefined => {
   const folder = join(anchor, 'events/checkpoints');
   try {
@@ -129,29 +120,19 @@ const verifyHere = async (
   return { outcome: holds ? 'holds' : 'fails', events, isAnchored, ...(fault !== undefined && { fault }) };
 };
 
-/** What a verifier says of a bundle. `skipped`: it cannot run on this machine. */
+/** `skipped`: the verifier cannot run here. */
 type Judgement =
-  | {
-      readonly outcome: 'holds' | 'fails';
-      readonly events: number;
-      readonly isAnchored: boolean;
-      readonly fault?: string;
-    }
-  | { readonly outcome: 'skipped'; readonly why: string };
+  | Readonly<{ outcome: 'holds' | 'fails'; events: number; isAnchored: boolean; fault?: string }>
+  | Readonly<{ outcome: 'skipped'; why: string }>;
 
 const PROGRAM = 'python3';
 const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';
-/** Of verify.py: it could not verify, which is neither yes nor no. */
+/** verify.py could not verify: neither yes nor no. */
 const COULD_NOT_VERIFY = 1;
 const DOES_NOT_HOLD = 5;
+type Ran = Readonly<{ code: number; stdout: string; stderr: string }>;
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** In a process group of its own: Ctrl-C on a terminal is for the demo, which asks for the end itself. Undefined if there is no such program. */
+/** In its own process group: Ctrl-C is for the demo, which ends it. Undefined if there is no such program. */
 const run = async (program: string, args: readonly string[], signal: AbortSignal): Promise<Ran | undefined> => {
   const child = spawn(program, args, { detached: true, signal, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'close');
@@ -167,7 +148,7 @@ const run = async (program: string, args: readonly string[], signal: AbortSignal
   }
 };
 
-/** Has the verifier that lies in the bundle judge it, against a checkpoint that was kept. Needs Python 3.9 and openssl 3. */
+/** Runs the bundle's verifier against a kept checkpoint. Needs Python 3.9 and openssl 3. */
 export const verifyByPython = async (
   folder: string,
   kept: string | undefined,
@@ -182,7 +163,7 @@ export const verifyByPython = async (
   return ran === undefined ? { outcome: 'skipped', why: `there is no ${PROGRAM} here` } : judgementOf(ran);
 };
 
-/** A pure function of what verify.py has written. */
+/** Reads the output of verify.py. */
 export const judgementOf = ({ code, stdout, stderr }: Ran): Judgement => {
   const lastLine = stderr.trim().split('\n').at(-1) ?? '';
   if (code === COULD_NOT_VERIFY && lastLine.includes('openssl')) {

@@ -5,28 +5,17 @@ import { leftOut, type Pool } from '../../postgres/pool.ts';
 import type { Simulator } from '../../simulator/interface.ts';
 
 /**
- * `exact`: the store has what was served, once each. `catching up`: what it has is right, and all that is missing is of time
- * that has not been collected yet. `wrong`: anything else, such as a missing entry of time that counts as collected.
+ * `exact`: everything served is stored once. `catching up`: what is stored is right, and only time not yet collected is missing.
+ * `wrong`: anything else, such as an entry missing from collected time.
  */
 type Outcome = 'exact' | 'catching up' | 'wrong';
+export type Verdict = Readonly<{ outcome: Outcome; comparison: Comparison }>;
 
-export interface Verdict {
-  readonly outcome: Outcome;
-  readonly comparison: Comparison;
-}
-
-interface CatchUpOptions {
-  /** How long it may go on without any progress, pauses of the API not counted. Milliseconds. */
-  readonly timeoutMs: number;
-  /** How many settle passes the daemon makes. */
-  readonly settlePasses: number;
-  /** Called once for each pause that the API imposes, with its remaining milliseconds. */
-  readonly onPause: (pauseMs: number) => void;
-}
+type CatchUpOptions = Readonly<{ timeoutMs: number; settlePasses: number; onPause: (pauseMs: number) => void }>;
 
 /**
- * Compares again and again until the store has everything, since late entries show only after a settle pass. Gives up when
- * nothing more comes in, but never while the API pauses the daemon: it can do nothing then.
+ * Compares until everything is there, since late entries show only after a settle pass. Gives up after `timeoutMs` without progress,
+ * but not in a pause of the API, of which `onPause` hears once.
  */
 export const catchUp = async (
   pool: Pool,
@@ -50,12 +39,11 @@ export const catchUp = async (
       giveUpAt = pausedUntil + timeoutMs;
     }
     if (performance.now() > giveUpAt) return { outcome: judge(comparison, uncollected), comparison };
-    // Each comparison hashes all that is stored: most of the machine is for the daemon.
+    // Comparing hashes everything: most of the machine is for the daemon.
     await sleep(Math.max(500, 4 * (performance.now() - beganAt)));
   }
 };
 
-/** A pure function of a comparison that is not exact. `uncollected`: how many of the missing are of time not collected yet. */
 export const judge = (comparison: Comparison, uncollected: number): Exclude<Outcome, 'exact'> => {
   const { missing, extra, duplicates, positionsMissing } = comparison;
   const knowsNoMore =
@@ -72,7 +60,6 @@ const sentences = {
   wrong: () => 'The database does NOT match what was served.',
 } as const satisfies Record<Outcome, (missing: number) => string>;
 
-/** The verdict as a table and a sentence. */
 export const verdictText = ({ outcome, comparison }: Verdict): string => `
                  served   stored
 organizations  ${pad(comparison.organizationsExpected)} ${pad(comparison.organizationsStored)}
@@ -85,7 +72,7 @@ ${sentences[outcome](comparison.missing)}
 
 const pad = (count: number): string => count.toLocaleString('en').padStart(8);
 
-/** How the store compares with what the simulator served. Complete, once each, to the byte: all four counts are 0. */
+/** All four counts are 0: complete, once each, to the byte. */
 export interface Comparison {
   readonly organizationsExpected: number;
   readonly organizationsStored: number;
@@ -94,30 +81,24 @@ export interface Comparison {
   readonly expected: number;
   readonly stored: number;
   readonly missing: number;
-  /** Stored, but nothing that the simulator ever served. */
+  /** Never served by the simulator. */
   readonly extra: number;
-  /** Stored more than once. */
   readonly duplicates: number;
-  /** Positions that no event has, though later ones are in use. */
+  /** Unused positions below used ones. */
   readonly positionsMissing: number;
-  /** The `missing` ones. */
   readonly missingEntries: readonly MissingEntry[];
 }
 
-/** An entry that was served and is not stored. */
-interface MissingEntry {
-  readonly sourceKind: string;
-  readonly sourceId: string;
-  /** The time that selects it in a window. Milliseconds since the epoch. */
-  readonly logTimeMs: number;
-}
+type MissingEntry = Readonly<{ sourceKind: string; sourceId: string; logTimeMs: number }>;
 
 export const isExact = (comparison: Comparison): boolean =>
   comparison.missing + comparison.extra + comparison.duplicates + comparison.positionsMissing === 0 &&
   comparison.organizationsExpected === comparison.organizationsStored &&
   comparison.accountsExpected === comparison.accountsStored;
 
-/** Compares by source and SHA-256 of the exact text. Used by `demo` and by the tests. */
+const noTotals = { organizations: 0, accounts: 0, stored: 0, head: 0 };
+
+/** By source and SHA-256 of the exact text. */
 export const compareWithTruth = async (
   pool: Pool,
   simulator: Pick<Simulator, 'truth' | 'summary'>,
@@ -140,7 +121,7 @@ export const compareWithTruth = async (
   let duplicates = 0;
   for (const { key, id, copies } of rows) {
     const expectedId = expected.get(key);
-    // If there is no usable id, or one too long for an index, a hash stands for it.
+    // A hash stands for a missing, unusable or too long id.
     const hashed = expectedId === null || (expectedId !== undefined && expectedId.length > MAX_ID_LENGTH);
     const same = expectedId === id || (hashed && id.startsWith('sha256:'));
     if (expectedId !== undefined && same) missing.delete(key);
@@ -153,12 +134,7 @@ export const compareWithTruth = async (
        (select count(*) from audit_events)::integer as stored,
        (select position - ${leftOut('0', 'position')} from feed_head)::float8 as head`,
   );
-  const { organizations, accounts, stored, head } = totals.rows[0] ?? {
-    organizations: 0,
-    accounts: 0,
-    stored: 0,
-    head: 0,
-  };
+  const [{ organizations, accounts, stored, head } = noTotals] = totals.rows;
   const summary = simulator.summary();
   return {
     organizationsExpected: summary.organizations.length,
@@ -175,7 +151,7 @@ export const compareWithTruth = async (
   };
 };
 
-/** How many of the missing entries are of time that some pass, 0 to `settlePasses`, has not read yet. */
+/** Missing entries of time that some pass, 0 to `settlePasses`, has not read. */
 const countUncollected = async (
   pool: Pool,
   missing: readonly MissingEntry[],

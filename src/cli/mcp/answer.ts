@@ -7,7 +7,6 @@ import { explainForbidden } from '../../postgres/sql-state.ts';
 import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 
-/** What the client gets of a call. */
 interface ToolAnswer {
   // The protocol's own type allows more.
   [key: string]: unknown;
@@ -15,15 +14,11 @@ interface ToolAnswer {
   isError?: boolean;
 }
 
-/** Of one text within an event. */
 const MAX_TEXT = 300;
-/** Whole answers are at most so long: what does not fit is left out, and said to be. */
+/** What does not fit is left out, and said to be. */
 export const MAX_ANSWER = 100_000;
 
-/**
- * Characters that are not seen, and that a model still reads (directions of writing, tags, fillers, variation selectors, private ones): shown by their numbers, so
- * that text cannot be hidden from the people who look on.
- */
+/** Escapes what people do not see and a model reads: marks of direction, tags, fillers, variation selectors, private characters. */
 export const visible = (text: string): string =>
   text
     .toWellFormed()
@@ -32,11 +27,9 @@ export const visible = (text: string): string =>
       (unseen) => `\\u{${(unseen.codePointAt(0) ?? 0).toString(16)}}`,
     );
 
-/** A text within an event, cut to what an answer may have of it. */
 export const short = (text: string | null, most = MAX_TEXT): string | null =>
   text === null ? null : visible(text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text);
 
-/** All texts within a value, cut. */
 export const shortened = (value: unknown): unknown => {
   if (typeof value === 'string') return short(value);
   if (Array.isArray(value)) return value.map(shortened);
@@ -44,7 +37,7 @@ export const shortened = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, shortened(one)]));
 };
 
-/** What an answer may lack. `because`: reasons beside those that the coverage itself has. */
+/** `because`: reasons besides those of the coverage. */
 export const completenessOf = (
   coverage: SearchCoverage,
   because: readonly IncompleteReason[] = reasonsOf(coverage),
@@ -83,12 +76,9 @@ export const answered = (value: unknown): ToolAnswer => {
   return refused(`the answer is too long (${text.length} characters): ask for less time, or a smaller limit`);
 };
 
-const refused = (words: string): ToolAnswer => ({
-  content: [{ type: 'text', text: visible(words) }],
-  isError: true,
-});
+const refused = (words: string): ToolAnswer => ({ content: [{ type: 'text', text: visible(words) }], isError: true });
 
-/** The words for what went wrong, without a stack and without a secret. */
+/** Without a stack and without secrets. */
 export const refusalOf = (error: unknown): ToolAnswer => {
   if (error instanceof OrgtrailError || error instanceof SearchError || error instanceof BusyError)
     return refused(error.message);
@@ -99,21 +89,12 @@ export const refusalOf = (error: unknown): ToolAnswer => {
   );
 };
 
-/** Is called for each call of a tool. Neither throws nor waits. */
+/** Neither throws nor waits. */
 export type NoteCall = (tool: string, what: Readonly<Record<string, unknown>>, events: number | undefined) => void;
 
-/** What tools answer from. Its sessions are read-only. */
-export interface ToolContext {
-  readonly source: SearchSource;
-  readonly pool: Pool;
-  readonly config: Config;
-}
-
-/** What a tool gives, and how many events it gave, for the trail of access. */
-interface ToolResult {
-  readonly body: unknown;
-  readonly events?: number;
-}
+/** Its sessions are read-only. */
+export type ToolContext = Readonly<{ source: SearchSource; pool: Pool; config: Config }>;
+type ToolResult = Readonly<{ body: unknown; events?: number }>;
 
 export interface Tool<Input extends z.ZodObject = z.ZodObject> {
   readonly name: string;
@@ -123,5 +104,5 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject> {
   answer(context: ToolContext, asked: z.infer<Input>, signal: AbortSignal): Promise<ToolResult>;
 }
 
-/** Infers the input of a tool. */
+/** Infers the input. */
 export const tool = <Input extends z.ZodObject>(one: Tool<Input>): Tool => one as unknown as Tool;

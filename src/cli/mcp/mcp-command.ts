@@ -22,7 +22,7 @@ export const mcpCommand = (context: CliContext): Command =>
     .addHelpText('after', help)
     .action(({ by }: { readonly by?: string }) =>
       withDatabase(context, async (_pool, opened) => {
-        // Loaded only now: no other command needs it.
+        // No other command needs it.
         const { serveMcp } = await import('./serve-mcp.ts');
         await serveMcp(context, opened, by);
       }),

@@ -26,17 +26,13 @@ import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible 
 const MAX_EVENTS = 50;
 const MAX_RAW = 20_000;
 const MAX_VALUES = 10;
-
 const DEFAULT_SINCE = '7d';
-const asked = ({ query, since, before }: { [name in keyof typeof question]?: string | undefined }) => ({
-  q: query,
-  since,
-  before,
-});
+type Question = { [name in keyof typeof question]?: string | undefined };
+const asked = ({ query: q, since, before }: Question) => ({ q, since, before });
 
+const misused = (words: string): OrgtrailError => new OrgtrailError('usage', words);
 const time = z.string().max(100);
 
-/** What all questions about events have. */
 const question = {
   query: z
     .string()
@@ -66,8 +62,7 @@ const searchEvents = tool({
   }),
   answer: async ({ source }, { archive, limit, cursor: text, ...rest }, signal) => {
     const cursor = text === undefined ? undefined : readCursor(text);
-    if (text !== undefined && cursor === undefined)
-      throw new OrgtrailError('usage', 'cursor is not a cursor of a search');
+    if (text !== undefined && cursor === undefined) throw misused('cursor is not a cursor of a search');
     const wanted = { ...asked(rest), ...(archive && { archive: 'true' }) };
     const reading = await readQuestion(source, wanted, DEFAULT_SINCE);
     const answer = await answerSearch(source, reading, { cursor, limit, signal });
@@ -80,7 +75,7 @@ const searchEvents = tool({
       ...completenessOf(answer.coverage, answer.incomplete),
       why_nothing: shortened(answer.empty ?? null),
     });
-    // Fewer events, and the cursor behind the last one of them: none is lost.
+    // Fewer events, with the cursor after the last of them: none is lost.
     while (page.events.length > 1 && JSON.stringify(bodyOf(), undefined, 1).length > MAX_ANSWER) {
       page = { events: page.events.slice(0, Math.ceil(page.events.length / 2)), more: true, reached: undefined };
     }
@@ -122,11 +117,10 @@ const getEvent = tool({
     id: z.string().min(1).max(300).optional().describe('The id of the entry; the newest one that has it.'),
   }),
   answer: async ({ source }, { position, id }) => {
-    if ((position === undefined) === (id === undefined))
-      throw new OrgtrailError('usage', 'give either a position or an id');
+    if ((position === undefined) === (id === undefined)) throw misused('give either a position or an id');
     const detail = position === undefined ? await byId(source, id ?? '') : await source.event({ position });
     if (detail === undefined)
-      throw new OrgtrailError('usage', 'no stored event has it: it may be misspelt, or retention may have dropped it');
+      throw misused('no stored event has it: it may be misspelt, or retention may have dropped it');
     const coverage = await source.coverage(logOf(detail.event));
     return { body: { ...detailBody(detail), ...completenessOf(coverage) }, events: 1 };
   },
@@ -187,7 +181,7 @@ const describeEntity = tool({
 });
 const { since, before } = question;
 
-/** A search as a client asks it, with ids for names and with fixed times. `since` holds if the query line has none. Throws OrgtrailError. */
+/** With ids for names and fixed times. `since` applies if the query line has none. Throws OrgtrailError. */
 const readQuestion = async (source: SearchSource, asked: Asked, since: string): Promise<SearchReading> => {
   const nowMs = Date.now();
   const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
@@ -195,17 +189,15 @@ const readQuestion = async (source: SearchSource, asked: Asked, since: string): 
   const read =
     first.search.since === undefined && first.faults.length === 0 ? readSearch({ ...given, since }, nowMs) : first;
   const reading = await withIds(source, read);
-  if (reading.faults.length > 0) throw new OrgtrailError('usage', faultsInWords(reading.faults));
+  if (reading.faults.length > 0) throw misused(faultsInWords(reading.faults));
   return { ...reading, search: fixTimes(reading.search, nowMs) };
 };
 
-/** The time of a question, for the answer to say. */
 const timeOfQuestion = ({ search: { since, before } }: SearchReading) => ({
   since: since === undefined ? null : instantOfBound(since, Date.now()),
   before: before === undefined ? null : instantOfBound(before, Date.now()),
 });
 
-/** The columns of an event, its texts cut. */
 const eventBody = (event: FoundEvent) => ({
   position: event.position,
   action_time: event.actionTime,
@@ -287,7 +279,7 @@ const listDetections = tool({
   answer: async ({ source, pool }, { min_severity: minSeverity, detection, limit, ...time }, signal) => {
     const reading = await readQuestion(source, time, '7d');
     const { since: from, before: until } = timeOfQuestion(reading);
-    if (from === null) throw new OrgtrailError('usage', 'since is missing');
+    if (from === null) throw misused('since is missing');
     const coverage = await source.coverage(reading.search);
     const asked = { since: from, before: until ?? undefined, minSeverity, detection, limit: limit + 1, signal };
     const found = await readDetections(pool, asked);

@@ -28,24 +28,21 @@ import { alignColumns, counted, countedOwners, printable } from './terminal.ts';
 
 export type SourceRow = SourceWithState;
 
-/** How everything stands, with the state of each organization. */
 export interface Report extends StatusWithStates {
   readonly sinks: readonly SinkStatus[];
-  /** Which months are not read because of the retention, in words. */
+  /** Months not read because of the retention, in words. */
   readonly notRead?: string | undefined;
-  /** What was read a second time: the last run of `verify`, and the rounds of the scrub lane that are kept. */
+  /** The last run of `verify`, and the kept rounds of the scrub lane. */
   readonly checks?: { readonly lastVerify: VerifyRun | null; readonly scrub: ScrubTotals };
 }
 
-/** What of a report is shown. */
 export interface Shown {
-  /** Only sources in these states. Default: all. */
   readonly states?: readonly string[] | undefined;
-  /** No more rows than so many. */
+  /** Limit of rows. */
   readonly most: number;
 }
 
-/** What `--json` prints, a contract: all that is there, and totals if that is not every source. */
+/** A contract: all sources, or totals if some are left out. */
 export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest }: Report, { states, most }: Shown) => {
   const shown = sources.filter(({ state }) => isWanted(state, states)).slice(0, most);
   const totals = isWhole ? {} : { totals: totalsOf(groups, shown.length) };
@@ -54,13 +51,11 @@ export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest 
 
 const isWanted = (state: string, states: Shown['states']): boolean => states === undefined || states.includes(state);
 
-/** The values of --fail-on. */
 export const failLevels = ['behind', 'failing'] as const;
-
 const failing: readonly string[] = ['refused', 'failing'];
 const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 
-/** Whether something is in the state that `level` names, or worse. A pure function. */
+/** Something is in the state of `level`, or worse. */
 export const fails = (report: Report, level: (typeof failLevels)[number]): boolean => {
   const { groups, sinks, vanished, discovery } = report;
   if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
@@ -70,7 +65,6 @@ export const fails = (report: Report, level: (typeof failLevels)[number]): boole
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
 
-/** Totals of everything, then up to `most` of the organizations to show, those in trouble first, then what is wrong. */
 export const statusText = (report: Report, { states, most }: Shown): string => {
   const rows = report.sources
     .filter(({ state }) => isWanted(state, states))
@@ -78,7 +72,7 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
     .slice(0, most);
   const sections = [
     totals(report),
-    rows.length === 0 ? [] : table(rows),
+    rows.length === 0 ? [] : sourceTable(rows),
     restLine(report.groups, rows, states),
     [
       ...rows.flatMap(failureLine),
@@ -126,8 +120,8 @@ const sinkCounts = (sinks: readonly SinkStatus[]): Readonly<Record<string, numbe
 
 const ago = (seconds: number): string => `${formatDuration(seconds * 1_000)} ago`;
 
-/** Accounts are told apart by a column, which is there only if there are some. */
-const table = (rows: readonly SourceRow[]): string[] => {
+/** Accounts, if any, are told apart by a column. */
+const sourceTable = (rows: readonly SourceRow[]): string[] => {
   const mixed = rows.some(isAccount);
   return alignColumns([
     [...(mixed ? ['KIND', 'ID'] : ['ORGANIZATION']), ...columns],
@@ -147,9 +141,7 @@ const table = (rows: readonly SourceRow[]): string[] => {
 const columns = ['NAME', 'STATE', DELAY.toUpperCase(), NOT_COLLECTED.toUpperCase(), 'LAST EVENT', 'WORKER'];
 
 const restLine = (groups: readonly SourceGroup[], rows: readonly SourceRow[], states: Shown['states']): string[] => {
-  const counts: Record<string, number> = {
-    ...countsByState(groups.filter(({ state }) => isWanted(state, states))),
-  };
+  const counts: Record<string, number> = { ...countsByState(groups.filter(({ state }) => isWanted(state, states))) };
   for (const { state } of rows) counts[state] = (counts[state] ?? 0) - 1;
   const rest = Object.values(counts).reduce((sum, count) => sum + count, 0);
   if (rest === 0) return [];
@@ -177,13 +169,11 @@ const vanishedLine = (gone: Status['gone'][number]): string => {
 };
 
 const retentionLine = ({ retentionWait: wait }: Report): readonly string[] =>
-  wait === undefined
-    ? []
-    : [
-        `retention drops nothing before ${wait.until}: ${wait.reason}; \`${wait.command}\` ends that, once all holds are there`,
-      ];
+  (wait === undefined ? [] : [wait]).map(
+    ({ until, reason, command }) =>
+      `retention drops nothing before ${until}: ${reason}; \`${command}\` ends that, once all holds are there`,
+  );
 
-/** The holes of each organization, the oldest first. */
 const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
   sources.flatMap((source) => {
     const named = source.firstHoles.map(
@@ -200,7 +190,7 @@ const unprovenLine = (groups: readonly SourceGroup[]): readonly string[] => {
   return [`not proven: ${span} of ${countedOwners(countsOf(groups, 'unproven'))}, claimed as read by version 0.1`];
 };
 
-/** History counts as read once until a second reading, a day later, has confirmed it. */
+/** Until a second reading, a day later, has confirmed it. */
 const readOnceLine = (groups: readonly SourceGroup[]): readonly string[] => {
   if (sumOf(groups, 'readOnce') === 0) return [];
   const span = formatDuration(sumOf(groups, 'readOnceSeconds') * 1_000);
@@ -209,7 +199,7 @@ const readOnceLine = (groups: readonly SourceGroup[]): readonly string[] => {
   ];
 };
 
-/** The time that is not collected, the holes, and how soon Cloudflare will delete some of that time, if within a month. */
+/** With holes, and how soon Cloudflare will delete part of it, if within a month. */
 const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: SourceRow): string => {
   const lacking = holes === 0 ? '' : `, ${counted(holes, 'hole')}`;
   const gap = `${collectionSpan(gapSeconds)}${lacking}`;
@@ -221,7 +211,7 @@ const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: SourceRow): 
 
 const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'SKIPPED', 'WORKER', 'TARGET'];
 
-/** How sinks stand, for people: a table, those in trouble first, and a line for each error, which may be long. */
+/** Those in trouble first, and a line for each error. */
 export const sinkTable = (sinks: readonly SinkStatus[]): string => {
   const isOk = (sink: SinkStatus) => (sinkState(sink) === 'ok' ? 1 : 0);
   const ordered = sinks.toSorted((a, b) => isOk(a) - isOk(b));
@@ -237,12 +227,9 @@ export const sinkTable = (sinks: readonly SinkStatus[]): string => {
     sink.heldBy ?? '-',
     printable(sink.target, 60),
   ]);
-  const errors = ordered.flatMap(({ name, failures, lastError }) =>
-    lastError === null
-      ? []
-      : [
-          `${name}: ${failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `}last error: ${printable(lastError, 300)}`,
-        ],
-  );
+  const errors = ordered.flatMap(({ name, failures, lastError }) => {
+    const many = failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `;
+    return lastError === null ? [] : [`${name}: ${many}last error: ${printable(lastError, 300)}`];
+  });
   return `${[...alignColumns([header, ...rows]), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')}\n`;
 };

@@ -7,19 +7,11 @@ import type { SyncObserver } from '../../ingest/sync/ports.ts';
 import type { SourceCounts } from '../../status/source-state.ts';
 import type { CliContext } from '../command.ts';
 
-/** In a pipe, a line at most this often; on a terminal one line is redrawn. */
+/** A line in a pipe at most this often; a terminal redraws one line. */
 const PIPE_INTERVAL_MS = 2_000;
 const TERMINAL_INTERVAL_MS = 100;
 
-interface Progress {
-  readonly observer: SyncObserver;
-  /** Entries stored so far. */
-  readonly stored: () => number;
-  /** Writes the last state and ends the line. */
-  finish(): void;
-}
-
-/** Keeps a line about long work up to date: redrawn on a terminal, now and then a new one elsewhere. */
+/** Redrawn on a terminal, now and then a new line elsewhere. */
 export const drawLine = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   line: () => string,
@@ -45,8 +37,9 @@ export const drawLine = (
   };
 };
 
-/** Shows how far a sync is: organizations, events, rate, what is left. Used by `sync`, `backfill` and `demo`. */
-export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>): Progress => {
+export const showProgress = (
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
+): { readonly observer: SyncObserver; readonly stored: () => number; readonly finish: () => void } => {
   const startedAt = performance.now();
   const left = new Map<string, SourceKey>();
   const accounts = new Set<string>();
@@ -105,7 +98,7 @@ export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>
   };
 };
 
-/** Rows as lines, each column as wide as its widest cell. The first row is the header. */
+/** As wide as the widest cell of each column; the first row is the header. */
 export const alignColumns = (rows: readonly (readonly string[])[]): string[] => {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   return rows.map((row) =>
@@ -116,7 +109,10 @@ export const alignColumns = (rows: readonly (readonly string[])[]): string[] => 
   );
 };
 
-/** Names and ids come from others: the terminal shows them and obeys nothing in them. */
+export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
+  `${alignColumns([header, ...rows]).join('\n')}\n`;
+
+/** Text of others: the terminal obeys nothing in it. */
 export const printable = (text: string, width: number): string => {
   const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
   return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
@@ -126,43 +122,35 @@ export const printable = (text: string, width: number): string => {
 export const counted = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;
 
-/** `30 organizations`, and if there are accounts `30 organizations, 90 accounts`, or `90 accounts` alone. */
+/** `30 organizations`, with accounts `30 organizations, 90 accounts`, or `90 accounts`. */
 export const countedSources = (sources: readonly { readonly kind: string }[]): string => {
   const accounts = sources.filter(({ kind }) => kindOf({ kind }).owner === 'account').length;
   return countedOwners({ organizations: sources.length - accounts, accounts });
 };
 
-/** The same of so many. */
 export const countedOwners = ({ organizations, accounts }: SourceCounts): string => {
   if (accounts === 0) return counted(organizations, 'organization');
   const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
   return `${both}${counted(accounts, 'account')}`;
 };
 
-/** Resolves when the stream has taken what is written to it. */
 export const written = (stdout: Writable, lines: string | Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => {
     stdout.write(lines, (error) => (error ? reject(error) : resolve()));
   });
 
-/** What is done in less time needs no line. */
+/** Shorter work needs no line. */
 const QUIET_MS = 2_000;
 
 /** A line on stderr about long work. */
-interface WorkLine {
-  /** For example "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
-  at(what: string, done: number, unit: string, all?: number): void;
-  /** Ends the line, if there is one. */
-  finish(): void;
-}
-
-export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>): WorkLine => {
+export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>) => {
   const startedAt = performance.now();
   let line = '';
   const { draw, finish } = drawLine({ stdout: context.stderr, interactive: context.interactive }, () => line);
   let isShown = false;
   return {
-    at: (what, done, unit, all) => {
+    /** Such as "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
+    at: (what: string, done: number, unit: string, all?: number): void => {
       if (performance.now() - startedAt < QUIET_MS) return;
       isShown = true;
       const ofAll = all === undefined ? '' : ` of ${all.toLocaleString('en')}`;

@@ -8,7 +8,7 @@ import type { VerifyScope } from '../../ingest/verify/verify.ts';
 import type { CliContext } from '../command.ts';
 import { alignColumns, countedSources, drawLine, printable } from './terminal.ts';
 
-/** Ids of each kind that the text shows of one organization; the JSON has more. */
+/** Per kind and organization; the JSON has more. */
 const SHOWN_IDS = 5;
 
 export interface VerifyOutcome {
@@ -17,21 +17,21 @@ export interface VerifyOutcome {
   readonly results: readonly SourceVerification[];
   /** Before this, all passes are due: what is missing is not just late. */
   readonly settledUntilMs: number;
-  /** Of organizations and accounts, by the key of their source. */
+  /** By the key of the source. */
   readonly names: ReadonlyMap<string, string>;
   readonly fix: boolean;
-  /** True: the text has a row for every organization, not only for those with a difference or a failure. */
+  /** Rows for every organization, not only those with a difference or a failure. */
   readonly all: boolean;
 }
 
-/** 0 if nothing is missing or changed, or all of it is fixed, and everything was compared. */
+/** 0 if everything was compared and nothing is missing or changed, or all is fixed. */
 export const exitCodeOf = (outcome: VerifyOutcome): number => {
   const { missing, changed, fixedMissing, fixedChanged, failed } = totalsOf(outcome);
   const left = missing - fixedMissing + changed - fixedChanged;
   return left + failed + outcome.scope.unknown.length === 0 ? exitCodes.done : exitCodes.sourceFailed;
 };
 
-/** What `--json` prints: a contract. */
+/** A contract. */
 export const toJson = (outcome: VerifyOutcome) => ({
   since: new Date(outcome.window.fromMs).toISOString(),
   before: new Date(outcome.window.toMs).toISOString(),
@@ -67,7 +67,6 @@ const isAccountSource = ({ kind }: { readonly kind: string }): boolean => kindOf
 const accountsOf = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
   results.filter(({ source }) => isAccountSource(source));
 
-/** A row for each organization that differs (all of them with `all`), what differs, and the totals last. */
 export const toText = (outcome: VerifyOutcome): string => {
   const lines = [
     ...table(outcome),
@@ -190,16 +189,10 @@ const summary = (outcome: VerifyOutcome): string => {
 
 const count = (value: number): string => value.toLocaleString('en');
 
-interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource'> {
-  /** Writes the last state and ends the line. */
-  finish(): void;
-}
-
-/** Shows how far a verification is. */
 export const showVerifyProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   sources: readonly SourceKey[],
-): VerifyProgress => {
+): Pick<VerifyOptions, 'onPage' | 'onSource'> & { readonly finish: () => void } => {
   const startedAt = performance.now();
   const all = new Set<Findings>();
   let done = 0;

@@ -11,19 +11,15 @@ import { printable } from '../output/terminal.ts';
 import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
 import { requireCursor } from './search-options.ts';
 
-/** Longer than any page may take; an export may take hours. */
+/** Longer than any page takes; an export may take hours. */
 const PAGE_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
 const MAX_REASON = 500;
-
-interface Daemon {
-  readonly url: URL;
-  readonly token: string | undefined;
-}
+type Daemon = Readonly<{ url: URL; token: string | undefined }>;
 
 type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
 
-/** A search at the HTTP port of a daemon. `search` has no faults but for names that the daemon does not know. */
+/** `search` has no faults except names unknown to the daemon. */
 export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal): SearchClient => {
   const ask: Ask = (path, more, signal = stop) => {
     const query = printSearch(search);
@@ -66,7 +62,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
       const text = await textOf('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
       return understood(daemon, () => {
         const lines = text.trimEnd().split('\n');
-        const last = readLastLine(lines.pop() ?? '');
+        const last = lastLine.parse(JSON.parse(lines.pop() ?? ''));
         return { ...last, lines, events: lines.map((line) => shownOf(JSON.parse(line))) };
       });
     },
@@ -74,7 +70,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
   };
 };
 
-/** Never follows to another address: the token goes to one host. */
+/** Follows no redirect: the token goes to one host. */
 const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
   const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
@@ -108,7 +104,7 @@ const reasonIn = (body: string): string | undefined => {
   }
 };
 
-/** What fails on the way is the daemon that does not answer; an abort stays one. */
+/** A failure on the way means that the daemon does not answer; an abort stays one. */
 const answered = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
   try {
     return await ask();
@@ -144,27 +140,34 @@ const coverageBody = z.object({
   read_until: z.string().nullable(),
   collected_since: z.string().nullable(),
   filtered: z.boolean(),
-  // Daemons of earlier versions do not say it.
+  // Missing in earlier versions.
   read_once_seconds: z.number().default(0),
   archived_months: z.array(z.string()).default([]),
   dropped_months: z.array(z.string()).default([]),
 });
 
-const nearBody = z.object({ value: z.string(), events: z.number(), at_least: z.boolean() });
-const filterBody = z.object({
-  field: z.enum(searchFields),
-  value: z.string(),
-  occurs: z.boolean().nullable(),
-  occurs_in_range: z.boolean().nullable(),
-  near: z.array(nearBody),
-});
+const nearBody = z
+  .object({ value: z.string(), events: z.number(), at_least: z.boolean() })
+  .transform(({ value, events, at_least: atLeast }) => ({ value, events, atLeast }));
+const filterBody = z
+  .object({
+    field: z.enum(searchFields),
+    value: z.string(),
+    occurs: z.boolean().nullable(),
+    occurs_in_range: z.boolean().nullable(),
+    near: z.array(nearBody),
+  })
+  .transform(({ occurs_in_range: occursInRange, ...filter }) => ({ ...filter, occursInRange }));
+const emptyBody = z
+  .object({ any_in_range: z.boolean().nullable(), filters: z.array(filterBody) })
+  .transform(({ any_in_range: anyInRange, filters }) => ({ anyInRange, filters }));
 
 const pageBody = z.object({
   events: z.array(z.unknown()),
   next: z.string().nullable(),
   incomplete_because: z.array(z.string()),
   coverage: coverageBody,
-  empty: z.object({ any_in_range: z.boolean().nullable(), filters: z.array(filterBody) }).nullable(),
+  empty: emptyBody.nullable(),
 });
 
 const valueBody = z.object({ value: z.string(), name: z.string().nullable(), events: z.number() });
@@ -179,9 +182,11 @@ const summaryBody = z.object({
   facets: z.object({ events: z.number(), sample: z.boolean(), fields: z.record(z.string(), facetBody) }).nullable(),
 });
 
-const lastLine = z.object({ next_position: z.number(), head: z.number(), feed_id: z.string() });
+const lastLine = z
+  .object({ next_position: z.number(), head: z.number(), feed_id: z.string() })
+  .transform(({ next_position: until, head, feed_id: feedId }) => ({ until, head, feedId }));
 
-/** What GET /v1/search answers. Throws ZodError for anything else. */
+/** Throws ZodError for anything but an answer of GET /v1/search. */
 const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer => {
   const { events, next, incomplete_because: because, coverage, empty } = pageBody.parse(body);
   return {
@@ -190,11 +195,10 @@ const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer
     next,
     coverage: coverageOf(coverage, search, nowMs),
     incomplete: because.filter((reason): reason is IncompleteReason => Object.hasOwn(incompleteReasons, reason)),
-    empty: empty === null ? undefined : emptyOf(empty),
+    empty: empty ?? undefined,
   };
 };
 
-/** The same of GET /v1/search/summary. */
 const readSummaryBody = (body: unknown): SearchSummary => {
   const { facets, ...count } = summaryBody.parse(body);
   const fields = facetFields.flatMap((field) => {
@@ -214,12 +218,6 @@ const readSummaryBody = (body: unknown): SearchSummary => {
   };
 };
 
-/** The last line of GET /v1/search/arrivals. */
-const readLastLine = (line: string): { readonly until: number; readonly head: number; readonly feedId: string } => {
-  const { next_position: until, head, feed_id: feedId } = lastLine.parse(JSON.parse(line));
-  return { until, head, feedId };
-};
-
 const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs: number): SearchCoverage => {
   const { collected_since: collectedSince } = body;
   const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : since.kind === 'ago' ? nowMs - since.ms : since.ms;
@@ -229,7 +227,7 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
     incomplete: body.incomplete,
     notCollectedSeconds: body.not_collected_seconds,
     readOnceSeconds: body.read_once_seconds,
-    // Their names are not in the answer.
+    // Names are not in the answer.
     gaps: [],
     collectedSince,
     beginsEarlier: collectedSince !== null && sinceMs < Date.parse(collectedSince),
@@ -240,27 +238,13 @@ const coverageOf = (body: z.infer<typeof coverageBody>, { since }: Search, nowMs
   };
 };
 
-const emptyOf = ({
-  any_in_range: anyInRange,
-  filters,
-}: NonNullable<z.infer<typeof pageBody>['empty']>): ShownAnswer['empty'] => ({
-  anyInRange,
-  filters: filters.map(({ field, value, occurs, occurs_in_range: occursInRange, near }) => ({
-    field,
-    value,
-    occurs,
-    occursInRange,
-    near: near.map((one) => ({ value: one.value, events: one.events, atLeast: one.at_least })),
-  })),
-});
-
-/** A notification ends the wait; if one is lost, this does. */
+/** Ends a wait whose notification is lost. */
 const MAX_WAIT_MS = 60_000;
 const ARRIVALS = 200;
 
 type Wait = (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
 
-/** A search in the database itself. `reading` has no faults, and ids for names. */
+/** `reading` has no faults, and ids for names. */
 export const databaseClient = (source: SearchSource, reading: SearchReading, wait: Wait): SearchClient => {
   const { search } = reading;
   const ask = async ({ cursor: text, limit }: AskedPage) => {
@@ -274,7 +258,7 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
       const { next } = cursorsOf(answer.page, cursor);
       return { ...answer, search, events: answer.page.events, next };
     },
-    // Some events at a time: 500 entries may be large ones.
+    // In pieces: 500 entries may be large.
     pageJson: async function* (page) {
       const { cursor, answer } = await ask(page);
       yield '{"events":[';
@@ -300,36 +284,24 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
   };
 };
 
-interface AskedPage {
-  /** As an answer before has it. */
-  readonly cursor: string | undefined;
-  readonly limit: number;
-}
+type AskedPage = Readonly<{ cursor: string | undefined; limit: number }>;
 
-/** Events of a search that were stored behind a position. */
-export interface ShownArrivals {
-  readonly feedId: string;
-  /** The last position that is stored. */
-  readonly head: number;
-  /** Where to go on. */
-  readonly until: number;
-  readonly events: readonly ShownEvent[];
-  /** The same events in the native format of the feed. */
-  readonly lines: readonly string[];
-}
+/** `head`: last stored position. */
+export type ShownArrivals = Readonly<{ feedId: string; head: number; until: number }> &
+  Readonly<{ events: readonly ShownEvent[]; lines: readonly string[] }>;
 
-/** One search, asked of a database or of a daemon. All reject with OrgtrailError, SearchError, or if nothing answers. */
+/** Asks a database or a daemon. Rejects with OrgtrailError, SearchError, or without an answer. */
 export interface SearchClient {
   readonly search: Search;
   page(page: AskedPage): Promise<ShownAnswer>;
-  /** The page as GET /v1/search has it. */
+  /** As in GET /v1/search. */
   pageJson(page: AskedPage): AsyncIterable<string>;
   summary(signal: AbortSignal): Promise<SearchSummary>;
   coverage(): Promise<SearchCoverage>;
-  /** All events. Throws if it cannot go on: an export that ends is whole. */
+  /** Throws if it cannot go on: an export that ends is whole. */
   export(format: ExportFormat, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Without `after`: none, and where the end is. */
+  /** Without `after`: none, and the end. */
   arrivals(after: number | undefined, signal: AbortSignal): Promise<ShownArrivals>;
-  /** Resolves when there may be something behind the position, or on abort. */
+  /** Resolves when there may be more, or on abort. */
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }

@@ -3,17 +3,10 @@ import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '
 import type { Search } from '../../search/query/search.ts';
 import { printable } from '../output/terminal.ts';
 
-interface Column {
-  readonly title: string;
-  /** Of what is printed as it comes, when later cells are not known yet. */
-  readonly usual: number;
-  /** Cells are never cut to less. */
-  readonly least: number;
-  readonly most: number;
-  readonly of: (event: ShownEvent) => string;
-}
+/** Widths: `usual` before later cells are known; cells are not cut below `least`. */
+type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &
+  Readonly<{ title: string; of: (event: ShownEvent) => string }>;
 
-/** To the second. */
 export const timeOf = ({ actionTime }: Pick<ShownEvent, 'actionTime'>): string =>
   actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');
 
@@ -48,7 +41,7 @@ const columns: readonly Column[] = [
 
 const BETWEEN = '  ';
 
-/** A table of events, newest first, with a column of accounts if one of them has an account. `width`: no line is longer. */
+/** Newest first; has a column of accounts if needed. No line is longer than `width`. */
 export const eventLines = (events: readonly ShownEvent[], width: number | undefined): string[] => {
   const hasAccounts = events.some(({ accountId }) => accountId !== null);
   const shown = columns.flatMap((column) =>
@@ -62,28 +55,19 @@ export const eventLines = (events: readonly ShownEvent[], width: number | undefi
   return [shown.map(({ title }) => title), ...rows].map((row) => lineOf(row, widths, width));
 };
 
-/** The same for events that come one after the other. */
+/** For events that come one after the other. */
 export const eventTable = (width: number | undefined) => {
-  const widths = fitted(
-    columns,
-    columns.map(({ usual }) => usual),
-    width,
-  );
+  const usual = columns.map((column) => column.usual);
+  const widths = fitted(columns, usual, width);
+  const titles = columns.map(({ title }) => title);
+  const cellsOf = (event: ShownEvent) => columns.map(({ of, most }) => printable(of(event), most));
   return {
-    header: (): string =>
-      lineOf(
-        columns.map(({ title }) => title),
-        widths,
-        width,
-      ),
-    row: (event: ShownEvent): string => {
-      const cells = columns.map(({ of, most }) => printable(of(event), most));
-      return lineOf(cells, widths, width);
-    },
+    header: (): string => lineOf(titles, widths, width),
+    row: (event: ShownEvent): string => lineOf(cellsOf(event), widths, width),
   };
 };
 
-/** What can be narrower gives way, the column with most to spare first. */
+/** The column with most to spare gives way first. */
 const fitted = (shown: readonly Column[], natural: readonly number[], width: number | undefined): readonly number[] => {
   if (width === undefined) return natural;
   const widths = [...natural];
@@ -109,7 +93,6 @@ const lineOf = (cells: readonly string[], widths: readonly number[], width: numb
   return width === undefined ? line : line.slice(0, width);
 };
 
-/** What a row of a table of events shows. */
 export type ShownEvent = Pick<
   FoundEvent,
   | 'position'
@@ -131,20 +114,19 @@ export type ShownEvent = Pick<
   | 'resourceId'
 >;
 
-/** A page of a search as it is shown, wherever it comes from. */
 export interface ShownAnswer {
   readonly search: Search;
   readonly events: readonly ShownEvent[];
   readonly coverage: SearchCoverage;
   readonly empty: EmptyReport | undefined;
   readonly incomplete: readonly IncompleteReason[];
-  /** The cursor of older events; null if there are none. */
+  /** Cursor of older events; null: none. */
   readonly next: string | null;
 }
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
-/** The row of an envelope of the feed's native format. Null for whatever is no text. */
+/** From an envelope of the native format. Null for what is no text. */
 export const shownOf = (envelope: unknown): ShownEvent => {
   const of = (name: string) => text(member(envelope, name));
   const raw = member(envelope, 'raw');

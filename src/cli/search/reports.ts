@@ -9,7 +9,7 @@ import type { FacetField, SearchSummary, SummaryBucket, SummaryCount } from '../
 import { alignColumns, counted, printable } from '../output/terminal.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
 
-/** Whether the time searched is collected, in one sentence, what is in the archive alone, and what is gone. `looked`: all of it was looked at. */
+/** Whether the time is collected, what is only in the archive, what is gone. `looked`: all of it was searched. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
   const { archivedMonths, droppedMonths } = coverage;
   return [
@@ -54,7 +54,6 @@ const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
   return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
-/** A table of the events, how to go on, and whether that is complete. `width`: of the terminal. */
 export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
   const { search, events, coverage, next, incomplete } = answer;
   const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
@@ -62,15 +61,13 @@ export const searchText = (answer: ShownAnswer, width: number | undefined): stri
   return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
 };
 
-/** Of each value that was searched for and never occurs, what is near; and which filter alone leaves nothing of the time searched. */
+/** Near values of those that never occur, and filters that leave nothing of the time. */
 const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
   const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
     const named = `${field} ${printable(value, 60)}`;
     const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
-    if (occurs === false)
-      return [
-        `${named} occurs in no event that is in PostgreSQL${nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`}`,
-      ];
+    const others = nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`;
+    if (occurs === false) return [`${named} occurs in no event that is in PostgreSQL${others}`];
     return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
   });
   return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
@@ -86,7 +83,6 @@ const statusInWords = {
   unavailable: 'unavailable: the entry does not say what it is about',
 } as const;
 
-/** The history of a resource, newest first, each event with the lines that it changed. */
 export const historyText = (history: ResourceHistory, coverage: SearchCoverage): string => {
   const { subject, events, more } = history;
   const deadlineMs = performance.now() + COMPARE_MS;
@@ -104,23 +100,13 @@ export const historyText = (history: ResourceHistory, coverage: SearchCoverage):
 const stepLines = ({ event, state, before }: HistoryStep, deadlineMs: number): readonly string[] => {
   const what = [event.actionType ?? 'unknown action', event.actionResult].filter((part) => part !== null).join(' ');
   const head = `${timeOf(event)}  ${printable(what, 40)}  ${printable(actorOf(event), 60)}  position ${event.position}`;
-  if (state === undefined) {
-    return [
-      head,
-      `    ${event.stateTooLarge ? 'request and response are too large to show' : 'no request or response'}`,
-    ];
-  }
+  const why = event.stateTooLarge ? 'request and response are too large to show' : 'no request or response';
+  if (state === undefined) return [head, `    ${why}`];
   const after = layOut(state.text);
-  if (before === undefined)
-    return [
-      head,
-      ...cut(
-        after
-          .trimEnd()
-          .split('\n')
-          .map((line) => `    ${safe(line)}`),
-      ),
-    ];
+  if (before === undefined) {
+    const whole = after.trimEnd().split('\n');
+    return [head, ...cut(whole.map((line) => `    ${safe(line)}`))];
+  }
   const lines = differenceLines(layOut(before.text), after, deadlineMs);
   if (lines === undefined) return [head, '    too large or too different to compare'];
   return [head, ...(lines.length === 0 ? ['    the same as before'] : cut(lines.map(lineText)))];
@@ -138,7 +124,7 @@ const cut = (lines: readonly string[]): readonly string[] =>
     ? lines
     : [...lines.slice(0, MAX_LINES), `    (${lines.length - MAX_LINES} more lines: --json, or the console)`];
 
-/** The same as JSON: the events in the feed's native format, each with how it was matched. */
+/** In the native format, each with how it was matched. */
 export async function* historyJson(source: SearchSource, history: ResourceHistory): AsyncGenerator<string, void, void> {
   const { subject, events, more } = history;
   yield `{"history_of":${subject.position},"history_status":"${historyStatus(history)}","events":[`;
@@ -155,18 +141,16 @@ export async function* historyJson(source: SearchSource, history: ResourceHistor
 const BAR_WIDTH = 40;
 const MAX_LINES_2 = 10;
 
-interface SummaryQuestion {
-  readonly search: Search;
-  readonly coverage: SearchCoverage;
-  /** Whose values are printed. */
-  readonly fields: readonly FacetField[];
-  readonly hasHistogram: boolean;
-}
+type Printed = Readonly<{
+  search: Search;
+  coverage: SearchCoverage;
+  fields: readonly FacetField[];
+  hasHistogram: boolean;
+}>;
 
-/** How many events match, when they happened, the top values, and whether that is complete. */
 export const summaryText = (
   { count, facets }: SearchSummary,
-  { search, coverage, fields, hasHistogram }: SummaryQuestion,
+  { search, coverage, fields, hasHistogram }: Printed,
 ): string => {
   const lines = [countLine(count), ''];
   if (hasHistogram && count.buckets.length > 1) lines.push(...histogramLines(count), '');
@@ -201,7 +185,6 @@ const countLine = ({ events, isAtLeast, countedSinceMs, untimed }: SummaryCount)
 
 const totalOf = ({ success, failure, other }: SummaryBucket): number => success + failure + other;
 
-/** From the first event to the last one. */
 const histogramLines = ({ buckets: all, bucketMs }: SummaryCount): readonly string[] => {
   const isUsed = (bucket: SummaryBucket): boolean => totalOf(bucket) > 0;
   const buckets = all.slice(Math.max(0, all.findIndex(isUsed)), all.findLastIndex(isUsed) + 1);

@@ -9,30 +9,18 @@ import {
   savedFaults,
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
-import { alignColumns, printable } from '../output/terminal.ts';
+import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { printable, table } from '../output/terminal.ts';
 import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
 
 const MAX_LINE = 120;
-/** Of events and their form: what changes saved searches has no use for them. */
-const ofEvents = named(
-  ...[
-    'limit',
-    'cursor',
-    'ndjson',
-    'csv',
-    'follow',
-    'after',
-    'count',
-    'facet',
-    'url',
-    'tokenFile',
-    'historyOf',
-    'bundle',
-  ],
-);
+/** Of no use to what changes saved searches. */
+const ofEvents = [
+  ...named('limit', 'cursor', 'ndjson', 'csv', 'follow', 'after'),
+  ...named('count', 'facet', 'url', 'tokenFile', 'historyOf', 'bundle'),
+];
 
-/** Whether the options are about saved searches themselves, and not about events. Throws OrgtrailError `usage` for options that contradict that. */
+/** Throws OrgtrailError `usage` for contradictory options. */
 export const isAboutSaved = (options: SearchOptions): boolean => {
   const { save, listSaved, deleteSaved, saved } = options;
   if (save !== undefined)
@@ -50,7 +38,6 @@ export const isAboutSaved = (options: SearchOptions): boolean => {
   return save !== undefined || listSaved === true || deleteSaved !== undefined;
 };
 
-/** Saves, lists or deletes. */
 export const runSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool) => {
     if (options.save !== undefined) await save(pool, options.save, options, context);
@@ -58,7 +45,7 @@ export const runSaved = (options: SearchOptions, context: CliContext): Promise<v
     else await list(pool, options, context);
   });
 
-/** The options with what the saved search of `--saved` says. A field that is given replaces its own, and a line is added to its line. */
+/** With the saved search: given fields replace its own, a line is added to its line. */
 export const withSaved = async (pool: Pool, options: SearchOptions): Promise<SearchOptions> => {
   if (options.saved === undefined) return options;
   const { search } = await findByName(pool, options.saved);
@@ -72,18 +59,11 @@ const findByName = async (pool: Pool, name: string): Promise<SavedSearch> => {
   const lower = name.toLowerCase();
   const found = all.find((one) => one.name === name) ?? all.find((one) => one.name.toLowerCase() === lower);
   if (found !== undefined) return found;
-  const near = nearest(
-    name,
-    all.map((one) => one.name),
-    3,
-  );
-  throw new OrgtrailError(
-    'usage',
-    `no search is saved as "${printable(name, 100)}"${didYouMean(near.map((one) => printable(one, 100)))}`,
-    {
-      hint: '`orgtrail search --list-saved` shows all',
-    },
-  );
+  const names = all.map((one) => one.name);
+  const near = nearest(name, names, 3).map((one) => printable(one, 100));
+  throw new OrgtrailError('usage', `no search is saved as "${printable(name, 100)}"${didYouMean(near)}`, {
+    hint: '`orgtrail search --list-saved` shows all',
+  });
 };
 
 const save = async (pool: Pool, given: string, options: SearchOptions, context: CliContext): Promise<void> => {
@@ -94,11 +74,8 @@ const save = async (pool: Pool, given: string, options: SearchOptions, context: 
   if (!isSavable(search)) throw new OrgtrailError('usage', 'this search is too long to be kept');
   const saved = await savedSearchesIn(pool).save({ name, search, by: undefined });
   if ('refused' in saved) throw new OrgtrailError('usage', `--save: the name ${savedFaults[saved.refused]}`);
-  await noteCommand(pool, context, {
-    kind: 'saved-search',
-    command: 'search --save',
-    what: { id: saved.id, name, search },
-  });
+  const what = { id: saved.id, name, search };
+  await noteCommand(pool, context, { kind: 'saved-search', command: 'search --save', what });
   context.stdout.write(`saved as "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
 };
 
@@ -115,20 +92,21 @@ const remove = async (pool: Pool, given: string, context: CliContext): Promise<v
 
 const list = async (pool: Pool, options: SearchOptions, context: CliContext): Promise<void> => {
   const all = await savedSearchesIn(pool).list();
-  if (options.json === true) context.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
-  else if (all.length === 0) context.stdout.write('no saved searches\n');
-  else {
-    const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
-      printable(name, 60),
-      savedAt.toISOString(),
-      printable(savedBy ?? savedAs, 32),
-      printable(lineOf(search), MAX_LINE),
-    ]);
-    context.stdout.write(`${alignColumns([['NAME', 'SAVED', 'BY', 'SEARCH'], ...rows]).join('\n')}\n`);
-  }
+  const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
+    printable(name, 60),
+    savedAt.toISOString(),
+    printable(savedBy ?? savedAs, 32),
+    printable(lineOf(search), MAX_LINE),
+  ]);
+  print(
+    context,
+    options,
+    all,
+    rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'SEARCH'], rows),
+  );
 };
 
-/** As a query line. What this version cannot read stays as it is. */
+/** What this version cannot read stays as it is. */
 const lineOf = (search: string): string => {
   const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
   const line = faults.length > 0 ? search : printLine(read);

@@ -15,11 +15,11 @@ import type { SearchReading } from '../../search/query/search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { counted } from '../output/terminal.ts';
 
-/** Eight bytes of memory for each. */
+/** Eight bytes of memory each. */
 const MAX_EVENTS = 1_000_000;
 const MAX_EVENT_BYTES = 2 ** 40;
 
-/** Writes a search as a bundle to a folder or a zip, which gets its name once it is verified. Throws as `writeSearchBundle` does. */
+/** To a folder or a zip, named once verified. Throws as `writeSearchBundle` does. */
 export const bundleSearch = async (
   pool: Pool,
   target: string,
@@ -52,7 +52,6 @@ export const bundleSearch = async (
   }
 };
 
-/** What was written, for people. */
 export const bundleText = (target: string, { events, unsigned, under, completeness }: SearchBundle): string => {
   const { leftOut } = completeness;
   const reasons = reasonsOf(completeness);
@@ -73,7 +72,6 @@ export const bundleText = (target: string, { events, unsigned, under, completene
   return `${lines.join('\n')}\n`;
 };
 
-/** The same for programs. */
 export const bundleJson = (target: string, { events, unsigned, under, completeness }: SearchBundle) => ({
   [isZip(target) ? 'file' : 'folder']: target,
   events,
@@ -82,23 +80,19 @@ export const bundleJson = (target: string, { events, unsigned, under, completene
   completeness: completenessJson(completeness),
 });
 
-/** Whether this is to be one file. */
 const isZip = (path: string): boolean => path.toLowerCase().endsWith('.zip');
 
-/** Throws OrgtrailError `usage` if there is something of this name. */
+/** Throws OrgtrailError `usage` if it exists. */
 const requireNoFile = (file: string): void => {
   if (existsSync(file))
     throw new OrgtrailError('usage', `${file} exists already`, { hint: 'name a file that does not exist yet' });
 };
 
-/**
- * Writes the files of a folder (it has no folders in it) to a zip, in which they are below one folder of its name. It gets its name at the end.
- * Throws OrgtrailError `usage` if they are too large for one.
- */
+/** A zip of a flat folder, below a folder of its name; named at the end. Throws OrgtrailError `usage` if too large. */
 const zipFolder = async (folder: string, file: string, atMs: number, signal: AbortSignal): Promise<void> => {
   const names = readdirSync(folder).sort();
   const bytes = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-  // Content that does not shrink grows by a few bytes, and headers come on top.
+  // Incompressible content grows by a few bytes, and headers come on top.
   if (bytes > MAX_ZIP_BYTES * 0.99) {
     throw new OrgtrailError('usage', `${Math.ceil(bytes / 2 ** 30)} GiB are too large for a zip`, {
       hint: 'name a folder, or search less time',
@@ -120,5 +114,5 @@ const zipFolder = async (folder: string, file: string, atMs: number, signal: Abo
   }
 };
 
-/** The form has no encoding of its own for other names. */
+/** The form has no encoding for other names. */
 const asciiOf = (name: string): string => name.replaceAll(/[^\w.-]/g, '_') || 'bundle';

@@ -11,7 +11,7 @@ import { withIds } from '../../search/run-search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
-import { type CliContext, withDatabase } from '../command.ts';
+import { type CliContext, print, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, timeHelp } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
 import { historyJson, historyText } from './reports.ts';
@@ -73,7 +73,7 @@ export const searchCommand = (context: CliContext): Command => {
     });
 };
 
-/** The daemon looks up the names of organizations and accounts. */
+/** The daemon looks up names of organizations and accounts. */
 const searchDaemon = async (url: URL, options: SearchOptions, context: CliContext): Promise<void> => {
   const { search } = soundReading(queryOf(options, Date.now()), Date.now());
   const { http } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
@@ -93,7 +93,6 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     const feed = options.follow === true ? openFeed(url, logger) : undefined;
     const { source } = explorer;
     try {
-      // Names in the query line.
       const reading = sound(await withIds(source, read));
       const { historyOf, bundle } = options;
       if (historyOf !== undefined) await writeHistory(source, historyOf, options, context);
@@ -108,7 +107,6 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     }
   });
 
-/** Names of organizations and accounts are looked up with the candidates for misspelt ones. */
 const readingIn = async (pool: Pool, options: SearchOptions, nowMs: number): Promise<SearchReading> => {
   const query = queryOf(options, nowMs);
   if (query.organization !== undefined) {
@@ -149,12 +147,9 @@ const writeBundle = async (
   context: CliContext,
 ): Promise<void> => {
   const bundle = await bundleSearch(pool, target, { ...asked, signal: context.signal });
-  context.stdout.write(
-    options.json === true ? `${JSON.stringify(bundleJson(target, bundle), null, 2)}\n` : bundleText(target, bundle),
-  );
+  print(context, options, bundleJson(target, bundle), bundleText(target, bundle));
 };
 
-/** What `orgtrail search --help` says below its options. */
 const searchHelp = `
 Runs the same searches as GET /v1/search and the console, on the database alone; with --url, it asks a daemon over HTTP, and needs no
 database. An event must meet all conditions. The answer says whether it is complete: whether all of the time searched has been
@@ -206,7 +201,6 @@ Examples:
   $ orgtrail search --saved 'Failures of people' --since 7d --count --facet actor
   $ orgtrail search --history-of 48213`;
 
-/** Of the options that are fields of a search. */
 const searchDescriptions: Partial<Readonly<Record<SearchField, string>>> = {
   since: timeHelp('inclusive'),
   before: timeHelp('exclusive'),

@@ -11,30 +11,18 @@ import {
   searchFields,
 } from '../../search/query/search.ts';
 import { type FacetField, facetFields } from '../../search/summary/summary.ts';
+import type { Given } from '../command.ts';
 import { readTime } from '../options.ts';
 
 const MAX_LIMIT = 500;
 
-/** The options of `orgtrail search`, beside those that are fields of the search. */
 export type SearchOptions = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
-  readonly limit?: number;
-  readonly cursor?: string;
-  readonly historyOf?: number;
-  readonly bundle?: string;
-  readonly json?: boolean;
-  readonly ndjson?: boolean;
-  readonly csv?: boolean;
-  readonly follow?: boolean;
-  readonly after?: number;
-  readonly count?: boolean;
   readonly facet?: readonly FacetField[];
-  readonly url?: string;
-  readonly tokenFile?: string;
-  readonly saved?: string;
-  readonly save?: string;
-  readonly listSaved?: boolean;
-  readonly deleteSaved?: string;
-};
+} & Readonly<Partial<Record<'limit' | 'historyOf' | 'after', number>>> &
+  Given<
+    'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved',
+    'json' | 'ndjson' | 'csv' | 'follow' | 'count' | 'listSaved'
+  >;
 
 export const readLimit = (text: string): number => {
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
@@ -56,7 +44,7 @@ export const readFacet = (text: string, others: readonly FacetField[]): readonly
   return [...others, field];
 };
 
-/** The argument is a query line, beside the one of `--q`. */
+/** In addition to `--q`. */
 export const withLine = (options: SearchOptions, query: readonly string[]): SearchOptions => {
   const line = [...(options['q'] === undefined ? [] : [String(options['q'])]), ...query].join(' ');
   return line === '' ? options : { ...options, q: line };
@@ -65,10 +53,8 @@ export const withLine = (options: SearchOptions, query: readonly string[]): Sear
 /** `--resource-type`. */
 export const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
 
-/** Its name among the options. */
 export const keyOf = (field: string): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** The parameters of the search, as they were given. */
 export const givenFields = (options: SearchOptions): Partial<Record<SearchField, string>> => {
   const query: Partial<Record<SearchField, string>> = {};
   for (const field of searchFields) {
@@ -78,7 +64,7 @@ export const givenFields = (options: SearchOptions): Partial<Record<SearchField,
   return query;
 };
 
-/** The same with relative times made out. Throws OrgtrailError `usage`. */
+/** With absolute times. Throws OrgtrailError `usage`. */
 export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<SearchField, string>> => {
   const query = givenFields(options);
   for (const field of ['since', 'before'] as const) {
@@ -86,14 +72,14 @@ export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<S
     // What is collected a moment later is no gap of a search up to now.
     if (field === 'before' && text === 'now') delete query[field];
     if (query[field] === undefined) continue;
-    // What the search reads by itself keeps its microseconds.
+    // Times that the search reads by itself keep their microseconds.
     if (text === undefined || parseDateOrInstantMs(text) !== undefined) continue;
     query[field] = new Date(readTime(optionOf(field), text, nowMs)).toISOString();
   }
   return query;
 };
 
-/** The reading of a query. Throws OrgtrailError `usage` if it has faults. */
+/** Throws OrgtrailError `usage` if it has faults. */
 export const soundReading = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
   sound(readSearch(query, nowMs));
 
@@ -103,7 +89,7 @@ export const sound = (reading: SearchReading): SearchReading => {
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
 };
 
-/** Undefined without one. Throws OrgtrailError `usage`. */
+/** Throws OrgtrailError `usage`. */
 export const requireCursor = (text: string | undefined): SearchCursor | undefined => {
   if (text === undefined) return undefined;
   const cursor = readCursor(text);
@@ -113,7 +99,7 @@ export const requireCursor = (text: string | undefined): SearchCursor | undefine
 
 export const isSummary = ({ count, facet = [] }: SearchOptions): boolean => count === true || facet.length > 0;
 
-/** Options that a form of the answer has no use for. One that does nothing would make the answer look like another one. */
+/** An option that did nothing would make the answer look like another one. */
 export const refuseConflicts = (options: SearchOptions): void => {
   if (options.historyOf !== undefined) {
     const fields = searchFields.map((field) => [optionOf(field), keyOf(field)] as const);
@@ -154,18 +140,17 @@ export const refuseConflicts = (options: SearchOptions): void => {
 
 const urlConflicts = ({ bundle }: SearchOptions) => (bundle === undefined ? [] : [['--url', 'url'] as const]);
 
-/** Options and their names on the command line. */
 export const named = (...keys: readonly string[]) =>
   keys.map((key) => [`--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, key] as const);
 
-/** Throws OrgtrailError `usage` if one of the options is given. */
+/** Throws OrgtrailError `usage` if one is given. */
 export const refuse = (why: string, options: SearchOptions, names: readonly (readonly [string, string])[]): void => {
   const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
   const given = names.flatMap(([name, key]) => (isGiven(options[key]) ? [name] : []));
   if (given.length > 0) throw new OrgtrailError('usage', `${why} ${given.join(', ')}`);
 };
 
-/** The address of a daemon. Throws OrgtrailError `usage`. */
+/** Throws OrgtrailError `usage`. */
 export const readUrl = (text: string): URL => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '')
@@ -178,7 +163,7 @@ export const readUrl = (text: string): URL => {
   return url;
 };
 
-/** The token in a file. Throws OrgtrailError `configuration`; no message has any of its content. */
+/** Throws OrgtrailError `configuration` without any of the content. */
 export const readTokenFile = (path: string): string => {
   try {
     const token = readFileSync(path, 'utf8').trim();

@@ -13,7 +13,6 @@ import { isSummary, type SearchOptions } from './search-options.ts';
 
 export const DEFAULT_LIMIT = 50;
 
-/** Writes what the options ask for of one search. */
 export const writeAnswer = async (client: SearchClient, options: SearchOptions, context: CliContext): Promise<void> => {
   const width = context.interactive ? context.stdout.columns : undefined;
   if (options.follow === true) {
@@ -44,7 +43,7 @@ const writeSummary = async (
   );
 };
 
-/** Every event: what cannot be read is thrown, so an output that ends with exit code 0 is whole. */
+/** Throws for what cannot be read: an output with exit code 0 is whole. */
 const writeAll = async (
   client: SearchClient,
   format: ExportFormat,
@@ -59,20 +58,12 @@ const writeAll = async (
   stderr.write(`${verdict(client.search, coverage, true)}\n`);
 };
 
-/** When the other side does not answer. */
 const RETRY_AFTER_MS = 2_000;
 
-interface Following {
-  /** Behind which position to begin; undefined: at the end. */
-  readonly after: number | undefined;
-  readonly ndjson: boolean;
-  readonly width: number | undefined;
-}
+/** `after` undefined: begin at the end. */
+type Following = Readonly<{ after: number | undefined; ndjson: boolean; width: number | undefined }>;
 
-/**
- * Prints new matches in the order in which they are stored, until it is stopped. What was printed is not printed again, and what is stored
- * while nothing answers is printed later. Throws if positions are those of another database from some moment on.
- */
+/** Prints new matches as they are stored, each once, also those stored while nothing answers. Throws if the database is another. */
 const followSearch = async (
   client: SearchClient,
   { after: first, ndjson, width }: Following,

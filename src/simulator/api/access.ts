@@ -6,109 +6,73 @@ import type { World } from '../world/world.ts';
 import type { ApiCall, Caller, Reach } from './credentials.ts';
 import { errorReply, type Reply, refusal } from './reply.ts';
 
-interface AccessOptions {
-  /** True: getting an organization, its profile and its accounts takes e-mail address and key, as OpenAPI says. */
-  readonly keysOnly: boolean;
-}
-
 const ofOrganizations: readonly string[] = ['organizations', 'organization', 'profile', 'organization_accounts'];
 const byKeyOnly: readonly string[] = ['organization', 'profile', 'organization_accounts'];
+export type Access = ReturnType<typeof createAccess>;
 
-/** Who may do what: by the kind of the credential, and by what it reaches. */
-export class Access {
-  readonly #world: World;
-  readonly #options: AccessOptions;
-
-  constructor(world: World, options: AccessOptions) {
-    this.#world = world;
-    this.#options = options;
-  }
-
-  /** What a call is answered with that is not permitted; undefined when it is. */
-  refusal(call: ApiCall): Reply | undefined {
-    const { operation, source, caller } = call;
-    if (caller.kind === 'account' && (ofOrganizations.includes(operation) || source?.kind === 'organization')) {
-      return refusal(403);
-    }
-    if (caller.kind === 'account' && operation === 'user') return refusal(401);
-    if (operation === 'user' && !caller.mayReadUser) return notOfTheCaller();
-    if (this.#options.keysOnly && !caller.hasKey && byKeyOnly.includes(operation)) return refusal(403);
-    if (source === undefined) return undefined;
-    if (source.kind === 'organization') {
-      const organization = this.#world.organizations.get(source.id);
-      return organization === undefined || this.seesOrganization(caller, organization) ? undefined : refusal(403);
-    }
-    const account = this.#world.accounts.get(source.id);
-    if (account !== undefined && this.seesAccount(caller, account) && !hasLateAccess(this.#world.faults, account)) {
-      return undefined;
-    }
-    return operation === 'account' ? notOfTheCaller() : refusal(403);
-  }
-
-  seesOrganization({ kind, reach }: Caller, { id, seq }: Organization): boolean {
-    return kind === 'user' && contains(reach.organizations, id, seq);
-  }
-
-  /** Whether the caller reaches the account: by itself, or through its organization. */
-  seesAccount(caller: Caller, account: Account): boolean {
-    const { faults, organizations } = this.#world;
+/** `keysOnly`, as in OpenAPI: an organization, its profile and its accounts take e-mail address and key. */
+export const createAccess = (world: World, keysOnly: boolean) => {
+  const { faults, organizations, accounts } = world;
+  const seesOrganization = ({ kind, reach }: Caller, { id, seq }: Organization): boolean =>
+    kind === 'user' && contains(reach.organizations, id, seq);
+  const seesAccount = (caller: Caller, account: Account): boolean => {
     if (hasLostAccess(faults, account, caller)) return false;
     const { reach } = caller;
     if (reach.accounts !== undefined || reach.organizations === undefined) {
       return contains(reach.accounts, account.id, account.seq);
     }
     const organization = organizations.get(organizationIdOf(faults, account, organizations) ?? '');
-    return organization !== undefined && this.seesOrganization(caller, organization);
-  }
-}
+    return organization !== undefined && seesOrganization(caller, organization);
+  };
+  const refusalOf = ({ operation, source, caller }: ApiCall): Reply | undefined => {
+    if (caller.kind === 'account' && (ofOrganizations.includes(operation) || source?.kind === 'organization')) {
+      return refusal(403);
+    }
+    if (caller.kind === 'account' && operation === 'user') return refusal(401);
+    if (operation === 'user' && !caller.mayReadUser) return notOfTheCaller();
+    if (keysOnly && !caller.hasKey && byKeyOnly.includes(operation)) return refusal(403);
+    if (source === undefined) return undefined;
+    if (source.kind === 'organization') {
+      const organization = organizations.get(source.id);
+      return organization === undefined || seesOrganization(caller, organization) ? undefined : refusal(403);
+    }
+    const account = accounts.get(source.id);
+    if (account !== undefined && seesAccount(caller, account) && !hasLateAccess(faults, account)) return undefined;
+    return operation === 'account' ? notOfTheCaller() : refusal(403);
+  };
+  return { refusalOf, seesOrganization, seesAccount };
+};
 
-function notOfTheCaller(): Reply {
-  return errorReply(403, 9109, 'Unauthorized to access requested resource');
-}
+const notOfTheCaller = (): Reply => errorReply(403, 9109, 'Unauthorized to access requested resource');
 
-function contains(list: Reach['accounts'], id: string, seq: number): boolean {
-  return list === undefined || list.some((one) => one === (typeof one === 'number' ? seq : id));
-}
+const contains = (list: Reach['accounts'], id: string, seq: number): boolean =>
+  list === undefined || list.some((one) => one === (typeof one === 'number' ? seq : id));
 
-// What holds of an account for as long as its fault is on: a share of the accounts is always the same ones.
-function occasionOf({ id, seq }: Account): Occasion {
-  return { number: seq, source: { kind: 'account', id } };
-}
+// A share of the accounts is always the same ones, for as long as the fault is on.
+const occasionOf = ({ id, seq }: Account): Occasion => ({ number: seq, source: { kind: 'account', id } });
 
-/** What a listing of accounts is answered with, whatever page is asked for; undefined when no fault stands in its place. */
-export function accountListingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
-  return faults.fires('account_listing_403', occasion) === undefined
+/** For any page of a listing of accounts; undefined without the fault. */
+export const accountListingInterruption = (faults: FaultPlan, occasion: Occasion): Reply | undefined =>
+  faults.fires('account_listing_403', occasion) === undefined
     ? undefined
     : { ...refusal(403), fault: 'account_listing_403' };
-}
 
-/** True: a listing of accounts shows the caller none. */
-export function isListingEmpty(faults: FaultPlan, occasion: Occasion, caller: Caller): boolean {
-  return faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
-}
+export const isListingEmpty = (faults: FaultPlan, occasion: Occasion, caller: Caller): boolean =>
+  faults.meets('empty_account_listing', occasion, ({ credential }) => isMeant(credential, caller)) !== undefined;
 
-/** True: the audit log of the account answers 403. */
-export function isAccountRefused(faults: FaultPlan, account: Account): boolean {
-  return faults.meets('account_refused', occasionOf(account)) !== undefined;
-}
+export const isAccountRefused = (faults: FaultPlan, account: Account): boolean =>
+  faults.meets('account_refused', occasionOf(account)) !== undefined;
 
-/** True: access to the account has not arrived yet. */
-function hasLateAccess(faults: FaultPlan, account: Account): boolean {
-  return faults.meets('late_access', occasionOf(account)) !== undefined;
-}
+const hasLateAccess = (faults: FaultPlan, account: Account): boolean =>
+  faults.meets('late_access', occasionOf(account)) !== undefined;
 
-/** True: the caller no longer reaches the account. */
-function hasLostAccess(faults: FaultPlan, account: Account, caller: Caller): boolean {
-  return (
-    faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined
-  );
-}
+const hasLostAccess = (faults: FaultPlan, account: Account, caller: Caller): boolean =>
+  faults.meets('lost_access', occasionOf(account), ({ credential }) => isMeant(credential, caller)) !== undefined;
 
-function isMeant(credential: string | undefined, { owner, email, fingerprint }: Caller): boolean {
-  return credential === undefined || [owner, email, fingerprint].includes(credential);
-}
+const isMeant = (credential: string | undefined, { owner, email, fingerprint }: Caller): boolean =>
+  credential === undefined || [owner, email, fingerprint].includes(credential);
 
-/** The organization that an account is in: its own, or the next one in the listing while the account is moved. */
+/** Its own, or the next one in the listing while the account is moved. */
 export function organizationIdOf(
   faults: FaultPlan,
   account: Account,
@@ -121,21 +85,15 @@ export function organizationIdOf(
   return ids[(ids.indexOf(organizationId) + 1) % ids.length];
 }
 
-/** The name that `GET /accounts` and `GET /accounts/{id}` show. */
-export function shownName(faults: FaultPlan, account: Account): string {
-  return faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
-}
+/** As in `GET /accounts` and `GET /accounts/{id}`. */
+export const shownName = (faults: FaultPlan, account: Account): string =>
+  faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
 
-/** The page without the accounts that are missing from it, each by itself and again each time. */
+/** Each account is missing by itself and anew each time. */
 export function withoutMissing(faults: FaultPlan, page: readonly Account[], occasion: Occasion): readonly Account[] {
   if (!faults.isOn('missing_account')) return page;
   return page.filter(({ id, seq }) => {
     const source = { kind: 'account', id } as const;
     return faults.fires('missing_account', { ...occasion, source, number: draw(occasion.number, seq) }) === undefined;
   });
-}
-
-/** By how many accounts a later page of `GET /accounts` is shifted. */
-export function pageShift(faults: FaultPlan, occasion: Occasion): number {
-  return faults.meets('shifted_account_page', occasion)?.by ?? 0;
 }

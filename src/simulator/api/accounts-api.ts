@@ -5,85 +5,74 @@ import {
   accountListingInterruption,
   isListingEmpty,
   organizationIdOf,
-  pageShift,
   shownName,
   withoutMissing,
 } from './access.ts';
 import type { ApiCall } from './credentials.ts';
-import { BadRequest, decodeToken, encodeToken, errorReply, type Reply, successReply } from './reply.ts';
+import {
+  BadRequest,
+  encodeToken,
+  errorReply,
+  nameFilters,
+  orBadRequest,
+  placeIn,
+  type Reply,
+  successReply,
+} from './reply.ts';
 
-interface AccountsApiOptions {
-  /** False: `GET /accounts` shows no account that its users reach through its organization alone. */
+interface Context {
+  readonly world: World;
+  readonly access: Access;
   readonly listsImplicitAccounts: boolean;
 }
 
-/** What can be asked about accounts, users and tokens. Everything is read-only: accounts change through the control API. */
-export class AccountsApi {
-  readonly #world: World;
-  readonly #access: Access;
-  readonly #options: AccountsApiOptions;
+/** Read-only: accounts change through the control API. Never throws on what a client sends. */
+export const answerAboutAccounts = (context: Context, call: ApiCall): Reply =>
+  orBadRequest(
+    () => answer(context, call),
+    (message) => errorReply(400, 1001, message),
+  );
 
-  constructor(world: World, access: Access, options: AccountsApiOptions) {
-    this.#world = world;
-    this.#access = access;
-    this.#options = options;
-  }
-
-  /** Answers one permitted call. Never throws on what a client sends. */
-  handle(call: ApiCall): Reply {
-    if (call.method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
-    try {
-      return this.#answer(call);
-    } catch (error) {
-      if (error instanceof BadRequest) return errorReply(400, 1001, error.message);
-      throw error;
+function answer(context: Context, call: ApiCall): Reply {
+  switch (call.operation) {
+    case 'accounts':
+      return listing(context, call);
+    case 'organization_accounts':
+      return listingOfOrganization(context, call);
+    case 'product_categories':
+      return successReply(productCategories);
+    case 'user':
+      return userReply(call);
+    case 'verify':
+      return verifyReply(call);
+    default: {
+      const account = context.world.accounts.get(call.source?.id ?? '');
+      return account === undefined
+        ? errorReply(404, 1002, 'Account not found')
+        : successReply(viewOf(context.world, account));
     }
   }
+}
 
-  #answer(call: ApiCall): Reply {
-    switch (call.operation) {
-      case 'accounts':
-        return this.#listing(call);
-      case 'organization_accounts':
-        return this.#ofOrganization(call);
-      case 'product_categories':
-        return successReply(productCategories);
-      case 'user':
-        return userReply(call);
-      case 'verify':
-        return verifyReply(call);
-      default: {
-        const account = this.#world.accounts.get(call.source?.id ?? '');
-        return account === undefined
-          ? errorReply(404, 1002, 'Account not found')
-          : successReply(viewOf(this.#world, account));
-      }
-    }
-  }
+function listing({ world, access, listsImplicitAccounts }: Context, call: ApiCall): Reply {
+  const { caller, occasion } = call;
+  const { accounts, faults } = world;
+  const shows = ({ isImplicit }: Account) => !isImplicit || listsImplicitAccounts || caller.kind === 'account';
+  const reached = accounts.all().filter((account) => shows(account) && access.seesAccount(caller, account));
+  const interruption = accountListingInterruption(faults, occasion);
+  return interruption ?? listAccounts(world, call, isListingEmpty(faults, occasion, caller) ? [] : reached);
+}
 
-  #listing(call: ApiCall): Reply {
-    const { caller, occasion } = call;
-    const shows = ({ isImplicit }: Account): boolean =>
-      !isImplicit || this.#options.listsImplicitAccounts || caller.kind === 'account';
-    const reached = this.#world.accounts
-      .all()
-      .filter((account) => shows(account) && this.#access.seesAccount(caller, account));
-    const { faults } = this.#world;
-    const interruption = accountListingInterruption(faults, occasion);
-    return interruption ?? listAccounts(this.#world, call, isListingEmpty(faults, occasion, caller) ? [] : reached);
-  }
-
-  #ofOrganization(call: ApiCall): Reply {
-    const { accounts, organizations, faults } = this.#world;
-    const id = call.source?.id ?? '';
-    if (organizations.get(id) === undefined) return errorReply(404, 1002, 'Organization not found');
-    const inside = accounts
-      .all()
-      .filter((account) => organizationIdOf(faults, account, organizations) === id)
-      .filter((account) => this.#access.seesAccount(call.caller, account));
-    const shown = isListingEmpty(faults, call.occasion, call.caller) ? [] : inside;
-    return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(this.#world, call, shown);
-  }
+function listingOfOrganization({ world, access }: Context, call: ApiCall): Reply {
+  const { accounts, organizations, faults } = world;
+  const id = call.source?.id ?? '';
+  if (organizations.get(id) === undefined) return errorReply(404, 1002, 'Organization not found');
+  const inside = accounts
+    .all()
+    .filter((account) => organizationIdOf(faults, account, organizations) === id)
+    .filter((account) => access.seesAccount(call.caller, account));
+  const shown = isListingEmpty(faults, call.occasion, call.caller) ? [] : inside;
+  return accountListingInterruption(faults, call.occasion) ?? listOrganizationAccounts(world, call, shown);
 }
 
 function userReply({ caller }: ApiCall): Reply {
@@ -107,7 +96,7 @@ function userReply({ caller }: ApiCall): Reply {
   });
 }
 
-// A user's token at `/user`, an account's at its account: anywhere else it is none.
+// Valid only for a user's token at `/user`, an account's at its account.
 function verifyReply({ caller, source }: ApiCall): Reply {
   const isRight = !caller.hasKey && (source === undefined ? caller.kind === 'user' : caller.kind === 'account');
   if (!isRight) return errorReply(401, 1000, 'Invalid API Token');
@@ -129,7 +118,7 @@ function directionIn(query: URLSearchParams): 'asc' | 'desc' {
   return text;
 }
 
-/** `GET /accounts`: pages by number, in the order of creation. Throws BadRequest if Cloudflare answers 400. */
+/** Pages by number, in the order of creation. Throws BadRequest for Cloudflare's 400. */
 function listAccounts(world: World, { query, occasion }: ApiCall, reached: readonly Account[]): Reply {
   const { faults } = world;
   const page = wholeIn(query, 'page', 1, 1, 999_999_999);
@@ -138,7 +127,7 @@ function listAccounts(world: World, { query, occasion }: ApiCall, reached: reado
   const wanted = reached.filter((account) => name === undefined || shownName(faults, account).toLowerCase() === name);
   const all = directionIn(query) === 'asc' ? wanted : wanted.toReversed();
   const start = (page - 1) * size;
-  const from = page === 1 ? 0 : Math.max(0, start + pageShift(faults, occasion));
+  const from = page === 1 ? 0 : Math.max(0, start + (faults.meets('shifted_account_page', occasion)?.by ?? 0));
   const slice = withoutMissing(faults, all.slice(from, from + size), occasion);
   const result = slice.map((account) => viewOf(world, account));
   return successReply(result, {
@@ -150,23 +139,12 @@ function listAccounts(world: World, { query, occasion }: ApiCall, reached: reado
   });
 }
 
-/** The account as `GET /accounts` and `GET /accounts/{id}` show it. */
 function viewOf({ faults, organizations }: World, account: Account): Record<string, unknown> {
   const organizationId = organizationIdOf(faults, account, organizations);
   return accountView(account, shownName(faults, account), organizationId, organizations);
 }
 
-const nameFilters: Readonly<Record<string, (name: string, part: string) => boolean>> = {
-  name: (name, whole) => name === whole,
-  'name.startsWith': (name, part) => name.startsWith(part),
-  'name.endsWith': (name, part) => name.endsWith(part),
-  'name.contains': (name, part) => name.includes(part),
-};
-
-/**
- * `GET /organizations/{id}/accounts`: pages by token, in the order of creation or by name. Throws BadRequest if Cloudflare
- * answers 400.
- */
+/** Pages by token, in the order of creation or by name. Throws BadRequest for Cloudflare's 400. */
 function listOrganizationAccounts(
   { faults }: World,
   { query, occasion, source }: ApiCall,
@@ -193,31 +171,19 @@ function listOrganizationAccounts(
   return successReply(slice.map(organizationAccountView), { ...next, total_size: all.length });
 }
 
-function placeIn(query: URLSearchParams, binding: string): number {
-  const token = query.get('page_token') || undefined;
-  if (token === undefined) return 0;
-  const content = decodeToken(token);
-  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
-  if (content['f'] !== binding) throw new BadRequest('page_token does not belong to these filters');
-  return content['n'];
-}
-
-/** A product category as the API shows it. */
 interface ProductCategory {
   readonly label: string;
   readonly value: string;
   readonly products: readonly { readonly label: string; readonly value: string }[];
 }
 
-function category(label: string, value: string, products: Readonly<Record<string, string>>): ProductCategory {
-  return {
-    label,
-    value,
-    products: Object.entries(products).map(([name, product]) => ({ label: name, value: product })),
-  };
-}
+const category = (label: string, value: string, products: Readonly<Record<string, string>>): ProductCategory => ({
+  label,
+  value,
+  products: Object.entries(products).map(([name, product]) => ({ label: name, value: product })),
+});
 
-/** What `GET /accounts/{id}/logs/audit/product_categories` answers. No list of Cloudflare's own is public; this one covers what happens here. */
+/** Cloudflare publishes no list; this one covers what happens here. */
 const productCategories: readonly ProductCategory[] = [
   category('Account Management', 'account', { Accounts: 'accounts', Members: 'members', 'API Tokens': 'api_tokens' }),
   category('DNS', 'dns', { 'DNS Records': 'dns_records' }),
@@ -228,7 +194,7 @@ const productCategories: readonly ProductCategory[] = [
   category('User Profile', 'user', { User: 'user', Logins: 'login', Memberships: 'memberships' }),
 ];
 
-/** The products of a category, in any letter case; undefined when there is no such category. */
+/** In any letter case. */
 export function productsOf(name: string): readonly string[] | undefined {
   const wanted = name.toLowerCase();
   return productCategories.find(({ value }) => value === wanted)?.products.map(({ value }) => value);

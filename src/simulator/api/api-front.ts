@@ -5,8 +5,9 @@ import type { FaultName } from '../faults/fault-catalogue.ts';
 import type { Occasion, Operation } from '../faults/fault-plan.ts';
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
-import type { AccountsApi } from './accounts-api.ts';
+import { answerAboutAccounts } from './accounts-api.ts';
 import type { AuditApi } from './audit-api.ts';
+import type { AuditQueryOptions } from './audit-query.ts';
 import { type AcceptedCredential, type ApiCall, admit, type Caller, type RateLimit } from './credentials.ts';
 import { basePath, type OrganizationsApi } from './organizations-api.ts';
 import {
@@ -22,35 +23,33 @@ import {
   tooManyRequests,
   unroutable,
 } from './reply.ts';
-import type { ResourceHistory } from './resource-history.ts';
+import { listHistory } from './resource-history.ts';
 
 interface Parts {
   readonly world: World;
   readonly access: Access;
   readonly audit: AuditApi;
-  readonly history: ResourceHistory;
-  readonly accounts: AccountsApi;
   readonly organizations: OrganizationsApi;
   readonly rateLimit: RateLimit;
   readonly requests: RequestLog;
-  readonly acceptedCredentials: readonly AcceptedCredential[] | undefined;
+  readonly options: AuditQueryOptions & {
+    readonly credentials: readonly AcceptedCredential[] | undefined;
+    /** False: `GET /accounts` hides accounts that users reach through their organization alone. */
+    readonly listsImplicitAccounts: boolean;
+  };
 }
 
-/** One request on its way to an answer. */
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly arrivedMs: number;
-  /** When it is answered: later than it arrived only if a fault holds it up. */
+  /** Later than its arrival only if a fault holds it up. */
   readonly timeMs: number;
   readonly caller: Caller;
   readonly ratelimit: Readonly<Record<string, string>>;
 }
 
-/**
- * The front of the simulated API: credential, budget, routing, permissions, faults of the wire, request log. Faults are decided per
- * admitted request, in order of arrival.
- */
+/** Credential, budget, routing, permissions, faults of the wire, request log. Faults are decided per admitted request, in order. */
 export class ApiFront {
   readonly #parts: Parts;
   #admitted = 0;
@@ -60,11 +59,10 @@ export class ApiFront {
     this.#parts = parts;
   }
 
-  /** Answers one request, whatever it is. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { world, rateLimit, acceptedCredentials } = this.#parts;
+    const { world, rateLimit, options } = this.#parts;
     const timeMs = world.nowMs();
-    const { caller, refusal: refused } = admit(request.headers, acceptedCredentials, world.accounts);
+    const { caller, refusal: refused } = admit(request.headers, options.credentials, world.accounts);
     const verdict = rateLimit.admit(caller.owner, timeMs);
     const exchange: Exchange = { request, response, arrivedMs: timeMs, timeMs, caller, ratelimit: verdict.headers };
     if (verdict.retryAfterSeconds !== undefined) {
@@ -88,11 +86,7 @@ export class ApiFront {
       this.#send(exchange, unroutable(404, path));
       return;
     }
-    const occasion: Occasion = {
-      number: this.#admitted++,
-      operation,
-      ...(source === undefined ? {} : { source }),
-    };
+    const occasion: Occasion = { number: this.#admitted++, operation, ...(source === undefined ? {} : { source }) };
     const interrupted = interruption(this.#parts.world.faults, occasion);
     if (interrupted?.kind === 'reply') {
       this.#send(exchange, { ...interrupted.reply, fault: interrupted.name }, occasion);
@@ -127,36 +121,29 @@ export class ApiFront {
   }
 
   async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply | Silence> {
-    const { access, audit, history, accounts } = this.#parts;
+    const { world, access, audit, options } = this.#parts;
     const { request, caller } = exchange;
     const { operation, source, entryId } = route;
     const method = request.method ?? 'GET';
     const call: ApiCall = { method, operation, source, entryId, query, caller, occasion };
-    const refused = access.refusal(call);
+    const refused = access.refusalOf(call);
     if (refused !== undefined) return refused;
     if (operation === 'organizations' || operation === 'organization' || operation === 'profile') {
       return this.#ofOrganizations(request, call);
     }
     if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
     if (operation === 'audit' && source !== undefined) return audit.list(source, query, occasion);
-    if (operation === 'history' && source !== undefined) return history.list(source, entryId ?? '', query);
-    return accounts.handle(call);
+    if (operation === 'history' && source !== undefined) {
+      return listHistory(world, options, source, entryId ?? '', query);
+    }
+    return answerAboutAccounts({ world, access, ...options }, call);
   }
 
   async #ofOrganizations(request: IncomingMessage, call: ApiCall): Promise<Reply> {
     const body = await readBody(request);
     if (body === undefined) return errorReply(413, 1005, 'The body is too large');
-    return this.#parts.organizations.handle({
-      method: call.method,
-      url: request.url ?? '/',
-      query: call.query,
-      organizationId: call.source?.id,
-      isProfile: call.operation === 'profile',
-      body,
-      caller: call.caller,
-      userAgent: request.headers['user-agent'] ?? '',
-      occasion: call.occasion,
-    });
+    const userAgent = request.headers['user-agent'] ?? '';
+    return this.#parts.organizations.handle({ ...call, url: request.url ?? '/', body, userAgent });
   }
 
   #interrupt(exchange: Exchange, name: FaultName, kind: 'silence' | 'reset'): void {
@@ -172,7 +159,7 @@ export class ApiFront {
       occasion !== undefined && reply.fault === undefined && faults.fires(name, occasion) !== undefined;
     const bodyFault = fires('cut_body') ? 'cut_body' : fires('slow_body') ? 'slow_body' : undefined;
     const body = Buffer.from(reply.body);
-    // Recorded before the last byte leaves: who has read the answer finds its request in the log.
+    // Before the last byte: who has read the answer finds its request in the log.
     this.#record(exchange, reply.status, reply.fault ?? bodyFault);
     const wrong = faults.meets('wrong_date', occasion ?? { number: this.#admitted });
     response.sendDate = false;
@@ -209,23 +196,15 @@ export class ApiFront {
   }
 }
 
-/** What names a request at Cloudflare: 64 bits, and the data center that answered. */
-function rayOf(seed: number, number: number): string {
-  return `${hash('sha256', `ray ${seed} ${number}`).slice(0, 16)}-FRA`;
-}
+/** 64 bits, and the data center that answered. */
+const rayOf = (seed: number, number: number): string => `${hash('sha256', `ray ${seed} ${number}`).slice(0, 16)}-FRA`;
 
-function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number> {
-  return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
-}
+const bodyHeaders = (reply: Reply, body: Buffer): Record<string, string | number> => ({
+  'Content-Type': reply.contentType ?? 'application/json',
+  'Content-Length': body.length,
+});
 
-/** What a path asks for. */
-interface Route {
-  readonly operation: Operation;
-  /** The organization or account in the path. */
-  readonly source: SourceRef | undefined;
-  /** The entry whose history is asked for. */
-  readonly entryId: string | undefined;
-}
+type Route = Readonly<{ operation: Operation; source: SourceRef | undefined; entryId: string | undefined }>;
 
 const organizationForms: readonly (readonly [RegExp, Operation])[] = [
   [/^$/, 'organization'],
@@ -250,7 +229,6 @@ const collections: Readonly<Record<string, Operation>> = {
   '/user/tokens/verify': 'verify',
 };
 
-/** The route of a path, or undefined when there is none. */
 function routeOf(path: string): Route | undefined {
   if (!path.startsWith(`${basePath}/`)) return undefined;
   const rest = path.slice(basePath.length);
@@ -275,20 +253,16 @@ function decoded({ operation, source, entryId }: Route & { readonly source: Sour
   }
 }
 
-/** The two forms of an id: 32 hexadecimal digits, or a UUID of 36 characters. */
-function isIdentifier(text: string): boolean {
-  return /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
-}
+/** 32 hexadecimal digits, or a UUID of 36 characters. */
+const isIdentifier = (text: string): boolean => /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 
-/** Path and query of a request target, whatever a client wrote there. */
+/** Whatever a client wrote there. */
 export function splitTarget(target = '/'): { path: string; query: URLSearchParams } {
-  const at = target.indexOf('?');
-  return at === -1
-    ? { path: target, query: new URLSearchParams() }
-    : { path: target.slice(0, at), query: new URLSearchParams(target.slice(at + 1)) };
+  const [, path = '', search = ''] = /^([^?]*)\??(.*)$/s.exec(target) ?? [];
+  return { path, query: new URLSearchParams(search) };
 }
 
-/** The whole body as text; undefined when it is longer than `limitBytes` (it is then read and dropped). */
+/** Undefined if longer than `limitBytes`; it is then read and dropped. */
 export async function readBody(request: IncomingMessage, limitBytes = 1_048_576): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -299,30 +273,28 @@ export async function readBody(request: IncomingMessage, limitBytes = 1_048_576)
   return length > limitBytes ? undefined : Buffer.concat(chunks).toString();
 }
 
-/** One request to the simulated API, as it was answered. */
 export interface RequestRecord {
-  /** When it arrived, by the simulator's clock. Milliseconds since the epoch. */
+  /** By the simulator's clock. Milliseconds since the epoch. */
   readonly timeMs: number;
-  /** When its response ended or its connection closed; undefined until then. Milliseconds since the epoch. */
+  /** End of the response or connection. Milliseconds since the epoch. */
   endedMs?: number;
   readonly method: string;
-  /** The Host header: tells clients apart that were given different names of this server. */
+  /** The Host header tells clients apart that know this server by different names. */
   readonly host: string;
-  /** Path and query as sent. */
+  /** As sent. */
   readonly path: string;
-  /** 0 when no status was sent (`hung`, `connection_reset`, an answer whose client had gone). */
+  /** 0 without a status (`hung`, `connection_reset`, a client that had gone). */
   readonly status: number;
-  /** Fingerprint of the credential; `none` without one. */
+  /** Fingerprint; `none` without a credential. */
   readonly credential: string;
-  /** Whose budget it counts for: `user:` and an e-mail address, or `token:` and the fingerprint. */
+  /** Whose budget counts it: `user:` and an e-mail address, or `token:` and the fingerprint. */
   readonly owner: string;
-  /** The fault that the response met on the wire, or that stands in place of an answer; those of paging and content are in its body. */
+  /** On the wire, or in place of an answer; faults of paging and content are in the body. */
   readonly wireFault?: string;
 }
 
 const kept = 10_000;
 
-/** The latest requests, and how many there were in all. */
 export class RequestLog {
   readonly #records: RequestRecord[] = [];
   readonly #listeners = new Set<(record: RequestRecord) => void>();
@@ -337,13 +309,12 @@ export class RequestLog {
     for (const listener of this.#listeners) listener(record);
   }
 
-  /** The kept records, oldest first. */
   records(): RequestRecord[] {
     const head = this.#total % kept;
     return this.#total <= kept ? [...this.#records] : [...this.#records.slice(head), ...this.#records.slice(0, head)];
   }
 
-  /** Calls the listener for every later request; returns what ends that. */
+  /** Returns what ends that. */
   onRequest(listener: (record: RequestRecord) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

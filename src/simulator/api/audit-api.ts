@@ -7,20 +7,28 @@ import type { World } from '../world/world.ts';
 import { isAccountRefused } from './access.ts';
 import { collectPage, issueCursor, type Page, pageCursor, pageNumber, pageShape, type Search } from './audit-page.ts';
 import { type AuditQuery, type AuditQueryOptions, auditQuery, type Cursor } from './audit-query.ts';
-import { auditErrorReply, auditFaultReply, BadRequest, type Reply, refusal, type Silence } from './reply.ts';
+import {
+  auditErrorReply,
+  auditFaultReply,
+  BadRequest,
+  orBadRequest,
+  type Reply,
+  refusal,
+  type Silence,
+} from './reply.ts';
 
 interface AuditApiOptions extends AuditQueryOptions {
-  /** Entries on a page at most, whatever `limit` asks for; undefined: the limit. */
+  /** Limit of a page, below that of `limit`. */
   readonly pageCap: number | undefined;
-  /** A filter that finds little is answered with a short page and a cursor after this many entries without a match. */
+  /** Entries without a match before a short page and a cursor. */
   readonly scanLimit: number;
-  /** `result_info.count` as a string (as specified) or a number (as seen). */
+  /** A string as specified, or a number as seen. */
   readonly countType: 'string' | 'number';
-  /** `result_info.cursor` (as documented) or `result_info.cursors.after` (as the SDKs read it). */
+  /** As documented, or as the SDKs read it. */
   readonly cursorField: 'cursor' | 'cursors.after';
 }
 
-/** `GET /organizations|accounts/{id}/logs/audit`, with the faults of paging and of the served content. */
+/** With the faults of paging and of the served content. */
 export class AuditApi {
   readonly #world: World;
   readonly #options: AuditApiOptions;
@@ -30,20 +38,18 @@ export class AuditApi {
     this.#options = options;
   }
 
-  /** Answers one request. Never throws on what a client sends. */
+  /** Never throws on what a client sends. */
   list(source: SourceRef, parameters: URLSearchParams, occasion: Occasion): Reply | Silence {
     const { faults } = this.#world;
     const log = this.#world.log(source);
     if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
     if (this.#isRefused(source, occasion)) return refusal(403);
-    try {
+    const answer = () => {
       const query = auditQuery(source, parameters, this.#options);
       const refused = refusedRequest(faults, query, occasion, this.#world.nowMs());
       return refused ?? this.#page(source, log, query, occasion);
-    } catch (error) {
-      if (error instanceof BadRequest) return auditErrorReply(400, error.message);
-      throw error;
-    }
+    };
+    return orBadRequest(answer, (message) => auditErrorReply(400, message));
   }
 
   #isRefused(source: SourceRef, occasion: Occasion): boolean {
@@ -66,7 +72,7 @@ export class AuditApi {
     const isShort = this.#cutShort(query, page, occasion);
     const isMiddle = page.next !== undefined && page.seqs.length > 0;
     if (isMiddle && faults.fires('empty_middle_page', occasion) !== undefined) {
-      // It leads to the same place as the cursor that came: salted, or a client rightly sees a repeated one.
+      // Leads to the same place as the given cursor: without salt a client would see a repeated one.
       return this.#reply('', 0, issueCursor(query, nowMs, query.cursor?.after, { salt: occasion.number }));
     }
     this.#fillLastPage(search, page, occasion);
@@ -84,7 +90,7 @@ export class AuditApi {
     return { ...this.#reply(elements, this.#count(query, page, occasion), cursor), delivered };
   }
 
-  /** Whether the page is the end of the walk, whatever is left. */
+  /** True: the walk ends here, whatever is left. */
   #cutShort(query: AuditQuery, page: Page, occasion: Occasion): boolean {
     const short = this.#world.faults.meets('short_answer', occasion, ({ size, onPage, before }) => {
       if (page.next === undefined && page.seqs.length <= size) return false;
@@ -97,7 +103,7 @@ export class AuditApi {
     return true;
   }
 
-  // Serves so few now that exactly a full page is left for the next request.
+  // Leaves exactly a full page for the next request.
   #fillLastPage(search: Search, page: Page, occasion: Occasion): void {
     if (page.next === undefined || !this.#world.faults.isOn('full_last_page')) return;
     const rest = collectPage(search, page.next);
@@ -143,7 +149,7 @@ export class AuditApi {
 
 const dayMs = 86_400_000;
 
-/** What a request is answered with whose window or cursor a fault refuses; undefined when none does. */
+/** Undefined unless a fault refuses the window or the cursor. */
 function refusedRequest(
   faults: FaultPlan,
   { window, cursor }: AuditQuery,
@@ -169,7 +175,7 @@ function isDead(setting: SettingOf<'dead_cursor'>, cursor: Cursor, nowMs: number
   return onPage === undefined || cursor.onPage === onPage;
 }
 
-/** What a page is answered with that has a poisoned entry; undefined when none is. An entry is either poisoned or not; that never changes. */
+/** Undefined without a poisoned entry. Whether an entry is poisoned never changes. */
 function poisonedPage(faults: FaultPlan, log: AuditLog, seqs: readonly number[], source: SourceRef): Reply | undefined {
   if (!faults.isOn('poison_page')) return undefined;
   const key = keyOf(source.id);

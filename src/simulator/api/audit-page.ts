@@ -4,25 +4,23 @@ import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
 import type { AuditLog, LogPosition } from '../world/audit-log.ts';
 import { type AuditQuery, type Cursor, writeCursor } from './audit-query.ts';
 
-/** The entries of one page, by their numbers in the log, in the order in which pages follow each other. */
+/** Numbers of entries in the log. */
 export interface Page {
   readonly seqs: number[];
-  /** Behind which entry the next page begins; undefined on the last one. */
+  /** Start of the next page; undefined on the last one. */
   next: LogPosition | undefined;
 }
 
-/** What is looked at for a page. */
 export interface Search {
   readonly log: AuditLog;
   readonly query: AuditQuery;
   readonly shape: PageShape;
-  /** Entries of later visibility are not seen. Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; later entries are not seen. */
   readonly nowMs: number;
-  /** The page ends after so many entries that the filters do not want. */
+  /** Unwanted entries before the page ends. */
   readonly scanLimit: number;
 }
 
-/** The page that begins behind `after`; undefined: the first one. */
 export function collectPage(search: Search, after: LogPosition | undefined): Page {
   const { shuffleKey } = search.shape;
   return shuffleKey === undefined ? walkedPage(search, after) : shuffledPage(search, after, shuffleKey);
@@ -51,7 +49,7 @@ function walkedPage({ log, query, shape, nowMs, scanLimit }: Search, after: LogP
   return page;
 }
 
-// An entry's place depends on its number alone: entries that are added during a walk do not move the others.
+// By number alone: entries added during a walk do not move others.
 function shuffledPage({ log, query, shape, nowMs }: Search, after: LogPosition | undefined, key: number): Page {
   const { matches } = query.filters;
   const from = after === undefined ? -1 : draw(key, after.seq);
@@ -64,34 +62,18 @@ function shuffledPage({ log, query, shape, nowMs }: Search, after: LogPosition |
   return { seqs, next: last === undefined || rest.length === seqs.length ? undefined : log.position(last) };
 }
 
-/** A page that needs its cursor. */
-interface PageEnd {
-  readonly log: AuditLog;
-  readonly query: AuditQuery;
-  readonly page: Page;
-  readonly shape: PageShape;
-  readonly faults: FaultPlan;
-  readonly occasion: Occasion;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-}
+type PageEnd = Omit<Search, 'scanLimit'> & Readonly<{ page: Page; faults: FaultPlan; occasion: Occasion }>;
 
-/** The number of the page that is asked for, from 1. */
-export function pageNumber({ cursor }: AuditQuery): number {
-  return cursor === undefined ? 1 : cursor.onPage + 1;
-}
+export const pageNumber = ({ cursor }: AuditQuery): number => (cursor === undefined ? 1 : cursor.onPage + 1);
 
-/** A cursor to the entries behind `after`, as it stands on the page that is asked for. */
-export function issueCursor(
+/** Leads behind `after`, on the page that is asked for. */
+export const issueCursor = (
   query: AuditQuery,
   nowMs: number,
   after: LogPosition | undefined,
   more: Partial<Cursor> = {},
-): string {
-  return writeCursor(query.binding, { after, onPage: pageNumber(query), issuedMs: Math.floor(nowMs), ...more });
-}
+): string => writeCursor(query.binding, { after, onPage: pageNumber(query), issuedMs: Math.floor(nowMs), ...more });
 
-/** The cursor of a page, with the faults that happen to cursors; undefined when it has none. */
 export function pageCursor(end: PageEnd): string | undefined {
   if (end.shape.cursors === 'none') return undefined;
   return end.page.next === undefined ? lastCursor(end) : middleCursor(end, end.page.next);
@@ -109,10 +91,10 @@ function middleCursor(end: PageEnd, next: LogPosition): string | undefined {
   const cycle = faults.meets('cursor_cycle', occasion);
   if (cycle === undefined) return issueCursor(query, nowMs, after, { refusedWith });
   const { place = 0, first } = query.cursor?.cycle ?? {};
-  // The first cursor of a cycle is its own text: it cannot hold it.
+  // A cycle's first cursor cannot hold its own text.
   const firstText = place === 1 ? query.cursor?.text : first;
   if (place >= cycle.pages && firstText !== undefined) return firstText;
-  // To the byte the same the second time round: in a cycle the age of the first cursor is that of all.
+  // Same bytes the second time: in a cycle all have the age of the first cursor.
   const issuedMs = place === 0 ? nowMs : (query.cursor?.issuedMs ?? nowMs);
   return issueCursor(query, issuedMs, after, { refusedWith, cycle: { place: place + 1, first: firstText } });
 }
@@ -133,40 +115,30 @@ function lastCursor({ log, query, page, shape, faults, occasion, nowMs }: PageEn
   return faults.fires('last_page_cursor', occasion) === undefined ? undefined : issueCursor(query, nowMs, after);
 }
 
-/** How a page is cut out of the window, and what becomes of its cursor. */
 interface PageShape {
-  /** Entries on a full page. */
   readonly size: number;
-  /** Which way the pages follow each other. */
+  /** How pages follow each other. */
   readonly direction: 'asc' | 'desc';
-  /** Each page is turned round. */
+  /** Each page is reversed. */
   readonly isFlipped: boolean;
-  /** Set: the entries follow each other in the order that this key draws. */
+  /** Draws the order of the entries. */
   readonly shuffleKey: number | undefined;
   readonly cursors: 'work' | 'refused' | 'none';
-  /** Status of a cursor that is refused. */
   readonly refusedWith: number;
 }
 
 const shaping = ['page_cap', 'page_blocks', 'wrong_order'] as const satisfies readonly FaultName[];
 
-/** The shape that was asked for, bent by the faults that happen now. `cap` undefined: as many entries as asked for. */
+/** As asked for, bent by the current faults. */
 export function pageShape(
   faults: FaultPlan,
-  { window, limit }: AuditQuery,
+  query: AuditQuery,
   occasion: Occasion,
   cap: number | undefined,
   seed: number,
 ): PageShape {
-  const asked = window.direction;
-  const shape: PageShape = {
-    size: Math.min(limit, cap ?? limit),
-    direction: asked,
-    isFlipped: false,
-    shuffleKey: undefined,
-    cursors: 'work',
-    refusedWith: 400,
-  };
+  const asked = query.window.direction;
+  const shape = plainShape(query, Math.min(query.limit, cap ?? query.limit));
   if (!shaping.some((name) => faults.isOn(name))) return shape;
   const size = faults.meets('page_cap', occasion);
   const blocks = faults.meets('page_blocks', occasion);
@@ -182,9 +154,19 @@ export function pageShape(
   };
 }
 
+/** Without faults. */
+export const plainShape = ({ window }: AuditQuery, size: number): PageShape => ({
+  size,
+  direction: window.direction,
+  isFlipped: false,
+  shuffleKey: undefined,
+  cursors: 'work',
+  refusedWith: 400,
+});
+
 type Turn = Pick<PageShape, 'direction' | 'isFlipped'>;
 
-/** Ascending is answered with the newest page first, ascending inside; descending depends on what `direction` turns. */
+/** Ascending gets the newest page first, ascending inside; descending depends on what `direction` turns. */
 function blockShape(turns: 'mirrored' | 'ignored' | 'inside', asked: 'asc' | 'desc'): Turn {
   if (turns === 'mirrored') return { direction: asked === 'asc' ? 'desc' : 'asc', isFlipped: true };
   return { direction: 'desc', isFlipped: turns === 'ignored' || asked === 'asc' };

@@ -3,29 +3,21 @@ import type { LogPosition, LogWindow } from '../world/audit-log.ts';
 import { productsOf } from './accounts-api.ts';
 import { BadRequest, decodeToken, encodeToken } from './reply.ts';
 
-/** What a request for audit logs asks for, checked. */
 export interface AuditQuery {
   readonly window: LogWindow;
   readonly limit: number;
   readonly filters: AuditFilters;
-  /** The cursor and its text as sent; undefined for the first page. */
+  /** With its text; undefined for the first page. */
   readonly cursor: (Cursor & { readonly text: string }) | undefined;
-  /** Stands for every other parameter; a cursor is bound to it. */
+  /** Stands for all other parameters; a cursor is bound to it. */
   readonly binding: number;
 }
 
-export interface AuditQueryOptions {
-  readonly sinceInclusive: boolean;
-  readonly beforeInclusive: boolean;
-}
-
+export type AuditQueryOptions = Readonly<{ sinceInclusive: boolean; beforeInclusive: boolean }>;
 const dateForm = /^(\d{4})-(\d{2})-(\d{2})$/;
 const timestampForm = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
-/**
- * Milliseconds since the epoch of a date (its midnight in UTC) or an RFC 3339 timestamp, with the fraction of a millisecond
- * that was written; undefined for anything else, days that do not exist included.
- */
+/** Milliseconds since the epoch, with fractions, of a date (midnight UTC) or an RFC 3339 timestamp; undefined for anything else. */
 export function parseTime(text: string): number | undefined {
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] =
     dateForm.exec(text) ?? timestampForm.exec(text) ?? [];
@@ -65,7 +57,7 @@ function directionOf(query: URLSearchParams): 'asc' | 'desc' {
   return text;
 }
 
-/** Reads a query. Throws BadRequest, saying what is wrong, if Cloudflare answers 400. */
+/** Throws BadRequest for Cloudflare's 400. */
 export function auditQuery(
   source: SourceRef,
   query: URLSearchParams,
@@ -90,29 +82,19 @@ export function auditQuery(
 
 type Path = readonly [string, string?];
 
-/** Where in an entry each filter of the API looks. */
-const paths: Readonly<Record<string, Path>> = {
-  action_result: ['action', 'result'],
-  action_type: ['action', 'type'],
-  actor_context: ['actor', 'context'],
-  actor_email: ['actor', 'email'],
-  actor_id: ['actor', 'id'],
-  actor_ip_address: ['actor', 'ip_address'],
-  actor_token_id: ['actor', 'token_id'],
-  actor_token_name: ['actor', 'token_name'],
-  actor_type: ['actor', 'type'],
-  id: ['id'],
-  raw_cf_ray_id: ['raw', 'cf_ray_id'],
-  raw_method: ['raw', 'method'],
-  raw_status_code: ['raw', 'status_code'],
-  raw_uri: ['raw', 'uri'],
-  resource_id: ['resource', 'id'],
-  resource_product: ['resource', 'product'],
-  resource_scope: ['resource', 'scope'],
-  resource_type: ['resource', 'type'],
+const members = {
+  action: ['result', 'type'],
+  actor: ['context', 'email', 'id', 'ip_address', 'token_id', 'token_name', 'type'],
+  raw: ['cf_ray_id', 'method', 'status_code', 'uri'],
+  resource: ['id', 'product', 'scope', 'type'],
 };
+const memberPaths = Object.entries(members).flatMap(([part, names]) =>
+  names.map((name): [string, Path] => [`${part}_${name}`, [part, name]]),
+);
 
-/** The filters that only the logs of accounts have. */
+/** Where each filter looks. */
+const paths: Readonly<Record<string, Path>> = { id: ['id'], ...Object.fromEntries(memberPaths) };
+
 const accountPaths: Readonly<Record<string, Path>> = {
   ...paths,
   account_name: ['account', 'name'],
@@ -121,34 +103,25 @@ const accountPaths: Readonly<Record<string, Path>> = {
   zone_name: ['zone', 'name'],
 };
 
-/** Names of the filters; each exists as it is and with `.not`. */
 export const auditFilterNames: readonly string[] = Object.keys(paths);
-
-/** The same for the logs of accounts. */
 export const accountFilterNames: readonly string[] = Object.keys(accountPaths);
 
-interface Condition {
-  readonly path: Path;
-  readonly values: ReadonlySet<string>;
-  /** False for `.not`: the value must be none of these. */
-  readonly isWanted: boolean;
-}
+/** `isWanted`: false for `.not`. */
+type Condition = Readonly<{ path: Path; values: ReadonlySet<string>; isWanted: boolean }>;
 
-/** The conditions of a request: all must hold, repeated values of one are alternatives. */
 export interface AuditFilters {
-  /** The conditions in one canonical text: what a cursor is bound to. */
+  /** Canonical text of the conditions: a cursor is bound to it. */
   readonly signature: string;
-  /** True for the text of an entry that is asked for. Undefined when every entry is. */
+  /** Undefined: every entry. */
   readonly matches: ((text: string) => boolean) | undefined;
 }
 
-function member(container: unknown, name: string): unknown {
-  return typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
-}
+const member = (container: unknown, name: string): unknown =>
+  typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
 
 function valueAt(entry: unknown, [first, second]: Path): string | undefined {
   const outer = member(entry, first);
-  // The Ray id has an older name, under which the same filter finds it.
+  // The Ray id has an older name.
   const value =
     second === undefined
       ? outer
@@ -156,7 +129,7 @@ function valueAt(entry: unknown, [first, second]: Path): string | undefined {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
-// Only the logs of accounts have categories; a category is a set of products more that are asked for.
+// Only logs of accounts have categories, which add products.
 function productsOfCategories(query: URLSearchParams, kind: SourceKind): string[] {
   if (kind !== 'account') return [];
   return query.getAll('product_category').flatMap((name) => {
@@ -166,10 +139,7 @@ function productsOfCategories(query: URLSearchParams, kind: SourceKind): string[
   });
 }
 
-/**
- * Reads the filters from a query; unknown parameters are ignored, as are filters without a value. Throws BadRequest on a product
- * category that does not exist.
- */
+/** Ignores unknown parameters and empty filters. Throws BadRequest for an unknown product category. */
 function auditFilters(query: URLSearchParams, kind: SourceKind = 'organization'): AuditFilters {
   const conditions: Condition[] = [];
   const signature: string[] = [];
@@ -196,23 +166,22 @@ function auditFilters(query: URLSearchParams, kind: SourceKind = 'organization')
   };
 }
 
-/** What a cursor of the audit log says. Opaque to clients. */
 export interface Cursor {
-  /** Behind which entry to go on; undefined: from the first one. */
+  /** Undefined: from the first entry. */
   readonly after: LogPosition | undefined;
-  /** The number of the page that the cursor stands on, from 1. */
+  /** From 1. */
   readonly onPage: number;
   /** Milliseconds since the epoch. */
   readonly issuedMs: number;
-  /** The cursor always answers with this status. */
+  /** Always answered with this status. */
   readonly refusedWith?: number | undefined;
-  /** Makes a cursor to the same place look different. */
+  /** Makes cursors to one place differ. */
   readonly salt?: number | undefined;
-  /** Its place in a cycle of cursors (fault `cursor_cycle`), from 1, and the text of the first one. */
+  /** Place in a `cursor_cycle`, from 1, and the text of the first cursor. */
   readonly cycle?: { readonly place: number; readonly first?: string | undefined } | undefined;
 }
 
-/** The text of a cursor. `binding` stands for the parameters that it belongs to. */
+/** `binding` stands for its parameters. */
 export function writeCursor(binding: number, cursor: Cursor): string {
   const { after, onPage, issuedMs, refusedWith, salt, cycle } = cursor;
   const place = after === undefined ? {} : { t: after.orderMs, n: after.seq };
@@ -220,7 +189,7 @@ export function writeCursor(binding: number, cursor: Cursor): string {
   return encodeToken({ v: 3, b: binding, ...place, p: onPage, i: issuedMs, x: refusedWith, s: salt, ...round });
 }
 
-/** What the text of a cursor says. Throws BadRequest when it is none, or belongs to other parameters. */
+/** Throws BadRequest if invalid or of other parameters. */
 function readCursor(text: string, binding: number): Cursor {
   const content = decodeToken(text);
   if (content?.['v'] !== 3) throw new BadRequest('invalid cursor');

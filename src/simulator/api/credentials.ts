@@ -5,63 +5,50 @@ import type { Occasion, Operation } from '../faults/fault-plan.ts';
 import type { AccountRegistry } from '../world/accounts.ts';
 import { errorReply, invalidHeaders, type Reply, refusal } from './reply.ts';
 
-/** What a user reaches: ids, or places in the order of the listing, from 0. Absent: everything; accounts: those of the organizations. */
+/** Ids, or places in the listing from 0. Absent: all; accounts: those of the organizations. */
 export interface Reach {
   readonly organizations?: readonly (string | number)[];
   readonly accounts?: readonly (string | number)[];
 }
 
 /**
- * A credential that the simulator takes: a user's API token, a user's e-mail address with the Global API key, or a token that an
- * account owns (its id, or its place in the listing). All credentials of one user share one budget; absent, the user is
- * `admin@example.com`. `mayReadUser` false: a token without "User Details Read".
+ * A user's token, a user's e-mail address and Global API key, or an account's token (its id or place in the listing).
+ * Credentials of one user, `admin@example.com` by default, share a budget. `mayReadUser` false: without "User Details Read".
  */
 export type AcceptedCredential =
   | ({ readonly token: string; readonly user?: string; readonly mayReadUser?: boolean } & Reach)
   | ({ readonly email: string; readonly key: string } & Reach)
   | { readonly token: string; readonly account: string | number };
 
-/** Who sends a request, without the secret. */
 export interface Caller {
-  /** Twelve hexadecimal digits that stand for the credential; `none` without one. */
+  /** Twelve hexadecimal digits; `none` without a credential. */
   readonly fingerprint: string;
   /** Who is counted: `user:` and the e-mail address, or `token:` and the fingerprint. */
   readonly owner: string;
   readonly kind: 'user' | 'account';
-  /** True: e-mail address and Global API key. */
+  /** E-mail address and Global API key. */
   readonly hasKey: boolean;
   /** False: `GET /user` is refused. */
   readonly mayReadUser: boolean;
-  /** Id of the token, 32 hexadecimal digits. */
+  /** 32 hexadecimal digits. */
   readonly tokenId: string;
-  /** The user's id and e-mail address; of an account's token: the id of the account, and no address. */
+  /** Of the user; of an account's token: the id of the account, and no address. */
   readonly id: string;
   readonly email: string;
   readonly reach: Reach;
-  /** The member `actor` of the entries that this caller leaves. */
+  /** Member `actor` of the entries of this caller. */
   readonly actor: Readonly<Record<string, string>>;
 }
 
-/** The caller, and what it is answered with if its credential is not taken. */
 type Admission = { readonly caller: Caller; readonly refusal?: Reply };
-
 const standardUser = 'admin@example.com';
-/** What begins the tokens that accounts own. */
 const accountTokenPrefix = 'cfat_';
 
-function digitsOf(text: string, length: number): string {
-  return hash('sha256', text).slice(0, length);
-}
+const digitsOf = (text: string, length: number): string => hash('sha256', text).slice(0, length);
 
-interface Facts {
-  readonly secret: string;
-  readonly email: string;
-  readonly hasKey: boolean;
-  readonly reach: Reach;
-  readonly mayReadUser?: boolean | undefined;
-  /** Absent: the user with this address. */
-  readonly owner?: string;
-}
+/** `owner`: by default the user with this address. */
+type Facts = Pick<Caller, 'email' | 'hasKey' | 'reach'> &
+  Readonly<{ secret: string; mayReadUser?: boolean | undefined; owner?: string }>;
 
 function userCaller(facts: Facts): Caller {
   const { secret, email, hasKey, reach, mayReadUser = true, owner = `user:${email}` } = facts;
@@ -73,28 +60,16 @@ function userCaller(facts: Facts): Caller {
 }
 
 function accountCaller(secret: string, id: string): Caller {
-  const [fingerprint, tokenId] = [digitsOf(secret, 12), digitsOf(secret, 32)];
-  const names = { token_id: tokenId, token_name: 'simulated' };
-  const actor = { id, context: 'api_token', ip_address: '127.0.0.1', ...names, type: 'account' };
-  const owner = `token:${fingerprint}`;
-  return {
-    fingerprint,
-    owner,
-    kind: 'account',
-    hasKey: false,
-    mayReadUser: false,
-    tokenId,
-    id,
-    email: '',
-    reach: { accounts: [id] },
-    actor,
-  };
+  const owner = `token:${digitsOf(secret, 12)}`;
+  const reach = { accounts: [id] };
+  const caller = userCaller({ secret, email: '', hasKey: false, reach, mayReadUser: false, owner });
+  const { email: _none, ...actor } = caller.actor;
+  return { ...caller, kind: 'account', id, actor: { ...actor, id, type: 'account' } };
 }
 
 /**
- * Looks at the credential of a request. `accepted` undefined: any will do, as long as there is one; each token is then a user of
- * its own, or an account's if it is `cfat_` and the account's id. None at all is refused with 401, a wrong one with 403 (code
- * 9109 for a token), another form of the header with 400 code 6003.
+ * `accepted` undefined: any credential; a token is a user of its own, or an account's if `cfat_` and the account's id. None: 401; a
+ * wrong one: 403 (code 9109 for a token); another form of the header: 400, code 6003.
  */
 export function admit(
   headers: IncomingHttpHeaders,
@@ -149,33 +124,24 @@ function admitKey(email: string, key: string, accepted: readonly AcceptedCredent
   return accepted === undefined || known !== undefined ? { caller } : { caller, refusal: refusal(403) };
 }
 
-/** How many requests one user, or one token of an account, may send. */
-export interface RateBudget {
-  readonly requests: number;
-  /** Length of the sliding window. */
-  readonly windowMs: number;
-  /** How long one that sent too many is refused. */
-  readonly blockMs: number;
-}
-
+export type RateBudget = Readonly<{ requests: number; windowMs: number; blockMs: number }>;
 /** Cloudflare's published limit. */
 export const defaultBudget: RateBudget = { requests: 1200, windowMs: 300_000, blockMs: 300_000 };
 
 interface Usage {
-  /** Times of the requests within the window, oldest first, from `head`. */
+  /** Within the window, oldest first, from `head`. */
   timesMs: number[];
   head: number;
   blockedUntilMs: number;
 }
 
-/** What the limiter says about one request. */
 interface Verdict {
-  /** Present when the request is refused: whole seconds, rounded up. */
+  /** Set if refused: whole seconds, rounded up. */
   readonly retryAfterSeconds?: number;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The sliding window of each owner of credentials. A block of `blockMs` follows the first request that is too many. */
+/** A sliding window per owner. The first request too many blocks for `blockMs`. */
 export class RateLimit {
   readonly #budget: RateBudget | null;
   readonly #usage = new Map<string, Usage>();
@@ -184,7 +150,7 @@ export class RateLimit {
     this.#budget = budget;
   }
 
-  /** Counts a request, unless its owner is blocked. */
+  /** Counts unless blocked. */
   admit(owner: string, nowMs: number): Verdict {
     const budget = this.#budget;
     if (budget === null) return { headers: ratelimitHeaders(defaultBudget, defaultBudget.requests, 0) };
@@ -214,20 +180,15 @@ export class RateLimit {
   }
 }
 
-function ratelimitHeaders(budget: RateBudget, left: number, resetMs: number): Record<string, string> {
-  return {
-    Ratelimit: `"default";r=${left};t=${Math.ceil(resetMs / 1000)}`,
-    'Ratelimit-Policy': `"default";q=${budget.requests};w=${Math.ceil(budget.windowMs / 1000)}`,
-  };
-}
+const ratelimitHeaders = (budget: RateBudget, left: number, resetMs: number): Record<string, string> => ({
+  Ratelimit: `"default";r=${left};t=${Math.ceil(resetMs / 1000)}`,
+  'Ratelimit-Policy': `"default";q=${budget.requests};w=${Math.ceil(budget.windowMs / 1000)}`,
+});
 
-/** One admitted call: what is asked for, by whom. */
 export interface ApiCall {
   readonly method: string;
   readonly operation: Operation;
-  /** The organization or account in the path. */
   readonly source: SourceRef | undefined;
-  /** The entry whose history is asked for. */
   readonly entryId: string | undefined;
   readonly query: URLSearchParams;
   readonly caller: Caller;

@@ -10,23 +10,25 @@ import {
 } from '../world/organizations.ts';
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
-import type { Caller } from './credentials.ts';
+import type { ApiCall } from './credentials.ts';
 import {
   BadRequest,
-  decodeToken,
   emptyReply,
   encodeToken,
   errorReply,
   faultReply,
+  nameFilters,
+  orBadRequest,
+  placeIn,
   type Reply,
   refusal,
   successReply,
 } from './reply.ts';
 
-/** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
+/** Cloudflare documents none of these codes; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;
 
-/** The organizations service: list, create, get, change, delete, and the profile. Changes leave audit entries. */
+/** List, create, get, change, delete, and the profile. Changes leave audit entries. */
 export class OrganizationsApi {
   readonly #world: World;
   readonly #access: Access;
@@ -39,17 +41,19 @@ export class OrganizationsApi {
     this.#listsSubOrganizations = listsSubOrganizations;
   }
 
-  /** Answers one call. Never throws on what a client sends. */
+  /** Never throws on what a client sends. */
   handle(call: OrganizationCall): Reply {
-    try {
-      if (call.organizationId === undefined) return this.#collection(call);
-      const organization = this.#world.organizations.get(call.organizationId);
-      if (organization === undefined) return errorReply(404, errorCode.notFound, 'Organization not found');
-      return call.isProfile ? this.#profile(call, organization) : this.#one(call, organization);
-    } catch (error) {
-      if (error instanceof BadRequest) return errorReply(400, errorCode.badRequest, error.message);
-      throw error;
-    }
+    return orBadRequest(
+      () => this.#answer(call),
+      (message) => errorReply(400, errorCode.badRequest, message),
+    );
+  }
+
+  #answer(call: OrganizationCall): Reply {
+    if (call.source === undefined) return this.#collection(call);
+    const organization = this.#world.organizations.get(call.source.id);
+    if (organization === undefined) return errorReply(404, errorCode.notFound, 'Organization not found');
+    return call.operation === 'profile' ? this.#profile(call, organization) : this.#one(call, organization);
   }
 
   #collection(call: OrganizationCall): Reply {
@@ -110,7 +114,7 @@ export class OrganizationsApi {
     return this.#changed(call, organization, 'Create Organization', 'create');
   }
 
-  // Only the name: `parent` and `profile` of the body are ignored.
+  // `parent` and `profile` of the body are ignored.
   #update(call: OrganizationCall, organization: Organization): Reply {
     organization.name = nameOf(jsonBody(call.body));
     return this.#changed(call, organization, 'Update Organization', 'update');
@@ -144,9 +148,7 @@ export class OrganizationsApi {
   }
 }
 
-function methodNotAllowed(): Reply {
-  return errorReply(405, errorCode.method, 'Method not allowed');
-}
+const methodNotAllowed = (): Reply => errorReply(405, errorCode.method, 'Method not allowed');
 
 function jsonBody(text: string): Record<string, unknown> {
   let body: unknown;
@@ -159,9 +161,8 @@ function jsonBody(text: string): Record<string, unknown> {
   return body;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function nameOf(body: Record<string, unknown>): string {
   const name = body['name'];
@@ -191,26 +192,22 @@ const largestPageSize = 1000;
 
 type Filter = (organization: Organization, value: string) => boolean;
 
-function byName(test: (name: string, part: string) => boolean): Filter {
-  return ({ name }, value) => test(name.toLowerCase(), value.toLowerCase());
-}
-
-/** The filters of the listing that take one value, by wire name. */
-function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
-  return {
-    name: byName((name, whole) => name === whole),
-    'name.startsWith': byName((name, part) => name.startsWith(part)),
-    'name.endsWith': byName((name, part) => name.endsWith(part)),
-    'name.contains': byName((name, part) => name.includes(part)),
-    'containing.account': ({ accountIds }, value) => accountIds.includes(value),
-    'containing.user': ({ userIds }, value) => userIds.includes(value),
-    'containing.organization': (organization, value) => {
-      const inner = registry.get(value);
-      return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
-    },
-    'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
-  };
-}
+/** Filters with one value, by wire name. */
+const filtersOf = (registry: OrganizationRegistry): Record<string, Filter> => ({
+  ...Object.fromEntries(
+    Object.entries(nameFilters).map(([wireName, test]): [string, Filter] => [
+      wireName,
+      ({ name }, value) => test(name.toLowerCase(), value.toLowerCase()),
+    ]),
+  ),
+  'containing.account': ({ accountIds }, value) => accountIds.includes(value),
+  'containing.user': ({ userIds }, value) => userIds.includes(value),
+  'containing.organization': (organization, value) => {
+    const inner = registry.get(value);
+    return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
+  },
+  'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
+});
 
 function pageSizeOf(query: URLSearchParams): number {
   const text = query.get('page_size');
@@ -218,26 +215,21 @@ function pageSizeOf(query: URLSearchParams): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > largestPageSize) {
     throw new BadRequest(`page_size must be between 0 and ${largestPageSize}`);
   }
-  // What Cloudflare does with the permitted 0 is not documented; a page that can never grow would be of no use.
+  // Cloudflare's meaning of 0 is undocumented; a page that never grows would be useless.
   return Number(text) === 0 ? defaultPageSize : Number(text);
 }
 
-/** One request for the listing. */
 interface ListingRequest {
   readonly registry: OrganizationRegistry;
-  /** Whether the caller reaches an organization. */
   readonly sees: (organization: Organization) => boolean;
   readonly query: URLSearchParams;
-  /** False: organizations below others are shown only when a filter asks for them. */
+  /** False: organizations below others are shown only to a filter. */
   readonly listsSubOrganizations: boolean;
   readonly faults: FaultPlan;
   readonly occasion: Occasion;
 }
 
-/**
- * `GET /organizations`: filters, pages in the order of creation, and the faults of the listing. Throws BadRequest, saying
- * what is wrong, if Cloudflare answers 400.
- */
+/** Pages in the order of creation. Throws BadRequest for Cloudflare's 400. */
 function listOrganizations(request: ListingRequest): Reply {
   const { registry, sees, query, listsSubOrganizations, faults, occasion } = request;
   const conditions: ((organization: Organization) => boolean)[] = [];
@@ -256,8 +248,7 @@ function listOrganizations(request: ListingRequest): Reply {
   if (conditions.length === 0 && !listsSubOrganizations) conditions.push(({ parentId }) => parentId === undefined);
   const size = pageSizeOf(query);
   const filters = JSON.stringify(signature);
-  const token = query.get('page_token') || undefined;
-  const from = token === undefined ? 0 : readToken(token, filters);
+  const from = placeIn(query, filters);
   const wanted = registry
     .all()
     .filter(sees)
@@ -266,14 +257,9 @@ function listOrganizations(request: ListingRequest): Reply {
   return listingPage(request, { all, size, totalSize, filters, from });
 }
 
-interface Slice {
-  readonly all: readonly Organization[];
-  readonly size: number;
-  readonly totalSize: number;
-  readonly filters: string;
-  /** Place in the order of creation at which the page begins. */
-  readonly from: number;
-}
+/** `from`: place in the order of creation. */
+type Slice = Readonly<Record<'size' | 'totalSize' | 'from', number>> &
+  Readonly<{ all: readonly Organization[]; filters: string }>;
 
 function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slice): Reply {
   const { all, size, totalSize, filters, from } = slice;
@@ -297,51 +283,30 @@ function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slic
   );
 }
 
-function readToken(token: string, filters: string): number {
-  const content = decodeToken(token);
-  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
-  if (content['f'] !== filters) throw new BadRequest('page_token does not belong to these filters');
-  return content['n'];
-}
-
-/** Where the API is served. */
 export const basePath = '/client/v4';
 
-/** One call of the organizations service. */
-interface OrganizationCall {
-  readonly method: string;
+interface OrganizationCall extends ApiCall {
   /** Path and query as sent. */
   readonly url: string;
-  readonly query: URLSearchParams;
-  readonly organizationId: string | undefined;
-  readonly isProfile: boolean;
   readonly body: string;
-  readonly caller: Caller;
   readonly userAgent: string;
-  readonly occasion: Occasion;
 }
 
-/** What the listing is answered with, whatever page is asked for; undefined when no fault stands in its place. */
+/** For any page; undefined without the fault. */
 function listingInterruption(faults: FaultPlan, occasion: Occasion): Reply | undefined {
   if (faults.fires('listing_403', occasion) !== undefined) return refusal(403);
   const away = faults.meets('listing_away', occasion);
   return away === undefined ? undefined : faultReply('listing_away', away.status);
 }
 
-/** What this page of the listing (from 1) is answered with; undefined when it is whole. */
+/** For this page (from 1); undefined without the fault. */
 function brokenPage(faults: FaultPlan, occasion: Occasion, number: number): Reply | undefined {
   const broken = faults.meets('broken_listing_page', occasion, ({ page }) => page === number);
   return broken === undefined ? undefined : faultReply('broken_listing_page', broken.status);
 }
 
-/** What is left of a listing, and how many organizations it says there are. */
-interface VisibleListing {
-  readonly organizations: readonly Organization[];
-  readonly totalSize: number;
-}
-
-/** The listing without the organizations that faults hide. A share of them is always the same ones. */
-function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]): VisibleListing {
+/** Without hidden organizations. A share of them is always the same ones. */
+function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Organization[]) {
   const empty = faults.meets('empty_listing', occasion);
   if (empty !== undefined) return { organizations: [], totalSize: empty.countsAll ? all.length : 0 };
   if (!faults.isOn('partial_listing')) return { organizations: all, totalSize: all.length };
@@ -358,21 +323,11 @@ function visibleListing(faults: FaultPlan, occasion: Occasion, all: readonly Org
   return { organizations, totalSize: hidesCount ? organizations.length : all.length };
 }
 
-interface Activity {
-  readonly call: OrganizationCall;
-  /** Key of the ids of this entry. */
-  readonly key: number;
-  /** Id of the organization in whose log it stands. */
-  readonly logOf: string;
-  readonly what: string;
-  readonly type: string;
-  readonly timeMs: number;
-  /** What the API answered with. */
-  readonly status: number;
-  readonly result: unknown;
-}
+/** `key`: of the ids of this entry. `logOf`: organization whose log it is in. */
+type Activity = Readonly<Record<'logOf' | 'what' | 'type', string> & Record<'key' | 'timeMs' | 'status', number>> &
+  Readonly<{ call: OrganizationCall; result: unknown }>;
 
-/** The audit entry that a change through the API leaves. The request payload is the body byte for byte, if there is one. */
+/** The request payload is the body byte for byte. */
 function activityText({ call, key, logOf, what, type, timeMs, status, result }: Activity): string {
   const words = Array.from({ length: 6 }, (_, n) => hex8(draw(key, n)));
   const id = words.slice(0, 4).join('');
@@ -385,7 +340,7 @@ function activityText({ call, key, logOf, what, type, timeMs, status, result }: 
     user_agent: call.userAgent,
   };
   const response = { success: true, errors: [], messages: [], result };
-  const resourceId = JSON.stringify(call.organizationId ?? logOf);
+  const resourceId = JSON.stringify(call.source?.id ?? logOf);
   const request = call.body === '' ? '{}' : call.body;
   return (
     `{"id":"${id}","action":${JSON.stringify(action)},"actor":${JSON.stringify(call.caller.actor)},` +

@@ -2,68 +2,61 @@ import type { ServerResponse } from 'node:http';
 import type { FaultName } from '../faults/fault-catalogue.ts';
 import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
 
-/** A response before it meets the faults of the wire. */
 export interface Reply {
   readonly status: number;
-  /** Absent: `application/json`. */
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Empty for a status without a body. */
+  /** Empty without a body. */
   readonly body: string;
-  /** The fault that stands in place of the answer. */
+  /** In place of the answer. */
   readonly fault?: FaultName;
-  /** Called once the whole response has been handed to the network. */
+  /** Called when the response has been handed to the network. */
   readonly delivered?: () => void;
 }
 
-/** No answer at all, because of this fault. */
-export interface Silence {
-  readonly silentBy: FaultName;
-}
+export type Silence = Readonly<{ silentBy: FaultName }>;
 
-/** Success of every service but the audit log's. */
+/** For all services but the audit log. */
 export function successReply(result: unknown, resultInfo?: unknown, messages: readonly unknown[] = []): Reply {
   const info = resultInfo === undefined ? {} : { result_info: resultInfo };
   return { status: 200, body: JSON.stringify({ success: true, errors: [], messages, result, ...info }) };
 }
 
-/** Success that has nothing to say: 204 and no body. */
 export const emptyReply: Reply = { status: 204, body: '' };
 
-/** Failure with a code: what the organizations service and the gateway send. */
-export function errorReply(status: number, code: number, message: string, headers: Record<string, string> = {}): Reply {
-  return {
-    status,
-    headers,
-    body: JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null }),
-  };
-}
+/** Of the organizations service and the gateway. */
+export const errorReply = (
+  status: number,
+  code: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Reply => ({
+  status,
+  headers,
+  body: JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null }),
+});
 
-/** Failure of the audit service: a message without a code, and no `result`. */
-export function auditErrorReply(status: number, message: string): Reply {
-  return { status, body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }) };
-}
+/** Of the audit service: no code, no `result`. */
+export const auditErrorReply = (status: number, message: string): Reply => ({
+  status,
+  body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }),
+});
 
-/** The failure that a fault gives an audit log: of the service up to 499, of the gateway from 500. */
-export function auditFaultReply(fault: FaultName, status: number, message: string): Reply {
-  return { ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)), fault };
-}
+/** Of the service up to 499, of the gateway from 500. */
+export const auditFaultReply = (fault: FaultName, status: number, message: string): Reply => ({
+  ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)),
+  fault,
+});
 
-/** The failure that a fault gives the organizations service. */
-export function faultReply(fault: FaultName, status: number): Reply {
-  return { ...gatewayError(status), fault };
-}
+export const faultReply = (fault: FaultName, status: number): Reply => ({ ...gatewayError(status), fault });
 
-function gatewayError(status: number): Reply {
-  return errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
-}
+const gatewayError = (status: number): Reply =>
+  errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
 
-/** What Cloudflare says to a credential that may not, and to a request without one. */
-export function refusal(status: 401 | 403): Reply {
-  return errorReply(status, 10000, 'Authentication error');
-}
+/** For a credential that may not, and for none. */
+export const refusal = (status: 401 | 403): Reply => errorReply(status, 10000, 'Authentication error');
 
-/** What the gateway says to an object identifier that no object could have; `path` as sent, without the query. */
+/** For an identifier that no object can have; `path` without the query. */
 export function unroutable(status: 400 | 404, path: string): Reply {
   const message = `Could not route to ${path}, perhaps your object identifier is invalid?`;
   const errors = [
@@ -73,19 +66,18 @@ export function unroutable(status: 400 | 404, path: string): Reply {
   return { status, body: JSON.stringify({ success: false, errors, messages: [], result: null }) };
 }
 
-/** What the gateway says to an `Authorization` header of another form than it knows. */
+/** For an `Authorization` header of another form. */
 export function invalidHeaders(): Reply {
   const error_chain = [{ code: 6111, message: 'Invalid format for Authorization header' }];
   const errors = [{ code: 6003, message: 'Invalid request headers', error_chain }];
   return { status: 400, body: JSON.stringify({ success: false, errors, messages: [], result: null }) };
 }
 
-/** What is wrong with a request; the handler of its service turns it into a 400. */
+/** Becomes a 400 in the handler of its service. */
 export class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
 
-/** What happens instead of an answer. */
 export type Interruption =
   | { readonly name: FaultName; readonly kind: 'silence' | 'reset' }
   | { readonly name: FaultName; readonly kind: 'delay'; readonly delayMs: number }
@@ -93,12 +85,9 @@ export type Interruption =
 
 const statuses = [500, 502, 503, 504] as const;
 
-function html(status: number): string {
-  return (
-    `<!DOCTYPE html>\n<html><head><title>api.example.com | ${status}</title></head>` +
-    `<body><h1>Error ${status}</h1><p>cloudflare</p></body></html>\n`
-  );
-}
+const html = (status: number): string =>
+  `<!DOCTYPE html>\n<html><head><title>api.example.com | ${status}</title></head>` +
+  `<body><h1>Error ${status}</h1><p>cloudflare</p></body></html>\n`;
 
 function serverError(bits: number): Reply {
   const status = statuses[bits & 3] as number;
@@ -107,7 +96,7 @@ function serverError(bits: number): Reply {
   return form === 1 ? { status, contentType: 'text/plain', body: `error code: ${status}` } : { status, body: '' };
 }
 
-/** Decides, before the request is worked on, whether something else than its answer comes. The first that fires wins. */
+/** Before the request is worked on. The first fault that fires wins. */
 export function interruption(faults: FaultPlan, occasion: Occasion): Interruption | undefined {
   if (faults.fires('hung', occasion) !== undefined) return { name: 'hung', kind: 'silence' };
   const isAudit = occasion.operation === 'audit';
@@ -141,21 +130,17 @@ function errorInSuccess(isAudit: boolean): Reply {
   return { status: 200, body: JSON.stringify({ errors, result: [], result_info: info, success: true }) };
 }
 
-function htmlReply(status: number): Reply {
-  return { status, contentType: 'text/html; charset=UTF-8', body: html(status) };
-}
+const htmlReply = (status: number): Reply => ({ status, contentType: 'text/html; charset=UTF-8', body: html(status) });
 
-/** 429 as Cloudflare sends it. */
-export function tooManyRequests(headers: Record<string, string>): Reply {
-  return errorReply(429, 971, 'Please wait and consider throttling your request speed', headers);
-}
+export const tooManyRequests = (headers: Record<string, string>): Reply =>
+  errorReply(429, 971, 'Please wait and consider throttling your request speed', headers);
 
-/** Sends the head and half of the body, and destroys the connection as soon as that is on its way. */
+/** Head and half of the body, then destroys the connection. */
 export function sendCutOff(response: ServerResponse, body: Buffer): void {
   response.write(body.subarray(0, body.length >>> 1), () => response.destroy());
 }
 
-/** Sends the head and half of the body, and the rest after a pause. */
+/** Head and half of the body, the rest after a pause. */
 export function sendSlowly(response: ServerResponse, body: Buffer, pauseMs: number): void {
   const half = body.length >>> 1;
   response.write(body.subarray(0, half));
@@ -163,32 +148,28 @@ export function sendSlowly(response: ServerResponse, body: Buffer, pauseMs: numb
   response.once('close', () => clearTimeout(timer));
 }
 
-/** Sends nothing; destroys the connection after `hangMs` unless that is 0. */
+/** Destroys the connection after `hangMs` unless 0. */
 export function staySilent(response: ServerResponse, hangMs: number): void {
   if (hangMs === 0) return;
   const timer = setTimeout(() => response.destroy(), hangMs);
   response.once('close', () => clearTimeout(timer));
 }
 
-/** Waits; false as soon as the client has gone away. */
-export function pause(response: ServerResponse, delayMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
+/** False as soon as the client is gone. */
+export const pause = (response: ServerResponse, delayMs: number): Promise<boolean> =>
+  new Promise((resolve) => {
     const timer = setTimeout(() => resolve(true), delayMs);
     response.once('close', () => {
       clearTimeout(timer);
       resolve(false);
     });
   });
-}
 
-/**
- * Cursors and page tokens: JSON behind URL-safe base64 with padding, as Cloudflare's look. Opaque to clients, not secret.
- */
-export function encodeToken(content: unknown): string {
-  return Buffer.from(JSON.stringify(content)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
-}
+/** JSON in URL-safe base64 with padding, as Cloudflare's tokens look. Not secret. */
+export const encodeToken = (content: unknown): string =>
+  Buffer.from(JSON.stringify(content)).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 
-/** The content, or undefined when the token was not made by `encodeToken`. */
+/** Undefined unless made by `encodeToken`. */
 export function decodeToken(token: string): Record<string, unknown> | undefined {
   if (!/^[A-Za-z0-9_-]+={0,2}$/.test(token)) return undefined;
   try {
@@ -196,5 +177,33 @@ export function decodeToken(token: string): Record<string, unknown> | undefined 
     return typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Where a listing goes on. Throws BadRequest for a token that is invalid or of other filters. */
+export function placeIn(query: URLSearchParams, filters: string): number {
+  const token = query.get('page_token') || undefined;
+  if (token === undefined) return 0;
+  const content = decodeToken(token);
+  if (typeof content?.['n'] !== 'number') throw new BadRequest('invalid page_token');
+  if (content['f'] !== filters) throw new BadRequest('page_token does not belong to these filters');
+  return content['n'];
+}
+
+/** Filters of listings by lower-case names. */
+export const nameFilters: Readonly<Record<string, (name: string, part: string) => boolean>> = {
+  name: (name, whole) => name === whole,
+  'name.startsWith': (name, part) => name.startsWith(part),
+  'name.endsWith': (name, part) => name.endsWith(part),
+  'name.contains': (name, part) => name.includes(part),
+};
+
+/** Answers 400 with what is wrong if the work throws BadRequest. */
+export function orBadRequest<T>(work: () => T, reply: (message: string) => Reply): T | Reply {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof BadRequest) return reply(error.message);
+    throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { type EntryParts, entryParts, joinParts, resourceText, type Voice } from './entry-text.ts';
 
-/** How one element of `result` can be other than documented. Handed out in this order, in turn. */
+/** Undocumented forms of an element of `result`, handed out in turn. */
 export const defectNames = [
   'no_id',
   'empty_id',
@@ -28,11 +28,9 @@ export const defectNames = [
 ] as const;
 
 export type DefectName = (typeof defectNames)[number];
-
 const nestingLevels = 2000;
 const longIdLength = 5000;
 const largeEntryLength = 1_048_576;
-
 const invalidTimes = ['yesterday', '2024-02-30T25:61:00Z', '', '0000-00-00T00:00:00Z'];
 const nul = '\\u0000';
 
@@ -80,7 +78,7 @@ const changes: Partial<Record<DefectName, (parts: EntryParts, index: number) => 
   array_response: (parts, index) => { parts.response = `["ok",{"row":${index}},null]`; },
 };
 
-/** An element that is not an object, has a member missing, or is written oddly. */
+/** Not an object, without a member, or oddly written. */
 function strangeElement(defect: DefectName, p: EntryParts, index: number, sourceId: string): string {
   switch (defect) {
     case 'no_id':
@@ -100,7 +98,7 @@ function strangeElement(defect: DefectName, p: EntryParts, index: number, source
   }
 }
 
-// Everything here is legal JSON that a parse and a stringify would not give back.
+// Legal JSON that parse and stringify would not give back.
 function oddText(p: EntryParts): string {
   const id = p.id.replace(/[a-f]/, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
   const action = p.action.replaceAll('/', '\\/').replace('"type":', '"t\\u0079pe" :\t');
@@ -109,7 +107,7 @@ function oddText(p: EntryParts): string {
   return `{ "resource" : ${resourceText(p)},\r\n  "raw":${p.raw} ,"1":1.0,"note":${greeting},"n":-0E+2, "actor" :${p.actor},\n"${p.ownerName}":${p.owner}${zone},"action":${action},\t"id": ${id} }`;
 }
 
-/** The text of an entry that has a defect; the same for the same arguments. Unique, except `null_entry`. */
+/** The same for the same arguments. Unique, except `null_entry`. */
 export function defectiveText(voice: Voice, index: number, timeMs: number, marks: number, defect: DefectName): string {
   const parts = entryParts(voice, index, timeMs, marks);
   const change = changes[defect];
@@ -118,15 +116,14 @@ export function defectiveText(voice: Voice, index: number, timeMs: number, marks
   return joinParts(parts);
 }
 
-/** What a reader can make of an entry's text. */
 export interface EntryFacts {
-  /** Null when there is none that a text column could hold: missing, empty, no string, NUL or lone surrogate inside. */
+  /** Null if a text column could not hold it: missing, empty, no string, NUL or lone surrogate. */
   readonly id: string | null;
-  /** `action.time` as written; null when it is missing or no date. */
+  /** As written; null if missing or no date. */
   readonly actionTime: string | null;
 }
 
-/** Reads id and time from the text of one element. Never throws on valid JSON. */
+/** Never throws on valid JSON. */
 export function readFacts(text: string): EntryFacts {
   const entry: unknown = JSON.parse(text);
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return { id: null, actionTime: null };

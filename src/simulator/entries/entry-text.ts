@@ -1,41 +1,32 @@
-/** Marks of an entry that change how it is written. Bits, so that a million entries keep theirs in a byte each. */
+/** Bits, so that a million entries keep their marks in a byte each. */
 export const entryMark = { unknownEnum: 1, oldRayKey: 2 } as const;
 
-/** The JSON texts of an entry's members, before they are joined. Each is one valid JSON value. */
-export interface EntryParts {
-  id: string;
-  action: string;
-  actor: string;
-  /** `organization` or `account`, and its value. */
+type PartName = 'id' | 'action' | 'actor' | 'owner' | 'raw' | 'request' | 'response' | 'scope' | 'resourceType';
+/** Each is one valid JSON value. */
+export interface EntryParts extends Record<PartName, string> {
+  /** `organization` or `account`. */
   ownerName: string;
-  owner: string;
-  /** Undefined: the entry has no member `zone`. */
   zone: string | undefined;
-  raw: string;
-  /** Members of `resource` up to the payloads, without the braces. */
+  /** Up to the payloads, without the braces. */
   resource: string;
-  request: string;
-  response: string;
-  scope: string;
-  resourceType: string;
 }
 
 const strangeTypes = ['login', 'rotate', 'View'] as const;
 
-/** RFC 3339 in UTC as the API writes it: seconds, and milliseconds only if there are any. */
+/** As the API writes it: milliseconds only if there are any. */
 export function timeText(timeMs: number): string {
   const text = new Date(timeMs).toISOString();
   return timeMs % 1000 === 0 ? `${text.slice(0, 19)}Z` : text;
 }
 
-/** An id in one of the two forms that are served: 32 hexadecimal digits, or a UUID of 36 characters. */
+/** 32 hexadecimal digits, or a UUID of 36 characters. */
 function idText(digits: string, bits: number): string {
   if ((bits & 64) === 0) return digits;
   const [a, b, c, d] = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20)];
   return `${a}-${b}-${c}-${d}-${digits.slice(20)}`;
 }
 
-/** The parts of the `index`-th entry that this log ever has: always the same for the same arguments. */
+/** Of the `index`-th entry of this log: always the same for the same arguments. */
 export function entryParts(voice: Voice, index: number, timeMs: number, marks: number): EntryParts {
   const a = mix(index ^ voice.key);
   const b = mix(a + 0x9e3779b9);
@@ -69,12 +60,10 @@ export function entryParts(voice: Voice, index: number, timeMs: number, marks: n
   };
 }
 
-/** The member `resource`. */
-export function resourceText(p: EntryParts): string {
-  return `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
-}
+export const resourceText = (p: EntryParts): string =>
+  `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
 
-/** Joins the parts in the order in which the documentation shows them. */
+/** In the order of the documentation. */
 export function joinParts(p: EntryParts): string {
   const isOfAccount = p.ownerName === 'account';
   const [front, middle] = isOfAccount ? [`"account":${p.owner},`, ''] : ['', `"organization":${p.owner},`];
@@ -82,61 +71,49 @@ export function joinParts(p: EntryParts): string {
   return `{"id":${p.id},${front}"action":${p.action},"actor":${p.actor},${middle}"raw":${p.raw},"resource":${resourceText(p)}${zone}}`;
 }
 
-/** Makes the entry so long that its text has this many bytes (UTF-8); what is longer already stays as it is. */
+/** Pads the entry to this many bytes (UTF-8) unless it is longer. */
 export function padParts(parts: EntryParts, bytes: number): void {
   const padding = (length: number): string => `{"padding":"${'0'.repeat(length)}"}`;
   const leastBytes = Buffer.byteLength(joinParts({ ...parts, request: padding(0) }));
   if (bytes > leastBytes) parts.request = padding(bytes - leastBytes);
 }
 
-/** Something that happens again and again in one audit log, with the ids of its source filled in. */
-export interface Story {
-  readonly description: string;
-  readonly actionType: string;
-  readonly method: string;
-  readonly product: string;
-  readonly resourceType: string;
-  /** Empty: nothing is known of a request, and `raw` is empty. */
+type StoryName = 'description' | 'actionType' | 'method' | 'product' | 'resourceType';
+/** Recurs in one audit log. */
+export interface Story extends Readonly<Record<StoryName, string>> {
+  /** Empty: no request is known, and `raw` is empty. */
   readonly uri: string;
-  /** True when the id of the resource is appended to the uri. */
+  /** The id of the resource is appended to the uri. */
   readonly hasId: boolean;
-  /** JSON text of `resource.scope`. */
+  /** JSON text. */
   readonly scope: string;
-  /** JSON text of the member `zone`; absent: the entry has none. */
+  /** JSON text; absent: no member `zone`. */
   readonly zone?: string;
-  /** JSON texts of the actors of this story alone; absent: those of the voice. */
+  /** JSON texts; absent: those of the voice. */
   readonly actors?: readonly string[];
-  /** JSON text of the request payload, from three random words. */
+  /** JSON text, from three random words. */
   readonly request: (a: number, b: number, c: number) => string;
   readonly response: (b: number, c: number, d: number, id: string, time: string) => string;
 }
 
-/** What the entries of one audit log are made of, worked out once: the same people, the same resources. */
+/** What the entries of one audit log are made of: the same people, the same resources. */
 export interface Voice {
-  /** Key of everything drawn for this log. */
+  /** For everything drawn for this log. */
   readonly key: number;
   readonly source: SourceRef;
-  /** JSON text of the member `organization`, or `account`. */
   readonly ownerText: string;
-  /** JSON texts of the member `actor`. */
   readonly actors: readonly string[];
-  /** The same with values that no document has. */
+  /** With undocumented values. */
   readonly strangeActors: readonly string[];
   readonly agents: readonly string[];
   readonly stories: readonly Story[];
 }
 
-/** JSON text of the answer of the API around a result. */
-export function answerText(result: string): string {
-  return `{"success":true,"errors":[],"messages":[],"result":${result}}`;
-}
+export const answerText = (result: string): string => `{"success":true,"errors":[],"messages":[],"result":${result}}`;
 
-/**
- * Arithmetic in place of a random generator with state: what is drawn depends on a key and a counter only, so the
- * n-th entry of an organization can be made on its own, again and again, and always comes out the same.
- */
+/** No generator with state: a draw depends on key and counter alone, so the n-th entry can be made at any time, always the same. */
 
-/** A bijection of the 32-bit numbers: different inputs never collide. Returns an unsigned integer. */
+/** A bijection of 32-bit numbers. Unsigned. */
 export function mix(value: number): number {
   let h = value | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
@@ -144,17 +121,13 @@ export function mix(value: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** The `counter`-th draw of the stream `key`: 32 bits, unsigned. A bijection in `counter`. */
-export function draw(key: number, counter: number): number {
-  return mix(mix(counter ^ key) + 0x9e3779b9);
-}
+/** The `counter`-th draw of stream `key`: 32 bits, unsigned, a bijection. */
+export const draw = (key: number, counter: number): number => mix(mix(counter ^ key) + 0x9e3779b9);
 
-/** True with the given probability (0 to 1), as decided by 32 drawn bits. */
-export function isChosen(bits: number, probability: number): boolean {
-  return bits < probability * 4294967296;
-}
+/** True with this probability, by 32 drawn bits. */
+export const isChosen = (bits: number, probability: number): boolean => bits < probability * 4294967296;
 
-/** FNV-1a, 32 bits: turns a name into a key. */
+/** FNV-1a, 32 bits. */
 export function keyOf(text: string, seed = 0): number {
   let h = (0x811c9dc5 ^ mix(seed)) >>> 0;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
@@ -163,27 +136,15 @@ export function keyOf(text: string, seed = 0): number {
 
 const quads = Array.from({ length: 65536 }, (_, n) => n.toString(16).padStart(4, '0'));
 
-/** Eight lower-case hexadecimal digits. */
-export function hex8(bits: number): string {
-  return `${quads[bits >>> 16]}${quads[bits & 0xffff]}`;
-}
+export const hex8 = (bits: number): string => `${quads[bits >>> 16]}${quads[bits & 0xffff]}`;
 
-/** What has an audit log of its own. */
 export const sourceKinds = ['organization', 'account'] as const;
 export type SourceKind = (typeof sourceKinds)[number];
+/** An account may have the id of an organization: only kind and id name a log. */
+export type SourceRef = Readonly<{ kind: SourceKind; id: string }>;
 
-/** One audit log. An account may have the id of an organization: only kind and id together name it. */
-export interface SourceRef {
-  readonly kind: SourceKind;
-  readonly id: string;
-}
+/** A plain id is that of an organization. */
+export const sourceOf = (source: SourceRef | string): SourceRef =>
+  typeof source === 'string' ? { kind: 'organization', id: source } : source;
 
-/** The source that is meant; a plain id is that of an organization. */
-export function sourceOf(source: SourceRef | string): SourceRef {
-  return typeof source === 'string' ? { kind: 'organization', id: source } : source;
-}
-
-/** A key of maps. */
-export function sourceKey({ kind, id }: SourceRef): string {
-  return `${kind} ${id}`;
-}
+export const sourceKey = ({ kind, id }: SourceRef): string => `${kind} ${id}`;

@@ -1,122 +1,118 @@
-/** One fault: what a client meets, how often by default, whether `--faults all` has it, and what can be set beside it. */
 interface FaultDescription<P extends ParameterSet> {
   readonly summary: string;
-  /** Probability that naming the fault alone gives it. */
+  /** When the fault is only named. */
   readonly probability: number;
-  /** False for what could keep a correct client from ending with the truth in reasonable time. */
+  /** False: may keep a correct client from the truth for too long. */
   readonly inAll: boolean;
   readonly parameters: P;
 }
 
-function fault(summary: string, probability: number, inAll = true): FaultDescription<Record<never, never>> {
-  return { summary, probability, inAll, parameters: {} };
-}
+const fault = (summary: string, probability: number, inAll = true): FaultDescription<Record<never, never>> => ({
+  summary,
+  probability,
+  inAll,
+  parameters: {},
+});
 
-/** A way in which the API goes wrong every time, and never one of `--faults all`. */
-function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
-  return { summary, probability: 1, inAll: false, parameters };
-}
+/** Goes wrong every time; not in `--faults all`. */
+const misbehaviour = <P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> => ({
+  summary,
+  probability: 1,
+  inAll: false,
+  parameters,
+});
 
-/** An integer within these bounds. */
-function whole(standard: number, least: number, most: number): Parameter<number> {
-  return { isGood: (value) => isWhole(value, least, most), what: `an integer between ${least} and ${most}`, standard };
-}
+const whole = (standard: number, least: number, most: number): Parameter<number> => ({
+  isGood: (value) => isWhole(value, least, most),
+  what: `an integer between ${least} and ${most}`,
+  standard,
+});
 
-function isWhole(value: unknown, least: number, most: number): boolean {
-  return isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
-}
+const isWhole = (value: unknown, least: number, most: number): boolean =>
+  isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 
 const pageNumber = whole(1, 1, 1_000_000);
 
-/** One of these words. */
 function choice<const W extends string>(words: readonly W[], standard: W): Parameter<W> {
   const isGood = (value: unknown): boolean => (words as readonly unknown[]).includes(value);
   return { isGood, what: `one of ${words.join(', ')}`, standard };
 }
 
-/** The status of an HTTP error. */
-function status(standard: number): Parameter<number> {
-  return { isGood: isStatus, what: 'a status from 400 to 599', standard };
-}
+const status = (standard: number): Parameter<number> => ({
+  isGood: isStatus,
+  what: 'a status from 400 to 599',
+  standard,
+});
 const isStatus = (value: unknown): boolean => isWhole(value, 400, 599);
 
-/** What becomes of the cursors of a page that is cut or ordered in another way than it was asked for. */
+/** Cursors of a page cut or ordered otherwise than asked for. */
 const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
 
-function flag(standard: boolean): Parameter<boolean> {
-  return { isGood: (value) => typeof value === 'boolean', what: 'true or false', standard };
-}
+const flag = (standard: boolean): Parameter<boolean> => ({
+  isGood: (value) => typeof value === 'boolean',
+  what: 'true or false',
+  standard,
+});
 
-/** What of a listing is hidden from a client; `countsAll`: `total_size` counts what is missing, too. */
+/** `countsAll`: `total_size` includes what is hidden. */
 const hiddenParameters = { countsAll: flag(false) };
 
-/** A number, a negative one, too. */
-function difference(standard: number): Parameter<number> {
-  return { isGood: isNumber, what: 'a number', standard };
-}
+/** May be negative. */
+const difference = (standard: number): Parameter<number> => ({ isGood: isNumber, what: 'a number', standard });
 
-/** A number of 0 or more. */
-function amount(standard: number): Parameter<number> {
-  return { isGood: (value) => isNumber(value) && value >= 0, what: 'a number of 0 or more', standard };
-}
+const amount = (standard: number): Parameter<number> => ({
+  isGood: (value) => isNumber(value) && value >= 0,
+  what: 'a number of 0 or more',
+  standard,
+});
 
-/** The status of an HTTP error, or `hang`: no answer at all. */
-function statusOrHang(standard: number): Parameter<number | 'hang'> {
-  return {
-    isGood: (value) => value === 'hang' || isStatus(value),
-    what: 'a status from 400 to 599 or "hang"',
-    standard,
-  };
-}
+/** Or `hang`: no answer. */
+const statusOrHang = (standard: number): Parameter<number | 'hang'> => ({
+  isGood: (value) => value === 'hang' || isStatus(value),
+  what: 'a status from 400 to 599 or "hang"',
+  standard,
+});
 
-/** Texts that are not empty, or none. */
-function texts(): Parameter<readonly string[] | undefined> {
-  return {
-    isGood: (value) => Array.isArray(value) && value.every(isText),
-    what: 'a list of strings',
-    standard: undefined,
-  };
-}
+const texts = (): Parameter<readonly string[] | undefined> => ({
+  isGood: (value) => Array.isArray(value) && value.every(isText),
+  what: 'a list of strings',
+  standard: undefined,
+});
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 
-/** Times, or none. */
-function moments(): Parameter<readonly Moment[] | undefined> {
-  return {
-    isGood: (value) => Array.isArray(value) && value.every(isMoment),
-    what: 'a list of timestamps or milliseconds since the epoch',
-    standard: undefined,
-  };
-}
+const moments = (): Parameter<readonly Moment[] | undefined> => ({
+  isGood: (value) => Array.isArray(value) && value.every(isMoment),
+  what: 'a list of timestamps or milliseconds since the epoch',
+  standard: undefined,
+});
 const isMoment = (value: unknown): boolean =>
   (typeof value === 'string' || isNumber(value)) && !Number.isNaN(momentMs(value));
 
-/** Milliseconds since the epoch of a moment; NaN when it is none. */
-export function momentMs(moment: Moment): number {
-  return typeof moment === 'number' ? moment : Date.parse(moment);
-}
+/** Milliseconds since the epoch; NaN if invalid. */
+export const momentMs = (moment: Moment): number => (typeof moment === 'number' ? moment : Date.parse(moment));
 
-/** A time, or none. */
-function moment(): Parameter<Moment | undefined> {
-  return { isGood: isMoment, what: 'a timestamp or milliseconds since the epoch', standard: undefined };
-}
+const moment = (): Parameter<Moment | undefined> => ({
+  isGood: isMoment,
+  what: 'a timestamp or milliseconds since the epoch',
+  standard: undefined,
+});
 
-/** A value of this kind, or none. */
-function optional<T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> {
-  return { isGood, what, standard: undefined };
-}
+const optional = <T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> => ({
+  isGood,
+  what,
+  standard: undefined,
+});
 
-/** A text without spaces, or none. */
 function word(): Parameter<string | undefined> {
   const isGood = (value: unknown): boolean => typeof value === 'string' && /^\S+$/.test(value);
   return { isGood, what: 'a string without spaces', standard: undefined };
 }
 
 /**
- * Every fault of the wire, of paging and of the data; defects of single entries are named in entry-defects.ts.
- * Faults of the data (`late`, `equal_timestamps`, `out_of_order`, `unknown_enums`, `cf_rayid`) are decided when an entry comes
- * into being: for the history at the start, later only for what is appended.
+ * Of the wire, of paging and of the data; defects of entries are in entry-defects.ts. Faults of the data are decided when an entry
+ * comes into being: at the start for the history, later for what is appended.
  */
 export const faultCatalogue = {
   server_error: fault('500, 502, 503 or 504, with a JSON, a text or no body', 0.01),
@@ -184,10 +180,7 @@ export const faultCatalogue = {
   }),
   page_blocks: misbehaviour(
     'the newest page comes first, each ascending inside; direction turns all, nothing, or each',
-    {
-      direction: choice(['mirrored', 'ignored', 'inside'], 'mirrored'),
-      ...cursorParameters,
-    },
+    { direction: choice(['mirrored', 'ignored', 'inside'], 'mirrored'), ...cursorParameters },
   ),
   wrong_order: misbehaviour('entries are always descending, always ascending, or shuffled over all pages', {
     order: choice(['descending', 'ascending', 'shuffled'], 'descending'),
@@ -195,11 +188,7 @@ export const faultCatalogue = {
   }),
   short_answer: misbehaviour(
     'a page ends its walk after so many entries, without a cursor, as if there were no more: in any window, or in those that end before a moment',
-    {
-      size: whole(7, 0, 1000),
-      onPage: optional(pageNumber),
-      before: moment(),
-    },
+    { size: whole(7, 0, 1000), onPage: optional(pageNumber), before: moment() },
   ),
   wrong_count: misbehaviour('result_info.count is greater than the number of elements by this (negative: less)', {
     by: whole(1, -1_000_000, 1_000_000),
@@ -217,9 +206,7 @@ export const faultCatalogue = {
   ),
   shifting_listing: misbehaviour(
     'the next page of the listing begins so many organizations further on (negative: back)',
-    {
-      by: whole(1, -1_000_000, 1_000_000),
-    },
+    { by: whole(1, -1_000_000, 1_000_000) },
   ),
   account_refused: misbehaviour('the audit log of an account answers 403 code 10000: named ones, or a share', {}),
   account_listing_403: misbehaviour(
@@ -244,26 +231,18 @@ export const faultCatalogue = {
 } as const;
 
 export type FaultName = keyof typeof faultCatalogue;
-
 export const faultNames = Object.keys(faultCatalogue) as FaultName[];
 
-/** What can be set beside a fault, whichever it is. */
-export function parametersOf(name: FaultName): ParameterSet {
-  return faultCatalogue[name].parameters;
-}
+export const parametersOf = (name: FaultName): ParameterSet => faultCatalogue[name].parameters;
 
-/** A value that is set beside a fault: which values are possible, and which one it is when the setting does not say. */
 interface Parameter<T> {
   readonly isGood: (value: unknown) => boolean;
-  /** What the value must be, in words. */
+  /** In words. */
   readonly what: string;
   readonly standard: T;
 }
 
 type ParameterSet = Readonly<Record<string, Parameter<unknown>>>;
-
-/** The values that belong to a set of parameters. */
 export type ValuesOf<P> = { readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never };
-
-/** A time: RFC 3339, or milliseconds since the epoch. */
+/** RFC 3339, or milliseconds since the epoch. */
 type Moment = string | number;

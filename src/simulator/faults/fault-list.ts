@@ -5,13 +5,9 @@ import { type FaultPatch, operations } from './fault-plan.ts';
 
 const defaultDefectRate = 0.01;
 
-function isFault(name: string): name is FaultName {
-  return (faultNames as string[]).includes(name);
-}
+const isFault = (name: string): name is FaultName => (faultNames as string[]).includes(name);
 
-function isDefect(name: string): name is DefectName {
-  return (defectNames as readonly string[]).includes(name);
-}
+const isDefect = (name: string): name is DefectName => (defectNames as readonly string[]).includes(name);
 
 function probabilityOf(item: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
@@ -29,9 +25,8 @@ function parsed(json: string): unknown {
 }
 
 /**
- * Reads the faults of a command line: `all`, `none`, or a list such as `server_error,cut_body=0.2,defects,no_id`. Names are those of the
- * catalogue and of the defects; `defects` means all of these. Text that begins with `{` is a patch as the control API takes it,
- * parameters included. Throws RangeError, listing all names, on an unknown one.
+ * `all`, `none`, a list such as `server_error,cut_body=0.2,defects,no_id` (`defects`: all of them), or a patch that begins with `{`.
+ * Throws RangeError with all names for an unknown one.
  */
 export function parseFaultList(list: string): FaultPatch {
   if (list.trimStart().startsWith('{')) return checkedFaultPatch(parsed(list));
@@ -111,7 +106,7 @@ function settingProblems(name: FaultName, value: unknown): string[] {
   });
 }
 
-/** Everything that is wrong with a patch of the fault settings; empty when it can be applied. */
+/** Empty if it can be applied. */
 export function faultPatchProblems(patch: unknown): string[] {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return ['must be a JSON object'];
   return Object.entries(patch).flatMap(([name, value]) => {
@@ -123,7 +118,7 @@ export function faultPatchProblems(patch: unknown): string[] {
   });
 }
 
-/** The patch, checked. Throws RangeError, naming everything that is wrong, on a bad one. */
+/** Throws RangeError with everything that is wrong. */
 export function checkedFaultPatch(patch: unknown): FaultPatch {
   const problems = faultPatchProblems(patch);
   if (problems.length > 0) throw new RangeError(`Bad fault settings: ${problems.join('; ')}`);

@@ -2,7 +2,7 @@ import { type DefectName, defectNames } from '../entries/entry-defects.ts';
 import { draw, isChosen, keyOf, type SourceKind, type SourceRef } from '../entries/entry-text.ts';
 import { type FaultName, faultCatalogue, faultNames, parametersOf, type ValuesOf } from './fault-catalogue.ts';
 
-/** What the simulated API is asked to do; faults can be limited to one of these. */
+/** Faults can be limited to one of these. */
 export const operations = [
   'organizations',
   'organization',
@@ -18,48 +18,42 @@ export const operations = [
 ] as const;
 export type Operation = (typeof operations)[number];
 
-/** How often a fault happens, and to whom. */
 export interface FaultSetting {
-  /** 0 to 1, for each occasion (a request, or an entry). */
+  /** 0 to 1, per request or entry. */
   readonly probability: number;
-  /** How many times more it may happen. Absent: without end. */
+  /** Occurrences left. Default: no limit. */
   readonly count?: number;
-  /** Only for requests to (or entries of) this organization. */
+  /** Only for this organization. */
   readonly organizationId?: string;
-  /** Only for these organizations. */
   readonly organizationIds?: readonly string[];
-  /** Only for the organizations that were there first, in the order of the listing. */
+  /** Only for the first ones of the listing. */
   readonly firstOrganizations?: number;
-  /** Only for requests to (or entries of) this account. */
+  /** Only for this account. */
   readonly accountId?: string;
-  /** Only for these accounts. */
   readonly accountIds?: readonly string[];
-  /** Only for the accounts that were there first, in the order of the listing. */
+  /** Only for the first ones of the listing. */
   readonly firstAccounts?: number;
-  /** Only for organizations, or only for accounts. */
   readonly sourceKind?: SourceKind;
-  /** How many seconds from now the fault is on, by the clock without its offset. Absent: until it is set otherwise. */
+  /** From now, by the clock without its offset. Default: until changed. */
   readonly forSeconds?: number;
-  /** Only for this operation. */
   readonly operation?: Operation;
 }
 
-/** Sizes and durations of the faults. Milliseconds if the name says so. */
 export interface FaultParameters {
-  /** Share of the entries that get a defect, 0 to 1. */
+  /** Share of entries, 0 to 1. */
   readonly defectRate: number;
-  /** The defects handed out, in turn. */
+  /** Handed out in turn. */
   readonly defects: readonly DefectName[];
   readonly slowBodyMs: number;
-  /** A hung response ends (socket destroyed) after this; 0: never. */
+  /** Until the socket is destroyed; 0: never. */
   readonly hangMs: number;
-  /** A late entry is visible this long after its action.time at the latest, and half of it at the earliest. */
+  /** Latest visibility after action.time; the earliest is half of it. */
   readonly lateDelayMs: number;
-  /** `Retry-After` of the fault `throttled`, seconds. */
+  /** Of `throttled`. */
   readonly retryAfterSeconds: number;
 }
 
-/** How often, to whom, and the parameters of this very fault. */
+/** With the fault's own parameters. */
 export type SettingOf<N extends FaultName> = FaultSetting & ValuesOf<(typeof faultCatalogue)[N]['parameters']>;
 
 export type FaultPatch = Partial<FaultParameters> & {
@@ -68,12 +62,11 @@ export type FaultPatch = Partial<FaultParameters> & {
 
 export type FaultState = FaultParameters & { readonly [N in FaultName]: SettingOf<N> | { readonly probability: 0 } };
 
-/** Whose turn it is: the occasion that may meet a fault. */
 export interface Occasion {
-  /** Counts occasions; the same number meets the same faults under the same seed. */
+  /** The same number meets the same faults under the same seed. */
   readonly number: number;
   readonly operation?: Operation;
-  /** The organization or the account that is asked about, or in whose log it happens. */
+  /** Asked about, or whose log it is. */
   readonly source?: SourceRef;
 }
 
@@ -86,7 +79,7 @@ const quiet: FaultParameters = {
   retryAfterSeconds: 1,
 };
 
-/** Settings of `--faults all`: everything that a correct client gets over within reasonable time. */
+/** Everything that a correct client gets over in reasonable time. */
 function allFaults(): FaultPatch {
   const patch: Record<string, number> = { defectRate: 0.01 };
   for (const name of faultNames) {
@@ -95,23 +88,16 @@ function allFaults(): FaultPatch {
   return patch as FaultPatch;
 }
 
-/** What a plan needs to know of the world. */
 export interface FaultSurroundings {
   /** Milliseconds since the epoch; times `forSeconds`. Default `Date.now`. */
   readonly clock?: () => number;
-  /** Place of an organization or an account in the order of its listing, from 0. */
+  /** Place in its listing, from 0. */
   readonly placeOf?: (source: SourceRef) => number | undefined;
 }
 
-interface LiveSetting {
-  readonly setting: FaultSetting;
-  readonly untilMs: number;
-}
+type LiveSetting = Readonly<{ setting: FaultSetting; untilMs: number }>;
 
-/**
- * Decides which occasion meets which fault. Every fault draws from its own stream, so switching one on or off does not
- * move the others. The only state is the settings, the counts left and how often each fault has happened.
- */
+/** Each fault draws from its own stream: switching one does not move others. State: settings, counts left, occurrences. */
 export class FaultPlan {
   readonly #keys = new Map<FaultName, number>();
   readonly #settings = new Map<FaultName, LiveSetting>();
@@ -130,17 +116,17 @@ export class FaultPlan {
     return this.#parameters;
   }
 
-  /** True when the fault can happen at all: lets callers skip the work of finding out. */
+  /** Saves callers the work of finding out. */
   isOn(name: FaultName): boolean {
     return this.#live(name) !== undefined;
   }
 
-  /** Drawn bits (to choose a variant with) when the fault happens now, else undefined. Uses up one of its count. */
+  /** Drawn bits to choose a variant with, if the fault happens now. Uses up one of its count. */
   fires(name: FaultName, occasion: Occasion): number | undefined {
     return this.meets(name, occasion) === undefined ? undefined : draw(this.#key(name) + 1, occasion.number);
   }
 
-  /** The setting of the fault when it happens now, else undefined; it does only if `holds` says so. Uses up one of its count. */
+  /** The setting if the fault happens now, which needs `holds`. Uses up one of its count. */
   meets<N extends FaultName>(
     name: N,
     occasion: Occasion,
@@ -170,11 +156,15 @@ export class FaultPlan {
   #concerns(setting: FaultSetting, { source, operation }: Occasion): boolean {
     if (setting.operation !== undefined && setting.operation !== operation) return false;
     if (setting.sourceKind !== undefined && setting.sourceKind !== source?.kind) return false;
-    const chosen = { organization: organizationsOf(setting), account: accountsOf(setting) };
-    if (chosen.organization === undefined && chosen.account === undefined) return true;
-    const choice = source === undefined ? undefined : chosen[source.kind];
-    if (source === undefined || choice === undefined) return false;
-    const { id, ids, first } = choice;
+    const { organizationId, organizationIds, firstOrganizations, accountId, accountIds, firstAccounts } = setting;
+    const chosen = {
+      organization: { id: organizationId, ids: organizationIds, first: firstOrganizations },
+      account: { id: accountId, ids: accountIds, first: firstAccounts },
+    };
+    const isChosenBy = (kind: SourceKind) => Object.values(chosen[kind]).some((value) => value !== undefined);
+    if (!isChosenBy('organization') && !isChosenBy('account')) return true;
+    if (source === undefined || !isChosenBy(source.kind)) return false;
+    const { id, ids, first } = chosen[source.kind];
     if ((id ?? source.id) !== source.id || ids?.includes(source.id) === false) return false;
     return first === undefined || (this.#placeOf(source) ?? Number.POSITIVE_INFINITY) < first;
   }
@@ -184,7 +174,7 @@ export class FaultPlan {
     else this.#settings.set(name, { ...live, setting: { ...live.setting, count: count - 1 } });
   }
 
-  /** Changes what the (already validated) patch names, and nothing else; `preset` first resets everything. */
+  /** The patch is validated. `preset` first resets everything. */
   patch(patch: FaultPatch): void {
     const { preset, ...rest } = patch;
     if (preset !== undefined) {
@@ -213,7 +203,7 @@ export class FaultPlan {
     else this.#settings.set(name, { setting, untilMs: this.#clock() + forSeconds * 1000 });
   }
 
-  /** The settings as they are now; `count` and `forSeconds` show what is left. */
+  /** `count` and `forSeconds` are what is left. */
   current(): FaultState {
     const state: Record<string, unknown> = { ...this.#parameters };
     for (const name of faultNames) {
@@ -225,27 +215,7 @@ export class FaultPlan {
     return state as unknown as FaultState;
   }
 
-  /** How often each fault has happened so far. */
   fired(): Partial<Record<FaultName, number>> {
     return Object.fromEntries(this.#fired);
   }
-}
-
-/** Which of one kind a setting is for. */
-interface Chosen {
-  readonly id: string | undefined;
-  readonly ids: readonly string[] | undefined;
-  readonly first: number | undefined;
-}
-
-function organizationsOf({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined {
-  return chosen(organizationId, organizationIds, firstOrganizations);
-}
-
-function accountsOf({ accountId, accountIds, firstAccounts }: FaultSetting): Chosen | undefined {
-  return chosen(accountId, accountIds, firstAccounts);
-}
-
-function chosen(id: Chosen['id'], ids: Chosen['ids'], first: Chosen['first']): Chosen | undefined {
-  return id === undefined && ids === undefined && first === undefined ? undefined : { id, ids, first };
 }

@@ -12,19 +12,15 @@ import {
   userAgents,
 } from './vocabulary.ts';
 
-/** JSON text of the member `account` of an entry. */
-export function accountText({ id, name }: Pick<Account, 'id' | 'name'>): string {
-  return JSON.stringify({ id, name });
-}
+export const accountText = ({ id, name }: Pick<Account, 'id' | 'name'>): string => JSON.stringify({ id, name });
 
-/** A token that the account itself owns. */
 function accountToken(key: number, n: number, accountId: string): string {
   const bits = draw(key, 3000 + n);
   const token = `"token_id":"${hex8(bits)}${hex8(bits ^ key)}","token_name":"pipeline-${n}"`;
   return `{"id":"${accountId}","context":"api_token","ip_address":"${ipText(bits)}",${token},"type":"account"}`;
 }
 
-// Cloudflare's own doings: no e-mail address, no address.
+// Cloudflare itself: no e-mail address, no address.
 function systemActors(key: number): string[] {
   const id = `${hex8(draw(key, 4000))}${hex8(draw(key, 4001))}`;
   return [`{"id":"${id}","context":"api","type":"system"}`, '{"id":"","context":"api","type":"system"}'];
@@ -63,7 +59,6 @@ function storiesOf(key: number, id: string, zones: readonly Zone[]): Story[] {
   );
 }
 
-/** Works something out when it is first asked for. */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {
@@ -72,10 +67,7 @@ function once<T>(make: () => T): () => T {
   };
 }
 
-/**
- * The voice of one account under its name of now; everything else is the same for the same seed and id. There may be thousands of
- * accounts that no client reads: people and stories come into being with the first entry that is read.
- */
+/** Changes with the account's name only. Made with the first entry that is read: thousands of accounts may have no reader. */
 export function accountVoice(seed: number, account: Pick<Account, 'id' | 'name' | 'zones'>): Voice {
   const key = keyOf(`account ${account.id}`, seed);
   const { id, zones } = account;
@@ -100,10 +92,9 @@ export function accountVoice(seed: number, account: Pick<Account, 'id' | 'name' 
   };
 }
 
-/** Whose work a story is: people and their tokens, Cloudflare itself, or a service that an account let in. */
+/** People and tokens, Cloudflare itself, or a service that the account let in. */
 type Teller = 'people' | 'system' | 'service';
 
-/** Something that happens in an account. */
 interface AccountStory extends StoryTemplate {
   readonly scope: 'accounts' | 'zone';
   readonly teller: Teller;
@@ -132,7 +123,7 @@ const certificate = (id: string, b: number, c: number, d: number, time: string):
 const bucket = (_id: string, b: number, _c: number, d: number, time: string): string =>
   `{"name":"bucket-${b % 90}","location":"weur","storage_class":"${d % 3 === 0 ? 'InfrequentAccess' : 'Standard'}","creation_date":"${time}"}`;
 
-function story(
+const story = (
   description: string,
   actionType: StoryTemplate['actionType'],
   method: StoryTemplate['method'],
@@ -143,9 +134,7 @@ function story(
   request: StoryTemplate['request'],
   result: StoryTemplate['result'],
   teller: Teller = 'people',
-): AccountStory {
-  return { description, actionType, method, product, resourceType, path, scope, request, result, teller };
-}
+): AccountStory => ({ description, actionType, method, product, resourceType, path, scope, request, result, teller });
 
 // biome-ignore format: one story a line
 const accountStories: readonly AccountStory[] = [

@@ -1,16 +1,12 @@
 import { draw, hex8, keyOf } from '../entries/entry-text.ts';
-import type { Organization, OrganizationRegistry } from './organizations.ts';
+import { type Organization, type OrganizationRegistry, Registry, type WorldOptions } from './organizations.ts';
 import { companyNames } from './vocabulary.ts';
 
-/** A zone as entries and the simulated world know it. */
-export interface Zone {
-  readonly id: string;
-  readonly name: string;
-}
+export type Zone = Readonly<{ id: string; name: string }>;
 
-/** One simulated account. Mutable: the API, the control API and faults change it. */
+/** Mutable: the API, the control API and faults change it. */
 export interface Account {
-  /** May be the id of an organization, too: the two have nothing to do with each other. */
+  /** May be the id of an unrelated organization. */
   readonly id: string;
   /** Order of the listings. */
   readonly seq: number;
@@ -18,42 +14,19 @@ export interface Account {
   readonly type: 'standard' | 'enterprise';
   readonly zones: readonly Zone[];
   readonly enforcesTwoFactor: boolean;
-  /** True: its users reach it through its organization alone. */
+  /** Reached by its users through its organization alone. */
   readonly isImplicit: boolean;
   name: string;
-  /** The name that it had before. */
   formerName: string;
-  /** Undefined: it stands alone. */
+  /** Undefined: stands alone. */
   organizationId: string | undefined;
-  /** True: API access is switched off, and its audit log answers 403. */
+  /** API access is off, and its audit log answers 403. */
   refused: boolean;
 }
 
-/** The accounts there are, in the order in which they came. */
-export class AccountRegistry {
-  readonly #byId = new Map<string, Account>();
-  #nextSeq = 0;
+export class AccountRegistry extends Registry<Account> {}
 
-  add(facts: Omit<Account, 'seq'>): Account {
-    const account = { ...facts, seq: this.#nextSeq++ };
-    this.#byId.set(account.id, account);
-    return account;
-  }
-
-  get(id: string): Account | undefined {
-    return this.#byId.get(id);
-  }
-
-  delete(id: string): void {
-    this.#byId.delete(id);
-  }
-
-  all(): Account[] {
-    return [...this.#byId.values()];
-  }
-}
-
-/** The account as `GET /accounts` shows it; `organizationId`: the organization that it is in for now. */
+/** As in `GET /accounts`; `organizationId` is the current one. */
 export function accountView(
   account: Account,
   name: string,
@@ -76,7 +49,7 @@ export function accountView(
   };
 }
 
-/** The account as `GET /organizations/{id}/accounts` shows it: no organization, but whether it lets the API in. */
+/** As in `GET /organizations/{id}/accounts`: without an organization, with its API access. */
 export function organizationAccountView(account: Account): Record<string, unknown> {
   const { id, name, type, createTimeMs, enforcesTwoFactor, refused } = account;
   return {
@@ -95,27 +68,16 @@ export function organizationAccountView(account: Account): Record<string, unknow
   };
 }
 
-interface AccountOptions {
-  readonly seed: number;
-  /** In each organization. */
-  readonly accounts: number;
-  /** In none. */
-  readonly standaloneAccounts: number;
-  /** In each account. */
-  readonly zones: number;
-  readonly startMs: number;
-}
-
-/** The third account has the id of the third organization: kind and id together name a source, an id alone does not. */
+/** The third account has the id of the third organization: an id alone names no source. */
 const sharedIdPlace = 2;
 const dayMs = 86_400_000;
 const teams = ['Production', 'Staging', 'Marketing', 'Research', 'Retail', 'Internal Tools', 'Sandbox', 'Partners'];
 
-/** Fills an empty registry; the same for the same options. Each organization learns the ids of its accounts. */
+/** The same for the same options. Organizations learn the ids of their accounts. */
 export function populateAccounts(
   registry: AccountRegistry,
   organizations: readonly Organization[],
-  options: AccountOptions,
+  options: WorldOptions,
 ): Account[] {
   const { accounts, standaloneAccounts } = options;
   const made: Account[] = [];
@@ -137,14 +99,9 @@ export function populateAccounts(
   return made;
 }
 
-interface Facts {
-  readonly place: number;
-  readonly id: string | undefined;
-  readonly name: string;
-  readonly organizationId: string | undefined;
-}
+type Facts = Readonly<{ place: number; id: string | undefined; name: string; organizationId: string | undefined }>;
 
-function addAccount(registry: AccountRegistry, options: AccountOptions, facts: Facts): Account {
+function addAccount(registry: AccountRegistry, options: WorldOptions, facts: Facts): Account {
   const { seed, zones, startMs } = options;
   const { place, name, organizationId } = facts;
   const key = keyOf(`account ${place}`, seed);
@@ -172,6 +129,4 @@ function teamName(n: number): string {
   return `${teams[n % teams.length]}${round === 0 ? '' : ` ${round + 1}`}`;
 }
 
-function digits(key: number): string {
-  return [0, 1, 2, 3].map((word) => hex8(draw(key, word))).join('');
-}
+const digits = (key: number): string => [0, 1, 2, 3].map((word) => hex8(draw(key, word))).join('');

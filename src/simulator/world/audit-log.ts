@@ -14,43 +14,38 @@ import type { FaultName } from '../faults/fault-catalogue.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
 import { type BaseHistory, type DefectDeal, lateness } from './base-history.ts';
 
-/** A place in the order of a log. Entries stand by order time (usually their action.time), ties by insertion. */
+/** By order time (usually action.time), ties by insertion. */
 export interface LogPosition {
   readonly orderMs: number;
-  /** Number of the entry within its log, from 0, in order of insertion. */
+  /** From 0, in order of insertion. */
   readonly seq: number;
 }
 
-/** An entry that is kept explicitly: appended after the start, or moved out of its place in the history. */
+/** Appended after the start, or moved out of its place in the history. */
 interface ExtraEntry extends LogPosition {
   readonly timeMs: number;
   readonly visibleAtMs: number;
-  /** The text, or how to make it (the same every time). */
+  /** A function gives the same text every time. */
   readonly text: string | (() => string);
 }
 
-/** A new entry. Unnamed times: stands at `timeMs`, visible at once. */
+/** Default: stands at `timeMs`, visible at once. */
 export interface NewEntry {
   readonly timeMs: number;
   readonly orderMs?: number;
-  readonly visibleAtMs?: number;
+  readonly visibleAtMs?: number | undefined;
   readonly text: string | ((index: number) => string);
 }
 
 export interface LogWindow {
   readonly sinceMs: number;
   readonly beforeMs: number;
-  /** False: entries exactly at `sinceMs` are outside. */
   readonly sinceInclusive: boolean;
-  /** True: entries exactly at `beforeMs` are inside. */
   readonly beforeInclusive: boolean;
   readonly direction: 'asc' | 'desc';
 }
 
-/**
- * The audit log of one organization: a generated history (times only, texts are made when asked for) and the entries
- * added since. Knows nothing of HTTP. All times are milliseconds since the epoch.
- */
+/** A generated history (only times; texts on demand) and later entries. Times are milliseconds since the epoch. */
 export class AuditLog {
   readonly #base: BaseHistory;
   readonly #extras: ExtraEntry[] = [];
@@ -68,27 +63,23 @@ export class AuditLog {
     }
   }
 
-  /** Entries there are, visible or not. */
   get size(): number {
     return this.#base.count - this.#base.moved.length + this.#extras.length;
   }
 
-  /** Entries that are not visible at this time. */
   invisibleCount(nowMs: number): number {
     return this.#base.invisibleCount(nowMs) + this.#extras.filter(({ visibleAtMs }) => visibleAtMs > nowMs).length;
   }
 
-  /** The number that the next appended entry gets. */
   get nextSeq(): number {
     return this.#base.count + this.#extras.length;
   }
 
-  /** The latest action.time in the log, or undefined when it is empty. */
   get lastTimeMs(): number | undefined {
     return this.#ordered.at(-1)?.timeMs ?? this.#base.times.at(-1);
   }
 
-  /** Adds an entry; returns its number. */
+  /** Returns its number. */
   append(entry: NewEntry): number {
     const seq = this.nextSeq;
     const { timeMs, orderMs = timeMs, visibleAtMs = 0, text } = entry;
@@ -102,20 +93,19 @@ export class AuditLog {
     this.#extras.push(extra);
     let at = this.#ordered.length;
     while (at > 0 && (this.#ordered[at - 1] as ExtraEntry).orderMs > orderMs) at--;
-    // A walk that is under way keeps the array it began with: only its end may grow.
+    // A walk under way keeps its array: only the end may grow.
     if (at === this.#ordered.length) this.#ordered.push(extra);
     else this.#ordered = this.#ordered.toSpliced(at, 0, extra);
     this.#largestShiftMs = Math.max(this.#largestShiftMs, orderMs - timeMs);
     return seq;
   }
 
-  /** The exact text of an entry as it would be served now: its latest revision. */
+  /** As served now: the latest revision. */
   text(seq: number): string {
     const revisions = this.#revisions.size === 0 ? undefined : this.#revisions.get(seq);
     return revisions?.at(-1) ?? this.originalText(seq);
   }
 
-  /** The exact text that the entry was born with. */
   originalText(seq: number): string {
     if (seq < this.#base.count) return this.#base.text(seq);
     const text = this.#extra(seq).text;
@@ -134,7 +124,7 @@ export class AuditLog {
     return (seq < this.#base.count ? this.#base.visibleAtMs(seq) : this.#extra(seq).visibleAtMs) <= nowMs;
   }
 
-  /** True when id and action.time of the entry need no reading: its text is of the documented form. */
+  /** The text is of the documented form: id and action.time need no reading. */
   isPlain(seq: number): boolean {
     return seq < this.#base.count && this.#base.isPlain(seq);
   }
@@ -148,17 +138,17 @@ export class AuditLog {
     return seq < this.#base.count ? this.#served[seq] === 1 : this.#servedExtras.has(seq);
   }
 
-  /** From now on the entry is served with this text. */
+  /** Oldest first. */
   revise(seq: number, text: string): void {
     this.#revisions.set(seq, [...this.revisions(seq), text]);
   }
 
-  /** Later texts of the entry, oldest first. */
+  /** Oldest first. */
   revisions(seq: number): readonly string[] {
     return this.#revisions.get(seq) ?? [];
   }
 
-  /** Numbers of the entries whose action.time is in the window, in its direction, from just behind `after`. */
+  /** Entries with action.time in the window, in its direction, from behind `after`. */
   *walk(window: LogWindow, after?: LogPosition): Generator<number> {
     const isAscending = window.direction === 'asc';
     const step = isAscending ? 1 : -1;
@@ -217,16 +207,14 @@ export class AuditLog {
   }
 }
 
-function compare(a: LogPosition, b: LogPosition): number {
-  return a.orderMs - b.orderMs || a.seq - b.seq;
-}
+const compare = (a: LogPosition, b: LogPosition): number => a.orderMs - b.orderMs || a.seq - b.seq;
 
 function isInside(timeMs: number, window: LogWindow): boolean {
   const isAfterStart = window.sinceInclusive ? timeMs >= window.sinceMs : timeMs > window.sinceMs;
   return isAfterStart && (window.beforeInclusive ? timeMs <= window.beforeMs : timeMs < window.beforeMs);
 }
 
-/** The first index of `count` ascending ones for which `holds`, or `count`. */
+/** First index for which `holds`, else `count`. `holds` is ascending. */
 function firstIndex(count: number, holds: (index: number) => boolean): number {
   let low = 0;
   let high = count;
@@ -238,30 +226,24 @@ function firstIndex(count: number, holds: (index: number) => boolean): number {
   return low;
 }
 
-/** A generated entry that is to come into being. Unnamed: visible at once, unless the fault `late` says otherwise. */
+/** Default: visible at once, unless `late`. */
 export interface EntryOrder {
   readonly timeMs: number;
-  readonly visibleAtMs?: number;
-  /** Its text has so many bytes at least; it then has no defect. */
-  readonly bytes?: number;
+  readonly visibleAtMs?: number | undefined;
+  /** Least length of its text, which then has no defect. */
+  readonly bytes?: number | undefined;
 }
 
-/** The log that an entry comes into, and what it is made of. */
-interface Place {
-  readonly log: AuditLog;
-  readonly voice: Voice;
-  readonly deal: DefectDeal;
-}
-
+type Place = Readonly<{ log: AuditLog; voice: Voice; deal: DefectDeal }>;
 const equalWithinMs = 1000;
 
-/** The next entry of a log, with the faults of the data that are on. */
+/** With the faults of the data that are on. */
 export function newEntry(faults: FaultPlan, { log, voice, deal }: Place, order: EntryOrder): NewEntry {
   const { bytes } = order;
   const occasion = { number: draw(voice.key, log.nextSeq), source: voice.source };
   const happens = (name: FaultName): number | undefined => faults.fires(name, occasion);
   const lastMs = log.lastTimeMs ?? Number.NEGATIVE_INFINITY;
-  // Only right after the entry before: later, it would be a late entry, which is another fault.
+  // Only right after the last entry: later, it would be a late one.
   const canBeEqual = Math.abs(order.timeMs - lastMs) <= equalWithinMs;
   const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : order.timeMs;
   const late = order.visibleAtMs === undefined ? happens('late') : undefined;
@@ -284,26 +266,23 @@ export function newEntry(faults: FaultPlan, { log, voice, deal }: Place, order: 
   };
 }
 
-/** One entry as it was born, and what came of it. */
 export interface TrueEntry {
   readonly sourceKind: SourceKind;
-  /** Id of the organization or the account in whose log it stands. */
+  /** Organization or account of the log. */
   readonly sourceId: string;
-  /** Null when the entry has none that a text column could hold. */
+  /** Null if a text column could not hold it. */
   readonly id: string | null;
-  /** Lower-case hexadecimal, of the exact text of the element (UTF-8) as it was first served. */
+  /** Lower-case hexadecimal, of the first exact text (UTF-8). */
   readonly sha256: string;
-  /** `action.time` as written in the entry; null when it is missing or no date. */
+  /** As written; null if missing or no date. */
   readonly actionTime: string | null;
-  /** The time by which the log orders and selects the entry, for every entry. Milliseconds since the epoch. */
+  /** By which the log orders and selects. Milliseconds since the epoch. */
   readonly logTimeMs: number;
-  /** sha256 of later texts under the same id (fault `changed_content`), oldest first. */
+  /** sha256 of later texts (`changed_content`), oldest first. */
   readonly changes: readonly string[];
-  /** The exact text. */
   raw(): string;
 }
 
-/** What is true of the entry with this number in the log. */
 export function trueEntry(
   { kind, id }: SourceRef,
   log: AuditLog,
@@ -312,7 +291,7 @@ export function trueEntry(
 ): TrueEntry {
   const text = log.originalText(seq);
   const logTimeMs = log.timeMs(seq);
-  // Reading a million plain entries takes seconds; their id is where it always is.
+  // Reading a million plain entries takes seconds; their id has a fixed place.
   const facts = log.isPlain(seq)
     ? { id: text.slice(7, text.indexOf('"', 7)), actionTime: timeText(logTimeMs) }
     : readFacts(text);

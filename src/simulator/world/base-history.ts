@@ -2,35 +2,20 @@ import { type DefectName, defectiveText } from '../entries/entry-defects.ts';
 import { draw, entryMark, entryParts, isChosen, joinParts, mix, type Voice } from '../entries/entry-text.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
 
-interface HistoryOptions {
-  readonly voice: Voice;
-  readonly count: number;
-  /** The history ends just before this. Milliseconds since the epoch. */
-  readonly endMs: number;
-  readonly lengthMs: number;
-  readonly faults: FaultPlan;
-  /** Also deals to what is appended later, so that what may occur once occurs once. */
-  readonly deal: DefectDeal;
-}
+/** `endMs`: exclusive. `deal`: also for what is appended, so that what may occur once occurs once. */
+type HistoryOptions = Readonly<Record<'count' | 'endMs' | 'lengthMs', number>> &
+  Readonly<{ voice: Voice; faults: FaultPlan; deal: DefectDeal }>;
 
-interface MovedEntry {
-  readonly index: number;
-  readonly timeMs: number;
-  readonly orderMs: number;
-}
-
+type MovedEntry = Readonly<{ index: number; timeMs: number; orderMs: number }>;
 const movedMark = 4;
 const strangeMark = 8;
 
-/**
- * The past of one audit log, from before the simulator started. Keeps a time and a byte of marks for each entry and makes
- * the text when it is asked for, so that a million entries fit in some megabytes.
- */
+/** The log before the start: a time and a byte per entry, texts on demand, so that a million entries fit in some megabytes. */
 export class BaseHistory {
   readonly count: number;
-  /** action.time of each entry as the log sees it, ascending. Milliseconds since the epoch. */
+  /** action.time as the log sees it, ascending. Milliseconds since the epoch. */
   readonly times: Float64Array;
-  /** Entries that stand somewhere else than their time says; `isMoved` is true for them. */
+  /** Out of their place; `isMoved` is true. */
   readonly moved: readonly MovedEntry[];
   readonly #voice: Voice;
   readonly #marks: Uint8Array;
@@ -58,7 +43,6 @@ export class BaseHistory {
     return this.#visibleAtMs.size === 0 ? 0 : (this.#visibleAtMs.get(index) ?? 0);
   }
 
-  /** Entries that are not visible at this time. */
   invisibleCount(nowMs: number): number {
     let count = 0;
     for (const [index, visibleAtMs] of this.#visibleAtMs) {
@@ -67,7 +51,6 @@ export class BaseHistory {
     return count;
   }
 
-  /** The exact text of the entry. */
   text(index: number): string {
     const marks = this.#marks[index] as number;
     const timeMs = this.times[index] as number;
@@ -114,18 +97,17 @@ export class BaseHistory {
 
   #move(index: number, bits: number): MovedEntry {
     this.#mark(index, movedMark);
-    // Behind one of the next fifty: what is appended comes after an entry of the history with the same time.
+    // Behind one of the next fifty: appended entries follow those of the same time.
     const behind = Math.min(this.count - 1, index + 1 + (bits % 50));
     return { index, timeMs: this.times[index] as number, orderMs: this.times[behind] as number };
   }
 }
 
-/** How long a late entry stays invisible: between half of the delay and all of it. Milliseconds. */
-export function lateness(bits: number, lateDelayMs: number): number {
-  return lateDelayMs / 2 + (bits % 1000) * (lateDelayMs / 2000);
-}
+/** Between half of the delay and all of it. Milliseconds. */
+export const lateness = (bits: number, lateDelayMs: number): number =>
+  lateDelayMs / 2 + (bits % 1000) * (lateDelayMs / 2000);
 
-/** Hands the configured defects to entries of one log, in turn, at the configured rate. */
+/** Hands out defects in turn, at the configured rate. */
 export class DefectDeal {
   readonly #voice: Voice;
   readonly #faults: FaultPlan;
@@ -144,7 +126,7 @@ export class DefectDeal {
     if (!isChosen(draw(this.#voice.key + 3, index), defectRate)) return undefined;
     const defect = defects[this.#turn++ % defects.length] as DefectName;
     const dealt = this.#dealt.get(defect) ?? 0;
-    // A second `null` would not be unique, and megabytes add up: an ordinary defect instead.
+    // A second `null` would not be unique, and megabytes add up.
     if (dealt >= (defect === 'null_entry' ? 1 : defect === 'large_entry' ? 3 : Number.POSITIVE_INFINITY))
       return 'no_id';
     this.#dealt.set(defect, dealt + 1);
@@ -152,7 +134,7 @@ export class DefectDeal {
   }
 }
 
-// Spread over the period with some jitter, two of three on full seconds as the API shows most of them.
+// With jitter, two of three on full seconds, as in the API.
 function historyTimes({ voice, count, endMs, lengthMs, faults }: HistoryOptions): Float64Array {
   const times = new Float64Array(count);
   const canBeEqual = faults.isOn('equal_timestamps');

@@ -1,14 +1,7 @@
 import { answerText, draw, hex8, keyOf, type Story, type Voice } from '../entries/entry-text.ts';
 import { companyNames, people, type StoryTemplate, storyTemplates, strangePeople, userAgents } from './vocabulary.ts';
 
-/** The business profile as the API spells it; every member is a string. */
-export interface OrganizationProfile {
-  business_address: string;
-  business_email: string;
-  business_name: string;
-  business_phone: string;
-  external_metadata: string;
-}
+/** As the API spells it. */
 
 export const profileMembers = [
   'business_address',
@@ -16,43 +9,43 @@ export const profileMembers = [
   'business_name',
   'business_phone',
   'external_metadata',
-] as const satisfies readonly (keyof OrganizationProfile)[];
+] as const;
+export type OrganizationProfile = Record<(typeof profileMembers)[number], string>;
 
-/** One simulated organization. Mutable: the API changes it. */
+/** Mutable: the API changes it. */
 export interface Organization {
   readonly id: string;
-  /** Order of the listing. */
   readonly seq: number;
   readonly createTimeMs: number;
   readonly managedBy: string | undefined;
-  /** `enabled` or `disabled`, by flag name. */
+  /** `enabled` or `disabled`, by name. */
   readonly flags: Readonly<Record<string, string>>;
-  /** True: the API calls its flags `meta.flags`, which are fewer; else `meta.tenant_flags`. */
+  /** Flags are `meta.flags`, which are fewer, instead of `meta.tenant_flags`. */
   readonly hasOldFlags: boolean;
   readonly userIds: readonly string[];
   name: string;
   accountIds: readonly string[];
   parentId: string | undefined;
   profile: OrganizationProfile | undefined;
-  /** True: its audit log answers 403. */
+  /** Its audit log answers 403. */
   refused: boolean;
 }
 
-/** Cloudflare's limit on nesting of organizations. */
+/** Cloudflare's limit. */
 const maxDepth = 5;
 
-/** The organizations there are, in the order in which they came. */
-export class OrganizationRegistry {
-  readonly #byId = new Map<string, Organization>();
+/** In the order in which they came. */
+export class Registry<T extends { readonly id: string; readonly seq: number }> {
+  readonly #byId = new Map<string, T>();
   #nextSeq = 0;
 
-  add(facts: Omit<Organization, 'seq'>): Organization {
-    const organization = { ...facts, seq: this.#nextSeq++ };
-    this.#byId.set(organization.id, organization);
-    return organization;
+  add(facts: Omit<T, 'seq'>): T {
+    const one = { ...facts, seq: this.#nextSeq++ } as unknown as T;
+    this.#byId.set(one.id, one);
+    return one;
   }
 
-  get(id: string): Organization | undefined {
+  get(id: string): T | undefined {
     return this.#byId.get(id);
   }
 
@@ -60,23 +53,21 @@ export class OrganizationRegistry {
     this.#byId.delete(id);
   }
 
-  get size(): number {
-    return this.#byId.size;
-  }
-
-  all(): Organization[] {
+  all(): T[] {
     return [...this.#byId.values()];
   }
+}
 
+export class OrganizationRegistry extends Registry<Organization> {
   hasChildren(id: string): boolean {
     return this.all().some((organization) => organization.parentId === id);
   }
 
-  /** Root first, the organization itself last. */
+  /** From the root to the organization. */
   chain(organization: Organization): Organization[] {
     const chain = [organization];
     for (let at = organization.parentId; at !== undefined; ) {
-      const parent = this.#byId.get(at);
+      const parent = this.get(at);
       if (parent === undefined) break;
       chain.unshift(parent);
       at = parent.parentId;
@@ -84,17 +75,17 @@ export class OrganizationRegistry {
     return chain;
   }
 
-  /** Why no new organization can be put below the parent, or undefined when one can. */
+  /** Undefined: it can. */
   whyNotBelow(parentId: string): string | undefined {
-    const parent = this.#byId.get(parentId);
+    const parent = this.get(parentId);
     if (parent === undefined) return `The parent organization ${parentId} does not exist.`;
     return this.chain(parent).length >= maxDepth ? `Organizations can be nested ${maxDepth} levels deep.` : undefined;
   }
 
-  /** The organization as the API shows it: its flags by the name of today (`tenant_flags`) or by the older one (`flags`). */
+  /** With flags by their new name (`tenant_flags`) or the old one (`flags`). */
   view(organization: Organization): Record<string, unknown> {
     const { id, name, managedBy, flags, profile } = organization;
-    const parent = organization.parentId === undefined ? undefined : this.#byId.get(organization.parentId);
+    const parent = organization.parentId === undefined ? undefined : this.get(organization.parentId);
     const { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation } = flags;
     const oldFlags = { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation };
     return {
@@ -125,45 +116,34 @@ const flagNames = [
 
 const dayMs = 86_400_000;
 
-/** An id as Cloudflare's examples show them: a UUIDv7 without dashes. */
+/** A UUIDv7 without dashes, as in Cloudflare's examples. */
 export function organizationId(key: number, timeMs: number): string {
   const words = [0, 1, 2].map((n) => hex8(draw(key, n))).join('');
   return `${timeMs.toString(16).padStart(12, '0')}7${words.slice(0, 3)}a${words.slice(3, 18)}`;
 }
 
-/** Flags of an organization, all of them `enabled` or `disabled`. */
-export function tenantFlags(bits: number): Record<string, string> {
-  return Object.fromEntries(flagNames.map((name, n) => [name, (bits >>> n) & 1 ? 'enabled' : 'disabled']));
-}
+export const tenantFlags = (bits: number): Record<string, string> =>
+  Object.fromEntries(flagNames.map((name, n) => [name, (bits >>> n) & 1 ? 'enabled' : 'disabled']));
 
-function profileOf(name: string, bits: number): OrganizationProfile {
-  return {
-    business_address: `${1 + (bits % 400)} Harbour Street, 10115 Berlin`,
-    business_email: `it@${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.example.com`,
-    business_name: `${name} Ltd`,
-    business_phone: `+49 30 555${(bits % 10_000).toString().padStart(4, '0')}`,
-    external_metadata: `crm-${hex8(bits)}`,
-  };
-}
+const profileOf = (name: string, bits: number): OrganizationProfile => ({
+  business_address: `${1 + (bits % 400)} Harbour Street, 10115 Berlin`,
+  business_email: `it@${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.example.com`,
+  business_name: `${name} Ltd`,
+  business_phone: `+49 30 555${(bits % 10_000).toString().padStart(4, '0')}`,
+  external_metadata: `crm-${hex8(bits)}`,
+});
 
-interface PopulationOptions {
-  readonly seed: number;
-  readonly count: number;
-  readonly startMs: number;
-  /** True: every fourth organization is below an earlier one. */
-  readonly hasSubOrganizations: boolean;
-}
-
-/** Fills an empty registry; the same for the same options. */
-export function populate(registry: OrganizationRegistry, options: PopulationOptions): Organization[] {
-  const { seed, count, startMs, hasSubOrganizations } = options;
+export function populate(
+  registry: OrganizationRegistry,
+  { seed, organizations: count, startMs, hasSubOrganizations }: WorldOptions,
+): Organization[] {
   const organizations: Organization[] = [];
   for (let n = 0; n < count; n++) {
     const key = keyOf(`organization ${n}`, seed);
     const bits = draw(key, 10);
     const round = Math.floor(n / companyNames.length);
     const name = `${companyNames[n % companyNames.length]}${round === 0 ? '' : ` ${round + 1}`}`;
-    // Oldest first, none younger than two hundred days: an organization is older than its log.
+    // Oldest first, at least two hundred days old: older than their logs.
     const createTimeMs = startMs - (200 + count - n) * dayMs - (bits % dayMs);
     const parent = hasSubOrganizations && n % 4 === 3 ? organizations[bits % n] : undefined;
     const isPossible = parent !== undefined && registry.whyNotBelow(parent.id) === undefined;
@@ -186,11 +166,9 @@ export function populate(registry: OrganizationRegistry, options: PopulationOpti
   return organizations;
 }
 
-function idText(key: number, n: number): string {
-  return [0, 1, 2, 3].map((word) => hex8(draw(key + n, word))).join('');
-}
+const idText = (key: number, n: number): string => [0, 1, 2, 3].map((word) => hex8(draw(key + n, word))).join('');
 
-/** How many of `total` entries each of `count` organizations has: equal shares, or the n-th one n times fewer than the first. */
+/** Equal shares, or the n-th is n times smaller than the first. */
 export function shares(total: number, count: number, distribution: 'zipf' | 'uniform'): number[] {
   const weights = Array.from({ length: count }, (_, n) => (distribution === 'uniform' ? 1 : 1 / (n + 1)));
   const sum = weights.reduce((a, b) => a + b, 0);
@@ -219,7 +197,7 @@ function tell(template: StoryTemplate, organizationId: string): Story {
   };
 }
 
-/** The voice of one organization: what people do through organization-level APIs. The same for the same arguments. */
+/** What people do through organization-level APIs. The same for the same arguments. */
 export function organizationVoice(seed: number, organizationId: string): Voice {
   const key = keyOf(organizationId, seed);
   return {
@@ -231,4 +209,14 @@ export function organizationVoice(seed: number, organizationId: string): Voice {
     agents: userAgents,
     stories: storyTemplates.map((template) => tell(template, organizationId)),
   };
+}
+
+type Counts = 'organizations' | 'entries' | 'accounts' | 'standaloneAccounts' | 'zones' | 'accountEntries';
+/** `accountEntries`: in all accounts, with copies of user entries. */
+export interface WorldOptions extends Readonly<Record<Counts | 'seed' | 'historyMs' | 'startMs', number>> {
+  readonly distribution: 'zipf' | 'uniform';
+  /** Every fourth organization is below an earlier one. */
+  readonly hasSubOrganizations: boolean;
+  /** Milliseconds since the epoch, without the offset. */
+  readonly clock: () => number;
 }

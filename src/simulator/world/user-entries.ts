@@ -16,22 +16,11 @@ import type { EntryOrder, NewEntry } from './audit-log.ts';
 import { lateness } from './base-history.ts';
 import { people, userAgents } from './vocabulary.ts';
 
-/** One of so many entries of accounts is a copy of a user entry. */
+/** Share of copies in all entries of accounts. */
 const copyShare = 0.1;
+type Copies = Readonly<{ number: number; timeMs: number; reach: readonly Account[] }>;
+type UserHistory = Readonly<{ events: readonly Copies[]; total: number }>;
 
-interface Copies {
-  readonly number: number;
-  readonly timeMs: number;
-  readonly reach: readonly Account[];
-}
-
-/** The user entries of the past, and how many copies of them there are in all. */
-interface UserHistory {
-  readonly events: readonly Copies[];
-  readonly total: number;
-}
-
-/** What user entries are put into. */
 interface Logs {
   readonly faults: FaultPlan;
   readonly userEntries: UserEntries;
@@ -40,7 +29,7 @@ interface Logs {
   append(source: SourceRef, entry: NewEntry): void;
 }
 
-/** Plans the user entries of the past so that their copies are about a tenth of all entries of accounts. */
+/** Copies are about a tenth of all entries of accounts. */
 export function planUserHistory(
   userEntries: UserEntries,
   accounts: AccountRegistry,
@@ -63,12 +52,11 @@ export function planUserHistory(
   return { events: timed, total };
 }
 
-/** Puts the planned entries into the logs of their accounts. */
 export function addUserHistory(logs: Logs, { events }: UserHistory): void {
   for (const event of events) appendCopies(logs, event, {});
 }
 
-/** One user entry more, in every account that its person may use or in those named. */
+/** In every account that its person may use, or in those given. */
 export function appendUserEntry(logs: Logs, order: EntryOrder, accounts?: readonly Account[]): void {
   const number = logs.userEntries.take();
   const reach = accounts ?? logs.userEntries.reach(number, logs.accounts);
@@ -79,7 +67,7 @@ function appendCopies(logs: Logs, { number, timeMs, reach }: Copies, order: Part
   const { faults, userEntries } = logs;
   for (const account of reach) {
     const source: SourceRef = { kind: 'account', id: account.id };
-    // Each copy arrives on its own.
+    // Copies arrive independently.
     const occasion = { number: draw(keyOf(account.id), number), source };
     const late = order.visibleAtMs === undefined ? faults.fires('late', occasion) : undefined;
     const lateAtMs = late === undefined ? 0 : timeMs + lateness(late, faults.parameters.lateDelayMs);
@@ -89,10 +77,7 @@ function appendCopies(logs: Logs, { number, timeMs, reach }: Copies, order: Part
   }
 }
 
-/**
- * What a person does in their own profile: sign-ins, user tokens, memberships. Such an entry stands in the log of every account
- * that the person may use, under one id.
- */
+/** Sign-ins, user tokens, memberships: in the log of every account that the person may use, under one id. */
 export class UserEntries {
   readonly #key: number;
   readonly #groups = new Map<string, Group>();
@@ -102,12 +87,11 @@ export class UserEntries {
     this.#key = keyOf('user entries', seed);
   }
 
-  /** The number of the next such entry in this world. */
   take(): number {
     return this.#next++;
   }
 
-  /** In which accounts the entry with this number stands: all of an organization, or two, or one. */
+  /** All of an organization, or two, or one. */
   reach(number: number, accounts: AccountRegistry): readonly Account[] {
     const all = accounts.all();
     const first = all[draw(this.#key + 1, number) % all.length];
@@ -121,7 +105,7 @@ export class UserEntries {
     return second === undefined || second === first ? [first] : [first, second];
   }
 
-  /** The text of the copy in one of the accounts; everything but the member `account` is the same in all. */
+  /** Copies differ in the member `account` alone. */
   text(number: number, timeMs: number, reach: readonly Account[], account: Pick<Account, 'id' | 'name'>): string {
     return joinParts(entryParts(this.#voice(reach, account), number, timeMs, 0));
   }
@@ -142,13 +126,9 @@ export class UserEntries {
   }
 }
 
-/** People who may use the same accounts, and what they do. */
-interface Group {
-  readonly actors: readonly string[];
-  readonly stories: readonly Story[];
-}
+type Group = Readonly<{ actors: readonly string[]; stories: readonly Story[] }>;
 
-/** One domain of the group signs in by SSO, the other by password: no person signs in both ways. */
+/** One domain signs in by SSO, the other by password: no person does both. */
 function groupOf(key: number): Group {
   const all = people(key, 8).map((actor, n) =>
     actor.replace('@example.com', `@${n < 4 ? 'sso' : 'mail'}-${hex8(key)}.example`),
@@ -169,7 +149,7 @@ const userToken = (id: string, b: number, _c: number, _d: number, time: string):
   `{"id":"${id}","name":"mine-${hex8(b)}","status":"active","issued_on":"${time}"}`;
 const membership = (id: string): string => `{"id":"${id}","status":"accepted"}`;
 
-function story(
+const story = (
   description: string,
   actionType: string,
   method: string,
@@ -178,22 +158,20 @@ function story(
   uri: string,
   scope: 'user' | 'memberships',
   result: (id: string, b: number, c: number, d: number, time: string) => string,
-): Story {
-  return {
-    description,
-    actionType,
-    method,
-    product,
-    resourceType,
-    uri,
-    hasId: uri.endsWith('/'),
-    scope: JSON.stringify(scope),
-    request: () => '{}',
-    response: (b, c, d, id, time) => answerText(result(id, b, c, d, time)),
-  };
-}
+): Story => ({
+  description,
+  actionType,
+  method,
+  product,
+  resourceType,
+  uri,
+  hasId: uri.endsWith('/'),
+  scope: JSON.stringify(scope),
+  request: () => '{}',
+  response: (b, c, d, id, time) => answerText(result(id, b, c, d, time)),
+});
 
-// Sign-ins are half of it.
+// Half are sign-ins.
 const userStories: readonly Story[] = [
   story('SSO_LOGIN', 'login', 'POST', 'login', 'session', '/login/sso', 'user', signedIn),
   story('LOGIN', 'login', 'POST', 'login', 'session', '/login', 'user', signedIn),

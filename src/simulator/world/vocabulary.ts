@@ -1,18 +1,17 @@
 import { draw, hex8, mix } from '../entries/entry-text.ts';
 
-/** One thing that administrators do: how the audit log tells of it. */
 export interface StoryTemplate {
   readonly description: string;
   readonly actionType: 'create' | 'update' | 'delete' | 'login';
-  /** Empty for what Cloudflare does by itself. */
+  /** Empty for Cloudflare's own acts. */
   readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | '';
   readonly product: string;
   readonly resourceType: string;
-  /** Path with `{org}`, `{account}` or `{zone}`; ends with a slash if the id of the resource follows. */
+  /** With `{org}`, `{account}` or `{zone}`; a slash at the end: the id of the resource follows. */
   readonly path: string;
-  /** JSON text of the request payload, from three random words. */
+  /** JSON text, from three random words. */
   readonly request: (a: number, b: number, c: number) => string;
-  /** JSON text of the `result` that the API answered with. */
+  /** JSON text of `result`. */
   readonly result: (id: string, b: number, c: number, d: number, time: string) => string;
 }
 
@@ -43,37 +42,26 @@ export const userAgents = [
 const roles = ['Administrator', 'Super Administrator', 'Audit Logs Viewer', 'Billing', 'DNS', 'Firewall'] as const;
 const flagNames = ['account_creation', 'account_mobility', 'sub_org_creation', 'member_management'] as const;
 
-/** The name of a role. */
-export function role(word: number): string {
-  return roles[word % roles.length] as string;
-}
+export const role = (word: number): string => roles[word % roles.length] as string;
 
-/** JSON text of a member. */
-export function member(id: string, b: number, c: number, d: number, time: string): string {
-  return `{"id":"${id}","status":"${b % 3 === 0 ? 'pending' : 'accepted'}","user":{"id":"${hex8(c)}${hex8(d)}${hex8(b)}${hex8(c ^ d)}","email":"user${c % 9973}@example.com","two_factor_authentication_enabled":${d % 2 === 0}},"roles":[{"id":"${hex8(d)}${hex8(c)}${hex8(c ^ b)}${hex8(b)}","name":"${role(d)}","description":"Can read and edit what this role covers"}],"created_on":"${time}"}`;
-}
+export const member = (id: string, b: number, c: number, d: number, time: string): string =>
+  `{"id":"${id}","status":"${b % 3 === 0 ? 'pending' : 'accepted'}","user":{"id":"${hex8(c)}${hex8(d)}${hex8(b)}${hex8(c ^ d)}","email":"user${c % 9973}@example.com","two_factor_authentication_enabled":${d % 2 === 0}},"roles":[{"id":"${hex8(d)}${hex8(c)}${hex8(c ^ b)}${hex8(b)}","name":"${role(d)}","description":"Can read and edit what this role covers"}],"created_on":"${time}"}`;
 
-function account(id: string, b: number, _c: number, d: number, time: string): string {
-  return `{"id":"${id}","name":"Account ${b % 5000}","type":"${d % 4 === 0 ? 'enterprise' : 'standard'}","settings":{"enforce_twofactor":${b % 2 === 0},"abuse_contact_email":"abuse@example.com","api_access_enabled":${d % 3 === 0}},"managed_by":{"parent_org_name":null},"created_on":"${time}"}`;
-}
+const account = (id: string, b: number, _c: number, d: number, time: string): string =>
+  `{"id":"${id}","name":"Account ${b % 5000}","type":"${d % 4 === 0 ? 'enterprise' : 'standard'}","settings":{"enforce_twofactor":${b % 2 === 0},"abuse_contact_email":"abuse@example.com","api_access_enabled":${d % 3 === 0}},"managed_by":{"parent_org_name":null},"created_on":"${time}"}`;
 
-/** JSON text of an API token of an account. */
-export function apiToken(id: string, b: number, c: number, _d: number, time: string): string {
-  return `{"id":"${id}","name":"ci-${hex8(b)}","status":"${c % 5 === 0 ? 'disabled' : 'active'}","issued_on":"${time}","modified_on":"${time}","policies":[{"id":"${hex8(c)}${hex8(b)}","effect":"allow","resources":{"com.cloudflare.api.account.${hex8(b)}${hex8(c)}":"*"},"permission_groups":[{"id":"${hex8(c ^ b)}","name":"Account Settings Read"}]}]}`;
-}
+export const apiToken = (id: string, b: number, c: number, _d: number, time: string): string =>
+  `{"id":"${id}","name":"ci-${hex8(b)}","status":"${c % 5 === 0 ? 'disabled' : 'active'}","issued_on":"${time}","modified_on":"${time}","policies":[{"id":"${hex8(c)}${hex8(b)}","effect":"allow","resources":{"com.cloudflare.api.account.${hex8(b)}${hex8(c)}":"*"},"permission_groups":[{"id":"${hex8(c ^ b)}","name":"Account Settings Read"}]}]}`;
 
-function flags(_id: string, b: number, c: number, _d: number, time: string): string {
-  return `{"meta":{"tenant_flags":{"account_creation":"${b & 1 ? 'enabled' : 'disabled'}","account_deletion":"${b & 2 ? 'enabled' : 'disabled'}","account_migration":"${b & 4 ? 'enabled' : 'disabled'}","account_mobility":"${c & 1 ? 'enabled' : 'disabled'}","sub_org_creation":"${c & 2 ? 'enabled' : 'disabled'}"}},"modified_on":"${time}"}`;
-}
+const flags = (_id: string, b: number, c: number, _d: number, time: string): string =>
+  `{"meta":{"tenant_flags":{"account_creation":"${b & 1 ? 'enabled' : 'disabled'}","account_deletion":"${b & 2 ? 'enabled' : 'disabled'}","account_migration":"${b & 4 ? 'enabled' : 'disabled'}","account_mobility":"${c & 1 ? 'enabled' : 'disabled'}","sub_org_creation":"${c & 2 ? 'enabled' : 'disabled'}"}},"modified_on":"${time}"}`;
 
-function connector(id: string, b: number, c: number, d: number, time: string): string {
-  return `{"id":"${id}","email_domain":"example.com","enabled":${b % 2 === 0},"verification":{"status":"${c % 4 === 0 ? 'pending' : 'verified'}","code":"cloudflare-dashboard-sso-${hex8(d)}"},"created_on":"${time}","updated_on":"${time}"}`;
-}
+const connector = (id: string, b: number, c: number, d: number, time: string): string =>
+  `{"id":"${id}","email_domain":"example.com","enabled":${b % 2 === 0},"verification":{"status":"${c % 4 === 0 ? 'pending' : 'verified'}","code":"cloudflare-dashboard-sso-${hex8(d)}"},"created_on":"${time}","updated_on":"${time}"}`;
 
-/** JSON text of the answer to a delete. */
 export const removed = (id: string): string => `{"id":"${id}"}`;
 
-function story(
+const story = (
   description: string,
   actionType: StoryTemplate['actionType'],
   method: StoryTemplate['method'],
@@ -82,9 +70,7 @@ function story(
   path: string,
   request: StoryTemplate['request'],
   result: StoryTemplate['result'],
-): StoryTemplate {
-  return { description, actionType, method, product, resourceType, path, request, result };
-}
+): StoryTemplate => ({ description, actionType, method, product, resourceType, path, request, result });
 
 // What an organization's log has is done through organization-level APIs; what happens in accounts is in theirs.
 // biome-ignore format: one story a line
@@ -103,16 +89,15 @@ export const storyTemplates: readonly StoryTemplate[] = [
   story('Update SSO Connector', 'update', 'PATCH', 'sso', 'sso_connector', '/organizations/{org}/sso_connectors/', (a) => `{"enabled":${a % 2 === 0},"use_fedramp_language":false}`, connector),
 ];
 
-/** An address from the ranges for documentation, of either version. */
-export function ipText(bits: number): string {
-  return (bits & 7) === 0
+/** From the ranges for documentation, either version. */
+export const ipText = (bits: number): string =>
+  (bits & 7) === 0
     ? `2001:db8:${(bits >>> 16).toString(16)}:${(bits & 0xffff).toString(16)}::1`
     : `${bits & 8 ? '203.0.113' : '198.51.100'}.${(bits >>> 8) & 255}`;
-}
 
-/** JSON text of the `n`-th actor that the key draws: a person, with or without a token. `isStrange`: with values that no document has. */
+/** The `n`-th actor of the key. `isStrange`: with undocumented values. */
 function personText(key: number, n: number, isStrange: boolean): string {
-  // A person keeps id and address over several contexts: four actors in a row are the same one.
+  // Four actors in a row are one person, in several contexts.
   const person = draw(key, 1000 + (n >>> 2));
   const bits = draw(key, 2000 + n);
   const id = `${hex8(person)}${hex8(mix(person))}${hex8(person ^ key)}${hex8(mix(person + 1))}`;
@@ -130,12 +115,7 @@ function personText(key: number, n: number, isStrange: boolean): string {
   return `{"id":"${id}","context":"${context}","email":"${email}","ip_address":"${ip}"${token},"type":"${type}"}`;
 }
 
-/** The persons of one log, as they usually act. */
-export function people(key: number, count: number): string[] {
-  return Array.from({ length: count }, (_, n) => personText(key, n, false));
-}
+export const people = (key: number, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => personText(key, n, false));
 
-/** Some of the same persons, with values that no document has. */
-export function strangePeople(key: number): string[] {
-  return Array.from({ length: 8 }, (_, n) => personText(key, n, true));
-}
+export const strangePeople = (key: number): string[] => Array.from({ length: 8 }, (_, n) => personText(key, n, true));

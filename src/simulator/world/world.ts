@@ -4,46 +4,27 @@ import { accountVoice } from './account-templates.ts';
 import { type Account, AccountRegistry, populateAccounts } from './accounts.ts';
 import { AuditLog, type EntryOrder, type NewEntry, newEntry, type TrueEntry, trueEntry } from './audit-log.ts';
 import { BaseHistory, DefectDeal } from './base-history.ts';
-import { type Organization, type OrganizationRegistry, organizationVoice, populate, shares } from './organizations.ts';
+import {
+  type Organization,
+  type OrganizationRegistry,
+  organizationVoice,
+  populate,
+  shares,
+  type WorldOptions,
+} from './organizations.ts';
 import { addUserHistory, appendUserEntry, planUserHistory, UserEntries } from './user-entries.ts';
 
-interface WorldOptions {
-  readonly seed: number;
-  readonly organizations: number;
-  readonly entries: number;
-  /** In each organization. */
-  readonly accounts: number;
-  readonly standaloneAccounts: number;
-  /** In each account. */
-  readonly zones: number;
-  /** In all accounts together, copies of user entries included. */
-  readonly accountEntries: number;
-  readonly historyMs: number;
-  readonly startMs: number;
-  readonly distribution: 'zipf' | 'uniform';
-  readonly hasSubOrganizations: boolean;
-  /** Milliseconds since the epoch, without the offset. */
-  readonly clock: () => number;
-}
-
-/** A log with what it is made of. */
 interface Open {
   readonly source: SourceRef;
   readonly log: AuditLog;
   readonly deal: DefectDeal;
-  /** Another one when its account is renamed. */
+  /** Changes when its account is renamed. */
   voice: Voice;
 }
 
-interface Period {
-  readonly count: number;
-  readonly endMs: number;
-  readonly lengthMs: number;
-}
-
+type Period = Readonly<{ count: number; endMs: number; lengthMs: number }>;
 const noPast: Period = { count: 0, endMs: 0, lengthMs: 0 };
 
-/** Everything that the simulated Cloudflare knows: organizations, accounts, logs, clock, faults. */
 export class World {
   readonly seed: number;
   readonly organizations: OrganizationRegistry;
@@ -67,7 +48,7 @@ export class World {
     this.faults = faults;
     this.userEntries = new UserEntries(options.seed);
     this.#clock = options.clock;
-    const population = populate(this.organizations, { ...options, count: options.organizations });
+    const population = populate(this.organizations, options);
     const counts = shares(options.entries, population.length, options.distribution);
     const { startMs: endMs, historyMs: lengthMs } = options;
     population.forEach((organization, n) => {
@@ -86,7 +67,7 @@ export class World {
     addUserHistory(this, copies);
   }
 
-  /** The simulator's own time, milliseconds since the epoch. */
+  /** Milliseconds since the epoch. */
   nowMs(): number {
     return this.#clock() + this.clockOffsetMs;
   }
@@ -95,13 +76,12 @@ export class World {
     return this.#open.get(sourceKey(source))?.log;
   }
 
-  /** True when the log was refused by hand: it answers 403. */
+  /** Refused by hand. */
   isRefused({ kind, id }: SourceRef): boolean {
     const owner = kind === 'organization' ? this.organizations.get(id) : this.accounts.get(id);
     return owner?.refused === true;
   }
 
-  /** Starts the log of a new organization. */
   openLog(organization: Organization, period = noPast): AuditLog {
     return this.#start(organizationVoice(this.seed, organization.id), period);
   }
@@ -113,7 +93,7 @@ export class World {
     return log;
   }
 
-  /** Gives an account another name: later entries have it, those that there are keep theirs. */
+  /** Existing entries keep the old name. */
   renameAccount(account: Account, name: string): void {
     account.formerName = account.name;
     account.name = name;
@@ -121,7 +101,7 @@ export class World {
     if (open !== undefined) open.voice = accountVoice(this.seed, account);
   }
 
-  /** Moves an account below another organization; undefined: it stands alone from now on. */
+  /** Undefined: stands alone from now on. */
   moveAccount(account: Account, organizationId: string | undefined): void {
     const [from, to] = [account.organizationId, organizationId].map((id) => this.organizations.get(id ?? ''));
     account.organizationId = organizationId;
@@ -129,7 +109,6 @@ export class World {
     if (to !== undefined) to.accountIds = [...to.accountIds, account.id];
   }
 
-  /** Removes an organization or an account, and its log. */
   remove({ kind, id }: SourceRef): void {
     const account = kind === 'account' ? this.accounts.get(id) : undefined;
     if (account !== undefined) this.moveAccount(account, undefined);
@@ -138,18 +117,18 @@ export class World {
     this.#open.delete(sourceKey({ kind, id }));
   }
 
-  /** Appends an entry with a given text. Throws RangeError: no such organization or account. */
+  /** Throws RangeError for an unknown source. */
   append(source: SourceRef, entry: NewEntry): void {
     this.#openOf(source).log.append(entry);
   }
 
-  /** Appends a generated entry with the faults of the data that are on. Throws RangeError: no such organization or account. */
+  /** With the faults of the data that are on. Throws RangeError for an unknown source. */
   generate(source: SourceRef, order: EntryOrder): void {
     const { log, voice, deal } = this.#openOf(source);
     log.append(newEntry(this.faults, { log, voice, deal }, order));
   }
 
-  /** Appends what a person did in their own profile to the log of every account that they may use (or of those named). */
+  /** In every account that the person may use, or in those given. */
   generateUserEntry(order: EntryOrder, accounts?: readonly Account[]): void {
     appendUserEntry(this, order, accounts);
   }
@@ -160,7 +139,7 @@ export class World {
     return open;
   }
 
-  /** Every entry visible by now (`all`: every entry), log by log, in the order of their logs. */
+  /** Visible entries (`all`: every entry), log by log in their order. */
   *truth(sha256: (text: string) => string, all = false): Generator<TrueEntry> {
     const nowMs = this.nowMs();
     const everything = { sinceInclusive: true, beforeInclusive: true, direction: 'asc' } as const;
@@ -174,14 +153,11 @@ export class World {
 }
 
 const tickMs = 50;
-/** If there are accounts: of so many entries one is an organization's, one a user's, the others are accounts'. */
+/** One entry of this many is an organization's, one a user's, the others are accounts'. */
 const turns = 10;
 const userTurn = 5;
 
-/**
- * Appends entries while the simulator runs, at about the given rate, to logs of today, earlier ones more often.
- * Which log the n-th entry goes to depends on the seed alone; its action.time is the clock's.
- */
+/** Appends at about the given rate, to earlier logs more often. The choice of the log depends on the seed alone. */
 export class LiveStream {
   readonly #world: World;
   readonly #entriesPerSecond: number;
@@ -197,7 +173,6 @@ export class LiveStream {
     this.#timer = entriesPerSecond > 0 ? setInterval(() => this.#tick(), tickMs) : undefined;
   }
 
-  /** Ends the stream. */
   stop(): void {
     clearInterval(this.#timer);
   }
@@ -217,7 +192,7 @@ export class LiveStream {
       return;
     }
     const sources = turn === 0 ? organizations : accounts;
-    // Squaring the draw favours the front of the list.
+    // Squaring favours the front of the list.
     const place = (draw(this.#key, this.#made) / 4294967296) ** 2;
     const source = sources[Math.floor(place * sources.length)];
     if (source !== undefined) this.#world.generate(source, order);

@@ -1,15 +1,14 @@
 import type { Pool } from 'pg';
-import type { FoundEvent, Severity } from './finding.ts';
+import { type FoundEvent, ownFinding, type Severity } from './finding.ts';
 
-/** A condition of orgtrail itself that needs attention. */
 export interface Alarm {
-  /** The same as long as it is the same trouble: what is noted twice is one alarm. */
+  /** The same for the same trouble: noted twice, it is one alarm. */
   readonly alarm: string;
   readonly severity: Severity;
   readonly summary: string;
 }
 
-/** Where new sinks of alarms begin, and that no others are sent alarms. The sinks must be registered. */
+/** Sets where new sinks of alarms begin; no others are sent alarms. The sinks must be registered. */
 export const registerAlarmSinks = async (
   pool: Pool,
   sinks: readonly { readonly name: string; readonly start: 'beginning' | 'now' }[],
@@ -20,7 +19,7 @@ export const registerAlarmSinks = async (
   ]);
 };
 
-/** Notes all that is wrong at this moment: opens what has lasted for `afterMs`, and resolves what is over. */
+/** Of all that is wrong now: opens what has lasted for `afterMs`, resolves what is over. */
 export const noteAlarms = async (pool: Pool, alarms: readonly Alarm[], afterMs: number): Promise<void> => {
   await pool.query('select orgtrail_note_alarms($1, $2, $3, $4)', [
     alarms.map(({ alarm }) => alarm),
@@ -30,7 +29,6 @@ export const noteAlarms = async (pool: Pool, alarms: readonly Alarm[], afterMs: 
   ]);
 };
 
-/** Up to which change the sink has all. */
 export const readAlarmCursor = async (pool: Pool, sink: string): Promise<number> => {
   const { rows } = await pool.query<{ number: number }>('select number::float8 from alarm_cursors where sink = $1', [
     sink,
@@ -44,18 +42,10 @@ export const hasAlarmChanges = async (pool: Pool, after: number): Promise<boolea
   return (rowCount ?? 0) > 0;
 };
 
-interface Change {
-  readonly number: number;
-  readonly alarm: string;
-  readonly opened: number;
-  readonly state: 'open' | 'resolved';
-  readonly severity: string;
-  readonly summary: string;
-  readonly at: string;
-  readonly feedId: string;
-}
+type Texts = Readonly<Record<'alarm' | 'severity' | 'summary' | 'at' | 'feedId', string>>;
+type Change = Texts & Readonly<{ number: number; opened: number; state: 'open' | 'resolved' }>;
 
-/** The next changes, as findings whose position is their number. */
+/** As findings whose position is the number of the change. */
 export const readAlarmChanges = async (
   pool: Pool,
   range: { readonly after: number; readonly maxEvents: number },
@@ -69,53 +59,22 @@ export const readAlarmChanges = async (
   return rows.map(alarmEvent);
 };
 
-const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedId }: Change): FoundEvent => ({
-  position: number,
-  feedId,
-  sourceKind: 'orgtrail',
-  // Of this database: several installations may tell one receiver.
-  sourceId: feedId,
-  organizationId: null,
-  organizationName: 'orgtrail',
-  accountId: null,
-  accountName: null,
-  zoneId: null,
-  zoneName: null,
-  id: `${alarm}-${opened}-${state}`,
-  actionTime: at,
-  receivedAt: at,
-  rawText: '{}',
-  defects: null,
-  finding: {
-    detection: alarm,
-    severity,
-    alarm: { state, opened },
-    eventPosition: number,
-    events: 1,
-    firstTime: at,
-    actor: 'orgtrail',
-    actorIpAddress: null,
-    actionType: null,
-    actionResult: null,
-    resourceType: null,
-    resourceId: null,
-    summary,
-  },
-});
+const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedId }: Change): FoundEvent =>
+  ownFinding(
+    // Of this database: several installations may tell one receiver.
+    { position: number, feedId, sourceId: feedId, id: `${alarm}-${opened}-${state}`, at },
+    { detection: alarm, severity, alarm: { state, opened }, summary },
+  );
 
-/** Notes that all up to this change are delivered. False if the turn is over. */
+/** Notes delivery up to this change. False if the turn is over. */
 export const finishAlarms = async (
   pool: Pool,
   turn: { readonly name: string; readonly epoch: number },
   result: { readonly until: number; readonly accepted: number },
   leaseMs: number,
 ): Promise<boolean> => {
-  const { rows } = await pool.query<{ held: boolean }>('select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held', [
-    turn.name,
-    turn.epoch,
-    result.until,
-    result.accepted,
-    leaseMs,
-  ]);
+  const values = [turn.name, turn.epoch, result.until, result.accepted, leaseMs];
+  const statement = 'select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held';
+  const { rows } = await pool.query<{ held: boolean }>(statement, values);
   return rows[0]?.held === true;
 };

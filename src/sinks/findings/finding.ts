@@ -2,17 +2,16 @@ import { ipVersion } from '../../base/addresses.ts';
 import { eventInstant, type FeedEvent, receivedInstant } from '../../formats/format.ts';
 import { toJsonLine, unlessEmpty } from '../../formats/text.ts';
 
-/** What a detection found, as `detections` says it. Its texts come from the entry, and so from the actor. */
+/** As in the view `detections`. Its texts come from the entry, and so from the actor. */
 export interface Finding {
   readonly detection: string;
   readonly severity: string;
-  /** Of an alarm of orgtrail itself, in the place of a detection: whether it is opened or resolved, and by which number it was opened. */
+  /** Of an alarm of orgtrail itself, in place of a detection. `opened`: the number under which it was opened. */
   readonly alarm?: { readonly state: 'open' | 'resolved'; readonly opened: number } | undefined;
-  /** Of the event that names it: where the console has it. */
+  /** Of the event that names it, in the console. */
   readonly eventPosition: number;
-  /** How many events it takes. */
   readonly events: number;
-  /** RFC 3339; of the first of these events. */
+  /** Of the first of these events, RFC 3339. */
   readonly firstTime: string | null;
   readonly actor: string;
   readonly actorIpAddress: string | null;
@@ -23,16 +22,55 @@ export interface Finding {
   readonly summary: string;
 }
 
-/** A finding in the place of an event: its position is that at which it is found. Its source and id are those of the event that names it. */
+/** In the place of an event, with the position at which it is found. Source and id are those of the event that names it. */
 export interface FoundEvent extends FeedEvent {
   readonly finding: Finding;
 }
 
-/** How much a detection matters, the least first: as the level of its Sigma rule. */
+/** Of an event of no organization, account or zone. */
+export const nowhere = {
+  organizationId: null,
+  organizationName: null,
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
+} as const;
+
+/** A finding about orgtrail itself, in no log. */
+export const ownFinding = (
+  own: Pick<FoundEvent, 'position' | 'feedId' | 'sourceId' | 'id'> & { readonly at: string },
+  finding: Pick<Finding, 'detection' | 'severity' | 'alarm' | 'summary'>,
+): FoundEvent => {
+  const { at, ...event } = own;
+  return {
+    ...event,
+    ...nowhere,
+    sourceKind: 'orgtrail',
+    organizationName: 'orgtrail',
+    actionTime: at,
+    receivedAt: at,
+    rawText: '{}',
+    defects: null,
+    finding: {
+      ...finding,
+      eventPosition: event.position,
+      events: 1,
+      firstTime: at,
+      actor: 'orgtrail',
+      actorIpAddress: null,
+      actionType: null,
+      actionResult: null,
+      resourceType: null,
+      resourceId: null,
+    },
+  };
+};
+
+/** The least first; the levels of Sigma rules. */
 export const severities = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof severities)[number];
 
-/** What its key is made of: the same for every replica, restart and replay. */
 export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEvent): readonly string[] => [
   finding.alarm === undefined ? 'detection' : 'alarm',
   finding.detection,
@@ -41,7 +79,6 @@ export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEven
   id,
 ];
 
-/** With the state of an alarm that is over. */
 export const titleOf = ({ detection, alarm }: Finding): string =>
   detectionTitle(`${alarm?.state === 'resolved' ? 'resolved: ' : ''}${detection}`);
 
@@ -51,15 +88,14 @@ export const detectionTitle = (detection: string): string => {
   return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\bapi\b/i, 'API').replace(/\bsso\b/i, 'SSO');
 };
 
-/** The account or organization, by name if it has one. */
 export const placeOfFinding = (event: FeedEvent): string =>
   event.accountName ?? event.organizationName ?? event.accountId ?? event.organizationId ?? event.sourceId;
 
-/** The formats that findings have: all others say nothing but what an entry of an audit log is. */
+/** All other formats can only express an entry of an audit log. */
 export const findingFormats = ['native', 'ecs'] as const;
 type FindingFormat = (typeof findingFormats)[number];
 
-/** One line of JSON, with the names of the columns of `detections`. */
+/** With the names of the columns of `detections`. */
 const nativeLine = (event: FoundEvent, key: string): string => {
   const { finding } = event;
   return toJsonLine({
@@ -94,10 +130,10 @@ const nativeLine = (event: FoundEvent, key: string): string => {
   });
 };
 
-/** As Elastic writes its own alerts: 21 low, 47 medium, 73 high, 99 critical. */
+/** As Elastic scores its own alerts. */
 const scores: Readonly<Record<string, number>> = { low: 21, medium: 47, high: 73, critical: 99 };
 
-/** A document of ECS whose `event.kind` is `alert`. */
+/** An ECS document whose `event.kind` is `alert`. */
 const ecsLine = (event: FoundEvent, key: string): string => {
   const { finding } = event;
   const address = finding.actorIpAddress ?? undefined;
@@ -137,6 +173,6 @@ const writers: Readonly<Record<FindingFormat, (event: FoundEvent, key: string) =
 export const isFindingFormat = (format: string): format is FindingFormat =>
   (findingFormats as readonly string[]).includes(format);
 
-/** A finding as one line of JSON. Pure, never throws. A format that findings do not have is `native`. */
+/** One line of JSON. Pure, never throws. Formats that findings do not have become `native`. */
 export const findingLine = (event: FoundEvent, key: string, format: string): string =>
   writers[isFindingFormat(format) ? format : 'native'](event, key);

@@ -4,29 +4,25 @@ import { parseInstantMs } from '../../base/time.ts';
 import { copiesOf, hasCopy } from '../../feed/feed.ts';
 import { isTimeout, readOnly } from '../../postgres/queries.ts';
 
-/** This much of the end of the time is always asked about, in one statement. */
+/** The end of the time is always asked about, in one statement. */
 const FIRST_SPAN_MS = 86_400_000;
 const GROWTH = 4;
 /** A statement for less time than that is mostly planning. */
 const LEAST_SPAN_MS = 3_600_000;
-/** A statement may take a little longer than was expected. */
 const LENIENCY_MS = 500;
 
 export interface FindingLimits {
-  /** Of the first statement. */
   readonly firstMs: number;
-  /** So long it may take to look at more than the first one did: people wait for the page. */
+  /** Limit of looking at more than the first statement did: people wait for the page. */
   readonly lookMs: number;
 }
 const pageLimits: FindingLimits = { firstMs: 20_000, lookMs: 1_500 };
 
-/** Which findings are asked for. */
 export interface AskedFindings {
   /** RFC 3339, inclusive. */
   readonly since: string;
   /** RFC 3339, exclusive; undefined: now. */
   readonly before: string | undefined;
-  /** An id. */
   readonly organization: string | undefined;
   readonly severity: string | undefined;
   readonly detection: string | undefined;
@@ -36,11 +32,11 @@ export interface AskedFindings {
   readonly offset: number;
 }
 
-/** A finding, as the view `detections` has it. Its texts come from the entry, and so from the actor. */
+/** As in the view `detections`. Its texts come from the entry, and so from the actor. */
 export interface ListedFinding {
   readonly detection: string;
   readonly severity: string;
-  /** RFC 3339; of the event that names it, and of the first of its events. */
+  /** RFC 3339; of the event that names it, and of its first event. */
   readonly actionTime: string;
   readonly firstTime: string;
   readonly events: number;
@@ -56,29 +52,19 @@ export interface ListedFinding {
   readonly muted: boolean;
 }
 
-/** How many a rule has found in the time and the organization, whatever else is asked for. */
-export interface FindingCount {
-  readonly detection: string;
-  readonly severity: string;
-  readonly found: number;
-  /** Of these. */
-  readonly muted: number;
-}
+export type FindingCount = Readonly<{ detection: string; severity: string; found: number; muted: number }>;
 
 export interface FindingList {
   readonly counts: readonly FindingCount[];
-  /** The newest first. */
+  /** Newest first. */
   readonly findings: readonly ListedFinding[];
-  /** RFC 3339. Nothing older was looked at, since that takes longer: counts and findings are of the time from here on. Null: all of the time was looked at. */
+  /** RFC 3339. Nothing older was looked at, since it takes longer: counts and findings begin here. Null: all was. */
   readonly lookedSince: string | null;
 }
 
 type Part = Omit<FindingList, 'lookedSince'>;
 
-/**
- * What the detections find in a time: its last day, and as much of what is before as there is time for, the newest first. Rejects with
- * SearchError `timeout` if not even a day can be looked at.
- */
+/** A time's last day, and as much before it as there is time for, newest first. Rejects with SearchError `timeout` if not even a day. */
 export const listFindings = async (
   pool: Pool,
   asked: AskedFindings,
@@ -94,7 +80,7 @@ export const listFindings = async (
     const startedMs = performance.now();
     const nowMs = Date.now();
     const lowMs = Math.min(nowMs, (before && parseInstantMs(before)) || nowMs) - spanMs;
-    // A rest that is not worth a statement goes along: a day that was asked for has begun a moment before now.
+    // Includes a rest too short for a statement: a day that was asked for began a moment before now.
     const isLast = lowMs - LEAST_SPAN_MS <= sinceMs;
     const since = isLast ? asked.since : new Date(lowMs).toISOString();
     const listed = parts.reduce((sum, { findings }) => sum + findings.length, 0);
@@ -108,7 +94,6 @@ export const listFindings = async (
     if (part === undefined || isLast) return joined(parts, asked, part === undefined ? (before ?? null) : null);
     before = since;
     const tookMs = performance.now() - startedMs;
-    // As much as the rest of the time should do for.
     const fittingMs = (spanMs / tookMs) * (lookMs - (performance.now() - beganMs));
     spanMs = Math.floor(Math.min(spanMs * GROWTH, fittingMs));
     if (spanMs < LEAST_SPAN_MS) return joined(parts, asked, since);
@@ -128,7 +113,7 @@ const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: 
   };
 };
 
-/** Undefined: its time was over. */
+/** Undefined on timeout. */
 const readPart = async (
   pool: Pool,
   asked: AskedFindings,
@@ -136,17 +121,11 @@ const readPart = async (
   signal: AbortSignal | undefined,
 ): Promise<Part | undefined> => {
   const read = async (client: PoolClient) => {
-    // Else bursts and sign-ins are looked for in the last 31 days, whatever the time is.
+    // Else bursts and sign-ins are looked for in the last 31 days only.
     await client.query("select set_config('orgtrail.bursts_since', $1, true)", [asked.since]);
-    const { rows } = await client.query<Part>(statement, [
-      asked.since,
-      asked.before ?? null,
-      asked.organization ?? null,
-      asked.severity ?? null,
-      asked.detection ?? null,
-      asked.limit,
-      asked.showMuted,
-    ]);
+    const { since, before, organization, severity, detection, limit, showMuted } = asked;
+    const values = [since, before, organization, severity, detection, limit, showMuted];
+    const { rows } = await client.query<Part>(statement, values);
     return rows[0] ?? { counts: [], findings: [] };
   };
   try {
@@ -165,51 +144,37 @@ const isInTime = (row: string): string =>
 
 const shared =
   'action_time, position, organization_id, organization_name, actor, actor_ip_address, source_kind, source_id, id';
-/** Those that look at many events, by their views. */
+/** They look at many events. */
 const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
 
-/**
- * The views of drizzle/0012 and later, as conditions: ten views that are asked at once are planned ten times, with all partitions, and read
- * the same rows ten times. The other detections look through weeks.
- */
-export const singleEventRules: readonly SingleEventRule[] = [
-  { name: 'api_token_changed', severity: 'medium', condition: 't.done and t.about_api_token' },
-  { name: 'member_added', severity: 'medium', condition: 't.done and t.creates and t.about_member' },
-  {
-    name: 'super_administrator_added',
-    severity: 'high',
-    condition: `t.done and t.about_member and not t.deletes
+/** The views of drizzle/0012 and later, as conditions: ten views in one statement are planned, and read the same rows, ten times. */
+/** The condition: what the view asks of `audit_event_traits t`, besides being no copy. A test compares them. */
+const rules: readonly (readonly [name: string, severity: string, condition: string])[] = [
+  ['api_token_changed', 'medium', 't.done and t.about_api_token'],
+  ['member_added', 'medium', 't.done and t.creates and t.about_member'],
+  [
+    'super_administrator_added',
+    'high',
+    `t.done and t.about_member and not t.deletes
       and (t.names_super_administrator or t.creates and t.about_organization_member and not t.requests_role)`,
-  },
-  {
-    name: 'sso_or_mfa_changed',
-    severity: 'high',
-    condition: `t.done and t.about_sso_or_mfa and lower(t.action_type) is distinct from 'login'`,
-  },
-  {
-    name: 'api_token_wide_scope',
-    severity: 'high',
-    condition: 't.done and t.about_api_token and not t.deletes and t.grants_widely',
-  },
-  { name: 'protection_removed', severity: 'high', condition: 't.deletes and t.about_protection' },
-  { name: 'dns_records_deleted', severity: 'high', condition: 't.deletes_many_dns_records' },
-  {
-    name: 'worker_secret_or_route_changed',
-    severity: 'medium',
-    condition: 't.done and t.about_worker_secret_or_route',
-  },
-  { name: 'cloudflare_staff', severity: 'medium', condition: 't.by_cloudflare_staff' },
-  { name: 'collector_token', severity: 'critical', condition: 't.touches_collector_token' },
+  ],
+  ['sso_or_mfa_changed', 'high', `t.done and t.about_sso_or_mfa and lower(t.action_type) is distinct from 'login'`],
+  ['api_token_wide_scope', 'high', 't.done and t.about_api_token and not t.deletes and t.grants_widely'],
+  ['protection_removed', 'high', 't.deletes and t.about_protection'],
+  ['dns_records_deleted', 'high', 't.deletes_many_dns_records'],
+  ['worker_secret_or_route_changed', 'medium', 't.done and t.about_worker_secret_or_route'],
+  ['cloudflare_staff', 'medium', 't.by_cloudflare_staff'],
+  ['collector_token', 'critical', 't.touches_collector_token'],
 ];
+export const singleEventRules = rules.map(([name, severity, condition]) => ({ name, severity, condition }));
 
-/** The severity of `rule.detection`. */
 const severityOfRule = `case rule.detection ${singleEventRules.map(({ name, severity }) => `when '${name}' then '${severity}'`).join(' ')} end`;
 
-/** Beside a row of `audit_event_traits t`: a row with the name of each rule that finds it. An array, since PostgreSQL prepares expressions in VALUES for each row. */
+/** Beside a row of `audit_event_traits t`: a row for each rule that finds it. An array: PostgreSQL prepares VALUES for each row. */
 const ruleRows = `unnest(array_remove(array[
     ${singleEventRules.map(({ name, condition }) => `case when ${condition} then '${name}' end`).join(',\n    ')}], null)) as rule (detection)`;
 
-/** What the view `detections` has, reading once what ten of its views read ten times. */
+/** The content of the view `detections`, with one reading in place of ten. */
 const statement = `
   with seen as (
     select rule.detection, ${severityOfRule} as severity, ${shared}, t.action_time as first_time, 1 as events, t.summary
@@ -241,17 +206,11 @@ const statement = `
          'sourceKind', l.source_kind, 'sourceId', l.source_id, 'id', l.id, 'muted', l.muted)
        order by l.action_time desc, l.position desc, l.detection), '[]') from listed l) as findings`;
 
-/** A page is not held up by its marks. */
+/** A page does not wait long for its marks. */
 const TIMEOUT_MS = 1_500;
+export type EventMark = Readonly<{ position: number; detection: string; severity: string }>;
 
-/** What a detection says of one event. */
-export interface EventMark {
-  readonly position: number;
-  readonly detection: string;
-  readonly severity: string;
-}
-
-/** Which of the events a detection names, by their positions. Undefined: it could not be looked up in time. */
+/** Detections that name these events. Undefined: not looked up in time. */
 export const readEventMarks = async (
   pool: Pool,
   events: readonly { readonly position: number; readonly sortTime: string }[],
@@ -273,10 +232,7 @@ export const readEventMarks = async (
   }
 };
 
-/**
- * Positions $1, times from $2 to $3, which choose the months: as values, so that no more than these are planned. A copy has the time of its
- * original, so that this is looked for in the same months.
- */
+/** As values, times $2 to $3 limit the months that are planned. A copy has the time of its original, which is in the same months. */
 export const marksStatement = `
   select t.position::float8 as position, rule.detection, ${severityOfRule} as severity
   from audit_event_traits t cross join lateral ${ruleRows}
@@ -284,11 +240,3 @@ export const marksStatement = `
     and not (t.about_user and exists (select from audit_events f where ${copiesOf('t', 'f')} and f.position < t.position
       and f.action_time >= $2::timestamptz and f.action_time <= $3::timestamptz))
   order by 1, 2`;
-
-/** A detection that looks at each event by itself. */
-interface SingleEventRule {
-  readonly name: string;
-  readonly severity: string;
-  /** What its view asks of a row of `audit_event_traits t`, apart from being no copy. A test compares it with the view. */
-  readonly condition: string;
-}

@@ -7,7 +7,7 @@ import { detectionMutes } from '../../postgres/tables/events.ts';
 const columns = {
   id: detectionMutes.id,
   detection: detectionMutes.detection,
-  /** Null: findings of all actors. */
+  /** Null: all actors. */
   actor: detectionMutes.actor,
   reason: detectionMutes.reason,
   /** Null: until it is ended. */
@@ -18,17 +18,11 @@ const columns = {
 
 export type DetectionMute = Row<typeof columns>;
 
-export interface WantedMute {
-  readonly detection: string;
-  /** Undefined: of all actors. */
-  readonly actor: string | undefined;
-  readonly reason: string;
-  /** Undefined: until it is ended. */
-  readonly forDays: number | undefined;
-  readonly by: string;
-}
+/** `actor` undefined: all actors. `forDays` undefined: until it is ended. */
+export type WantedMute = Readonly<Record<'detection' | 'reason' | 'by', string>> &
+  Readonly<{ actor: string | undefined; forDays: number | undefined }>;
 
-/** No rule of the misuse of the collector's own token: its account may call the function. */
+/** Not the misuse of the collector's own token, whose account may call the function. */
 export const canBeMuted = (detection: string): boolean => detection !== 'collector_token';
 
 const isInForce = and(
@@ -36,11 +30,11 @@ const isInForce = and(
   or(isNull(detectionMutes.mutedUntil), gt(detectionMutes.mutedUntil, databaseTime)),
 );
 
-/** Those in force, the newest first. */
+/** In force, newest first. */
 export const readMutes = async (pool: Pool): Promise<readonly DetectionMute[]> =>
   await db(pool).select(columns).from(detectionMutes).where(isInForce).orderBy(desc(detectionMutes.id));
 
-/** Its number; undefined if the same is muted already. Rejects if the database refuses it: no reason, no person, too many. */
+/** Returns its number; undefined if already muted. Rejects if the database refuses: no reason, no person, too many. */
 export const muteDetection = async (
   pool: Pool,
   { detection, actor, reason, forDays, by }: WantedMute,
@@ -52,7 +46,7 @@ export const muteDetection = async (
   return rows[0]?.id ?? undefined;
 };
 
-/** Ends it; its row stays. False if there is none of this number in force. */
+/** Its row stays. False if none of this number is in force. */
 export const unmuteDetection = async (pool: Pool, id: number, by: string): Promise<boolean> => {
   const { rows } = await pool.query<{ ended: boolean }>('select orgtrail_unmute_detection($1, $2) as ended', [id, by]);
   return rows[0]?.ended === true;

@@ -6,59 +6,26 @@ import { findings } from '../../postgres/tables/events.ts';
 import { type Finding, type FoundEvent, type Severity, severities } from './finding.ts';
 
 export interface FindingsRange extends Omit<FeedEventsRange, 'copies' | 'maxBytes'> {
-  /** Of the sink, for `startsNow`. */
+  /** For `startsNow`. */
   readonly sink: string;
-  /** Only findings of actions since the sink was first known: what history brings later is none. */
+  /** Only actions since the sink was first known, not what history brings later. */
   readonly startsNow: boolean;
-  /** Only findings of this severity and above; all without it. */
   readonly minSeverity?: Severity | undefined;
 }
 
-/** All wanted findings of a stretch. More than were asked for if one position has them. */
+/** More events than asked for if one position has them. */
 interface Findings extends FeedEvents {
   readonly events: readonly FoundEvent[];
 }
 
-const {
-  position,
-  sourceKind,
-  sourceId,
-  id,
-  organizationId,
-  organizationName,
-  accountId,
-  accountName,
-  zoneId,
-  zoneName,
-  ...said
-} = findings;
-const place = {
-  position,
-  sourceKind,
-  sourceId,
-  id,
-  organizationId,
-  organizationName,
-  accountId,
-  accountName,
-  zoneId,
-  zoneName,
-};
-const { detection, severity, eventPosition, events, actor, actorIpAddress, actionType, actionResult } = said;
-const { resourceType, resourceId, summary } = said;
-const columns = {
-  detection,
-  severity,
-  eventPosition,
-  events,
-  actor,
-  actorIpAddress,
-  actionType,
-  actionResult,
-  resourceType,
-  resourceId,
-  summary,
-};
+const { position, sourceKind, sourceId, id, organizationId, organizationName } = findings;
+const { accountId, accountName, zoneId, zoneName } = findings;
+const key = { position, sourceKind, sourceId, id };
+const place = { ...key, organizationId, organizationName, accountId, accountName, zoneId, zoneName };
+const { detection, severity, eventPosition, events, actor, actorIpAddress } = findings;
+const { actionType, actionResult, resourceType, resourceId, summary } = findings;
+const found = { detection, severity, eventPosition, events, actor, actorIpAddress };
+const said = { ...found, actionType, actionResult, resourceType, resourceId, summary };
 
 const utc = (column: string): string =>
   `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
@@ -66,17 +33,16 @@ const utc = (column: string): string =>
 const meetsIds = (row: string): string =>
   `($4::text[] is null or ${row}.organization_id = any($4)) and ($5::text[] is null or ${row}.account_id = any($5))`;
 
-/** Where it was found; of its copies, the first that is wanted, if that one is not. */
+/** Where it was found; if that copy is not wanted, the first wanted one. */
 const isFirst = `(f.copies_of_position is null or not exists (select from findings g
   where g.detection = f.detection and g.source_kind = f.source_kind and g.id = f.id and g.action_time = f.action_time and ${meetsIds('g')}
     and (g.copies_of_position is null or (g.position, g.event_position) < (f.position, f.event_position))))`;
 
-/** Of any age. */
 const wanted = `f.position > $1 and f.position <= least(h.position, coalesce($2, h.position))
   and ${meetsIds('f')} and ${isFirst}
   and coalesce(array_position('{${severities.join(',')}}'::text[], f.severity), 99) >= $9
   and (not $7 or f.action_time = '-infinity' or f.action_time >= coalesce((select created_at from sinks where name = $8), '-infinity'))`;
-/** $6: seconds; null: none is too old. */
+/** $6 in seconds; null: none is too old. */
 const isOld = `($6::float8 is not null and f.action_time < now() - make_interval(secs => $6) and f.action_time > '-infinity')`;
 
 const statement = `
@@ -94,7 +60,7 @@ select r.scanned_to::float8 as "scannedTo", r.is_full as "isFull",
   (select count(distinct f.position) from findings f, finding_head h
    where ${wanted} and f.position <= r.scanned_to and ${isOld})::float8 as "tooOld",
   (select feed_id from feed_head) as "feedId",
-  ${selectList('s', place)}, ${selectList('s', columns)},
+  ${selectList('s', place)}, ${selectList('s', said)},
   ${utc('s.action_time')} as "actionTime", ${utc('s.received_at')} as "receivedAt", ${utc('s.first_time')} as "firstTime"
 from reached r left join part s on true
 order by s.position, s.detection, s.source_kind, s.source_id, s.id`;
@@ -103,7 +69,7 @@ type Row = Omit<FeedEvents, 'events'> &
   Omit<FoundEvent, 'finding' | 'position' | 'rawText' | 'defects'> &
   Finding & { readonly position: number | null };
 
-/** What comes after a position, in order: as `readFeedEvents`, of findings. */
+/** Like `readFeedEvents`, for findings. */
 export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Findings> => {
   const { rows } = await pool.query<Row>(statement, [
     range.after,
@@ -127,39 +93,19 @@ export const readFindings = async (pool: Pool, range: FindingsRange): Promise<Fi
 };
 
 const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
-  position: row.position,
+  ...membersOf(row, place),
   feedId: row.feedId,
-  sourceKind: row.sourceKind,
-  sourceId: row.sourceId,
-  organizationId: row.organizationId,
-  organizationName: row.organizationName,
-  accountId: row.accountId,
-  accountName: row.accountName,
-  zoneId: row.zoneId,
-  zoneName: row.zoneName,
-  id: row.id,
   actionTime: row.actionTime,
   receivedAt: row.receivedAt,
-  // What a finding is about stands in `finding`.
   rawText: '{}',
   defects: null,
-  finding: {
-    detection: row.detection,
-    severity: row.severity,
-    eventPosition: row.eventPosition,
-    events: row.events,
-    firstTime: row.firstTime,
-    actor: row.actor,
-    actorIpAddress: row.actorIpAddress,
-    actionType: row.actionType,
-    actionResult: row.actionResult,
-    resourceType: row.resourceType,
-    resourceId: row.resourceId,
-    summary: row.summary,
-  },
+  finding: { ...membersOf(row, said), firstTime: row.firstTime },
 });
 
-/** Up to which position of the feed the detections have been asked; undefined before a sink has wanted them. */
+const membersOf = <R, C extends { readonly [name in keyof R]?: unknown }>(row: R, columns: C) =>
+  Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof R]])) as Pick<R, keyof C & keyof R>;
+
+/** How far the detections have been asked; undefined before a sink wants them. */
 export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {
   const { rows } = await pool.query<{ position: number }>('select position::float8 from finding_head');
   return rows[0]?.position;
@@ -168,24 +114,11 @@ export const readFindingHead = async (pool: Pool): Promise<number | undefined> =
 /** The views look through all of their time. */
 const TIMEOUT_MS = 20_000;
 
-/** What a detection found, as the view `detections` has it. Its texts come from the entry, and so from the actor. */
-interface DetectionRow {
-  readonly detection: string;
-  readonly severity: string;
-  readonly position: number;
-  /** RFC 3339. */
-  readonly actionTime: string | null;
-  readonly organizationId: string | null;
-  readonly organizationName: string | null;
-  readonly actor: string | null;
-  readonly actorIpAddress: string | null;
-  readonly actionType: string | null;
-  readonly actionResult: string | null;
-  readonly resourceType: string | null;
-  readonly resourceId: string | null;
-  readonly events: number;
-  readonly summary: string;
-}
+/** As in the view `detections`. Its texts come from the entry, and so from the actor. */
+type DetectionRow = Omit<Finding, 'alarm' | 'eventPosition' | 'firstTime' | 'actor'> &
+  Readonly<Record<'actionTime' | 'organizationId' | 'organizationName' | 'actor', string | null>> & {
+    readonly position: number;
+  };
 
 interface AskedDetections {
   /** RFC 3339, inclusive. */
@@ -198,7 +131,7 @@ interface AskedDetections {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the detections find in a time, the newest first. Rejects with SearchError `timeout` if that takes too long. */
+/** Newest first. Rejects with SearchError `timeout` if it takes too long. */
 export const readDetections = async (pool: Pool, asked: AskedDetections): Promise<readonly DetectionRow[]> => {
   const read = async (client: PoolClient) => {
     const { rows } = await client.query<DetectionRow>(listedStatement, [

@@ -4,13 +4,12 @@ import type { Time } from '../../base/time.ts';
 
 const MAX_POSITIONS = 50_000;
 const MIN_POSITIONS = 500;
-/** So long a finding may take beyond its event. The burst views read a stretch of history each time. */
+/** Delay of a finding after its event. The burst views read a stretch of history each time. */
 const MIN_PAUSE_MS = 5_000;
 const MAX_PAUSE_MS = 300_000;
-/** The database works on this for an eleventh of the time at most. */
+/** The database works on this at most an eleventh of the time. */
 const PAUSE_PER_WORK = 10;
 
-/** Hears what happens, for the log. */
 export interface NoteObserver {
   noted?(event: NotedFindings): void;
   failed?(event: { readonly reason: string; readonly positions: number }): void;
@@ -21,14 +20,11 @@ interface NoteContext {
   readonly observer: NoteObserver;
   /** Undefined: another replica is doing it. */
   note(maxPositions: number): Promise<NotedFindings | undefined>;
-  /** Resolves once the feed has gone beyond this position; rejects if the signal aborts or the database fails. */
+  /** Resolves once the feed is beyond this position; rejects on abort or if the database fails. */
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }
 
-/**
- * Asks the detections about what comes into the feed, step by step, until the signal. Never rejects. How far it is stands in the database:
- * after a stop of any length it goes on there. A step that fails is retried with half as many positions.
- */
+/** Asks the detections step by step; never rejects. Progress is in the database. A failed step is retried with half as many positions. */
 export const noteForever = async (context: NoteContext, signal: AbortSignal): Promise<void> => {
   const { time, observer } = context;
   let positions = MAX_POSITIONS;
@@ -53,20 +49,19 @@ export const noteForever = async (context: NoteContext, signal: AbortSignal): Pr
 
 const pauseMs = (workMs: number): number => Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, workMs * PAUSE_PER_WORK));
 
-/** Says that detections are to be noted: from the beginning of the feed, or from its end on. Nothing if they already are. */
+/** From the beginning of the feed or from its end on. No effect if already wanted. */
 export const wantDetections = async (pool: Pool, fromBeginning: boolean): Promise<void> => {
   await pool.query('select orgtrail_want_detections($1)', [fromBeginning]);
 };
 
 interface NotedFindings {
-  /** The detections have been asked about all positions up to here. */
+  /** The detections have been asked up to here. */
   readonly position: number;
-  /** The end of the feed. */
   readonly head: number;
   readonly found: number;
 }
 
-/** Asks the detections about so many positions at most, and notes what they find. Undefined: another process is doing it. */
+/** Undefined: another process is doing it. */
 export const noteFindings = async (pool: Pool, maxPositions: number): Promise<NotedFindings | undefined> => {
   const { rows } = await pool.query<NotedFindings>(
     `select noted_to::float8 as position, feed_end::float8 as head, noted::float8 as found

@@ -1,18 +1,17 @@
 import type { Severity } from './finding.ts';
 
-/** What a detection is about, for people. */
 export interface DetectionRule {
   /** Its view is `detection_` and this. */
   readonly name: string;
   readonly severity: Severity;
   readonly what: string;
-  /** False positives that are to be expected. */
+  /** Expected false positives. */
   readonly alsoFinds: string;
-  /** The same for a SIEM, a file of the repository; undefined: Sigma cannot say it. */
+  /** File of the Sigma rule; undefined: Sigma cannot express it. */
   readonly sigma: string | undefined;
 }
 
-/** All detections; a test compares them with docs/detections.md and with the view `detections`. */
+/** A test compares them with docs/detections.md and with the view `detections`. */
 export const detectionRules: readonly DetectionRule[] = [
   {
     name: 'api_token_changed',

@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { Agent, type Dispatcher, errors } from 'undici';
-import { isUntrustedCertificate, OrgtrailError } from '../../base/errors.ts';
+import type { Dispatcher } from 'undici';
+import type { z } from 'zod';
+import { codeOf } from '../../base/errors.ts';
+import { createAgent, readBody, readCa, whyNoAnswer } from '../../base/http.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
-import type { DeliveryOutcome } from '../delivery.ts';
+import type { DeliveryOutcome, Sink } from '../delivery.ts';
 
-/** Of an answer no more than this is read: `_bulk` answers with some 50 bytes per event, and up to 500 for one that it refuses. */
+/** `_bulk` answers with some 50 bytes per event, and up to 500 for a refused one. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const gzipped = promisify(gzip);
@@ -14,30 +15,27 @@ const gzipped = promisify(gzip);
 export interface HttpPostOptions {
   /** Only its host ever gets the headers. */
   readonly url: string;
-  /** Default: POST. */
   readonly method?: 'POST' | 'PUT' | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
-  /** PEM file of the authority that signed the receiver's certificate, if it is not a public one. */
+  /** PEM file of the authority that signed the receiver's certificate, if not a public one. */
   readonly caFile: string | undefined;
-  /** What no reason may show, wherever a receiver repeats it. */
+  /** Never shown in a reason, wherever a receiver repeats them. */
   readonly secrets: readonly string[];
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
-  /** From `Retry-After`. */
   readonly retryAfterMs: number | undefined;
-  /** Host of `Location`. */
   readonly redirectHost: string | undefined;
 }
 
-/** No complete answer came: whether the request took effect is unknown. The message can be shown as a reason. */
+/** No complete answer: whether the request took effect is unknown. The message can be shown as a reason. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
-  /** Receiver: nothing was sent, since there is no connection. */
+  /** Receiver: no connection, so nothing was sent. */
   readonly because: 'slow' | 'receiver' | undefined;
 
   constructor(message: string, because: 'slow' | 'receiver' | undefined) {
@@ -46,42 +44,26 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Posts to one receiver, over a connection that is kept. Follows no redirect. Used by the sinks that speak HTTP. */
-export interface HttpPost {
-  /** Rejects with NoAnswer, or with the reason of `signal`. `path` replaces that of the URL; `gzip` packs the body. */
-  post(
-    body: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly path?: string;
-      readonly gzip?: boolean;
-    },
-  ): Promise<HttpAnswer>;
-  /** Fit to be stored and shown. */
-  readonly reasonText: ReasonText;
-  close(): Promise<void>;
+interface PostOptions {
+  readonly signal: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Replaces that of the URL. */
+  readonly path?: string;
+  readonly gzip?: boolean;
 }
 
-/** Throws OrgtrailError `configuration` if `caFile` cannot be read. */
-export const createHttpPost = (given: HttpPostOptions): HttpPost => {
+/** One receiver over a kept connection, without redirects. Throws OrgtrailError `configuration` if `caFile` cannot be read. */
+export const createHttpPost = (given: HttpPostOptions) => {
   const { url, method = 'POST', headers, timeoutMs, caFile, secrets } = given;
   const target = new URL(url);
   const reasonText = createReasonText(secrets);
-  const agent = new Agent({
-    connections: 1,
-    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
-    connect: {
-      rejectUnauthorized: true,
-      timeout: CONNECT_TIMEOUT_MS,
-      ...(caFile !== undefined && { ca: readCa(caFile) }),
-    },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  });
+  const ca = readCa(caFile, (code) => `The ca_file of a sink cannot be read${code}.`);
+  const agent = createAgent({ connections: 1, connectMs: CONNECT_TIMEOUT_MS, timeoutMs, ca });
   return {
+    /** Fit to be stored and shown. */
     reasonText,
-    post: async (body, options) => {
+    /** Rejects with NoAnswer or the reason of `signal`. */
+    post: async (body: string, options: PostOptions): Promise<HttpAnswer> => {
       const packed = options.gzip === true ? await gzipped(body) : body;
       const timeout = AbortSignal.timeout(timeoutMs);
       try {
@@ -102,68 +84,69 @@ export const createHttpPost = (given: HttpPostOptions): HttpPost => {
       } catch (error) {
         options.signal.throwIfAborted();
         const code = codeOf(error) ?? '';
-        if (timeout.aborted || timeoutCodes.has(code)) throw new NoAnswer(reasonText(timedOut(timeoutMs)), 'slow');
-        throw new NoAnswer(reasonText(whyNoAnswer(error)), unconnectedCodes.has(code) ? 'receiver' : undefined);
+        if (timeout.aborted || timeoutCodes.has(code)) {
+          throw new NoAnswer(reasonText(`no complete answer within ${timeoutMs} ms`), 'slow');
+        }
+        const why = reasonText(whyNoAnswer(error, 'url', wordsOf));
+        throw new NoAnswer(why, unconnectedCodes.has(code) ? 'receiver' : undefined);
       }
     },
     close: () => agent.destroy(),
   };
 };
 
-const readCa = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-    throw new OrgtrailError('configuration', `The ca_file of a sink cannot be read${code}.`);
-  }
-};
+export type HttpPost = ReturnType<typeof createHttpPost>;
+
+/** `target`: for logs, without a credential. */
+export const sinkOver = (http: HttpPost, target: string, deliver: Sink['deliver']): Sink => ({
+  target,
+  deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
+  close: http.close,
+});
 
 const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_ANSWER_BYTES) throw new Error(`the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+  const body = await readBody(response, MAX_ANSWER_BYTES, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const { 'retry-after': retryAfter, location } = response.headers;
   return {
     status: response.statusCode,
-    body: Buffer.concat(chunks).toString('utf8'),
+    body: body.toString('utf8'),
     retryAfterMs: typeof retryAfter === 'string' ? parseRetryAfter(retryAfter, Date.now()) : undefined,
     redirectHost:
       typeof location === 'string' && URL.canParse(location, target.href) ? new URL(location, target).host : undefined,
   };
 };
 
-const timedOut = (timeoutMs: number): string => `no complete answer within ${timeoutMs} ms`;
-
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
-/** Of errors that come before anything is sent. */
-export const unconnectedCodes: ReadonlySet<string> = new Set([
+/** Errors before anything is sent. */
+const unconnected = [
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
-]);
+];
+export const unconnectedCodes: ReadonlySet<string> = new Set(unconnected);
 
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-
-const whyNoAnswer = (error: unknown): string => {
+const wordsOf = (error: unknown, code: string | undefined): string => {
   if (!(error instanceof Error)) return 'no answer';
-  // The one error of undici's that comes without a code: an answer that is not HTTP.
-  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of url';
-  const code = codeOf(error);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return `the answer is not TLS: check scheme and port of url (${code})`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return `no connection within ${CONNECT_TIMEOUT_MS} ms`;
   // Happy Eyeballs fails with an AggregateError that has a code and no message.
-  const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
-  return isUntrustedCertificate(code) ? `${text}: name the certificate's authority in ca_file` : text;
+  return code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
+};
+
+export const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
+
+export const isSuccess = ({ status }: Pick<HttpAnswer, 'status'>): boolean => status >= 200 && status < 300;
+
+/** The JSON of an answer; undefined if it is something else. */
+export const answerAs = <T>(schema: z.ZodType<T>, { body }: HttpAnswer): T | undefined => {
+  try {
+    return schema.safeParse(JSON.parse(body)).data;
+  } catch {
+    return undefined;
+  }
 };
 
 /** What to look at when a receiver does not let the sink in, or does not know the path. */
@@ -174,23 +157,20 @@ export interface Checks {
   readonly address: string;
 }
 
-/** `failed`, with what the answer says of waiting. */
 export const failedBy = (answer: HttpAnswer, reason: string): DeliveryOutcome => ({
   kind: 'failed',
   reason,
   ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
 });
 
-/** What an answer that is not 2xx means, if the receiver's own protocol says nothing more exact. */
+/** Meaning of an answer that is not 2xx, unless the receiver's protocol says more. */
 export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: ReasonText): DeliveryOutcome => {
   const { status, redirectHost } = answer;
   const said = answer.body.trim() === '' ? '' : `: ${answer.body}`;
   if (status >= 300 && status < 400) {
     const where = redirectHost === undefined ? '' : ` to ${redirectHost}`;
-    return failedBy(
-      answer,
-      reasonText(`HTTP ${status}: redirects${where}, which is not followed; set url to the target`),
-    );
+    const reason = `HTTP ${status}: redirects${where}, which is not followed; set url to the target`;
+    return failedBy(answer, reasonText(reason));
   }
   if (status === 400 || status === 413 || status === 422) {
     return { kind: 'refused', reason: reasonText(`HTTP ${status}${said}`) };
@@ -200,8 +180,8 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
   return failedBy(answer, reasonText(`HTTP ${status}${check === '' ? '' : `: check ${check}`}${said}`));
 };
 
-/** Resolves with `failed` if no complete answer came: the receiver may have the events or not. */
-export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
+/** Resolves with `failed` without a complete answer: the receiver may have the events or not. */
+const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
   try {
     return await outcome;
   } catch (error) {
@@ -213,20 +193,15 @@ export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Pr
 
 /** Reasons stand in the database, in `status` and in the log. */
 const MAX_REASON_LENGTH = 300;
-
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const unprintable = /[\s\u0000-\u001f\u007f-\u009f\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu;
 
-/** Makes a reason of text that others wrote. */
 export type ReasonText = (text: string) => string;
 
-/**
- * One short line of printable text, without what a receiver may have echoed: the `secrets`, also as JSON and URLs write them.
- * Used by the sinks that speak HTTP for every reason that they give.
- */
+/** One short printable line without the `secrets` that a receiver may echo, also as JSON and URLs write them. */
 export const createReasonText = (secrets: readonly string[]): ReasonText => {
   const forms = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
-  // The longest first: a part that is cut out of it would leave the rest.
+  // Longest first: a part cut out of it would leave the rest.
   const hidden = [...new Set(forms)].filter((form) => form !== '').sort((a, b) => b.length - a.length);
   return (text) => {
     const redacted = hidden.reduce((rest, form) => rest.replaceAll(form, '[redacted]'), text);

@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { isLoopbackHost } from '../../base/addresses.ts';
 import { urlOf } from '../sink-kind.ts';
 
-/** The address of a receiver whose paths the sink knows. */
+/** Of a receiver whose paths the sink knows. */
 const baseUrl = urlOf('https:', 'http:').refine(
   (text) => !/[?#]/.test(text),
   'must be a URL without query and fragment',
 );
 
-/** Settings of the sinks that push to a known API. */
 export const httpSettings = { url: baseUrl, ca_file: z.string().optional(), gzip: z.boolean().default(true) };
 
 /** Warns of `url` if `what` goes to another host without TLS. */
@@ -19,20 +18,19 @@ export const plainHttpWarnings = (url: string, what: string): string[] => {
 };
 
 type Headers = Readonly<Record<string, string>>;
-
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
-/** What the request itself says. */
+/** Set by the request itself. */
 const OWN = ['connection', 'content-encoding', 'content-length', 'host', 'idempotency-key', 'transfer-encoding'];
 
-/** Pairs of a text with a `Name: value` on each line, as it comes from a file. Undefined: a line is something else. */
+/** Of a text with a `Name: value` on each line. Undefined if it has another line. */
 const pairsOf = (text: string): readonly (readonly [string, string])[] | undefined => {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   const pairs = lines.map((line) => /^([^:\s]+):\s*(.*?)\s*$/.exec(line));
   return pairs.includes(null) ? undefined : pairs.flatMap((pair) => [[pair?.[1] ?? '', pair?.[2] ?? '']]);
 };
 
-/** What is wrong with them, without a name or a value: either may be a secret, by mistake. */
+/** Without a name or a value: either may be a secret, by mistake. */
 const faultOf = (pairs: readonly (readonly [string, unknown])[]): string | undefined => {
   const names = pairs.map(([name]) => name.toLowerCase());
   if (!names.every((name) => NAME.test(name))) return 'must have names that a header can have';
@@ -42,7 +40,7 @@ const faultOf = (pairs: readonly (readonly [string, unknown])[]): string | undef
   return pairs.every(([, value]) => isFine(value)) ? undefined : 'must have values of printable ASCII';
 };
 
-/** Headers by their names in lower case: of an object, or of a text with a `Name: value` on each line. */
+/** By lower-case name: of an object, or of a text with a `Name: value` on each line. */
 export const headersSetting = z
   .unknown()
   .optional()
@@ -65,7 +63,7 @@ export const headersSetting = z
 /** Shorter ones would blank out ordinary words. */
 const MIN_SECRET_LENGTH = 6;
 
-/** Values of headers that no output may hold: any of them may be a credential. Also without the scheme before them. */
+/** Any header may be a credential; also without the scheme before it. */
 export const secretsOfHeaders = (headers: Headers): string[] => {
   const values = Object.entries(headers).flatMap(([name, value]) => (name === 'content-type' ? [] : [value]));
   const parts = values.flatMap((value) => {
@@ -81,7 +79,7 @@ const decodedPassword = (credential: string): string[] => {
   return password.length === 0 ? [] : [password.join(':')];
 };
 
-/** Parts of an address that often are a credential: the query, and what is long in the path. */
+/** Parts of an address that often are a credential: query, and long parts of the path. */
 export const secretsOfAddress = (url: string): string[] => {
   const { pathname, search, searchParams } = new URL(url);
   const long = pathname.split('/').filter((part) => part.length >= 16);

@@ -1,24 +1,19 @@
 import { z } from 'zod';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import {
+  answerAs,
   createHttpPost,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
+  isSuccess,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
-import {
-  commonSettings,
-  headerSecret,
-  jsonFormatSetting,
-  type SinkKind,
-  secret,
-  sinkKindSettings,
-} from '../sink-kind.ts';
+import { commonSettings, headerSecret, jsonFormatSetting, secret, sinkKind } from '../sink-kind.ts';
 
-/** What is read of the answer; errors of the request as a whole always come in full. */
+/** Parts of the answer that are read; errors of the whole request always come in full. */
 const ANSWER_PARTS = [
   'errors',
   'items.*.status',
@@ -28,10 +23,7 @@ const ANSWER_PARTS = [
   'items.*.error.caused_by.reason',
 ];
 
-/**
- * Pushes to Elasticsearch or OpenSearch by `_bulk`, into an index or a data stream. Documents are created, never overwritten, with
- * the key as `_id`: a repeat meets the document that is there (409) and changes nothing.
- */
+/** Documents are created by `_bulk`, never overwritten, with the key as `_id`: a repeat gets 409 and changes nothing. */
 const create = (settings: ElasticsearchSettings): Sink => {
   const url = new URL(settings.url);
   const path = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(settings.index)}/_bulk`;
@@ -51,14 +43,10 @@ const create = (settings: ElasticsearchSettings): Sink => {
     });
     return bulkOutcome(answer, delivery.events.length, http.reasonText);
   };
-  return {
-    target: `${url.origin}${path}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${path}`, deliver);
 };
 
-/** The formatted text as it is: parsing it would round large numbers. */
+/** The formatted text as it is: parsing would round large numbers. */
 const bulkBody = ({ events }: Delivery): string =>
   events.map(({ key, text }) => `{"create":{"_id":${JSON.stringify(key)}}}\n${text}\n`).join('');
 
@@ -69,15 +57,13 @@ const authorizationOf = ({ username, password, api_key: apiKey }: ElasticsearchS
 };
 
 const allSecrets = (settings: ElasticsearchSettings): string[] =>
-  [settings.password, settings.api_key, ...elasticsearchSettings.derivedSecrets(settings)].filter(
-    (secret) => secret !== undefined,
-  );
+  [settings.password, settings.api_key, ...derivedSecrets(settings)].filter((secret) => secret !== undefined);
 
 const settings = z.strictObject({
   type: z.literal('elasticsearch'),
   ...commonSettings,
   ...httpSettings,
-  /** Index or data stream. */
+  /** Or data stream. */
   index: z.string().regex(/^[^A-Z\s\\/*?"<>|,#:_+-][^A-Z\s\\/*?"<>|,#:]*$/, 'is not a valid index name'),
   format: jsonFormatSetting('ecs'),
   username: z
@@ -85,18 +71,17 @@ const settings = z.strictObject({
     .regex(/^[^:]+$/, 'must be a name without a colon')
     .optional(),
   password: secret.optional(),
-  /** In the form that `encoded` has: base64 of id and key. */
+  /** As `encoded`: base64 of id and key. */
   api_key: headerSecret.optional(),
 });
 
 const derivedSecrets = ({ api_key: apiKey, username, password }: ElasticsearchSettings): string[] => {
   if (username !== undefined && password !== undefined) return [basicCredential(username, password)];
-  // It is base64 of id and key; a receiver may show either of them.
+  // Base64 of id and key; a receiver may show either.
   const key = apiKey === undefined ? undefined : Buffer.from(apiKey, 'base64').toString('utf8').split(':')[1];
   return key === undefined ? [] : [key];
 };
 
-/** Of Basic authentication, as it goes over the wire. */
 const basicCredential = (username: string, password: string): string =>
   Buffer.from(`${username}:${password}`, 'utf8').toString('base64');
 
@@ -109,7 +94,7 @@ const contradictions = ({ api_key: apiKey, username, password }: ElasticsearchSe
   return faults;
 };
 
-const elasticsearchSettings = sinkKindSettings({
+export const elasticsearch = sinkKind({
   settings,
   secrets: ['password', 'api_key'],
   files: ['ca_file'],
@@ -117,12 +102,12 @@ const elasticsearchSettings = sinkKindSettings({
   contradictions,
   warnings: ({ url, password, api_key: apiKey }) =>
     (password ?? apiKey) === undefined ? [] : plainHttpWarnings(url, 'its credential'),
+  create,
 });
 
-/** What an answer of `_bulk` means for so many documents that were to be created. */
 const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): DeliveryOutcome => {
   if (answer.status !== 200) return outcomeOfStatus(answer, checks, reasonText);
-  const items = readItems(answer.body);
+  const items = answerAs(bulkAnswer, answer)?.items.map((item) => item.create);
   if (items?.length !== eventCount) {
     const what =
       items === undefined
@@ -142,22 +127,11 @@ const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: ReasonT
   return { kind: 'delivered', refused };
 };
 
-const checks = {
-  credential: 'the credential, and that it may create documents in index',
-  address: 'url and index',
-};
-
-const readItems = (body: string): readonly ItemResult[] | undefined => {
-  try {
-    return bulkAnswer.safeParse(JSON.parse(body)).data?.items.map((item) => item.create);
-  } catch {
-    return undefined;
-  }
-};
+const checks = { credential: 'the credential, and that it may create documents in index', address: 'url and index' };
 
 const itemResult = z.object({
   status: z.int(),
-  /** With 201 and no error: a data stream with a failure store (8.19 and later) has not taken the document, and put it there. */
+  /** With 201 and no error: a data stream with a failure store (8.19 and later) did not take the document and put it there. */
   failure_store: z.string().default('not_applicable_or_unknown'),
   error: z
     .object({
@@ -170,14 +144,12 @@ const itemResult = z.object({
 
 const bulkAnswer = z.object({ items: z.array(z.object({ create: itemResult })) });
 
-/** 409: it is there already, from an attempt before. */
+/** 409: there already, from an earlier attempt. */
 const isTaken = (item: ItemResult): boolean =>
-  item.status === 409 || (isSuccess(item.status) && item.failure_store === 'not_applicable_or_unknown');
-
-const isSuccess = (status: number): boolean => status >= 200 && status < 300;
+  item.status === 409 || (isSuccess(item) && item.failure_store === 'not_applicable_or_unknown');
 
 const describe = ({ status, error, failure_store: use }: ItemResult): string => {
-  if (isSuccess(status)) return `HTTP ${status}, failure store: ${use}`;
+  if (isSuccess({ status })) return `HTTP ${status}, failure store: ${use}`;
   const cause = error?.caused_by?.reason;
   const texts = [error?.reason, cause].filter((text) => typeof text === 'string' && text !== '');
   return `HTTP ${status}, ${error?.type ?? 'no type'}: ${texts.join(': ') || 'no reason'}`;
@@ -186,7 +158,7 @@ const describe = ({ status, error, failure_store: use }: ItemResult): string => 
 const isAboutIndex = ({ error }: ItemResult): boolean =>
   indexTroubles.has(error?.type ?? '') || indexTroubleTexts.test(`${error?.reason} ${error?.caused_by?.reason}`);
 
-/** Told with HTTP 400 although the documents are as they should be: the index must be mended. */
+/** HTTP 400 for sound documents: the index must be mended. */
 const indexTroubles = new Set([
   'index_closed_exception',
   'invalid_index_name_exception',
@@ -196,8 +168,6 @@ const indexTroubles = new Set([
 /** Of `illegal_argument_exception`, which may be about anything. */
 const indexTroubleTexts =
   /no write index|pipeline with id|only write ops with an op_type|data stream timestamp field \[@timestamp\] is missing/;
-
-export const elasticsearch: SinkKind<typeof elasticsearchSettings.settings> = { ...elasticsearchSettings, create };
 
 type ElasticsearchSettings = z.infer<typeof settings>;
 type ItemResult = z.infer<typeof itemResult>;

@@ -2,30 +2,22 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '../../base/errors.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
-import { commonSettings, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { commonSettings, sinkKind } from '../sink-kind.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 const NEWLINE = 0x0a;
-/** Backwards from the end, in search of the last whole line. */
+/** Step of the search backwards for the last whole line. */
 const LOOK_BACK_BYTES = 65_536;
+/** Identifies the open file: another may take its path at any time. */
+type OpenFile = { readonly handle: FileHandle; readonly device: bigint; readonly inode: bigint; sizeBytes: bigint };
 
-/** The file that is written to, and which one it is: another may take its path at any time. */
-interface OpenFile {
-  readonly handle: FileHandle;
-  readonly device: bigint;
-  readonly inode: bigint;
-  sizeBytes: bigint;
-}
-
-/**
- * Appends a line for each event. Delivered is what is on the disk (fdatasync). At `max_bytes` the file is put aside as
- * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that was moved away is created again.
- */
+/** Delivered is what is on the disk (fdatasync). At `max_bytes` the file becomes `NAME-TIME-POSITION.EXT`, with its last position. */
 export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {
   const { path, max_bytes: maxBytes } = settings;
   let current: OpenFile | undefined;
-  /** The last position in a file that is full and could not be put aside yet. */
+  /** Last position of a full file that could not be put aside yet. */
   let fullAt: number | undefined;
 
   const close = async (): Promise<void> => {
@@ -49,7 +41,7 @@ export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes'
     current.sizeBytes += BigInt(bytes.length);
     if (current.sizeBytes < maxBytes) return;
     fullAt = events.at(-1)?.event.position;
-    // The delivery is on the disk even if this fails: the next delivery retries, and reports the error.
+    // On the disk even if this fails: the next delivery retries and reports the error.
     await putAside().catch(() => {});
   };
 
@@ -89,7 +81,7 @@ const requireFile = async (handle: FileHandle) => {
   return facts;
 };
 
-/** A last line without its end was being written when a process died: it was never said to be delivered. The size then. */
+/** A last line without its end was being written when a process died, and never counted as delivered. Returns the size. */
 const cutOffPart = async (handle: FileHandle, sizeBytes: number): Promise<number> => {
   let end = sizeBytes;
   while (end > 0) {
@@ -105,7 +97,7 @@ const cutOffPart = async (handle: FileHandle, sizeBytes: number): Promise<number
   return end;
 };
 
-/** False if the path is free by now, or is that of another file. */
+/** False if the path is free or names another file. */
 const isAt = async (path: string, { device, inode }: OpenFile): Promise<boolean> => {
   try {
     const { dev, ino } = await stat(path, { bigint: true });
@@ -131,12 +123,12 @@ const rotate = async ({ path, keep }: Pick<FileSettings, 'path' | 'keep'>, lastP
     file.startsWith(`${name}-`) &&
     file.endsWith(extension) &&
     /^\d{8}T\d{9}Z-\d+$/.test(file.slice(name.length + 1, file.length - extension.length));
-  // By time, since all of that is of one length.
+  // By time: all names have one length.
   const aside = (await readdir(directory)).filter(isOwn).sort();
   for (const file of aside.slice(0, -keep)) await rm(join(directory, file), { force: true });
 };
 
-/** After this, a crash of the machine does not take back that a file was made or renamed. */
+/** Makes the creation or renaming of a file survive a crash of the machine. */
 const syncDirectory = async (path: string): Promise<void> => {
   const directory = await open(dirname(path));
   try {
@@ -150,24 +142,19 @@ const settings = z.strictObject({
   type: z.literal('file'),
   ...commonSettings,
   path: z.string().min(1),
-  /** At this size the file is put aside and a new one begun. */
   max_bytes: z.int().min(1024).default(104_857_600),
-  /** So many of the files put aside are kept; all without it. */
   keep: z.int().min(1).optional(),
 });
 
-const fileSettings = sinkKindSettings({
+export const file = sinkKind({
   settings,
   // Two writers of one file would cut off each other's lines.
   exclusive: ({ path }) => ({ setting: 'path', value: resolve(path) }),
+  create: createFileSink,
 });
 
-/** The code of an error of the file system; empty if it has none. */
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
-
-/** Why nothing could be written. */
 const reasonFor = (error: unknown): string => {
-  const code = codeOf(error);
+  const code = codeOf(error) ?? '';
   const words = reasons[code] ?? (error instanceof Error ? error.message : String(error));
   return `${words}${code === '' ? '' : ` (${code})`}`;
 };
@@ -184,7 +171,5 @@ const reasons: Readonly<Record<string, string>> = {
   EFBIG: 'the file is larger than is allowed',
   EIO: 'the disk has an error',
 };
-
-export const file: SinkKind<typeof fileSettings.settings> = { ...fileSettings, create: createFileSink };
 
 type FileSettings = z.infer<typeof settings>;

@@ -12,25 +12,22 @@ import {
 import type { OutgoingEvent, Sink } from '../delivery.ts';
 import { deliverOneByOne } from '../delivery-decision.ts';
 import { httpSettings } from '../http/http-settings.ts';
-import { batchEventsSetting, headerSecret, minSeveritySetting, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { batchEventsSetting, headerSecret, minSeveritySetting, sinkKind } from '../sink-kind.ts';
 
 const checks = { credential: 'routing_key, and that it is of this region', address: 'url' };
 const PATH = '/v2/enqueue';
-/** Of 512 KB that PagerDuty takes. */
+/** PagerDuty takes 512 KB. */
 const MAX_BYTES = 512_000;
 
-/** Opens incidents by Events API v2, one request for each finding. A repeat has the same `dedup_key`, and opens no second incident. */
+/** Events API v2, one request per finding. A repeat has the same `dedup_key` and opens no second incident. */
 const create = (settings: PagerdutySettings): Sink => {
   const url = `${settings.url.replace(/\/+$/, '')}${PATH}`;
-  const single = createMessageSink({
+  const single = createMessageSink(settings, {
     url,
     target: url,
-    timeoutMs: settings.timeout,
-    caFile: settings.ca_file,
     secrets: [settings.routing_key],
     maxEvents: 1,
     maxBytes: MAX_BYTES,
-    pauseMs: settings.pause,
     checks,
     write: (events) =>
       events.map((event) => pagerdutyEvent(event, settings.routing_key, settings.console_url)).join('\n'),
@@ -39,7 +36,7 @@ const create = (settings: PagerdutySettings): Sink => {
     ...single,
     maxEvents: settings.batch_events,
     deliver: async ({ id, events }, signal) => {
-      // If not even the first one is taken, none is: the settings may be wrong.
+      // If not even the first is taken, the settings may be wrong.
       const first = await single.deliver({ id, events: events.slice(0, 1) }, signal);
       if (first.kind !== 'delivered' || events.length === 1) return first;
       const rest = await deliverOneByOne(single, { id, events: events.slice(1) }, signal);
@@ -52,7 +49,7 @@ const create = (settings: PagerdutySettings): Sink => {
 const settings = z.strictObject({
   type: z.literal('pagerduty'),
   ...peopleSettings,
-  /** Of the region; or a proxy. */
+  /** Of the region, or a proxy. */
   url: httpSettings.url.default('https://events.pagerduty.com'),
   /** Of an integration "Events API v2". */
   routing_key: headerSecret,
@@ -62,15 +59,15 @@ const settings = z.strictObject({
   pause: pauseSetting('1s'),
 });
 
-const pagerdutySettings = sinkKindSettings({
+export const pagerduty = sinkKind({
   settings,
   secrets: ['routing_key'],
   files: ['ca_file'],
   contradictions: peopleContradictions,
   warnings: ({ url }) => peopleWarnings(url),
+  create,
 });
 
-/** The body of a call of Events API v2: an incident is opened, or noted in the one with the same `dedup_key`. */
 const pagerdutyEvent = (outgoing: OutgoingEvent, routingKey: string, consoleUrl: string | undefined): string => {
   const { event, finding, key, text } = outgoing;
   const { title, severity, place: wholePlace, summary, link } = messageOf(outgoing, consoleUrl);
@@ -98,15 +95,10 @@ const pagerdutyEvent = (outgoing: OutgoingEvent, routingKey: string, consoleUrl:
 
 const MAX_PLACE = 255;
 
-/** The same when it is opened and when it is resolved. PagerDuty takes 255 characters. */
+/** The same when opened and resolved. PagerDuty takes 255 characters. */
 const alarmIncident = (installation: string, alarm: string, opened: number): string =>
   `orgtrail ${installation} ${opened} ${alarm}`.slice(0, 255);
 
-/** Of `payload.summary`. */
 const MAX_SUMMARY = 1_024;
-
 const severities: Readonly<Record<string, string>> = { critical: 'critical', high: 'error', medium: 'warning' };
-
-export const pagerduty: SinkKind<typeof pagerdutySettings.settings> = { ...pagerdutySettings, create };
-
 type PagerdutySettings = z.infer<typeof settings>;

@@ -25,18 +25,14 @@ import {
   headerSecret,
   jsonFormatSetting,
   maxIntervalSetting,
-  type SinkKind,
   type SinkSurroundings,
   secret,
-  sinkKindSettings,
+  sinkKind,
 } from '../sink-kind.ts';
 
 const DAY_MS = 86_400_000;
 
-/**
- * Puts each delivery into a bucket as an object of its own, or two around midnight. An object that is put again has the same name
- * and the same events, so that nothing is there twice after a crash.
- */
+/** An object per delivery, two around midnight. The same events give the same name and content: a crash leaves no duplicate. */
 const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
   const address = addressOf(settings, aws['AWS_REGION']);
   const bucket = openBucket(address, {
@@ -53,7 +49,7 @@ const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
       await bucket.put(name, bytes, { contentType, sha256, ...putOptions(settings, Date.now()) }, signal);
     } catch (error) {
       if (!(error instanceof S3Fault && error.kind === 'exists')) throw error;
-      // An earlier attempt may have put it, if the bucket does not let it be replaced. Proxies and policies say the same of what is not there.
+      // An earlier attempt may have put it, if the bucket forbids replacing. Proxies and policies say the same of what is not there.
       const found = await bucket.head(name, signal).catch((fault: unknown) => {
         if (fault instanceof S3Fault) return fault;
         throw fault;
@@ -86,7 +82,7 @@ const create = (settings: S3SinkSettings, { aws }: SinkSurroundings): Sink => {
 type Run = readonly OutgoingEvent[];
 type Refused = (DeliveryOutcome & { readonly kind: 'delivered' })['refused'];
 
-/** Puts run after run. What is refused, by its place in the delivery. */
+/** Returns refusals by place in the delivery. */
 const refusedOf = async ({ events }: Delivery, put: (run: Run) => Promise<Refused>): Promise<Refused> => {
   const refused: Refused[number][] = [];
   let before = 0;
@@ -97,10 +93,7 @@ const refusedOf = async ({ events }: Delivery, put: (run: Run) => Promise<Refuse
   return refused;
 };
 
-/**
- * An object that is too large for the storage becomes two. They are halved here and not by a smaller delivery, so that the parts of a
- * delivery that is attempted again have the same names.
- */
+/** Halves an object that is too large: here, not by a smaller delivery, so that a repeated delivery has the same names. */
 const putInHalves = async (events: Run, put: (part: Run) => Promise<void>): Promise<Refused> => {
   try {
     await put(events);
@@ -151,7 +144,7 @@ const MAX_BYTES = 64 * 1_048_576;
 const settings = z.strictObject({
   type: z.literal('s3'),
   ...commonSettings,
-  /** Without a path; Amazon S3 without it. */
+  /** Without a path; default: Amazon S3. */
   endpoint: z
     .string()
     .refine((text) => originOf(text) !== '', 'must be an http or https URL without path and password')
@@ -164,10 +157,10 @@ const settings = z.strictObject({
     .refine(isPrefix, 'must be of printable characters, without empty parts')
     .default(''),
   region: z.string().refine(isRegion, 'must be a region such as eu-west-1, or auto').default('auto'),
-  /** The bucket stands in the path, and not in the name of the host. */
+  /** The bucket is in the path, not in the host name. */
   path_style: z.boolean().optional(),
   ca_file: z.string().optional(),
-  /** Without the two, what Amazon gives the machine or the container. */
+  /** Default: what Amazon gives the machine or the container. */
   access_key_id: headerSecret.optional(),
   secret_access_key: secret.optional(),
   format: jsonFormatSetting('native'),
@@ -216,15 +209,16 @@ const warningsOf = ({ endpoint, object_lock: lock, sse }: S3SinkSettings): strin
   ];
 };
 
-const s3SinkSettings = sinkKindSettings({
+export const s3 = sinkKind({
   settings,
   secrets: ['access_key_id', 'secret_access_key'],
   files: ['ca_file'],
   contradictions: contradictionsOf,
   warnings: warningsOf,
+  create,
 });
 
-/** At least one event, each on a line. The same events in the same format give the same name, and the same bytes by the same version of Node. */
+/** At least one event, one per line. Same events and format: same name; same version of Node: same bytes. */
 export const packObject = async (events: readonly OutgoingEvent[], compression: Compression): Promise<PackedObject> => {
   const { extension, contentType, create } = compressions[compression];
   const hash = createHash('sha256');
@@ -247,11 +241,7 @@ export const packObject = async (events: readonly OutgoingEvent[], compression: 
 };
 
 const compressions = {
-  gzip: {
-    extension: 'gz',
-    contentType: 'application/gzip',
-    create: () => createGzip({ level: GZIP_LEVEL }),
-  },
+  gzip: { extension: 'gz', contentType: 'application/gzip', create: () => createGzip({ level: GZIP_LEVEL }) },
   zstd: {
     extension: 'zst',
     contentType: 'application/zstd',
@@ -265,9 +255,8 @@ const compressions = {
 /** Fixed, since the same events must give the same bytes. */
 const GZIP_LEVEL = 6;
 const ZSTD_LEVEL = 3;
-/** So many lines are joined at once. */
 const LINES_AT_ONCE = 200;
-/** Of the header of gzip, "unknown": else it names the system that this runs on. */
+/** In the header of gzip; otherwise it names the operating system. */
 const SYSTEM_BYTE = 9;
 const UNKNOWN_SYSTEM = 255;
 const DIGEST_DIGITS = 16;
@@ -278,14 +267,13 @@ const placeOf = (events: readonly OutgoingEvent[]): string => {
   const digits = ({ event }: OutgoingEvent) => String(event.position).padStart(POSITION_DIGITS, '0');
   return `${dayOf(first)}/${digits(first)}-${digits(last)}`;
 };
-/** As many as the largest position has. */
 const POSITION_DIGITS = 16;
 
 /** As Logpush names its folders. */
 const dayOf = ({ event }: OutgoingEvent): string =>
   new Date(receivedMs(event)).toISOString().slice(0, 10).replaceAll('-', '');
 
-/** The storage refused an object as if it were there: what HEAD found, or how that failed. */
+/** The storage refused an object as if it existed. `found`: the answer to HEAD, or its failure. */
 const unproven = (refused: S3Fault, found: { readonly sizeBytes: number } | S3Fault | undefined): S3Fault => {
   const { code, retryAfter } = refused;
   const words = `the storage did not take the object (${code})`;
@@ -303,10 +291,10 @@ const unproven = (refused: S3Fault, found: { readonly sizeBytes: number } | S3Fa
 
 const isTooLarge = (error: unknown): error is S3Fault => error instanceof S3Fault && tooLarge.includes(error.code);
 
-/** What the storage says of an object that is too large for it, or for a proxy before it. */
+/** Codes for an object too large for the storage or a proxy before it. */
 const tooLarge = ['EntityTooLarge', 'HTTP 413'];
 
-/** Runs of events that were received on one day (UTC): each is an object, in the folder of its day. */
+/** Events received on one day (UTC) form one object, in the folder of the day. */
 export const runsByDay = (events: readonly OutgoingEvent[]): readonly (readonly OutgoingEvent[])[] => {
   const runs: OutgoingEvent[][] = [];
   let day = '';
@@ -319,7 +307,7 @@ export const runsByDay = (events: readonly OutgoingEvent[]): readonly (readonly 
   return runs;
 };
 
-/** What a request that failed means: the same delivery is to be retried, not before the storage says. */
+/** The same delivery is retried, not before the storage says. */
 const outcomeOfFault = (fault: S3Fault, settings: S3SinkSettings): DeliveryOutcome => {
   const todo = todos(settings)[fault.kind];
   const retryAfterMs = parseRetryAfter(fault.retryAfter, Date.now());
@@ -341,27 +329,19 @@ const todos = (settings: S3SinkSettings): Partial<Record<S3FaultKind, string>> =
   full: 'raise the quota, or delete or expire what is not needed',
 });
 
-/** What a policy must allow, by Amazon's names. */
+/** By Amazon's names. */
 const rightsOf = ({ object_lock: lock, sse }: S3SinkSettings): readonly string[] => [
   's3:PutObject',
   ...(lock === undefined ? [] : ['s3:PutObjectRetention']),
   ...(sse === 'aws:kms' ? ['kms:GenerateDataKey of the key'] : []),
 ];
 
-/** The same for every object. */
+/** True if every object would fail. */
 const isOfStorage = ({ kind, code }: S3Fault, todo: string | undefined): boolean =>
   kind === 'slow_down' || unconnectedCodes.has(code) || (todo !== undefined && kind !== 'denied');
 
-export const s3: SinkKind<typeof s3SinkSettings.settings> = { ...s3SinkSettings, create };
-
 type S3SinkSettings = z.infer<typeof settings>;
-
 export type Compression = 'gzip' | 'zstd';
 
-/** Events as they stand in a bucket. */
-interface PackedObject {
-  /** Says day, first and last position, and what is in it: another content has another name. */
-  readonly name: string;
-  readonly contentType: string;
-  readonly bytes: Buffer;
-}
+/** `name` has day, first and last position, and a digest: other content has another name. */
+type PackedObject = Readonly<{ name: string; contentType: string; bytes: Buffer }>;

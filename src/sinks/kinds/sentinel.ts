@@ -10,15 +10,14 @@ import { type DeliveryOutcome, type OutgoingEvent, type Sink, textBytes } from '
 import type { Finding } from '../findings/finding.ts';
 import { createReasonText, failedBy, type HttpAnswer, type ReasonText } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
-import { createHttpSink } from '../http/http-sink.ts';
+import { type Authorization, createHttpSink } from '../http/http-sink.ts';
 import {
   batchEventsSetting,
   commonSettings,
   maxAgeSetting,
   maxEventBytesSetting,
-  type SinkKind,
   secret,
-  sinkKindSettings,
+  sinkKind,
   startSetting,
 } from '../sink-kind.ts';
 
@@ -28,50 +27,35 @@ const checks = {
   address: 'url, rule and stream',
 };
 
-/** Pushes to a table of Log Analytics, by the Logs Ingestion API. It does not look for repeats: they show by the column `Key`. */
+/** Logs Ingestion API, into a table of Log Analytics. It does not look for repeats: they show by the column `Key`. */
 const create = (settings: SentinelSettings): Sink => {
   const { url: base, rule, stream, client_secret: secret } = settings;
   const secrets = secret === undefined ? [] : [secret];
   const tokens = createEntraTokens(settings, createReasonText(secrets));
   const address = `${base.replace(/\/+$/, '')}/dataCollectionRules/${rule}/streams/${stream}`;
-  return createHttpSink({
+  return createHttpSink(settings, {
     url: `${address}?api-version=${API_VERSION}`,
     target: address,
     headers: {},
-    authorize: async (signal) => {
-      try {
-        return { kind: 'authorized', secret: await tokens.get(signal) };
-      } catch (error) {
-        if (error instanceof NoToken) return { kind: 'failed', reason: error.message, because: 'receiver' };
-        throw error;
-      }
-    },
+    authorize: tokens.get,
     readTrouble: (answer, reasonText) => {
       if (answer.status === 401) tokens.drop();
       return outcomeOfBadRequest(answer, reasonText);
     },
-    timeoutMs: settings.timeout,
-    caFile: settings.ca_file,
     secrets,
-    gzip: settings.gzip,
     body: 'array',
-    format: settings.format,
     write: auditRecord,
-    // Azure cuts a column that is longer. Each is the event in its format, or a part of the entry.
+    // Azure cuts longer columns. Each is the formatted event or a part of the entry.
     eventBytes: (outgoing) => Math.max(textBytes(outgoing), Buffer.byteLength(outgoing.event.rawText, 'utf8')),
-    maxRequestBytes: settings.max_request_bytes,
     checks,
   });
 };
 
-/** Azure does not judge single events: 400 means the stream or the rule, for which no event must become a dead letter. */
-const outcomeOfBadRequest = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome | undefined =>
-  answer.status === 400
-    ? failedBy(
-        answer,
-        reasonText(`HTTP 400: check stream, and the streams and the transformation of the rule: ${answer.body}`),
-      )
-    : undefined;
+/** Azure does not judge single events: 400 means stream or rule, and no event must become a dead letter. */
+const outcomeOfBadRequest = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome | undefined => {
+  const why = `HTTP 400: check stream, and the streams and the transformation of the rule: ${answer.body}`;
+  return answer.status === 400 ? failedBy(answer, reasonText(why)) : undefined;
+};
 
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]*$/, 'must be an id');
 
@@ -79,18 +63,17 @@ const settings = z.strictObject({
   type: z.literal('sentinel'),
   ...commonSettings,
   ...httpSettings,
-  /** Immutable id of the data collection rule. */
   rule: z.string().regex(/^dcr-[A-Za-z0-9]+$/, 'must be the immutable id of a data collection rule, as dcr-…'),
   stream: z
     .string()
     .regex(/^(Custom|Microsoft)-[A-Za-z0-9_-]+$/, 'must be the name of a stream, as Custom-…')
     .default('Custom-CloudflareAudit'),
-  /** Without a secret, the managed identity of the machine is used: that of `client_id`, if it has several. */
+  /** Without a secret, the managed identity of the machine: that of `client_id` if it has several. */
   tenant_id: id.optional(),
   client_id: id.optional(),
   client_secret: secret.optional(),
   cloud: z.enum(['public', 'usgovernment', 'china']).default('public'),
-  /** In place of the cloud's, for a cloud of one's own. */
+  /** For a cloud of one's own. */
   authority: z
     .url({ protocol: /^https$/ })
     .transform((text) => new URL(text).origin)
@@ -112,87 +95,70 @@ const contradictionsOf = ({ client_secret, client_id, tenant_id }: SentinelSetti
   ];
 };
 
-const sentinelSettings = sinkKindSettings({
+export const sentinel = sinkKind({
   settings,
   secrets: ['client_secret'],
   files: ['ca_file'],
   contradictions: contradictionsOf,
   warnings: ({ url }) => plainHttpWarnings(url, 'its token'),
+  create,
 });
 
-/** Tokens of Microsoft Entra for the Logs Ingestion API, kept for as long as they are valid. */
-const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText): EntraTokens => {
+const createEntraTokens = (settings: SentinelSettings, reasonText: ReasonText) => {
   const { cloud, client_secret: secret, timeout: timeoutMs } = settings;
   let credential: Promise<TokenCredential> | undefined;
   return {
-    get: async (signal) => {
+    get: async (signal: AbortSignal): Promise<Authorization> => {
       try {
         credential ??= openCredential(settings);
         const timeout = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
         const token = await (await credential).getToken(clouds[cloud].scope, { abortSignal: timeout });
         if (token === null) throw new Error('none was given');
-        return token.token;
+        return { kind: 'authorized', secret: token.token };
       } catch (error) {
         signal.throwIfAborted();
         const check =
           secret === undefined
             ? 'client_id, and that the machine has a managed identity'
             : 'tenant_id, client_id and client_secret';
-        // The ids of the request come behind the first line.
+        // The lines after the first have the ids of the request.
         const why = (error instanceof Error ? error.message : String(error)).split(/\r?\n/)[0] ?? '';
-        throw new NoToken(reasonText(`no token of Microsoft Entra: check ${check}: ${why}`));
+        const reason = reasonText(`no token of Microsoft Entra: check ${check}: ${why}`);
+        return { kind: 'failed', reason, because: 'receiver' };
       }
     },
+    /** The receiver refused the token: the next one is new. */
     drop: () => {
       credential = undefined;
     },
   };
 };
 
-/** The library is loaded with the first delivery: it has 0.9 MB, and most processes have no such sink. */
+/** Loaded with the first delivery: the library has 0.9 MB, and most processes have no such sink. */
 const openCredential = async (settings: SentinelSettings): Promise<TokenCredential> => {
-  const {
-    tenant_id: tenantId,
-    client_id: clientId,
-    client_secret: secret,
-    authority,
-    ca_file: caFile,
-    cloud,
-  } = settings;
+  const { tenant_id: tenantId, client_id: clientId, client_secret: secret, authority, ca_file: ca } = settings;
   const { ClientSecretCredential, ManagedIdentityCredential } = await import('@azure/identity');
-  // The delivery is retried as a whole, with pauses that grow.
+  // The delivery is retried as a whole, with growing pauses.
   const retryOptions = { maxRetries: 0 };
   if (secret === undefined || tenantId === undefined || clientId === undefined) {
-    const options = { retryOptions };
-    return clientId === undefined
-      ? new ManagedIdentityCredential(options)
-      : new ManagedIdentityCredential({ clientId, ...options });
+    return new ManagedIdentityCredential({ ...(clientId !== undefined && { clientId }), retryOptions });
   }
   return new ClientSecretCredential(tenantId, clientId, secret, {
     retryOptions,
-    authorityHost: authority ?? clouds[cloud].authority,
-    // Another authority than Microsoft's has no entry in Microsoft's list.
+    authorityHost: authority ?? clouds[settings.cloud].authority,
+    // Microsoft's list has no other authorities.
     disableInstanceDiscovery: authority !== undefined,
-    ...(caFile !== undefined && { tlsOptions: { ca: readFileSync(caFile, 'utf8') } }),
+    ...(ca !== undefined && { tlsOptions: { ca: readFileSync(ca, 'utf8') } }),
   });
 };
 
-/** Azure's clouds: where tokens come from, and what they are for. */
 const clouds = {
   public: { authority: 'https://login.microsoftonline.com', scope: 'https://monitor.azure.com/.default' },
   usgovernment: { authority: 'https://login.microsoftonline.us', scope: 'https://monitor.azure.us/.default' },
   china: { authority: 'https://login.chinacloudapi.cn', scope: 'https://monitor.azure.cn/.default' },
 } as const;
 
-/** No token: the message can be shown as a reason. */
-class NoToken extends Error {
-  override readonly name = 'NoToken';
-}
-
-/**
- * One event as a row of the table: the columns of ASIM's audit events by which rules ask, what Cloudflare's entries have beside them, and
- * the event itself as a text. Columns without a value are absent. deploy/azure/sentinel.json declares all of them.
- */
+/** ASIM's columns that rules query, those of Cloudflare, and the event as text; declared in deploy/azure/sentinel.json. None is empty. */
 export const auditRecord = (outgoing: OutgoingEvent): string =>
   toJsonLine({
     TimeGenerated: eventInstant(outgoing.event),
@@ -243,7 +209,7 @@ const ofEntry = ({ event }: OutgoingEvent): object => {
   };
 };
 
-/** The version of ASIM's schema of audit events that the columns keep to. */
+/** Of ASIM's schema of audit events. */
 const SCHEMA_VERSION = '0.1.2';
 
 const eventTypes: Readonly<Record<ActionKind, string>> = {
@@ -291,13 +257,4 @@ const ofPlace = (event: FeedEvent): object => ({
   ZoneName: event.zoneName ?? undefined,
 });
 
-export const sentinel: SinkKind<typeof sentinelSettings.settings> = { ...sentinelSettings, create };
-
 type SentinelSettings = z.infer<typeof settings>;
-
-interface EntraTokens {
-  /** One that is valid now. Rejects with NoToken, or with the reason of `signal`. */
-  get(signal: AbortSignal): Promise<string>;
-  /** The receiver does not accept the token that it was sent: the next one is a new one. */
-  drop(): void;
-}

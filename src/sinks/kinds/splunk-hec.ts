@@ -3,20 +3,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
 import {
+  answerAs,
   createHttpPost,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
   type HttpPost,
   NoAnswer,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { httpSettings, plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
-import { commonSettings, durationMs, headerSecret, type SinkKind, sinkKindSettings } from '../sink-kind.ts';
+import { commonSettings, durationMs, headerSecret, sinkKind } from '../sink-kind.ts';
 
-/** Splunk writes to disk every few seconds; asking more often than this brings nothing. */
+/** Splunk writes to disk every few seconds; asking more often brings nothing. */
 const ACK_POLL_MS = { first: 250, most: 5_000 } as const;
 
 interface Hec {
@@ -27,10 +28,7 @@ interface Hec {
   readonly write: (event: OutgoingEvent) => string;
 }
 
-/**
- * Pushes to a Splunk HTTP Event Collector, or what speaks its protocol. With `ack`, delivered is what Splunk has indexed;
- * without, what it has taken in. Splunk does not look for repeats: they show by the indexed field `key`.
- */
+/** Delivered is what Splunk has indexed with `ack`, otherwise what it took in. It does not look for repeats: they show by the field `key`. */
 const create = (settings: SplunkHecSettings): Sink => {
   const url = new URL(settings.url);
   const collector = `${url.pathname.replace(/\/+$/, '').replace(/\/services\/collector(\/event)?$/, '')}/services/collector`;
@@ -62,14 +60,10 @@ const create = (settings: SplunkHecSettings): Sink => {
     }
     return await sendWithoutRefused(hec, delivery, signal);
   };
-  return {
-    target: `${url.origin}${hec.eventPath}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${hec.eventPath}`, deliver);
 };
 
-/** The same GUID in every process: what was sent on a channel is asked for on that channel. */
+/** The same GUID in every process: acknowledgements are asked for on the channel of the events. */
 const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
   const hex = createHash('sha256')
     .update(JSON.stringify(['orgtrail', url, index, source]))
@@ -77,18 +71,15 @@ const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
   return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-8$3-8$4-$5');
 };
 
-/** Before anything is sent: without acknowledgement every attempt would fail, and leave the events once more. */
+/** Asked before anything is sent: without acknowledgement every attempt would fail and leave the events once more. */
 const whyNoAck = async ({ http, ackPath }: Hec, signal: AbortSignal): Promise<DeliveryOutcome | undefined> => {
   const answer = await http.post('{"acks":[0]}', { signal, path: ackPath });
-  if (readHecAnswer(answer)?.code !== 14) return undefined;
+  if (answerAs(hecAnswer, answer)?.code !== 14) return undefined;
   const verdict = hecVerdict(answer, 0, http.reasonText);
   return verdict.kind === 'outcome' ? verdict.outcome : undefined;
 };
 
-/**
- * Splunk stops reading at the first event that it refuses. It has then taken those before it, but no answer says so: the others
- * go out again, all of them, until there is an answer for all.
- */
+/** Splunk stops at a refused event and has taken those before it, though no answer says so: all others go out again. */
 const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
   const lines = events.map(hec.write);
   const refused: { index: number; reason: string }[] = [];
@@ -109,7 +100,7 @@ const sendWithoutRefused = async (hec: Hec, { events }: Delivery, signal: AbortS
   return { kind: 'delivered', refused: refused.sort((a, b) => a.index - b.index) };
 };
 
-/** Asks until Splunk says that all is indexed; what it forgot in a restart it never says that of. */
+/** Asks until all is indexed; of what Splunk forgot in a restart it never says that. */
 const whyNotIndexed = async (hec: Hec, ackId: number | undefined, signal: AbortSignal): Promise<string | undefined> => {
   if (ackId === undefined)
     return 'the answer has no ackId: check that the token has indexer acknowledgement, or set ack to false';
@@ -130,7 +121,7 @@ const whyNotAcknowledged = async (hec: Hec, ackId: number, signal: AbortSignal):
   try {
     const answer = await hec.http.post(`{"acks":[${ackId}]}`, { signal, path: hec.ackPath });
     if (answer.status !== 200) return `; HTTP ${answer.status}: ${answer.body}`;
-    return readHecAnswer(answer)?.acks?.[String(ackId)] === true ? undefined : '';
+    return answerAs(hecAnswer, answer)?.acks?.[String(ackId)] === true ? undefined : '';
   } catch (error) {
     if (error instanceof NoAnswer) return `; ${error.message}`;
     throw error;
@@ -139,7 +130,7 @@ const whyNotAcknowledged = async (hec: Hec, ackId: number, signal: AbortSignal):
 
 const LATEST_TIME_MS = Date.UTC(2100, 0);
 
-/** Seconds since 1970. Splunk takes no time before that: such entries stand at the time of their receipt, as those without a time do. */
+/** Splunk takes no time before 1970: such entries get the time of receipt, like those without a time. */
 const epochSeconds = ({ event }: OutgoingEvent): string => {
   const actionMs = event.actionTime === null ? Number.NaN : Date.parse(event.actionTime);
   const usable = actionMs >= 0 && actionMs < LATEST_TIME_MS;
@@ -152,7 +143,7 @@ const eventWriter = (settings: SplunkHecSettings): ((event: OutgoingEvent) => st
   const metadata = JSON.stringify({ host, source, sourcetype, index }).slice(1, -1);
   return (outgoing) => {
     const { key, event, text } = outgoing;
-    // Indexed fields are flat, and texts.
+    // Indexed fields are flat texts.
     const fields = JSON.stringify({ key, position: String(event.position), feed_id: event.feedId });
     return `{"time":${epochSeconds(outgoing)},${metadata},"fields":${fields},"event":${asJson(text)}}`;
   };
@@ -163,32 +154,24 @@ const settings = z.strictObject({
   ...commonSettings,
   ...httpSettings,
   token: headerSecret,
-  /** These are the token's own if they are left out. */
+  /** Default: the token's own. */
   index: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   source: z.string().min(1).default('orgtrail'),
   sourcetype: z.string().min(1).optional(),
-  /** Whether the token has indexer acknowledgement: delivered is then what is indexed. */
+  /** The token has indexer acknowledgement: delivered is what is indexed. */
   ack: z.boolean().default(false),
-  /** For so long after a delivery its acknowledgement is asked for. */
+  /** Limit of asking for an acknowledgement. */
   ack_timeout: durationMs('5m'),
 });
 
-const splunkHecSettings = sinkKindSettings({
+export const splunkHec = sinkKind({
   settings,
   secrets: ['token'],
   files: ['ca_file'],
   warnings: ({ url }) => plainHttpWarnings(url, 'its credential'),
+  create,
 });
-
-/** What an answer of HEC says; undefined for one that is none of HEC's. */
-const readHecAnswer = (answer: HttpAnswer): z.infer<typeof hecAnswer> | undefined => {
-  try {
-    return hecAnswer.safeParse(JSON.parse(answer.body)).data;
-  } catch {
-    return undefined;
-  }
-};
 
 const hecAnswer = z.object({
   code: z.int().optional(),
@@ -198,9 +181,8 @@ const hecAnswer = z.object({
   acks: z.record(z.string(), z.boolean()).optional(),
 });
 
-/** Reads the answer to a request with so many events. */
 const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonText): HecVerdict => {
-  const said = readHecAnswer(answer);
+  const said = answerAs(hecAnswer, answer);
   const code = said?.code;
   const outcome = (result: DeliveryOutcome): HecVerdict => ({ kind: 'outcome', outcome: result });
   if (answer.status === 200) {
@@ -219,7 +201,7 @@ const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: ReasonTe
   return outcome(outcomeOfStatus(answer, checks, reasonText));
 };
 
-/** Faults of the configuration that HEC tells with HTTP 400, which otherwise means the content. What to check. */
+/** What to check for faults of the configuration that HEC answers with HTTP 400, which otherwise means the content. */
 const settingCodes: Readonly<Record<number, string>> = {
   5: 'the proxy in between: the collector received no data',
   7: 'index, and the indexes that the token allows',
@@ -237,13 +219,10 @@ const checks = {
   address: 'url, which must have host and port of the collector',
 };
 
-export const splunkHec: SinkKind<typeof splunkHecSettings.settings> = { ...splunkHecSettings, create };
-
 type SplunkHecSettings = z.infer<typeof settings>;
 
-/** What the collector makes of a request with events. */
 type HecVerdict =
   | { readonly kind: 'taken'; readonly ackId: number | undefined }
-  /** It stopped at this one, counted from 0 in the request. */
+  /** It stopped at this one, counted from 0. */
   | { readonly kind: 'event refused'; readonly eventNumber: number; readonly reason: string }
   | { readonly kind: 'outcome'; readonly outcome: DeliveryOutcome };

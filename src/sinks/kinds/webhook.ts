@@ -4,20 +4,19 @@ import { MAX_RETRY_AFTER_MS } from '../../ingest/cloudflare/wire/rate-limit-head
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import {
   createHttpPost,
+  delivered,
   failedBy,
-  failedWithoutAnswer,
   type HttpAnswer,
+  isSuccess,
   outcomeOfStatus,
   type ReasonText,
+  sinkOver,
 } from '../http/http-post.ts';
 import { plainHttpWarnings } from '../http/http-settings.ts';
 import { jsonSplicer } from '../http/http-sink.ts';
-import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../sink-kind.ts';
+import { commonSettings, sinkKind, urlOf } from '../sink-kind.ts';
 
-/**
- * Pushes to any HTTPS endpoint, signed as Standard Webhooks 1.0.0 says. `webhook-id` is the delivery's id, so that it is the same at
- * every attempt; the time in `webhook-timestamp` is that of the attempt. Any 2xx is success.
- */
+/** Standard Webhooks 1.0.0. `webhook-id` is the same at every attempt, `webhook-timestamp` the time of the attempt. Any 2xx is success. */
 const create = (settings: WebhookSettings): Sink => {
   const url = new URL(settings.url);
   const http = createHttpPost({
@@ -25,7 +24,7 @@ const create = (settings: WebhookSettings): Sink => {
     headers: { 'content-type': 'application/json' },
     timeoutMs: settings.timeout,
     caFile: settings.ca_file,
-    secrets: [settings.secret, ...webhookSettings.derivedSecrets(settings)],
+    secrets: [settings.secret, ...derivedSecrets(settings)],
   });
   const write = bodyWriter(settings.format);
   const deliver = async (delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
@@ -36,14 +35,10 @@ const create = (settings: WebhookSettings): Sink => {
     });
     return webhookOutcome(answer, http.reasonText);
   };
-  return {
-    target: `${url.origin}${url.pathname}`,
-    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
-    close: http.close,
-  };
+  return sinkOver(http, `${url.origin}${url.pathname}`, deliver);
 };
 
-/** As answers of the feed have it. */
+/** As in answers of the feed. */
 const checkpointHeader = ({ checkpoint }: Delivery): Record<string, string> =>
   checkpoint === undefined ? {} : { 'orgtrail-evidence': `${checkpoint.size} ${checkpoint.root}` };
 
@@ -54,7 +49,6 @@ const signedHeaders = (id: string, body: string, secret: string, nowMs: number):
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
 };
 
-/** The same body for the same delivery, at every attempt. */
 const bodyWriter = (format: WebhookSettings['format']) => {
   const asJson = jsonSplicer(format);
   return ({ events, checkpoint }: Delivery): string => {
@@ -87,33 +81,31 @@ const settings = z.strictObject({
     .refine(isWebhookSecret, `must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`),
 });
 
-const webhookSettings = sinkKindSettings({
+const derivedSecrets = ({ secret, url }: WebhookSettings): string[] => {
+  const { search, searchParams } = new URL(url);
+  // A query often is a credential, as `?code=...`.
+  return [secret.slice(SECRET_PREFIX.length), search.slice(1), ...searchParams.values()];
+};
+
+export const webhook = sinkKind({
   settings,
   secrets: ['secret'],
   files: ['ca_file'],
   secretAddresses: ['url'],
-  derivedSecrets: ({ secret, url }) => {
-    const { search, searchParams } = new URL(url);
-    // A query often is a credential, as `?code=...`.
-    return [secret.slice(SECRET_PREFIX.length), search.slice(1), ...searchParams.values()];
-  },
+  derivedSecrets,
   warnings: ({ url }) => plainHttpWarnings(url, 'what it signs'),
+  create,
 });
 
-/** Before the base64 of a secret. */
 const SECRET_PREFIX = 'whsec_';
 
-/** What the receiver's answer means. Any 2xx is success. */
 const webhookOutcome = (answer: HttpAnswer, reasonText: ReasonText): DeliveryOutcome => {
-  if (answer.status >= 200 && answer.status < 300) return { kind: 'delivered', refused: [] };
+  if (isSuccess(answer)) return delivered;
   if (answer.status !== 410) return outcomeOfStatus(answer, checks, reasonText);
-  // The receiver has unsubscribed; only the operator can remove it from the configuration.
+  // Only the operator can remove the sink from the configuration.
   const reason = 'HTTP 410: the receiver has unsubscribed; remove the sink or change its url';
   return failedBy({ ...answer, retryAfterMs: MAX_RETRY_AFTER_MS }, reason);
 };
 
 const checks = { credential: 'secret, and other credentials that the receiver requires', address: 'url' };
-
-export const webhook: SinkKind<typeof webhookSettings.settings> = { ...webhookSettings, create };
-
 type WebhookSettings = z.infer<typeof settings>;

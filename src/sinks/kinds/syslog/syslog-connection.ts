@@ -9,61 +9,46 @@ import { reasonOf } from '../../../base/errors.ts';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** From the end of TCP to what is left of TLS in our own buffers. */
 const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
-/** How long one that proves nothing is given to close before it is left alone. */
+/** Given to a receiver that proves nothing, to close. */
 const UNCONFIRMED_CLOSE_MS = 500;
-/** From the end of a connection of a process that ends, to that of its listening socket; also, to write what it has read. */
+/** From the end of a dying process's connection to that of its listening socket; also for writing what it has read. */
 const GONE_MS = 50;
-
-interface TcpAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
+type TcpAddress = Readonly<{ host: string; port: number }>;
 type Ports = readonly [local: number, remote: number];
+/** PEM texts; no `ca`: the public authorities. */
+export type TlsMaterial = Readonly<{ ca: Buffer | undefined; cert: Buffer | undefined; key: Buffer | undefined }>;
 
-/** PEM texts; the public authorities if there is no `ca`. */
-export interface TlsMaterial {
-  readonly ca: Buffer | undefined;
-  readonly cert: Buffer | undefined;
-  readonly key: Buffer | undefined;
-}
-
-/** A connection for one delivery. Whatever goes wrong with it rejects what is called then or next, with the reason. */
-export interface SyslogConnection {
-  /** Resolves when more may be written. */
-  write(frame: Buffer): Promise<void>;
-  /** Ends what was written and resolves when the receiver has shown in the wanted way that it has read all of it. */
-  finish(confirm: 'close' | 'tcp_close' | 'none'): Promise<void>;
-  /** At any time, also after `finish`. */
-  destroy(): void;
-}
+export type SyslogConnection = Awaited<ReturnType<typeof openSyslogConnection>>;
 
 interface Channel {
   readonly tcp: Socket;
-  /** TLS over it, or itself. */
   readonly stream: Duplex;
   /** Aborts with the reason when nothing more can come of it. */
   readonly life: AbortSignal;
-  /** From now on an end is what is waited for, not a failure. */
+  /** From now on an end is no failure. */
   expectEnd(): void;
 }
 
-/** Opens it, with TLS if `tls` is given; nothing is sent before the receiver has shown a valid certificate. */
+/**
+ * For one delivery. Whatever goes wrong rejects the current or next call with the reason. Nothing is sent over TLS before the receiver
+ * has shown a valid certificate.
+ */
 export const openSyslogConnection = async (
   { tls, ...address }: TcpAddress & { readonly tls: TlsMaterial | undefined },
   signal: AbortSignal,
-): Promise<SyslogConnection> => {
+) => {
   const channel = await openChannel(address, tls, signal);
   const { tcp, stream, life } = channel;
-  // If the kernel does not show the connection now, it cannot be asked at the end either.
+  // If the kernel does not show the connection now, it cannot be asked at the end.
   const ports: Ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0];
   const isShown = (await kernelSockets(...ports)).length > 0;
   return {
-    write: async (frame) => {
+    write: async (frame: Buffer): Promise<void> => {
       life.throwIfAborted();
       if (!stream.write(frame)) await event(stream, 'drain', life);
     },
-    finish: async (confirm) => {
+    /** Ends the stream; resolves when the receiver has shown in the wanted way that it has read everything. */
+    finish: async (confirm: 'close' | 'tcp_close' | 'none'): Promise<void> => {
       life.throwIfAborted();
       const tcpEnd = once(tcp, 'end', { signal: life });
       const tlsEnd = stream === tcp ? undefined : once(stream, 'end', { signal: life });
@@ -111,14 +96,14 @@ const openChannel = async (
       stream.on('end', early('ended TLS'));
       await event(stream, 'secureConnect', life);
     }
-    // Syslog has no answers; but only who reads sees an end.
+    // Syslog has no answers, but only a reader sees an end.
     stream.resume();
     const expectEnd = () => {
       mayEnd = true;
     };
     return { tcp, stream, life, expectEnd };
   } catch (error) {
-    // Certificates that are none are thrown by Node, not said by the connection.
+    // Node throws invalid certificates instead of reporting them on the connection.
     tcp.destroy();
     throw error;
   } finally {
@@ -128,7 +113,7 @@ const openChannel = async (
 
 const tlsOptions = ({ ca, cert, key }: TlsMaterial, host: string) => ({
   host,
-  // Names of hosts only: an address is not a server name, but is still checked against the certificate.
+  // An address is no server name, but is still checked against the certificate.
   ...(isIP(host) === 0 && { servername: host }),
   ...(ca !== undefined && { ca }),
   ...(cert !== undefined && { cert }),
@@ -138,7 +123,7 @@ const tlsOptions = ({ ca, cert, key }: TlsMaterial, host: string) => ({
   allowHalfOpen: true,
 });
 
-/** Rejects with what has broken the connection instead of with an AbortError. */
+/** Rejects with what has broken the connection instead of an AbortError. */
 const rethrown = async <T>(promise: Promise<T>, life: AbortSignal): Promise<T> => {
   try {
     return await promise;
@@ -152,9 +137,9 @@ const event = (emitter: Duplex, name: string, life: AbortSignal): Promise<unknow
   rethrown(once(emitter, name, { signal: life }), life);
 
 /**
- * Over TCP the kernel answers the end by itself: one that stops or dies with messages in its memory, all read and none
- * written, looks like one that has read to the end. Over TLS it has read them, and may die before it writes. One that has
- * gone takes no connections, and one that gets no time does not end them: the kernel would only take them.
+ * Over TCP the kernel answers the end by itself: a process that dies with messages in its memory, read but not written, looks
+ * like one that has read to the end. Over TLS it has read them and may die before it writes. A dead one takes no connections; one
+ * that gets no time does not end them, as the kernel alone takes them.
  */
 const expectStillThere = async (open: () => Promise<Channel>, life: AbortSignal): Promise<void> => {
   await rethrown(sleep(GONE_MS, undefined, { signal: life }), life);
@@ -181,8 +166,8 @@ const endUnconfirmed = async (tcp: Socket, end: Promise<unknown>): Promise<void>
 };
 
 /**
- * The receiver has closed. Whether it had all by then the kernel tells: if it closed before, our end or our last bytes are
- * not acknowledged, or have brought a reset, which Node does not report any more. Over TLS we have sent no end of TCP.
+ * After the receiver has closed, the kernel tells whether it had everything: if not, our end or last bytes are unacknowledged, or
+ * brought a reset, which Node no longer reports. Over TLS we have sent no end of TCP.
  */
 const expectAllRead = async (ports: Ports, isTls: boolean): Promise<void> => {
   const sockets = await kernelSockets(...ports);
@@ -205,9 +190,9 @@ const expectCloseNotify = async (tlsEnd: Promise<unknown>): Promise<void> => {
 };
 
 /**
- * Carries TLS over a TCP connection that stays in the hands of its owner. Node's own TLS socket takes the connection over,
- * and then a reset, the end of TCP and close_notify all look alike. The end of TCP does not come through, so that an end
- * that TLS reports is the other side's close_notify; nor does TLS's own end close the sending side of TCP.
+ * Carries TLS over a TCP connection that its owner keeps. With Node's own TLS socket a reset, the end of TCP and close_notify look
+ * alike. Here the end of TCP does not come through, so an end of TLS is the other side's close_notify, and our end of TLS does not
+ * close the sending side of TCP.
  */
 const tlsTunnel = (tcp: Socket): Duplex => {
   const tunnel = new Duplex({
@@ -219,34 +204,25 @@ const tlsTunnel = (tcp: Socket): Duplex => {
     },
   });
   tcp.on('data', (chunk: Buffer) => {
-    // What comes after TLS has ended is read and dropped: unread, it would keep the end of TCP from being seen.
+    // After the end of TLS, input is dropped: unread, it would hide the end of TCP.
     if (!tunnel.destroyed && !tunnel.push(chunk)) tcp.pause();
   });
   tunnel.on('close', () => tcp.resume());
   return tunnel;
 };
 
-/** What the kernel knows of a TCP connection and Node does not tell. */
-interface KernelSocket {
-  /** As in the kernel's table: `01` is ESTABLISHED. */
-  readonly state: string;
-  /** Bytes that the other end has not acknowledged; a FIN counts as one. */
-  readonly unacknowledged: number;
-}
-
+// States of the kernel.
 const TIME_WAIT = '06';
 const CLOSE_WAIT = '08';
-
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
-
 /** `  3: 0100007F:1F90 0200007F:C350 01 00000000:00000000 …`: addresses, state, bytes to send and to read. */
 const row = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2}) ([0-9A-F]{8}):/;
 
 /**
- * The connections between these two ports, from the tables of this network namespace: mostly one. Empty if it is gone
- * from them (a reset does that), and if there are no such tables, as on any system but Linux.
+ * Connections between these two ports in this network namespace, with the bytes that are not acknowledged, a FIN as one: mostly one.
+ * Empty after a reset, and on any system but Linux.
  */
-const kernelSockets = async (localPort: number, remotePort: number): Promise<KernelSocket[]> => {
+const kernelSockets = async (localPort: number, remotePort: number) => {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
   return texts
     .flatMap((text) => text.split('\n'))

@@ -10,19 +10,14 @@ import { eventInstant, isOfAccount, receivedInstant } from '../../../formats/for
 import type { FormatName } from '../../../formats/registry.ts';
 import { cut, oneLine } from '../../../formats/text.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../../delivery.ts';
-import { commonSettings, type SinkKind, sinkKindSettings, urlOf } from '../../sink-kind.ts';
+import { commonSettings, sinkKind, urlOf } from '../../sink-kind.ts';
 import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from './syslog-connection.ts';
 
-/** The port of RFC 5425, and the usual one for TCP. */
+/** RFC 5425's port, and the usual one for TCP. */
 const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
-
 type Refused = { readonly index: number; readonly reason: string };
 
-/**
- * RFC 5424 messages over TCP or TLS with octet counting (RFC 6587, RFC 5425), a connection for each delivery. Syslog has no
- * acknowledgement; what stands for one is that the receiver reads to the end and closes (docs/decisions/16).
- * Certificates are read again for each connection.
- */
+/** RFC 5424 with octet counting (RFC 6587, 5425). The receiver acknowledges by reading to the end and closing (docs/decisions/16). */
 const create = (settings: SyslogSettings): Sink => {
   const url = new URL(settings.url);
   const isTls = url.protocol === 'tls:';
@@ -97,10 +92,9 @@ const settings = z.strictObject({
   ...commonSettings,
   url: urlOf('tls:', 'tcp:'),
   ca_file: z.string().optional(),
-  /** Client certificate. */
   cert_file: z.string().optional(),
   key_file: z.string().optional(),
-  /** RFC 5424 facility number; 13 is log audit. */
+  /** RFC 5424: 13 is log audit. */
   facility: z.int().min(0).max(23).default(13),
   hostname: z
     .string()
@@ -110,15 +104,15 @@ const settings = z.strictObject({
     .string()
     .regex(/^[\x21-\x7e]{1,48}$/)
     .default('orgtrail'),
-  /** Longer messages are a dead letter: receivers cut or split them. */
+  /** Longer messages become dead letters: receivers cut or split them. */
   max_message_bytes: z
     .int()
     .min(480)
     .max(64 * 1024 * 1024)
     .default(2_000_000),
   /**
-   * `close`: delivered is what the receiver has read to its end, which it shows by closing, over TLS with close_notify.
-   * `tcp_close`: the same without close_notify, which rsyslog's gtls driver never sends. `none`: what was sent.
+   * `close`: the receiver has read to the end and closed, over TLS with close_notify. `tcp_close`: without close_notify, which
+   * rsyslog's gtls driver never sends. `none`: sent.
    */
   confirm: z.enum(['close', 'tcp_close', 'none']).default('close'),
 });
@@ -138,20 +132,18 @@ const warnings = ({ url }: SyslogSettings): string[] => {
   return [`.url sends events in plain text to ${hostname}: use tls:`];
 };
 
-const syslogSettings = sinkKindSettings({
+export const syslog = sinkKind({
   settings,
   files: ['ca_file', 'cert_file', 'key_file'],
   contradictions,
   warnings,
+  create,
 });
 
-/** What a HOSTNAME may be made of; what else there is becomes `_`. `-` if there is nothing. */
+/** Replaces what a HOSTNAME may not contain by `_`; `-` if nothing is left. */
 export const syslogHostname = (name: string): string => name.replace(/[^\x21-\x7e]/g, '_').slice(0, 255) || '-';
 
-/**
- * One event as an RFC 5424 message, without framing. MSG is the event's text in UTF-8 and has no byte order mark in front:
- * rsyslog and others leave it in, and what follows is then no JSON (README.md).
- */
+/** One RFC 5424 message without framing. MSG has no byte order mark: rsyslog and others leave it in, and the rest is then no JSON. */
 export const syslogMessage = (outgoing: OutgoingEvent, header: SyslogHeader): string => {
   const { event, key, text } = outgoing;
   const priority = header.facility * 8 + severityOf(outgoing);
@@ -172,42 +164,37 @@ const severityOf = ({ event }: OutgoingEvent): number => {
   return action === 'view' ? severities.informational : severities.notice;
 };
 
-/** RFC 5424's names for what an audit event can be. */
+/** By RFC 5424's names. */
 const severities = { warning: 4, notice: 5, informational: 6 } as const;
 
-/** The three that RFC 5424 has escaped; what ends a line is none of its business, but is of those who write lines. */
+/** RFC 5424's three escapes; line ends, because some receivers write lines. */
 const parameter = (name: string, value: string): string => `${name}="${oneLine(value).replace(/["\\\]]/g, '\\$&')}"`;
 
-/** Without what the event does not have. */
 const named = (name: string, value: string | null): readonly string[] =>
   value === null ? [] : [parameter(name, cut(value, NAME_LENGTH))];
 /** Receivers have limits for one value, and the whole name is in the event's text. */
 const NAME_LENGTH = 256;
 
-/** RFC 5424 allows six digits behind the point, stored times may have nine. */
+/** RFC 5424 allows six fractional digits; stored times may have nine. */
 const timestamp = ({ event }: OutgoingEvent): string => {
   const ofAction = eventInstant(event);
   const instant = plausibleYear.test(ofAction) ? ofAction : receivedInstant(event);
   return instant.replace(/(\.\d{6})\d+/, '$1');
 };
 
-/** rsyslog takes a message with another year for one without any header (8.2504: 2100 and later). */
+/** rsyslog takes a message of another year for one without a header (8.2504: 2100 and later). */
 const plausibleYear = /^(?:19[7-9]|20\d)\d-/;
-
-/** 32473 is the enterprise number that RFC 5612 sets aside for examples: orgtrail has none of its own. */
+/** RFC 5612's example enterprise number: orgtrail has none of its own. */
 const STRUCTURED_DATA_ID = 'orgtrail@32473';
 
-/** A certificate that is refused is part of the reason: whatever it says, it stays on one line. */
+/** A refused certificate is part of the reason and must stay on one line. */
 const failed = (error: unknown): DeliveryOutcome & { readonly kind: 'failed' } => ({
   kind: 'failed',
   reason: cut(oneLine(reasonOf(error)), REASON_LENGTH),
 });
 
-// Syslog has no answers: what a receiver says is how its connection ends (syslog-connection.ts).
-
 const REASON_LENGTH = 500;
 
-/** The receiver took longer than it may. */
 const tooLate = (timeoutMs: number, isConnected: boolean): Error =>
   new Error(
     isConnected
@@ -215,16 +202,13 @@ const tooLate = (timeoutMs: number, isConnected: boolean): Error =>
       : `no connection within ${formatDuration(timeoutMs)}`,
   );
 
-export const syslog: SinkKind<typeof syslogSettings.settings> = { ...syslogSettings, create };
-
 type SyslogSettings = z.infer<typeof settings>;
 
-/** What all messages of one sink have in common. Texts are printable ASCII without spaces, as RFC 5424 requires. */
+/** Printable ASCII without spaces, as RFC 5424 requires. */
 export interface SyslogHeader {
-  /** 0 to 23. */
   readonly facility: number;
   readonly hostname: string;
   readonly appName: string;
-  /** Becomes the MSGID: who reads it knows how to read MSG. */
+  /** Becomes the MSGID: tells how to read MSG. */
   readonly format: FormatName;
 }
