@@ -135,6 +135,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const { pool } = database;
   const kindsInForce = kindPolicies(given);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
+  const { names, onListed } = watchNames(pool);
   const access = openAccessToApi({
     config: given,
     pool,
@@ -148,15 +149,15 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       version,
       fastPath: given.fastPath,
       ...apiObservers(metrics, logger),
+      onListed,
       timeouts: options.timeouts,
     },
   });
-  const { api, names, config, namedAccounts } = await prepare(given, pool, access.api, options).catch(
-    async (error: unknown) => {
-      await access.close();
-      throw error;
-    },
-  );
+  const { api } = access;
+  const { config, namedAccounts } = await prepare(given, pool, api, options).catch(async (error: unknown) => {
+    await access.close();
+    throw error;
+  });
   const kinds = await kindPoliciesWithDrops(config, pool);
   const owner = createProcessIdentity();
   const readers = openReaders(config, database, { metrics, logger });
@@ -245,15 +246,14 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
   }
 };
 
-/** Learns the names of organizations and accounts, and chooses the sources to work on. */
-const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
-  const { api, names } = watchNames(pool, plainApi);
+/** Chooses the sources to work on. */
+const prepare = async (config: Config, pool: Pool, api: AuditApi, options: AppOptions) => {
   const chosen = await options.chooseSources?.(config, pool, api);
   if (chosen === undefined) {
-    return { api, names, config, namedAccounts: typeof config.accounts === 'string' ? [] : config.accounts };
+    return { config, namedAccounts: typeof config.accounts === 'string' ? [] : config.accounts };
   }
   const { newAccounts, ...sources } = chosen;
-  return { api, names, config: { ...config, ...sources }, namedAccounts: newAccounts };
+  return { config: { ...config, ...sources }, namedAccounts: newAccounts };
 };
 
 const metricsOf = (

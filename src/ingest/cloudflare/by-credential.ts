@@ -37,68 +37,55 @@ export interface ByCredentialOptions {
 const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id });
 
 /**
- * One API from several credentials: each source is read with the best one that may (choice.ts), and a refusal moves on to the next. With a
- * single credential that is for everything, that one's API as it is.
+ * One API from the credentials: each source is read with the best one that may (credentials.ts), and a refusal moves on to the next. One
+ * credential is a list of one.
  */
 export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
   const { current, facts } = options;
-  const only = (): CredentialAccess | undefined => {
-    const [first, ...others] = current();
-    return others.length === 0 && first?.accounts === true && first.organizations === true ? first : undefined;
-  };
-  const alone = (): AuditApi | undefined => only()?.api;
-  const chooser = createChooser(options);
+  const { candidates, first, firstListing } = createChooser(options);
   return {
-    fetchPage: async (source, walk, signal, attemptMs) => {
-      const first = only();
-      const read = async ({ name, key, api }: CredentialAccess) => {
-        const page = await api.fetchPage(source, walk, signal, attemptMs);
-        await facts.hasRead(first === undefined ? { name, key } : { key }, source);
-        return page;
-      };
-      return first !== undefined
-        ? await read(first)
-        : await chooser.first(
-            source,
-            'log',
-            read,
-            ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
-          );
-    },
-    probeAuditLog: async (source, signal) =>
-      await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
+    fetchPage: (source, walk, signal, attemptMs) =>
+      first(
+        source,
+        'log',
+        async (access) => {
+          const page = await access.api.fetchPage(source, walk, signal, attemptMs);
+          await facts.hasRead(isAlone(current()) ? { key: access.key } : access, source);
+          return page;
+        },
+        ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
+      ),
+    probeAuditLog: async (source, signal) => await probeWithEach(await candidates(source), source, signal),
     listOrganizations: (filter, signal) =>
-      alone()?.listOrganizations(filter, signal) ??
-      (filter.parentId === undefined
+      filter.parentId === undefined
         ? listWithEach(options, filter, signal)
-        : chooser.firstListing(
+        : firstListing(
             organizationOf(filter.parentId),
             ({ api }) => api.listOrganizations(filter, signal),
             (page) => page.length > 0,
-          )),
-    listAccounts: (signal, credential, from) =>
-      alone()?.listAccounts(signal, credential, from) ?? listAccounts(options, signal, credential, from),
+          ),
+    listAccounts: (signal, credential, from) => listAccounts(options, signal, credential, from),
     listAccountsOf: (id, signal, from) =>
-      alone()?.listAccountsOf(id, signal, from) ??
-      chooser.firstListing(
+      firstListing(
         organizationOf(id),
         ({ api }) => api.listAccountsOf(id, signal, from),
         ({ accounts }) => accounts.length > 0,
       ),
-    getOrganization: async (id, signal) =>
-      await (alone()?.getOrganization(id, signal) ??
-        chooser.first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal))),
-    getProfile: async (id, signal) =>
-      await (alone()?.getProfile(id, signal) ??
-        chooser.first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal))),
+    getOrganization: (id, signal) =>
+      first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal)),
+    getProfile: (id, signal) => first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal)),
     nowMs: () => current()[0]?.api.nowMs(),
   };
 };
 
+/** One that may be used for everything: there is nothing to choose, and no source need say which one reads it. */
+const isAlone = ([only, ...others]: readonly CredentialAccess[]): boolean =>
+  others.length === 0 && only?.accounts === true && only.organizations === true;
+
 /** Tries credentials in the order of their rank, until one is not refused. */
 const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
-    await facts.refresh();
+    if (!isAlone(current())) await facts.refresh();
     return rankCandidates(current(), source, facts);
   };
   const note = (access: CredentialAccess, what: string, error: ApiError): void => {
@@ -222,8 +209,9 @@ const listWithEach = async function* (
   { mustBeWhole = false, ...filter }: ListingFilter,
   signal: AbortSignal,
 ): AsyncIterable<readonly FoundOrganization[]> {
-  await facts.refresh(true);
-  const all = current().filter(({ organizations }) => organizations !== false);
+  const configured = current();
+  if (!isAlone(configured)) await facts.refresh(true);
+  const all = configured.filter(({ organizations }) => organizations !== false);
   const rests = (access: CredentialAccess) => refusals.why(access, LISTING);
   const resting = all.filter((access) => rests(access) !== undefined);
   const asked = resting.length === all.length ? all : all.filter((access) => !resting.includes(access));
@@ -249,7 +237,8 @@ const listWithEach = async function* (
       if (isBroken(error)) refusals.broken(access, error);
       else if (isRefusal(error)) refusals.refused(access, LISTING, error);
       // The token of an account, say, never may.
-      if (!isRefusal(error) || facts.readsOrganizations(access.name)) onListingFailed(access.name, error);
+      const maySeeSome = !isRefusal(error) || facts.readsOrganizations(access.name);
+      if (maySeeSome && !isAlone(configured)) onListingFailed(access.name, error);
     }
   }
   const errors = failed.map(({ error }) => error);

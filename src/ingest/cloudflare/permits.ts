@@ -1,5 +1,4 @@
-import { sleep } from './wire/middleware.ts';
-import type { RequestBudget } from './wire/request.ts';
+import { type RequestBudget, sleep } from './wire/request.ts';
 
 export interface Wait {
   readonly waitMs: number;

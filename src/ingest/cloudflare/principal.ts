@@ -92,18 +92,6 @@ export const sharesBudgetOf = (one: Principal, other: Principal): boolean => {
   return one.current() !== undefined && one.current() === other.current();
 };
 
-/** Sends nothing before it has asked whose credential it is. */
-export const withPrincipal = (client: CloudflareClient, principal: Principal | undefined): CloudflareClient => {
-  if (principal === undefined) return client;
-  return {
-    get: async (request) => {
-      await principal.identify(client, request.signal);
-      return await client.get(request);
-    },
-    close: () => client.close(),
-  };
-};
-
 /**
  * - itself: no user's
  * - unnamed: a user's, which is not said

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { ApiError } from '../../../base/errors.ts';
 import type { SourceKindName } from '../../sources/registry.ts';
 import type { RateLimit } from './rate-limit-headers.ts';
@@ -75,4 +76,15 @@ export interface RequestBudget {
 export function pathSegment(id: string): string {
   if (['', '.', '..'].includes(id)) throw new ApiError('bad_request', `The id "${id}" cannot be part of a path`);
   return encodeURIComponent(id.toWellFormed());
+}
+
+/** Waits; rejects with the signal's own reason as soon as it aborts. */
+export async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    await setTimeout(durationMs, undefined, { signal });
+  } catch (error) {
+    // The promise timer throws an AbortError of its own, with the reason only as its cause.
+    signal.throwIfAborted();
+    throw error;
+  }
 }
