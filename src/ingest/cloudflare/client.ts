@@ -3,7 +3,6 @@ import { ApiError, type ApiFailure } from '../../base/errors.ts';
 import { MAX_ID_LENGTH } from '../entries/entry.ts';
 import { faultIn } from '../entries/page.ts';
 import { type Credential, type CredentialSource, isBroken, sourceOfCredential } from './credentials.ts';
-import type { Principal } from './principal.ts';
 import { nextRetry, pacing, resetOf, type ServerClock, throttlePauseMs } from './wire/rate-limit-headers.ts';
 import {
   type ApiEndpoint,
@@ -23,8 +22,10 @@ export interface CloudflareClientDeps {
   readonly baseUrl: string;
   readonly credential: Credential | CredentialSource;
   readonly budget: RequestBudget;
-  /** Asked whose the credential is before the first request. */
-  readonly principal?: Principal | undefined;
+  /** Asks whose the credential is before the first request (principal.ts). */
+  readonly principal?:
+    | { identify(client: Pick<CloudflareClient, 'get'>, signal: AbortSignal): Promise<void> }
+    | undefined;
   readonly clock: ServerClock;
   readonly userAgent: string;
   readonly observer?: RequestObserver | undefined;

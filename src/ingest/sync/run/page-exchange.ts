@@ -58,7 +58,7 @@ export const fetchPage = async (
 ): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
-  turn.requests += 1;
+  set(turn, { requests: turn.requests + 1 });
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
     const page = await context.api.fetchPage(source, walk, signal, attemptMs);
@@ -66,7 +66,7 @@ export const fetchPage = async (
     const { databaseMs, atMs } = job.clock;
     const serverMs = page.servedAtMs ?? context.api.nowMs();
     if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
-    turn.nowMs = Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs);
+    set(turn, { nowMs: Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs) });
     return page;
   } catch (error) {
     if (error instanceof ApiError) return error;
@@ -134,12 +134,14 @@ export const commitPart = async (
   if (result.kind === 'fenced') throw new FencedError();
   if (endsTurn) turn.kept.end();
   else turn.kept.renewed(sentAtMs);
-  turn.isReleased = endsTurn;
-  turn.lease = result.lease;
-  turn.eventRate = eventRate ?? turn.eventRate;
-  turn.state = state ?? turn.state;
   notePage(turn, page, result);
-  turn.progress = advance(turn, claims, holes);
+  set(turn, {
+    isReleased: endsTurn,
+    lease: result.lease,
+    eventRate: eventRate ?? turn.eventRate,
+    state: state ?? turn.state,
+  });
+  set(turn, { progress: advance(turn, claims, holes) });
   const found = foundByScrub(result.covered, lane);
   if (found !== undefined && turn.window !== undefined) {
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
@@ -181,7 +183,7 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
  * that is cut shorter would then look whole.
  */
 export const noteSize = (turn: Turn, page: Page): number => {
-  if (page.entries > turn.largestPage) turn.largestPage = Math.max(turn.largestPage, idsOf(page).size);
+  if (page.entries > turn.largestPage) set(turn, { largestPage: Math.max(turn.largestPage, idsOf(page).size) });
   turn.context.windows.sawPage(turn.largestPage);
   return turn.largestPage;
 };
@@ -250,31 +252,50 @@ export interface TurnOptions {
   readonly stopping: () => boolean;
 }
 
-/** One source in the hands of this process, for a few pages of one lane. */
+/**
+ * One source in the hands of this process, for a few pages of one lane. It is shared by what runs at the same time (the next page is asked
+ * for while one is committed), and read by whoever handles a failure: so it is changed in place, by `set` in this file alone.
+ */
 export interface Turn {
   readonly context: SyncContext;
   readonly job: Job;
   readonly options: TurnOptions;
   readonly source: SourceState;
   readonly kept: KeptLease;
-  lease: Lease;
-  /** The lane at work, as last committed. */
-  state: LaneState;
-  progress: SourceProgress;
-  eventRate: EventRate | undefined;
-  largestPage: number;
-  pages: number;
-  /** That it has asked for, retries of the client not counted. */
-  requests: number;
+  /** The window being read. Set by `beginWindow`. */
+  readonly window: Range | undefined;
+
+  // By fetchPage:
+  /** Retries of the client not counted. */
+  readonly requests: number;
   /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
-  nowMs: number;
-  /** Its last commit has given the lease back: nothing more may be committed. */
-  isReleased: boolean;
-  /** What is being read. */
-  window: Range | undefined;
+  readonly nowMs: number;
+
+  // By noteAnswer:
   /** Answers that are no pages of the walk: to questions that prove its end, or parts of a second. */
-  readonly asked: PageAnswer[];
+  readonly asked: readonly PageAnswer[];
+
+  // By commitPart:
+  readonly lease: Lease;
+  /** The lane at work, as last committed. */
+  readonly state: LaneState;
+  readonly progress: SourceProgress;
+  readonly eventRate: EventRate | undefined;
+  /** Also by noteSize, for a page that is held. */
+  readonly largestPage: number;
+  /** Its last commit has given the lease back: nothing more may be committed. */
+  readonly isReleased: boolean;
 }
+
+const set = (turn: Turn, changed: Partial<Turn>): void => {
+  Object.assign(turn, changed);
+};
+
+export const beginWindow = (turn: Turn, window: Range): void => set(turn, { window });
+
+export const noteAnswer = (turn: Turn, { answer }: Page): void => {
+  if (answer !== undefined) set(turn, { asked: [...turn.asked, answer] });
+};
 
 /** The lease has gone to another replica, as a commit found out: it wrote nothing. */
 export class FencedError extends LeaseLostError {

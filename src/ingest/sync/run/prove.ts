@@ -27,6 +27,7 @@ import {
   blameOf,
   commitPart,
   fetchPage,
+  noteAnswer,
   notePage,
   noteSize,
   nothingNew,
@@ -70,7 +71,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     return heldPage?.during(answer) ?? answer;
   },
   take: async (page) => {
-    if (page.answer !== undefined) turn.asked.push(page.answer);
+    noteAnswer(turn, page);
     if (heldPage === undefined || !isRepetition(page, heldPage.page)) {
       await heldPage?.store();
       return (await commitPart(turn, page, undefined)).stored;

@@ -18,6 +18,7 @@ import { kindPolicyOf } from '../plan-jobs.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 import {
+  beginWindow,
   FencedError,
   lastingFailures,
   noteAccess,
@@ -93,7 +94,6 @@ const turnOf = (
   source,
   lease,
   kept,
-  pages: 0,
   requests: 0,
   nowMs: job.nowMs,
   isReleased: false,
@@ -111,7 +111,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
     const walk = plannedNow(turn);
     if (walk !== undefined) {
       const begun = await prepared(turn, walk);
-      turn.window = begun.claim;
+      beginWindow(turn, begun.claim);
       await walkPages(turn, begun);
     }
   } catch (error) {
