@@ -25,9 +25,8 @@ import {
 import { type ApiText, pathSegment } from './wire/request.ts';
 
 export interface AuditApiOptions extends Omit<CloudflareClientDeps, 'userAgent'> {
-  /** Sent with every request for the logs of a kind. */
   readonly filtersOf: (source: SourceKey) => readonly Filter[];
-  /** Called for each organization or account of a listing that has no usable id. */
+  /** Called for each listed organization or account without a usable id. */
   readonly onUnreadable: () => void;
   /** Called for each organization or account that a listing names. */
   readonly onListed?: ((owner: 'organization' | 'account', id: string, name: string) => void) | undefined;
@@ -39,7 +38,6 @@ export interface AuditApiOptions extends Omit<CloudflareClientDeps, 'userAgent'>
 /** What is in it does not matter, only whether it is answered. */
 const PROBE_WINDOW_MS = 60_000;
 
-/** Joins the wire to the port that sync declares. Built by the composition root and by the command `check`. */
 export const connectAuditApi = ({
   filtersOf,
   onUnreadable,
@@ -139,10 +137,7 @@ const managed = z.object({ managed_by: text }).catch({ managed_by: undefined });
 
 /** `onUnreadable` is called for each listed item that is skipped, since it has no id that it could be known by. */
 export function createOrganizationsApi(client: CloudflareClient, onUnreadable: (item: unknown) => void = () => {}) {
-  /**
-   * Walks the list, one array per page (an empty one, if a page brought nothing new), each organization once.
-   * Rejects with ApiError `unreadable` when a page token repeats or the pages do not end.
-   */
+  /** One array per page, each organization once. Rejects with ApiError `unreadable` when the pages do not end. */
   async function* list({
     signal,
     ids = [],
@@ -186,7 +181,6 @@ export function createOrganizationsApi(client: CloudflareClient, onUnreadable: (
     );
   }
 
-  /** Any JSON value; undefined when there is none. */
   async function getProfile(id: string, signal: AbortSignal): Promise<unknown> {
     const path = `/organizations/${pathSegment(id)}/profile`;
     const request = { endpoint: 'organization_profile', path, query: new URLSearchParams(), signal } as const;
@@ -196,7 +190,6 @@ export function createOrganizationsApi(client: CloudflareClient, onUnreadable: (
   return { list, get, getProfile };
 }
 
-/** The organizations of a page that are not in `seenIds`, which gets them. */
 function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable: (item: unknown) => void) {
   return result.flatMap((listed) => {
     const organization = readOrganization(listed);
@@ -207,7 +200,6 @@ function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable:
   });
 }
 
-/** undefined when it is nothing that has a usable id. */
 function readOrganization(value: unknown): FoundOrganization | undefined {
   const { data } = organizationItem.safeParse(value);
   if (data === undefined) return undefined;
@@ -272,7 +264,6 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
       ];
     });
   return {
-    /** The accounts of an organization, by page token. */
     async *listOf(
       organizationId: string,
       signal: AbortSignal,
@@ -324,7 +315,7 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
   };
 };
 
-/** Where a listing by page numbers goes on. The size of a page is only asked for: how many have come tells where the end is. */
+/** Pages may be smaller than asked for: `received` tells where the end is. */
 const placeSchema = z.object({ page: z.int().positive(), received: z.int().nonnegative(), total: z.int().optional() });
 type Place = z.infer<typeof placeSchema>;
 
@@ -334,8 +325,8 @@ const readPlace = (from: string | undefined): Place => {
 };
 
 /**
- * If so many accounts have gone since the pages before, as many of those that follow have come to stand on pages that have been read. Each goes back
- * once: only below the lowest total so far.
+ * If accounts have gone since, others have moved to pages already read. Goes back once for each: only below the lowest
+ * total.
  */
 const placeBehind = ({ page, received, total }: Place, items: number, totalCount = total): Place => {
   const gone = total === undefined || totalCount === undefined ? 0 : total - totalCount;
@@ -348,13 +339,10 @@ const placeBehind = ({ page, received, total }: Place, items: number, totalCount
 export interface AuditPageRequest<T> extends PageQuery {
   readonly source: SourceKey;
   readonly signal: AbortSignal;
-  /** See ApiRequest. */
   readonly attemptMs?: number | undefined;
-  /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
   readonly decode: (answer: ApiText) => T;
 }
 
-/** Asks for one page of a log, and decodes it from the very bytes that were sent. Rejects as the client does. */
 export const fetchAuditPage = async <T>(client: CloudflareClient, page: AuditPageRequest<T>): Promise<T> => {
   const kind = kindOf(page.source);
   return await client.get({

@@ -18,28 +18,23 @@ import {
   rankCandidates,
 } from './credentials.ts';
 
-/** The API with one of the credentials. */
 export interface CredentialAccess extends LiveCredential, Candidate {
   readonly api: AuditApi;
-  /** As api_budget names it, whatever the configuration does. */
+  /** Its name in api_budget, the same in every process. */
   readonly key: string;
 }
 
 export interface ByCredentialOptions {
-  /** Those that are configured now, in order. */
   readonly current: () => readonly CredentialAccess[];
   readonly facts: StoredFacts;
   readonly refusals: Refusals;
-  /** A credential failed to list organizations, and it is not known that it shows none. The others are listed. */
+  /** A credential failed to list organizations that it may show; the others are listed. */
   readonly onListingFailed: (credential: string, error: ApiError) => void;
 }
 
 const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id });
 
-/**
- * One API from the credentials: each source is read with the best one that may (credentials.ts), and a refusal moves on to the next. One
- * credential is a list of one.
- */
+/** Each source is read with the best credential that may (credentials.ts); a refusal moves on to the next. */
 export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
   const { current, facts } = options;
   const { candidates, first, firstListing } = createChooser(options);
@@ -82,7 +77,6 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
 const isAlone = ([only, ...others]: readonly CredentialAccess[]): boolean =>
   others.length === 0 && only?.accounts === true && only.organizations === true;
 
-/** Tries credentials in the order of their rank, until one is not refused. */
 const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
     if (!isAlone(current())) await facts.refresh();
@@ -94,7 +88,7 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
   return {
     candidates,
-    /** `isOfRequest`: an error that says nothing of the credential, such as that of a cursor that has expired. */
+    /** `isOfRequest`: the error says nothing about the credential, as when a cursor has expired. */
     first: async <T>(
       source: SourceKey,
       what: string,
@@ -121,8 +115,8 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       throw oneOf(errors, source);
     },
     /**
-     * Of the first one that is shown something. One that is answered and shown nothing may just not see what is there: those that list the source or
-     * have read it are asked as well, and only if none of them is shown anything, it is empty.
+     * From the first that is shown something. One that is shown nothing may just not see what is there: those that list
+     * the source or have read it are asked as well, and it is empty only if none of them is shown anything.
      */
     firstListing: async function* <T>(
       source: SourceKey,
@@ -154,11 +148,10 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
 };
 
-/** Whether it is known to see the source. */
 const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
   facts.lists(name, source) || facts.reader(source) === name;
 
-/** Open if it is for one of them; refused only if it is for all. */
+/** Open if one of them may read it; refused only if none may. */
 const probeWithEach = async (
   candidates: readonly CredentialAccess[],
   source: SourceKey,
@@ -177,7 +170,7 @@ const probeWithEach = async (
   return 'refused';
 };
 
-/** What GET /accounts shows to one of them, as far as it is to be used for these. */
+/** What GET /accounts shows to one credential, as far as it may be used for it. */
 const listAccounts = async function* (
   { current, facts }: ByCredentialOptions,
   signal: AbortSignal,
@@ -197,12 +190,12 @@ const listAccounts = async function* (
   }
 };
 
-/** What they are asked for by this name, for what they were refused. */
 const LISTING = 'organizations';
 
 /**
- * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may show more, and the
- * listing must be whole, it ends with PartialListingError. A credential that may not list is asked again after an hour.
+ * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may
+ * show more and the listing must be whole, it ends with PartialListingError. A credential that may not list is tried
+ * again after an hour.
  */
 const listWithEach = async function* (
   { current, facts, refusals, onListingFailed }: ByCredentialOptions,
@@ -262,9 +255,9 @@ const shownTo = (
 };
 
 /**
- * Whose budget each source is read with, for a plan: that of the credential that has read it last, before that of its account's own token,
- * else of that with room of those that list it, or of the first that is for it. Looked up for each of many sources, so not by ranking all credentials. With one credential all sources
- * have its budget.
+ * Whose budget each source is read with, for a plan: that of its account's own token, else of the credential that read
+ * it last, else of the least loaded of those that list it, else of the first that may. Looked up for each of many
+ * sources, so without ranking all credentials.
  */
 export const createSourceBudgets =
   (current: () => readonly Candidate[], facts: CredentialFacts) => (): ((source: SourceKey) => SourceBudget) => {
@@ -292,7 +285,7 @@ export const createSourceBudgets =
     return (source) => budgetOf.get(chosen(source)?.name ?? '') ?? { name: '', requests: Number.POSITIVE_INFINITY };
   };
 
-/** The accounts that a credential comes first for: those that the configuration names, or that of an account's own token. */
+/** The accounts that a credential comes first for: those that the configuration names, or an account's own token. */
 const accountsOf = (access: Candidate, facts: Pick<CredentialFacts, 'onlyAccount'>): readonly string[] => {
   if (typeof access.accounts !== 'boolean') return access.accounts;
   const only = access.accounts && !access.isUser ? facts.onlyAccount(access.name) : undefined;

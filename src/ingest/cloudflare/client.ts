@@ -33,16 +33,13 @@ export interface CloudflareClientDeps {
   readonly maxResponseBytes?: number | undefined;
   /** In [0, 1); spreads the retries. */
   readonly random?: (() => number) | undefined;
-  /** How retries wait. Rejects with the signal's reason. Tests give one that does not wait. */
+  /** Rejects with the signal's reason. Tests give one that does not wait. */
   readonly sleep?: typeof sleep | undefined;
 }
 
 /** Hooks for metrics and logs. They must not throw. None of them sees a header, a path or a body. */
 export interface RequestObserver {
-  /**
-   * After every attempt that was not aborted. `status` is the HTTP status if it decided, else the failure.
-   * `durationMs` runs from the free budget to the end of the body.
-   */
+  /** After every attempt that was not aborted, timed from the free budget to the end of the body. */
   onAttempt?(attempt: { endpoint: ApiEndpoint; status: number | ApiFailure; durationMs: number }): void;
   /** On every 429: for how long it stopped all requests. Those of concurrent 429s overlap. */
   onThrottled?(throttle: { waitMs: number }): void;
@@ -52,11 +49,9 @@ export interface RequestObserver {
 
 export interface CloudflareClient {
   /**
-   * What the request decodes from the answer. Rejects with ApiError once retries cannot help; with the signal's reason when that
-   * aborts; with whatever the budget rejects with.
+   * Rejects with ApiError once retries cannot help, with the signal's reason, or with whatever the budget rejects with.
    */
   get<T>(request: ApiRequest<T>): Promise<T>;
-  /** Closes all connections, those in use too. */
   close(): Promise<void>;
 }
 
@@ -99,10 +94,7 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
   };
 }
 
-/**
- * Tries again what may still succeed. Each request is the same as the one before, and the loop ends since
- * `nextRetry` gives up after a bounded number of failures of either kind.
- */
+/** Ends since `nextRetry` gives up after a bounded number of failures of either kind. */
 function withRetry(
   send: Send,
   deps: { budget: RequestBudget; observer: RequestObserver; random: () => number; sleep: typeof sleep },
@@ -134,12 +126,11 @@ function withRetry(
   };
 }
 
-/** Tokens are rotated while the daemon runs: an answer that may be due to an old one is asked for once more with a newer one. */
+/** Cloudflare answers a token that was revoked with 401, 403 or 400: a newer one is tried once. */
 function withFreshCredential(send: Send, source: CredentialSource): Send {
   return async <T>(request: ApiRequest<T>) => {
     const used = source.current();
     const outcome = await send(request);
-    // Cloudflare answers a token that was revoked with 401, with 403 or with 400, from service to service.
     if (outcome.ok || !(isBroken(outcome.error) || outcome.error.failure === 'refused')) return outcome;
     // Another request may have found it meanwhile.
     const isRenewed = source.current() !== used || source.refresh();
@@ -147,7 +138,6 @@ function withFreshCredential(send: Send, source: CredentialSource): Send {
   };
 }
 
-/** What finds sources, and says whom requests are counted for. */
 const listings: ReadonlySet<ApiEndpoint> = new Set(['organizations', 'accounts', 'organization_accounts', 'user']);
 
 /** An attempt waits for the right to send, and is counted; all slow down while Cloudflare says that little is left. */
@@ -179,7 +169,7 @@ function statusOf(outcome: Outcome<unknown>): number | ApiFailure {
   return failure === 'too_large' || failure === 'unreadable' ? failure : (status ?? failure);
 }
 
-/** Cloudflare's envelope, of a success that names no error. */
+/** The envelope of a success that names no error. */
 interface Envelope {
   readonly result: unknown;
   /** The token of the next page; undefined at the end, which is spelled in three ways. */
@@ -205,9 +195,8 @@ const schema = z.object({
 });
 
 /**
- * GETs and decodes. The body is read inside the attempt, so that a page of HTML is asked for again.
- *
- * @param read makes `T` from the envelope; throws ApiError `unreadable` when it cannot
+ * `read` runs inside the attempt: a page of HTML is asked for again. It throws ApiError `unreadable` when it cannot
+ * read.
  */
 export async function getEnvelope<T>(
   client: Pick<CloudflareClient, 'get'>,
@@ -239,7 +228,6 @@ function readEnvelope(text: string, path: string): Envelope {
 
 export type Parameter = [name: string, value: string];
 
-/** A listing, with the parameters that each of its pages is asked for with. */
 export interface Listing {
   readonly endpoint: ApiEndpoint;
   readonly path: string;
@@ -252,8 +240,7 @@ export const MAX_PAGES = 10_000;
 /** So many pages in a row that bring nothing new are a walk in a circle. */
 export const MAX_STALE_PAGES = 3;
 
-/** The items of all pages, or of those from a token on; `next` is the token of the page that follows, `total` how many items the listing counts. A token that
- * comes twice, and pages that come again under others, end the walk with ApiError `unreadable`. */
+/** From a token on. A token, or a page, that comes again and again ends the walk with ApiError `unreadable`. */
 export async function* walkByToken(
   client: CloudflareClient,
   listing: Listing,
@@ -285,7 +272,6 @@ export async function* walkByToken(
   throw new ApiError('unreadable', `GET ${path}: no end after ${MAX_PAGES} pages`);
 }
 
-/** One page of a listing. Throws ApiError `unreadable` if its result is no list. */
 export const getItems = async (
   client: CloudflareClient,
   { endpoint, path, signal }: Listing,
@@ -300,6 +286,6 @@ export const getItems = async (
     },
   );
 
-/** One that a table, an index and a URL can hold as it is: Cloudflare's own have 32 or 36 characters. */
+/** Whether a table, an index and a URL can hold it: Cloudflare's own have 32 or 36 characters. */
 export const isUsableId = (id: string): boolean =>
   id !== '' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed();

@@ -3,24 +3,22 @@ import type { SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
 import type { CredentialFacts } from './credentials.ts';
 
-/** As it stands before `credential` of a source was ever written. */
+/** The name that stands for a null `credential` of a source. */
 const FIRST_CREDENTIAL = 'default';
 const SCOPE = 'credential:';
-/** Other replicas list and read, too. */
 const FRESH_MS = 15_000;
 
 export interface StoredFacts extends CredentialFacts {
-  /** Reads them again if they are not fresh; `now`: always. */
+  /** Reads them again if they are older than 15 s: other replicas list and read, too. `now`: always. */
   refresh(now?: boolean): Promise<void>;
-  /** Notes in the database who has read the source, if that is news. Without a name: there is one credential alone. */
+  /** Stores who has read the source, if that is news. No name: there is one credential alone. */
   hasRead(reader: { readonly name?: string; readonly key: string }, source: SourceKey): Promise<void>;
-  /** A listing of this credential has just shown these. */
   hasListed(name: string, owner: 'organization' | 'account', ids: readonly string[]): void;
-  /** Whether some organization that is not gone was last read with it. */
+  /** Whether an organization that is not gone was last read with it. */
   readsOrganizations(name: string): boolean;
 }
 
-/** What the database and this process know of credentials and sources. `nowMs` never goes back. `names`: of the credentials, by their keys. */
+/** `nowMs` never goes back. `names`: of the credentials, by their keys. */
 export const createStoredFacts = (
   pool: Pool,
   nowMs: () => number,

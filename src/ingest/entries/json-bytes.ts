@@ -1,4 +1,4 @@
-/** Thrown if a text is not plain beyond doubt, whatever the reason: it then is read with care. Not an Error, which costs a stack. */
+/** The text is then read with care. Not an Error, which costs a stack. */
 export const notPlain = Symbol('not plain');
 
 export const quote = 0x22;
@@ -28,8 +28,8 @@ const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xd
 const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
 /**
- * Goes over JSON in bytes (valid UTF-8) from token to token. Takes RFC 8259 to the letter, and of that only what PostgreSQL's `jsonb`
- * takes too: no NUL, no half of a surrogate pair, no number of extreme size. Throws `notPlain` for anything else.
+ * Goes over JSON in bytes (valid UTF-8) from token to token: RFC 8259 to the letter, and of that only what PostgreSQL's
+ * `jsonb` takes (no NUL, no half of a surrogate pair, no extreme number). Throws `notPlain` for anything else.
  */
 export class JsonBytes {
   readonly bytes: Uint8Array;
@@ -53,18 +53,15 @@ export class JsonBytes {
     return this.bytes[this.at] ?? Number.NaN;
   }
 
-  /** Enters an object; true if a member follows. */
   openObject(): boolean {
     this.#expect(openBrace);
     return this.peek() !== closeBrace || this.#next(closeBrace);
   }
 
-  /** Behind the value of a member: true if another follows, false behind the end of the object. */
   nextMember(): boolean {
     return this.#next(closeBrace);
   }
 
-  /** Enters an array; true if an element follows. */
   openArray(): boolean {
     this.#expect(openBracket);
     return this.peek() !== closeBracket || this.#next(closeBracket);
@@ -74,13 +71,11 @@ export class JsonBytes {
     return this.#next(closeBracket);
   }
 
-  /** Goes over a key and its colon, to the value. */
   key(): void {
     this.string();
     this.#expect(colon);
   }
 
-  /** Whether the last string is this one, to the byte. */
   is(text: Uint8Array): boolean {
     if (this.end - this.start !== text.length) return false;
     for (let index = 0; index < text.length; index += 1) {
@@ -112,7 +107,6 @@ export class JsonBytes {
     this.space();
   }
 
-  /** Goes over any value. */
   skipValue(depth = 0): void {
     if (depth > MAX_DEPTH) throw notPlain;
     const code = this.peek();
@@ -154,7 +148,6 @@ export class JsonBytes {
     return isInteger;
   }
 
-  /** Nothing may follow. */
   expectEnd(): void {
     if (this.at !== this.bytes.length) throw notPlain;
   }

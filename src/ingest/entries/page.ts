@@ -11,9 +11,8 @@ import {
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
 import { type PlainPage, readPlainPage } from './plain-page.ts';
 
-/** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
+/** An entry read here, since the database could not. */
 export interface CarefulEntry {
-  /** The exact text of the element. */
   readonly text: string;
   readonly id: string | undefined;
   readonly actionTime: string | undefined;
@@ -23,35 +22,29 @@ export interface CarefulEntry {
 }
 
 interface PageText extends PageFacts {
-  /** The exact `result` array. */
   readonly entriesText: string;
-  /** Of the array; if it was read from text, its characters. */
+  /** Characters, if it was read from text. */
   readonly sizeBytes: number;
   /** Returns the page's buffer to the pool once it is stored. Optional; the page must not be used afterwards. */
   release?(): void;
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;
-  /** Set by who received it. */
   answer?: PageAnswer | undefined;
 }
 
 /** The answer that a page came in, by what tells it apart from all others. */
 export interface PageAnswer {
-  /** Its `Date` header, believed or not. */
   readonly dateMs: number | undefined;
-  /** Its `CF-Ray` header. */
   readonly cfRay: string | undefined;
-  /** Of the whole body, in hexadecimal digits. */
   readonly bodySha256: string;
 }
 
-/** Every entry is plain and was read from its bytes, with columns that are sure (fast-path/). */
+/** Every entry is plain and was read from its bytes. */
 interface ColumnsPage extends PageText {
   readonly kind: 'columns';
   readonly rows: PageRows;
 }
 
-/** Every entry is plain: PostgreSQL reads the array. */
 interface JsonPage extends PageText {
   readonly kind: 'json';
 }
@@ -63,7 +56,6 @@ interface CarefulPage extends PageText {
   readonly validUtf8: boolean;
 }
 
-/** One page of an audit log, by how it is committed. */
 export type Page = ColumnsPage | JsonPage | CarefulPage;
 
 /** What a walk commits that changes without a page. */
@@ -76,7 +68,6 @@ export const emptyPage: Page = {
   sizeBytes: 2,
 };
 
-/** What came over the wire. */
 export interface PageBody {
   readonly bytes: Buffer;
   release?(): void;
@@ -86,8 +77,8 @@ export interface PageBody {
 }
 
 /**
- * Reads a page: from its bytes if all of it is plain, as nearly always; else by `readPage`, and throws as that does. Without the fast path
- * always by `readPage`, which comes to the same.
+ * From its bytes if all of it is plain, as nearly always; else, and without the fast path, by `readPage`, which comes
+ * to the same.
  */
 export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => {
   const plain = fastPath && body.validUtf8 ? readPlainPage(body.bytes) : undefined;
@@ -113,10 +104,7 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
   };
 };
 
-/**
- * Reads a page from its text, and leaves its rows to PostgreSQL. Throws UnreadablePageError for anything but a successful envelope; no
- * entry can make it throw.
- */
+/** Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw. */
 export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
   const { nextCursor, count, fault, isPartial } = envelope;
@@ -173,8 +161,8 @@ export const idsOf = (page: Page): ReadonlySet<string> => {
 };
 
 /**
- * Whether every entry of a page is on an earlier one as well, to the byte: then there is nothing about it to store once that one is stored. False
- * also if it cannot be said cheaply.
+ * To the byte: then there is nothing about it to store once the earlier one is stored. False also if it is not cheaply
+ * said.
  */
 export const isRepetition = (page: Page, earlier: Page): boolean => {
   if (page.kind !== 'columns' || earlier.kind !== 'columns' || page.entries > earlier.entries) return false;
@@ -191,7 +179,6 @@ export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
   return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
 };
 
-/** An entry whose page the database refused, with what is too long for an index cut. The same if nothing is. */
 export const withShortColumns = (entry: CarefulEntry): CarefulEntry => {
   const short = shortColumnSource(JSON.parse(entry.text));
   if (short === undefined) return entry;
@@ -244,7 +231,6 @@ const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undef
   return start < 0 ? replaced.get(at) : bytes.toString('utf8', start, spans[at + 1]);
 };
 
-/** What the decision needs to know of a page. */
 export interface PageFacts {
   readonly entries: number;
   /** The valid action times of the entries, in the page's order. */
@@ -260,7 +246,6 @@ export interface PageFacts {
   readonly fingerprint?: string | undefined;
   /** The answer names an error, or does not say that it is a success: it may be a part of what there is. */
   readonly fault?: string | undefined;
-  /** Its messages speak of a part or of a limit. */
   readonly isPartial?: boolean | undefined;
 }
 
@@ -289,20 +274,17 @@ const envelopeSchema = z.looseObject({
     .nullish(),
 });
 
-/** What the envelope of a page says. */
 interface PageEnvelope {
   readonly result: readonly unknown[] | undefined;
   readonly nextCursor: string | undefined;
   readonly count: number | undefined;
-  /** Why the answer is not believed, although it brings entries: it names an error, or does not say that it is a success. */
   readonly fault: string | undefined;
-  /** Its messages speak of a part or of a limit. */
   readonly isPartial: boolean;
 }
 
 /**
- * Reads the envelope of a response. Throws UnreadablePageError for what brings no entries and is not a success. `entriesReadBefore`: entries that
- * were taken out of the text.
+ * Throws UnreadablePageError for what brings no entries and is no success. `entriesReadBefore` were taken out of the
+ * text.
  */
 const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   let parsed: unknown;
@@ -335,7 +317,7 @@ const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   };
 };
 
-/** Why an envelope is not that of a success. Undefined: it is. Used for listings as well. */
+/** Why an envelope is not that of a success; listings too. */
 export const faultIn = (envelope: {
   readonly success?: unknown;
   readonly errors?: unknown;

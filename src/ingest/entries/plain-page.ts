@@ -29,9 +29,9 @@ const ID_MEMBER = parts.length;
 const NO_MEMBER = -1;
 
 /**
- * Reads a body from its bytes, which must be UTF-8, in one pass and without a string for each value, which is most of what a page costs otherwise. Takes
- * only what is plain beyond doubt: valid JSON, entries without defects, columns that are certain to be what PostgreSQL
- * itself would read. Undefined for everything else (a test holds the two to each other).
+ * Reads UTF-8 bytes in one pass, without a string for each value, which is most of what a page costs. Takes only what
+ * is plain beyond doubt: valid JSON, no defects, columns that PostgreSQL itself would read so (a test holds the two to
+ * each other). Else undefined.
  */
 export const readPlainPage = (bytes: Buffer): PlainPage | undefined => {
   try {
@@ -52,7 +52,6 @@ class PlainPageReader {
   readonly #statusCodes: (number | null)[] = [];
   readonly #replaced = new Map<number, string>();
   #spans = new Int32Array(FIRST_ENTRIES * PLACES * 2);
-  /** Where the spans of the entry at hand begin. */
   #base = 0;
   #statusCode: number | null = null;
 
@@ -96,7 +95,6 @@ class PlainPageReader {
     };
   }
 
-  /** The index behind the array. */
   #entries(): number {
     const json = this.#json;
     for (let more = json.openArray(); more; more = json.nextElement()) {
@@ -242,7 +240,6 @@ class PlainPageReader {
   }
 }
 
-/** Which of the members that columns come from the last key is. */
 const memberOf = (json: JsonBytes): number => {
   if (json.is(id)) return ID_MEMBER;
   for (let part = 0; part < parts.length; part += 1) {

@@ -44,7 +44,7 @@ export const gapsAmong = (wanted: Range, covered: Coverage, among: Coverage): Ra
     among.map((range) => intersect(range, gap)).filter((range) => !isEmpty(range)),
   );
 
-/** Both together. The database does the same with `+`; this is for the planner's tests and for the simulation. */
+/** The database does the same with `+`. */
 export const addRange = (covered: Coverage, added: Range): Coverage => {
   if (isEmpty(added)) return covered;
   const result: Range[] = [];
@@ -59,7 +59,6 @@ export const addRange = (covered: Coverage, added: Range): Coverage => {
   return [...result, { fromMs, toMs }].sort((a, b) => a.fromMs - b.fromMs);
 };
 
-/** The literal that PostgreSQL reads as a `tstzmultirange`. */
 export const toMultirange = (ranges: readonly Range[]): string =>
   `{${ranges
     .filter((range) => !isEmpty(range))

@@ -1,20 +1,17 @@
 import { type EventRate, expectedPerHour } from './event-rate.ts';
 import type { SourceKey } from './source.ts';
 
-/** What decides when the live tail of a source is asked for. */
 export interface PolledSource {
-  /** Undefined if it has never been asked. */
   readonly eventRate: EventRate | undefined;
   /** The end of what has been read of its live tail; `-Infinity` if it was never read. */
   readonly readUntilMs: number;
-  /** A walk of its live tail is open: it goes on. */
   readonly walking: boolean;
   /** Tells sources apart that are alike: `spreadOf` it. */
   readonly spread: number;
 }
 
 export interface PollBudget {
-  /** How often the live share of the budget lets each source be asked, if all are asked equally often (lane-intervals.ts). */
+  /** How often the budget lets each source be polled, if all are polled equally often. */
   readonly equalMs: number;
   /** Between two ticks: nothing is asked more often. */
   readonly tickMs: number;
@@ -22,7 +19,6 @@ export interface PollBudget {
 
 export interface DuePoll<T> {
   readonly source: T;
-  /** What must be unread for it to be due: the planner's `liveMs`. */
   readonly dueAfterMs: number;
 }
 
@@ -55,10 +51,9 @@ export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): 
   equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
 
 /**
- * How long to pause between two asks of each source, in milliseconds. If the budget lets all be asked at every tick,
- * they are. Else by what asking is worth: the more events, the shorter the pause. None is longer than asking in turn would make
- * it, but for the most silent sources, in which hardly any event is expected. All together take hardly more than the budget:
- * who is due first by its own pause comes first. Pure.
+ * If the budget allows it, all are polled at every tick. Else the more events, the shorter the pause; none is longer
+ * than polling in turn would make it, but for the most silent sources. All together take hardly more than the budget:
+ * the most overdue comes first.
  */
 export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudget): Float64Array => {
   const { equalMs, tickMs } = budget;
@@ -77,10 +72,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   return scaled(wanted, longest, shortestMs, (PLANNED_BUDGET * sources.length) / equalMs);
 };
 
-/**
- * The live tails that are due, the most overdue by their own pause first. `liveEndMs`: up to where they could be read now. Pure; used by
- * plan-jobs.
- */
+/** The most overdue by their own pause first. `liveEndMs`: up to where they could be read now. */
 export const duePolls = <T extends PolledSource>(
   sources: readonly T[],
   budget: PollBudget,
@@ -103,8 +95,8 @@ export const duePolls = <T extends PolledSource>(
 };
 
 /**
- * How overdue a source is by its own pause: 1 when due, 2 after twice its pause. One that nears the bound gets there at the bound, so that
- * it is kept when more is due than can be asked; and no further by that, since after an outage all are beyond it.
+ * 1 when due, 2 after twice its pause. One that nears the bound is kept when more is due than can be asked; no further
+ * by that, since after an outage all are beyond it.
  */
 const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
   const byPause = unreadMs / Math.max(1, intervalMs);
@@ -125,7 +117,7 @@ const silenceOf = (expected: Float64Array, lateShare: number): number => {
   return Number.POSITIVE_INFINITY;
 };
 
-/** The pauses as wanted, times the one number with which all asks together take `asksPerMs`, within their bounds. */
+/** The pauses times the one number with which all polls together take `asksPerMs`, within their bounds. */
 const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number, asksPerMs: number): Float64Array => {
   const at = (scale: number, n: number): number =>
     Math.min(longest[n] ?? 0, Math.max(shortestMs, scale * (wanted[n] ?? 0)));

@@ -9,41 +9,37 @@ import { type TurnResult, takeTurn } from './run/run-source.ts';
 import { RememberedSources } from './source-cache.ts';
 import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
-/** A lane that rests for no longer goes on by itself; the others wait for a tick. */
+/** A lane with a shorter rest goes on by itself; the others wait for a tick. */
 const SHORT_REST_MS = 10_000;
-/** What pages of a long listing bring is planned so often. */
+/** How often what a long listing has brought is planned. */
 const PLAN_FOUND_MS = 5_000;
-/** After a listing, so many organizations are asked about, for each kind of detail: nothing is less urgent. */
+/** Organizations to ask about after a listing, for each kind of detail: nothing is less urgent. */
 const DETAILS_AT_ONCE = 5;
 
 interface DaemonOptions {
-  /** Between two ticks, in milliseconds: another replica's listing in the same tick counts as this one's. */
+  /** Another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
-  /** Aborts at once what is under way. */
   readonly signal: AbortSignal;
   /** True once no further page should be begun. */
   readonly stopping: () => boolean;
-  /** Hears what made a tick or a turn fail as a whole: the database is away. The next tick tries again. */
+  /** The database is away: the next tick tries again. */
   readonly onError: (error: unknown) => void;
-  /** Hears how each turn ended. */
   readonly onTurn?: (job: Job, result: TurnResult) => void;
 }
 
 export interface SyncDaemon {
-  /** Begins a listing unless one is under way, plans, and hands the pool what is due. Rejects if the database fails. Ticks must not overlap. */
+  /** Begins a listing unless one is under way, and plans. Rejects if the database fails. Ticks must not overlap. */
   tick(): Promise<void>;
-  /** Plans as of a given time all that is left, without a listing, and hands it to the pool but for what `skip` names. Returns the plan. */
+  /** Plans all that is left as of a given time, without a listing, but for what `skip` names. */
   workOff(time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan>;
-  /** Drops what waits in the pool. */
   clear(): void;
-  /** Resolves when nothing is under way. */
   idle(): Promise<void>;
 }
 
 /**
- * At every tick, or less often if that takes too much of the budget, one replica lists the organizations, and accounts are listed beside that; at every
- * tick each plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again, and leaves alone
- * what is under way. Pulling never waits for the listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
+ * One replica lists organizations and accounts, at every tick or less often if that takes too much of the budget; each
+ * plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again.
+ * Pulling never waits for the listing, unless nothing is known yet.
  */
 export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
   const { signal, stopping, onError } = options;
@@ -107,7 +103,6 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   };
 };
 
-/** As the work pool takes it: the lanes that are left, or undefined if the source is to be left alone for now. */
 const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
   result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
 
@@ -203,11 +198,9 @@ interface SyncForeverOptions extends DaemonOptions {
 }
 
 interface Syncing {
-  /** Begins nothing new, and resolves when what is under way has ended. */
   stop(): Promise<void>;
 }
 
-/** The daemon: ticks by its schedule. Called by the command `run`. */
 export const syncForever = (context: SyncContext, options: SyncForeverOptions): Syncing => {
   const daemon = createDaemon(context, options);
   const scheduler = startScheduler(options.schedule, daemon.tick, options.onError);
@@ -222,13 +215,12 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
 };
 
 export interface Scheduler {
-  /** Stops ticking and resolves when the tick under way has ended. */
   stop(): Promise<void>;
 }
 
 /**
- * Ticks by a cron pattern with seconds; the first tick comes at once. Ticks never overlap: one that comes due while another
- * is under way is left out. `onError` is called for ticks that fail; the next tick retries.
+ * The first tick comes at once. One that comes due while another is under way is left out; one that fails is retried by
+ * the next.
  */
 export const startScheduler = (
   schedule: string,
@@ -253,7 +245,7 @@ export const startScheduler = (
   };
 };
 
-/** The milliseconds between the next two ticks of a pattern; undefined if it is not one. For checks and thresholds. */
+/** Between the next two ticks of a pattern; undefined if it is not one. */
 export const tickIntervalMs = (schedule: string): number | undefined => {
   try {
     const job = new Cron(schedule, { paused: true });

@@ -1,15 +1,15 @@
 import type { ApiFailure } from '../../../base/errors.ts';
 
 /**
- * One rate limit as Cloudflare reported it in a response. `Ratelimit: "default";r=50;t=30` gives what remains,
- * `Ratelimit-Policy: "default";q=100;w=60` the quota. Both are lists, and policy names are arbitrary. The older
- * `x-ratelimit-*` headers are ignored: Cloudflare announced these ones on 2025-09-03 as always sent.
+ * `Ratelimit: "default";r=50;t=30` gives what remains, `Ratelimit-Policy: "default";q=100;w=60` the quota. Both are
+ * lists, with arbitrary policy names. Cloudflare announced them on 2025-09-03 as always sent: the older `x-ratelimit-*`
+ * are ignored.
  */
 export interface RateLimit {
   readonly policy: string;
   readonly remaining: number;
   readonly resetMs: number;
-  /** Requests per window, if the policy header told. */
+  /** Requests per window, if the policy header says. */
   readonly quota: number | undefined;
 }
 
@@ -25,10 +25,7 @@ const SCARCE_SHARE = 0.1;
 
 const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 
-/**
- * Milliseconds since the epoch of an HTTP date in the form that servers must send (IMF-fixdate), else undefined.
- * `Date.parse` alone takes nearly anything for a date ("-5" is a day in 2001).
- */
+/** The form that servers must send (IMF-fixdate): `Date.parse` alone takes nearly anything ("-5" is a day in 2001). */
 export function parseHttpDate(value: string | undefined): number | undefined {
   const text = value?.trim() ?? '';
   if (!HTTP_DATE.test(text)) return undefined;
@@ -36,11 +33,7 @@ export function parseHttpDate(value: string | undefined): number | undefined {
   return Number.isNaN(dateMs) ? undefined : dateMs;
 }
 
-/**
- * `Retry-After` in milliseconds, from 0 to MAX_RETRY_AFTER_MS; undefined when it is missing or says nothing.
- *
- * @param serverNowMs what the sender's clock said when it answered: an HTTP date means nothing by any other clock.
- */
+/** 0 to MAX_RETRY_AFTER_MS. `serverNowMs`: the sender's clock, by which alone an HTTP date means something. */
 export function parseRetryAfter(value: string | undefined, serverNowMs: number | undefined): number | undefined {
   const text = value?.trim() ?? '';
   const clamp = (ms: number) => Math.min(Math.max(Math.ceil(ms), 0), MAX_RETRY_AFTER_MS);
@@ -49,7 +42,7 @@ export function parseRetryAfter(value: string | undefined, serverNowMs: number |
   return dateMs === undefined || serverNowMs === undefined ? undefined : clamp(dateMs - serverNowMs);
 }
 
-/** Every limit of the two headers that tells both what remains and when it resets; never throws. */
+/** Every limit that tells both what remains and when it resets; never throws. */
 export function parseRateLimits(rateLimit: string | undefined, policies: string | undefined): readonly RateLimit[] {
   const quotas = new Map<string, number>();
   for (const { name, parameters } of parseList(policies ?? '')) {
@@ -68,8 +61,7 @@ export function parseRateLimits(rateLimit: string | undefined, policies: string 
 }
 
 /**
- * How long to send nothing after a response that said this, in milliseconds: 0 while plenty remains; when requests
- * get scarce, the rest of the window shared among them; all of it when none is left.
+ * How long to send nothing: 0 while plenty remains; when requests get scarce, the rest of the window shared among them.
  */
 export function pacing(rateLimits: readonly RateLimit[]): number {
   const pauses = rateLimits.map(({ remaining, resetMs, quota }) => {
@@ -79,14 +71,13 @@ export function pacing(rateLimits: readonly RateLimit[]): number {
   return Math.min(Math.max(0, ...pauses), MAX_PACING_MS);
 }
 
-/** When the spent limits are open again, in milliseconds; of all limits, if none admits to be spent. */
+/** When the spent limits open again; of all limits, if none is spent. */
 export function resetOf(rateLimits: readonly RateLimit[]): number | undefined {
   const spent = rateLimits.filter(({ remaining }) => remaining < 1);
   const resets = (spent.length > 0 ? spent : rateLimits).map(({ resetMs }) => resetMs);
   return resets.length > 0 ? Math.max(...resets) : undefined;
 }
 
-/** What a failed attempt told about when another one may help. */
 export interface RetryFacts {
   readonly failure: ApiFailure;
   readonly status: number | undefined;
@@ -97,8 +88,8 @@ export interface RetryFacts {
 }
 
 /**
- * Attempts in all, the first included; 1 is no retry. A 429 gets more of them, since it is not an error and
- * each retry waits for as long as Cloudflare asks. 408 and 409 count as `server`, as in Cloudflare's own SDKs.
+ * The first included. A 429 gets more, since each retry waits for as long as Cloudflare asks. 408 and 409 count as
+ * `server`, as in Cloudflare's own SDKs.
  */
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
   throttled: 10,
@@ -126,10 +117,8 @@ const FIRST_BLIND_THROTTLE_MS = 30_000;
 const MAX_BLIND_THROTTLE_MS = 300_000;
 
 /**
- * Whether to try again, and after how long. Pure: the caller waits.
- *
- * @param attempt how many attempts have failed in this way (throttled, or any other), this one included; from 1
- * @param random a number in [0, 1)
+ * Pure: the caller waits. `attempt`: how many have failed in this way (throttled, or any other), from 1. `random` in
+ * [0, 1).
  */
 export function nextRetry(
   facts: RetryFacts,
@@ -145,8 +134,8 @@ export function nextRetry(
 }
 
 /**
- * For how long no process that shares the credential may send anything after a 429, whether or not this call is
- * retried. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
+ * For how long none may send after a 429. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier
+ * prolongs the block.
  */
 export function throttlePauseMs(facts: RetryFacts, attempt: number, random: () => number): number {
   const askedMs = facts.retryAfterMs ?? facts.rateLimitResetMs;
@@ -163,7 +152,7 @@ function bounded(waitMs: number): number {
   return Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
 
-/** Structured-field lists, as far as they are needed here: `"a";r=1;t=2, "b";r=3`. Unknown parts are skipped. */
+/** Structured-field lists (RFC 8941), as far as needed here: `"a";r=1;t=2, "b";r=3`. Unknown parts are skipped. */
 function parseList(header: string): { name: string; parameters: Map<string, number> }[] {
   return splitOutsideQuotes(header, ',').map((item) => {
     const [name = '', ...rest] = splitOutsideQuotes(item, ';');
@@ -192,21 +181,18 @@ function splitOutsideQuotes(text: string, separator: ',' | ';'): string[] {
   return [...parts, part].map((each) => each.trim()).filter((each) => each !== '');
 }
 
-/** What time it is at Cloudflare, at the earliest. */
 export interface ServerClock {
-  /** Takes the `Date` header of an answer that has just arrived; anything but a date changes nothing. */
+  /** Takes the `Date` header of an answer that has just arrived; anything but a date is ignored. */
   observe(dateHeader: string | undefined): void;
-  /** Milliseconds since the epoch, never later than Cloudflare's own clock; undefined before the first answer. */
+  /** Never later than Cloudflare's own clock; undefined before the first answer. */
   nowMs(): number | undefined;
 }
 
 /**
- * The last `Date` header plus the time since then. It is a lower bound, since the header drops the fraction of its
- * second and was written before it arrived. The host's wall clock is never asked: were it wrong, the part of the log
- * that Cloudflare has yet to write would count as read, and never be read again (invariant 8). The monotonic
- * clock can only be slow (it may stop while the host sleeps), and that is harmless.
- *
- * @param monotonicNowMs milliseconds that never go back, from any start: `performance.now`
+ * The last `Date` header plus the time since then: a lower bound, since the header drops the fraction of its second and
+ * was written before it arrived. The host's wall clock is never asked: were it wrong, time that Cloudflare has yet to
+ * write would count as read, and never be read again (invariant 8). `monotonicNowMs` never goes back; that it can be
+ * slow (while the host sleeps) is harmless.
  */
 export function createServerClock(monotonicNowMs: () => number): ServerClock {
   let last: { readonly dateMs: number; readonly atMs: number } | undefined;

@@ -6,20 +6,19 @@ import { Gathering, type Outcome } from './batcher.ts';
 import { type CommitRow, commitPage, commitTogether, resultOf, rowsOf } from './commit-page.sql.ts';
 import { fixedParameters, rowParameters } from './page-parameters.ts';
 
-/** The feed's head lets one statement store at a time: of two, the other is at reading its pages and looking for what is known. */
+/** The feed's head lets one statement store at a time; the other reads its pages and looks for what is known. */
 const MAX_CALLS = 2;
-/** A call that waits for something else than a few hundred rows. */
+/** A slower call waits for something else than a few hundred rows. */
 const SLOW_CALL_MS = 1_000;
 const MAX_PAGES = 16;
 const MAX_ENTRIES = 1_000;
 const MAX_BYTES = 2_000_000;
 
-/** Commits pages as `commitPage` does, those that wait at the same time in one call. */
 export type CommitPages = (commit: PageCommit) => Promise<CommitResult>;
 
 /**
- * Small pages of several sources that wait for the database go in one statement: one commit, one write to disk and one turn at the feed's
- * head for all. Each has its own fence, and its own fate: if the statement fails, nothing of it is stored, and each page goes alone.
+ * Small pages of several sources that wait for the database go in one statement: one commit, one write to disk, one
+ * turn at the feed's head. Each has its own fence; if the statement fails, nothing is stored, and each page goes alone.
  */
 export const createPageCommits = (pool: Pool, leaseMs: number): CommitPages => {
   // Sources whose last page failed: with others, it would fail them all each time.

@@ -14,7 +14,6 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 
 const buffers = new BufferPool();
 
-/** The entries of a page as parameters, in memory that is used again. */
 interface RowParameters {
   readonly parameters: readonly PageParameter[];
   /** Not after a failure: the connection may still be sending from it. */
@@ -39,7 +38,6 @@ export const rowParameters = (rows: PageRows): RowParameters => {
   };
 };
 
-/** What goes as arrays of texts, in the order of the statement's parameters. */
 const arrays = [
   { at: place.text, type: 'json' as const },
   ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
@@ -47,7 +45,6 @@ const arrays = [
   ),
 ];
 
-/** What the function takes before the page, in its order. */
 export const fixedParameters = (
   {
     lease,
@@ -96,9 +93,8 @@ const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...win
 const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
 
 /**
- * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its
- * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
- * would be stored twice.
+ * Where to look for a known entry: everywhere for an ordinary page; for a large one, five weeks around its own times, a
+ * few partitions. Only an entry that comes again with a time further off, on a large page, would be stored twice.
  */
 export const dedupeBounds = (page: Page): [string, string] => {
   if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
@@ -128,7 +124,6 @@ const SHORT_BYTES = 48;
 type ElementType = 'text' | 'json';
 const oids = { text: TEXT, json: JSON_TYPE } as const satisfies Record<ElementType, number>;
 
-/** How many bytes `writeArray` writes. */
 export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number): number => {
   let size = HEADER_BYTES + firsts.length * LENGTH_BYTES;
   for (let row = 0; row < firsts.length; row += 1) {
@@ -141,8 +136,8 @@ export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number
 };
 
 /**
- * Writes the values of one place of all rows as an array in PostgreSQL's binary format, into exactly `sizeOfArray` bytes. The text
- * format would have every quote and backslash of a page escaped here and read again there, character by character.
+ * PostgreSQL's binary array format, into exactly `sizeOfArray` bytes. The text format would have every quote and
+ * backslash escaped here and read again there, character by character.
  */
 export const writeArray = (rows: PageRows, place: number, type: ElementType, target: Buffer): void => {
   const { bytes, spans } = rows;
@@ -173,7 +168,6 @@ const copy = (source: Buffer, start: number, length: number, target: Buffer, at:
   for (let index = 0; index < length; index += 1) target[at + index] = source[start + index] ?? 0;
 };
 
-/** An array of integers, as `writeArray` writes those of texts. */
 export const integerArray = (values: readonly (number | null)[]): Buffer => {
   const nulls = values.reduce<number>((count, value) => count + (value === null ? 1 : 0), 0);
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + values.length * 8 - nulls * 4);
