@@ -15,13 +15,12 @@ export interface ScrubPart {
   readonly changed: number;
   /** How much time it was the last page of, in seconds. */
   readonly seconds: number;
-  /** Nothing of the round is left. */
   readonly ended: boolean;
 }
 
 /**
- * Adds it to the result of its round (table checks). A statement of its own, after the page is committed: a process that dies between the two
- * leaves the page out of the result, and a page that comes again counts again.
+ * A statement of its own, after the page is committed: a process that dies in between leaves the page out of the
+ * result, and one that comes again counts again.
  */
 export const noteScrub = async (pool: Pool, owner: string, part: ScrubPart): Promise<void> => {
   const { source, filterHash, round, ...counts } = part;

@@ -8,9 +8,8 @@ import type { SyncContext } from './ports.ts';
 import type { TurnResult } from './run/run-source.ts';
 import type { Job } from './work-pool.ts';
 
-/** Between two attempts at what failed. */
 const MAX_RETRY_WAIT_MS = 10_000;
-/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
+/** Longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
@@ -20,27 +19,27 @@ export interface SyncOnceOptions {
   readonly signal: AbortSignal;
   /** True once no further page should be begun. */
   readonly stopping: () => boolean;
-  /** How often a lane that failed, or a listing, is retried; a window that is halved counts as progress. */
+  /** Of a lane, or of a listing; a window that is halved counts as progress. */
   readonly retries: number;
 }
 
 export interface SyncReport {
   readonly sources: number;
-  /** Sources that were given up. */
+  /** Given up. */
   readonly failed: readonly SourceKey[];
-  /** Sources that another process held all the time: it is at work on them. */
+  /** Held by another process all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
-  /** Why the listing failed, if it did; the organizations known before were then pulled. */
+  /** The organizations known before were then pulled. */
   readonly discoveryError: unknown;
-  /** Why a listing of accounts failed, if one did and was not refused, or all were: accounts may be missing. */
+  /** One failed and was not refused, or all were: accounts may be missing. */
   readonly accountsError?: ApiError | undefined;
-  /** False if it was stopped before its end. */
+  /** False if it was stopped. */
   readonly finished: boolean;
 }
 
 /**
- * Lists the organizations, then is the daemon until nothing is left as of Cloudflare's time at the start. Called by the commands
- * `sync` and `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
+ * The daemon until nothing is left as of Cloudflare's time at the start. Throws when the database fails, when the
+ * signal aborts, or when nothing is known yet and the listing failed.
  */
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
   const { organizations: discoveryError, accounts: accountsError } = await discoverUntilNothingIsNew(context, options);
@@ -56,7 +55,6 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
   return { ...outcome, discoveryError, accountsError, finished: !options.stopping() };
 };
 
-/** Works off everything as of a time. Throws what made it fail as a whole. */
 const workOff = async (
   context: SyncContext,
   time: PlanningTime,
@@ -93,7 +91,7 @@ const rounds = async (
   }
 };
 
-/** Counts the outcomes of each lane of each source, and says when to give up a lane. */
+/** Says when to give up a lane. */
 class JobRetries {
   readonly #nowMs: () => number;
   readonly #retries: number;
@@ -139,7 +137,7 @@ class JobRetries {
     );
   }
 
-  /** How long to wait before another round; asked once after each. */
+  /** Asked once after each round. */
   waitMs(): number {
     const waitMs = this.#waitMs;
     this.#waitMs = 0;
@@ -179,7 +177,6 @@ const discoverUntilNothingIsNew = async (
   }
 };
 
-/** Waits while another process lists. */
 const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<Discovered> => {
   for (;;) {
     const result = await discoverInTurn(context, 0, signal);

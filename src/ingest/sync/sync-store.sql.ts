@@ -60,13 +60,12 @@ import {
   trimFuture,
 } from './store/sources.sql.ts';
 
-/** What another credential is refused: then that process leaves the source to its reader. */
+/** What another process is then left to read. */
 const REFUSALS: readonly string[] = ['refused', 'unauthorized', 'not_found'];
 const LATER_REFUSAL_RESTS_MS = 3_600_000;
-/** Partitions are made this far ahead of need; the check costs one statement. */
+/** They are made two months ahead. */
 const PARTITION_CHECK_MS = 3_600_000;
 
-/** Receives what the statements do. Implemented by the metrics. */
 export interface SyncStoreObserver {
   leaseTaken(): void;
   pageCommitSeconds(seconds: number): void;
@@ -78,17 +77,16 @@ export interface SyncStoreOptions {
   readonly leaseMs: number;
   readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
-  /** How much is wanted as of any moment. */
+  /** Wanted at any time. */
   readonly historyMs: number;
   readonly scope: SourceScope;
-  /** Named in the configuration: they are pulled whether or not a listing shows them. */
+  /** Pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
-  /** Those that this process reads with now. Default: one. */
+  /** Default: one. */
   readonly credentials?: () => readonly ReadingCredential[];
   readonly observer: SyncStoreObserver;
 }
 
-/** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
   const { owner, leaseMs, kinds, settleDelaysMs, scope, observer } = options;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
@@ -165,11 +163,11 @@ const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () 
     recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
   }) satisfies Partial<SyncStore>;
 
-/** What another process reads with another credential: what this one is refused is left to that one, and does not count. */
+/** What another process reads with another credential is left to it where this one is refused. */
 const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncStoreOptions, 'credentials'>) => {
   const known = new Set<string>();
   const left = new Map<string, { readonly untilMs: number; readonly times: number }>();
-  /** With those that were renewed meanwhile: they were this process's own. */
+  /** With those that were renewed: they were this process's own. */
   const keys = (): readonly string[] => {
     for (const { key } of credentials()) known.add(key);
     return [...known];
@@ -196,7 +194,6 @@ const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncS
 };
 
 const oneCredential = (): readonly ReadingCredential[] => [{ name: 'default', key: 'default', listsAccounts: true }];
-/** Syncs the sources, and makes the months that they are read into. */
 const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncSources'] => {
   const { kinds, historyMs } = options;
   const isDeep = kinds.some(({ keptSinceMs }) => keptSinceMs !== undefined);

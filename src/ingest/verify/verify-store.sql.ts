@@ -42,7 +42,7 @@ from (select distinct place from placed) places`;
 
 const compareStatements = { plain: compareStatement('plain'), careful: compareStatement('careful') } as const;
 
-/** Entries with a time in the range: $1 kind, $2 source id, $3 and $4 the range. Those without a time belong to no range. */
+/** $1 kind, $2 source id, $3 and $4 the range. Entries without a time belong to no range. */
 const inRange = `source_kind = $1 and source_id = $2 and action_time >= to_timestamp($3::float8 / 1000)
   and action_time < to_timestamp($4::float8 / 1000)`;
 
@@ -53,7 +53,6 @@ from audit_events e
 where ${inRange} and position <= $5
   and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
 
-/** What the command `verify` asks of the database: statements that read. Joined to the port that sync declares by the command. */
 export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => ({
   headPosition: async (): Promise<number> => {
     const [head] = await db(pool).select({ position: feedHead.position }).from(feedHead);
@@ -107,12 +106,11 @@ interface UnservedRow {
   readonly newest: number | null;
 }
 
-/** Of so many sources the differences are kept one by one; of each so many ids. */
+/** Of so many sources, and so many ids of each, the differences are kept. */
 const MAX_SOURCES = 100;
 const MAX_IDS = 5;
 const MAX_FAILURE = 300;
 
-/** A run of `verify` that has come to its end, or was stopped. */
 export interface VerificationRun {
   readonly window: Range;
   readonly beganAt: Date;
@@ -122,7 +120,7 @@ export interface VerificationRun {
   readonly results: readonly SourceVerification[];
 }
 
-/** Keeps the result of a run (table checks). Rejects if the account may not. */
+/** In the table checks. Rejects if the account may not. */
 export const noteVerification = async (pool: Pool, run: VerificationRun): Promise<void> => {
   await pool.query('select orgtrail_note_verification($1::jsonb)', [JSON.stringify(runOf(run), storable)]);
 };

@@ -46,11 +46,10 @@ import type { Job } from '../work-pool.ts';
 
 interface FetchOptions {
   readonly abort?: AbortSignal;
-  /** How long the answer is waited for; undefined: as long as the client allows. */
   readonly attemptMs?: number | undefined;
 }
 
-/** The next page of a walk, or why it could not be read. Throws LeaseLostError, and the reason of an abort. */
+/** Returns why it could not be read. Throws LeaseLostError, and the reason of an abort. */
 export const fetchPage = async (
   turn: Turn,
   walk: Walk,
@@ -81,23 +80,19 @@ const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
   return lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
 };
 
-/** From which size a page of the turn's source may have been cut, by the pages before. */
 export const suspicion = ({ largestPage, context }: Turn): number =>
   suspectedFrom(largestPage, context.windows.largestPage);
 
 interface CommitMore {
-  /** What coverage grows by, for each pass. */
   readonly claims?: readonly Coverage[];
-  /** The walk that ends with it. */
   readonly walk?: Walk;
   readonly holes?: readonly Hole[];
-  /** Nothing is committed in this turn after it. */
   readonly endsTurn?: boolean;
 }
 
 /**
- * Commits a page with the new state of its lane, and updates the turn. If `state` is undefined, the lane stays as it is. Throws FencedError if the
- * source has gone to another replica, PageRefusedError for what the database refuses to hold.
+ * `state` undefined: the lane stays as it is. Throws FencedError, and PageRefusedError for what the database refuses to
+ * hold.
  */
 export const commitPart = async (
   turn: Turn,
@@ -151,7 +146,7 @@ export const commitPart = async (
   return result;
 };
 
-/** Tells what became of a page, before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
+/** Before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
 export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
   const { context, source, job, progress } = turn;
   const { lane } = job;
@@ -161,7 +156,6 @@ export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
   context.observer.pageCommitted?.({ ...counts, latenessSeconds, source, lane, entries: page.entries, late });
 };
 
-/** Of a page whose entries are all stored already. */
 export const nothingNew = ({ entries }: Page): PageCounts => ({
   stored: 0,
   duplicates: entries,
@@ -179,8 +173,8 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
 };
 
 /**
- * Notes how large pages get, and returns how large the largest of the source is. Entries that come twice on a page do not make it larger: a page
- * that is cut shorter would then look whole.
+ * Returns the largest page of the source. Entries that come twice do not count: a page that is cut shorter would then
+ * look whole.
  */
 export const noteSize = (turn: Turn, page: Page): number => {
   if (page.entries > turn.largestPage) set(turn, { largestPage: Math.max(turn.largestPage, idsOf(page).size) });
@@ -207,7 +201,7 @@ const advance = (
   eventRate,
 });
 
-/** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
+/** With the last page. Nothing is committed in its turn afterwards. */
 export const finish = async (
   turn: Turn,
   ended: Walk,
@@ -227,7 +221,6 @@ export const finish = async (
   context.observer.walkEnded?.({ source, lane: job.lane, result });
 };
 
-/** The pass that a window is read for. */
 export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim: Walk['claim']): number => {
   if (job.lane === 'scrub') return SCRUB_PASS;
   if (job.lane !== 'settle') return 0;
@@ -237,7 +230,6 @@ export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim:
   return lacking === -1 ? progress.coverage.length : lacking;
 };
 
-/** The record of a walk that has been read to its end: when and how its time was proven. */
 const readingOf = (turn: Pick<Turn, 'context' | 'job' | 'progress'>, { claim, direction, round }: Walk): Reading => {
   const how = { range: claim, direction, againAfterMs: readAgainAfterMs(turn.context.scrub?.everyMs) };
   if (round !== undefined) return { ...how, method: 'scrub', number: round.number };
@@ -246,9 +238,8 @@ const readingOf = (turn: Pick<Turn, 'context' | 'job' | 'progress'>, { claim, di
 };
 
 export interface TurnOptions {
-  /** Aborts at once what is under way. */
   readonly signal: AbortSignal;
-  /** True once no further page should be begun (shutdown); the page in hand is still committed. */
+  /** No further page should be begun (shutdown); the page in hand is still committed. */
   readonly stopping: () => boolean;
 }
 
@@ -272,7 +263,7 @@ export interface Turn {
   readonly nowMs: number;
 
   // By noteAnswer:
-  /** Answers that are no pages of the walk: to questions that prove its end, or parts of a second. */
+  /** Pages that are none of the walk: to questions that prove its end, or parts of a second. */
   readonly asked: readonly PageAnswer[];
 
   // By commitPart:
@@ -297,12 +288,11 @@ export const noteAnswer = (turn: Turn, { answer }: Page): void => {
   if (answer !== undefined) set(turn, { asked: [...turn.asked, answer] });
 };
 
-/** The lease has gone to another replica, as a commit found out: it wrote nothing. */
 export class FencedError extends LeaseLostError {
   override readonly name = 'FencedError';
 }
 
-/** PostgreSQL refuses the content of a page in every form: treated like a page that could not be read. */
+/** PostgreSQL refuses a page in every form: treated like one that could not be read. */
 export class PageRefusedError extends Error {
   override readonly name = 'PageRefusedError';
   readonly error: ApiError;
@@ -328,14 +318,12 @@ export class RestError extends Error {
   }
 }
 
-/** Failures that an immediate retry does not fix. */
 export const lastingFailures: readonly ApiFailure[] = ['refused', 'unauthorized', 'not_found'];
 
 /**
  * What a failure is evidence about.
  * - all: the credential, the organization or the budget; nothing about the walk
  * - walk: the API has answered, and refuses this very request
- * - size: the API or the client refuses the answer for its size
  * - unsure: it may be the request, and it may be an outage
  */
 export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk' | 'size' | 'unsure' => {
@@ -355,7 +343,7 @@ export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk'
   }
 };
 
-/** A window could not be read to a credible end, and is too narrow to be halved. */
+/** Too narrow to be halved. */
 export class UnprovenError extends Error {
   override readonly name = 'UnprovenError';
 
@@ -374,7 +362,7 @@ const noAnswers: WalkAnswers = {
   sha256: '0'.repeat(64),
 };
 
-/** With one more answer. An answer that is not known, as in tests of other things, is not counted. */
+/** An answer that is not known, as in tests of other things, is not counted. */
 export const withAnswer = (
   before: WalkAnswers | undefined,
   answer: PageAnswer | undefined,
@@ -392,7 +380,7 @@ export const withAnswer = (
   };
 };
 
-/** What is recorded of a walk that has come to its end, with what was asked about it beside its own pages. Undefined if nothing is known of its answers. */
+/** `asked`: beside the walk's own pages. Undefined if nothing is known of its answers. */
 export const claimedReads = (walk: Walk, asked: readonly PageAnswer[]): ClaimedReads | undefined => {
   const answers = asked.reduce(withAnswer, walk.answers);
   const { pages, entries } = walk;
@@ -410,7 +398,7 @@ export const noteAccess = async (
   else observer.organizationChanged?.({ organizationId: source.id, change });
 };
 
-/** Keeps what a page of the scrub lane showed with the result of its round. `claims`: the time that was read to its end with it. */
+/** With the result of its round. `claims`: the time that was read to its end with it. */
 const noteRound = async (
   { context, source, job, progress }: Turn,
   entries: number,

@@ -38,14 +38,14 @@ import { type DoubtfulWalk, failsThroughout, type HeldPage, holdPage, prove } fr
 const PAGES_PER_TURN = 20;
 /** Of a slow API fewer: the live tail of the same source waits as long. */
 const TURN_MS = 2_500;
-/** The second one shows whether the first one had the newest entries of all. */
+/** It shows whether the first one had the newest entries of all. */
 const FIRST_LOOK_PAGES = 2;
-/** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
+/** Twice a full page of ordinary entries. Each worker has one larger one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
 
 /**
- * Walks from `begin` until the walk ends or the turn is spent. Throws RestError or ApiError when the lane must rest, FencedError and
- * LeaseLostError when the source has gone to another replica.
+ * Throws RestError or ApiError when the lane must rest, FencedError and LeaseLostError when another replica has the
+ * source.
  */
 export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const prefetch = new AbortController();
@@ -100,7 +100,6 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   }
 };
 
-/** With the answer that the page came in. */
 const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
   ...step,
   walk: { ...step.walk, answers: withAnswer(step.walk.answers, answer) },
@@ -109,7 +108,7 @@ const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
 /** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
-/** The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
+/** Or a page after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
 const endWalk = async (
   turn: Turn,
   before: Walk,
@@ -151,7 +150,6 @@ const endWalk = async (
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
 
-/** A look at all of history. */
 const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
 
 /** The rest of history is asked for by itself. */
@@ -162,7 +160,7 @@ const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void
   page.release?.();
 };
 
-/** Windows are wider than silence is believed in beside a hole, since it may grow by all of one, and after an outage. */
+/** Beside a hole and after an outage windows are wider than silence is believed. */
 const isTooWideForSilence = ({ state, progress, context }: Turn, { lane, entries, sentinel, claim }: Walk): boolean =>
   (lane === 'live' || (lane === 'backfill' && state.besideHole === true)) &&
   entries === 0 &&
@@ -174,7 +172,7 @@ const reasonOf = (step: WalkStep): string => {
   return step.kind === 'short' ? SHORT_ANSWER : step.walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 };
 
-/** A page that is held is stored unless what it proves may be claimed together with it. */
+/** A held page is stored unless what it proves may be claimed together with it. */
 const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage | undefined): Promise<boolean> => {
   try {
     const result = await prove(turn, doubtful, heldPage);
@@ -186,13 +184,12 @@ const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage |
   }
 };
 
-/** What is known of the page before the one that could not be read. */
 interface PageBefore {
   readonly lastIds: ReadonlySet<string> | undefined;
   readonly mayEnd: boolean;
 }
 
-/** The live tail is asked for by itself from now on; of a history that may be silent, its newest day. */
+/** From now on the live tail is asked for by itself; of a history that may be silent, its newest day. */
 const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, {
@@ -203,8 +200,8 @@ const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<voi
 };
 
 /**
- * Decides after a page that could not be read: the walk to request again at once, or undefined if the walk ended here. A page gets
- * two failures; then its cursor is dropped and its window halved. Throws RestError.
+ * The walk to ask for again at once; undefined if it ended here. A page gets two failures; then its cursor is dropped
+ * and its window halved. Throws RestError.
  */
 const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
   const blame = blameOf(error, walk);
@@ -238,7 +235,7 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
   return undefined;
 };
 
-/** Its cursor is dropped. If it stood behind a page that cannot have been cut, that page may have been the last. */
+/** If its cursor stood behind a page that cannot have been cut, that page may have been the last. */
 const giveUp = async (
   turn: Turn,
   walk: Walk,
@@ -261,7 +258,7 @@ const giveUp = async (
   await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
 };
 
-/** Asks for half of the window from now on, and inside a second for what happened in it part by part. Beside a hole, all of it may join that. */
+/** Halves the window, and reads a second part by part. Beside a hole, all of it may join that. */
 const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
   if (isLookBack(walk)) return await dropLookBack(turn, walk, reason);
   const { context, job, source } = turn;
@@ -287,8 +284,8 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
 };
 
 /**
- * Whether the API serves another second of the same log, one that it has served before if there is one: if not, the failure says nothing
- * about the walk.
+ * If it does not serve another second of the log, served before if there is one, the failure says nothing about the
+ * walk.
  */
 const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const { policy, nowMs } = turn.job;
@@ -304,9 +301,9 @@ const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   return !((await fetchPage(turn, other)) instanceof ApiError);
 };
 
-/** More pages than that of one second are a walk that does not end. */
+/** Else the walk does not end. */
 const MAX_PAGES_OF_SECOND = 2_000;
-/** If the first parts all fail, telling them apart by this field does not help. */
+/** Then telling parts apart by this field does not help. */
 const FAILED_PARTS = 3;
 /** The source's other lanes wait as long as parts hang. */
 const MAX_TIMEOUTS = 6;
@@ -317,15 +314,13 @@ interface SecondReading {
   readonly splits: readonly (readonly (readonly Filter[])[])[];
   /** Cloudflare's time at the earliest answer. */
   readAtMs: number;
-  /** Why parts could not be read. */
   readonly faults: string[];
-  /** How many were not answered in time. */
   timeouts: number;
 }
 
 /**
- * Reads a second that cannot be read as a whole, part by part. If a part still fails, the second becomes a hole: stored with its reason, left
- * out of planning until it is retried, and never claimed. Throws ApiError if the API refuses to answer at all.
+ * Part by part. If a part still fails, the second becomes a hole, which is never claimed and retried seldom. Throws
+ * ApiError if the API refuses to answer at all.
  */
 const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;
@@ -342,7 +337,7 @@ const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void
   await leaveHole(turn, { range: claim, pass: passOf(turn, claim), reason, message: because }, claim);
 };
 
-/** Goes on beside it. `claim`: the part of it that has been read now. */
+/** `claim`: the part of it that has been read now. */
 const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> => {
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, afterHole(turn.state, { range: claim }), { holes: [hole] });
@@ -350,7 +345,7 @@ const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> =>
   context.observer.holeFound?.({ source, ...hole });
 };
 
-/** Reads one part to its end; else its own parts. True if all of it was read. What fails like all beside it is not told apart further. */
+/** True if all of it was read. What fails like all beside it is not told apart further. */
 const readPart = async (reading: SecondReading, filters: readonly Filter[], depth: number): Promise<boolean> => {
   const fault = await readToEnd(reading, filters);
   if (fault === undefined) return true;
@@ -371,7 +366,6 @@ const readPart = async (reading: SecondReading, filters: readonly Filter[], dept
   return read === parts.length;
 };
 
-/** Undefined if it came to a credible end; else why not. */
 const readToEnd = async (reading: SecondReading, filters: readonly Filter[]): Promise<string | undefined> => {
   try {
     return await readPages(reading, filters);

@@ -16,7 +16,7 @@ interface OrganizationHole extends CoverageHole {
 }
 
 export interface WantedHoles {
-  /** Of all of them. */
+  /** Of all, not only those listed. */
   readonly seconds: number;
   /** Oldest first, no more than 1,000. */
   readonly holes: readonly OrganizationHole[];
@@ -34,7 +34,6 @@ export interface HoleScope {
 
 const MAX_HOLES = 1_000;
 
-/** The holes within the time that was asked for. Called by `sync` and `backfill` at their end. */
 export const readHoles = async (
   pool: Pool,
   { kinds, organizationIds, accountIds, window }: HoleScope,
