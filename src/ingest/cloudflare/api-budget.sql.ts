@@ -37,10 +37,8 @@ export const gcraOf = (requestsPerWindow: number) => {
   return { burst, spacingMs, toleranceMs: (burst - 1) * spacingMs };
 };
 
-/**
- * The request budget (invariant 11): a rate limiter (GCRA) in one row, shared by all replicas with credentials of one
- * principal, on the database's clock. Requests that come close together are counted by one statement (permits.ts).
- */
+/** The request budget (invariant 11): a rate limiter (GCRA) in one row, shared by all replicas with credentials of one
+ * principal, on the database's clock. Requests that come close together are counted by one statement (permits.ts). */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, requestsPerWindow } = options;
   const limits = () => gcraOf(typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow());
@@ -149,10 +147,8 @@ const followRows = (
   };
 };
 
-/**
- * The request that asked for the principal was not counted there. A user may have sent what unnamed users have, and
- * vice versa.
- */
+/** The request that asked for the principal was not counted there. A user may have sent what unnamed users have, and
+ * vice versa. */
 const enterRow = async (pool: Pool, row: string, spacingMs: number): Promise<void> => {
   await pool.query(
     `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)

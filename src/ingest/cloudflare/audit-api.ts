@@ -324,10 +324,8 @@ const readPlace = (from: string | undefined): Place => {
   return data ?? { page: 1, received: 0 };
 };
 
-/**
- * If accounts have gone since, others have moved to pages already read. Goes back once for each: only below the lowest
- * total.
- */
+/** If accounts have gone since, others have moved to pages already read. Goes back once for each: only below the lowest
+ * total. */
 const placeBehind = ({ page, received, total }: Place, items: number, totalCount = total): Place => {
   const gone = total === undefined || totalCount === undefined ? 0 : total - totalCount;
   if (gone <= 0) return { page: page + 1, received: received + items, total: total ?? totalCount };

@@ -114,10 +114,8 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       }
       throw oneOf(errors, source);
     },
-    /**
-     * From the first that is shown something. One that is shown nothing may just not see what is there: those that list
-     * the source or have read it are asked as well, and it is empty only if none of them is shown anything.
-     */
+    /** From the first that is shown something. One that is shown nothing may just not see what is there: those that
+     * list the source or have read it are asked as well, and it is empty only if none of them is shown anything. */
     firstListing: async function* <T>(
       source: SourceKey,
       list: (access: CredentialAccess) => AsyncIterable<T>,

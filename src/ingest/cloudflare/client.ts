@@ -48,9 +48,8 @@ export interface RequestObserver {
 }
 
 export interface CloudflareClient {
-  /**
-   * Rejects with ApiError once retries cannot help, with the signal's reason, or with whatever the budget rejects with.
-   */
+  /** Rejects with ApiError once retries cannot help, with the signal's reason, or with whatever the budget rejects
+   * with. */
   get<T>(request: ApiRequest<T>): Promise<T>;
   close(): Promise<void>;
 }
@@ -194,10 +193,8 @@ const schema = z.object({
     .nullish(),
 });
 
-/**
- * `read` runs inside the attempt: a page of HTML is asked for again. It throws ApiError `unreadable` when it cannot
- * read.
- */
+/** `read` runs inside the attempt: a page of HTML is asked for again. It throws ApiError `unreadable` when it cannot
+ * read. */
 export async function getEnvelope<T>(
   client: Pick<CloudflareClient, 'get'>,
   request: Omit<ApiRequest<T>, 'decode'>,

@@ -80,10 +80,8 @@ export interface CredentialFacts {
 /** Of a source that is polled at every tick, in 5 minutes. */
 const REQUESTS_AT_EACH_TICK = 10;
 
-/**
- * How loaded each is, for sources that have not been read yet: 1 while its budget lasts for polling all it reads at
- * every tick, then in proportion. `more`: what is about to be added, by `countedFor`.
- */
+/** How loaded each is, for sources that have not been read yet: 1 while its budget lasts for polling all it reads at
+ * every tick, then in proportion. `more`: what is about to be added, by `countedFor`. */
 export const loadsOf = (
   candidates: readonly Candidate[],
   facts: Pick<CredentialFacts, 'reads'>,
@@ -104,10 +102,8 @@ const OWN = 0;
 const KNOWN = 1;
 const UNKNOWN = 2;
 
-/**
- * Best first: the account's own token, the one that read it last, one that lists it (the least loaded first), any other
- * in the order of the configuration. The token of another account is none of them.
- */
+/** Best first: the account's own token, the one that read it last, one that lists it (the least loaded first), any
+ * other in the order of the configuration. The token of another account is none of them. */
 export const rankCandidates = <C extends Candidate>(
   candidates: readonly C[],
   source: SourceKey,
@@ -161,10 +157,8 @@ interface Refusal {
   readonly untilMs: number;
 }
 
-/**
- * What credentials were refused lately, so that they are not asked for each page. A renewed credential starts afresh.
- * `nowMs` never goes back.
- */
+/** What credentials were refused lately, so that they are not asked for each page. A renewed credential starts afresh.
+ * `nowMs` never goes back. */
 export interface Refusals {
   /** Why it is not worth trying now; undefined: it is. */
   why(named: Named, what: string): ApiError | undefined;

@@ -6,10 +6,8 @@ export interface Wait {
 }
 
 interface PermitsOptions {
-  /**
-   * Takes as many of `needed` as there are now, and up to `ahead` more if there are plenty. What is taken is spent,
-   * used or not.
-   */
+  /** Takes as many of `needed` as there are now, and up to `ahead` more if there are plenty. What is taken is spent,
+   * used or not. */
   readonly take: (needed: number, ahead: number) => Promise<number>;
   readonly wait: () => Promise<Wait>;
   /** Permits of another name are worth nothing. */

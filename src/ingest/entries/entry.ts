@@ -57,10 +57,8 @@ export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspi
   return { id, ...time, defects };
 };
 
-/**
- * What `jsonb` takes and gives the same columns. Only these are computed from it, so NUL, lone surrogates, odd numbers
- * and what is nested too deeply are replaced.
- */
+/** What `jsonb` takes and gives the same columns. Only these are computed from it, so NUL, lone surrogates, odd numbers
+ * and what is nested too deeply are replaced. */
 export const columnSource = (entry: unknown, text: string, defects: readonly Defect[]): string => {
   if (!isObject(entry)) return '{}';
   if (defects.some((defect) => textDefects.includes(defect))) return shallow(entry);

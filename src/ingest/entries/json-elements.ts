@@ -57,10 +57,8 @@ export const isOddNumber = (number: string): boolean => {
   return exponent !== -1 && Math.abs(Number(number.slice(exponent + 1))) > PLAIN_EXPONENT;
 };
 
-/**
- * Finds the array of a top-level key in valid JSON, without changing a byte. As with JSON.parse, the last of several
- * equal keys counts. Undefined if the key is missing or holds something else.
- */
+/** Finds the array of a top-level key in valid JSON, without changing a byte. As with JSON.parse, the last of several
+ * equal keys counts. Undefined if the key is missing or holds something else. */
 export const findArray = (text: string, key: string): ArraySpan | undefined => {
   let found: ArraySpan | undefined;
   let index = text.indexOf('{') + 1;

@@ -76,10 +76,8 @@ export interface PageBody {
   readonly validUtf8: boolean;
 }
 
-/**
- * From its bytes if all of it is plain, as nearly always; else, and without the fast path, by `readPage`, which comes
- * to the same.
- */
+/** From its bytes if all of it is plain, as nearly always; else, and without the fast path, by `readPage`, which comes
+ * to the same. */
 export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => {
   const plain = fastPath && body.validUtf8 ? readPlainPage(body.bytes) : undefined;
   if (plain === undefined) return readPage(body.text, body.validUtf8);
@@ -160,10 +158,8 @@ export const idsOf = (page: Page): ReadonlySet<string> => {
   return new Set(readCarefully(page).map(({ id, text }) => id ?? text));
 };
 
-/**
- * To the byte: then there is nothing about it to store once the earlier one is stored. False also if it is not cheaply
- * said.
- */
+/** To the byte: then there is nothing about it to store once the earlier one is stored. False also if it is not cheaply
+ * said. */
 export const isRepetition = (page: Page, earlier: Page): boolean => {
   if (page.kind !== 'columns' || earlier.kind !== 'columns' || page.entries > earlier.entries) return false;
   const rowOf = new Map(idsInOrder(earlier.rows).map((id, row) => [id, row]));
@@ -282,10 +278,8 @@ interface PageEnvelope {
   readonly isPartial: boolean;
 }
 
-/**
- * Throws UnreadablePageError for what brings no entries and is no success. `entriesReadBefore` were taken out of the
- * text.
- */
+/** Throws UnreadablePageError for what brings no entries and is no success. `entriesReadBefore` were taken out of the
+ * text. */
 const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   let parsed: unknown;
   try {

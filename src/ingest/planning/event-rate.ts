@@ -1,9 +1,7 @@
 import type { Walk } from './walk.ts';
 
-/**
- * How often events happen, over days and lately. Kept in `sources`, so that it survives a restart and is the same for
- * all replicas.
- */
+/** How often events happen, over days and lately. Kept in `sources`, so that it survives a restart and is the same for
+ * all replicas. */
 export interface EventRate {
   readonly perHour: number;
   readonly recentPerHour: number;
@@ -60,10 +58,8 @@ export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>)
   return { events: (events * countedMs) / Math.max(1, spanMs), spanMs: countedMs };
 };
 
-/**
- * Events an hour to be expected: of the long run, as far as sources differ by more than chance; and of late what is
- * beyond chance, a burst or a sleeper that wakes.
- */
+/** Events an hour to be expected: of the long run, as far as sources differ by more than chance; and of late what is
+ * beyond chance, a burst or a sleeper that wakes. */
 export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Float64Array => {
   const { mean, hoursOfMean } = likeness(rates);
   const hours = (2 * MEMORY_MS) / HOUR_MS;

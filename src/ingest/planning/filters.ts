@@ -45,20 +45,16 @@ const suggestion = (name: string, names: readonly string[], withoutNot: readonly
     : `did you mean "${near}${name.endsWith('.not') ? '.not' : ''}"?`;
 };
 
-/**
- * Cloudflare's published values, with those seen beside them; others are in the rest, and more would only cost
- * requests.
- */
+/** Cloudflare's published values, with those seen beside them; others are in the rest, and more would only cost
+ * requests. */
 const knownValues: Readonly<Record<string, readonly string[]>> = {
   action_type: ['create', 'update', 'delete', 'view', 'login'],
   actor_type: ['user', 'account', 'cloudflare_admin', 'system', 'delegated_service'],
 };
 const MAX_RESOURCE_TYPES = 20;
 
-/**
- * How the entries of one second are split: by one field after the other, each value and all others by `.not`, so that
- * every entry is in exactly one part. Fields of the configured filters are left out.
- */
+/** How the entries of one second are split: by one field after the other, each value and all others by `.not`, so that
+ * every entry is in exactly one part. Fields of the configured filters are left out. */
 export const splitsOfSecond = (
   configured: readonly Filter[],
   resourceTypes: readonly string[],

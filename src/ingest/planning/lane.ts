@@ -2,10 +2,8 @@ import { type Coverage, type Range, touches } from './coverage.ts';
 import { afterScrub, type ScrubRound } from './scrub.ts';
 import { isLookBack, LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
-/**
- * One lane of one source under one filter set: a row of `lanes`. A success or failure of one lane says nothing about
- * another.
- */
+/** One lane of one source under one filter set: a row of `lanes`. A success or failure of one lane says nothing about
+ * another. */
 export interface LaneState {
   readonly walk: Walk | undefined;
   /** Nothing wider is asked for; undefined if nothing was too wide. */
@@ -128,10 +126,8 @@ const olderTurn = (due: boolean, claim: Range, before?: OlderTurn): OlderTurn =>
   beforeMs: Math.min(claim.fromMs, before?.beforeMs ?? Number.POSITIVE_INFINITY),
 });
 
-/**
- * The window cannot be read: its cursor is dropped and the next one is half as wide. Undefined if it is as narrow as
- * windows get. One of older history is left for later. `isInTheWay`: older history need not wait.
- */
+/** The window cannot be read: its cursor is dropped and the next one is half as wide. Undefined if it is as narrow as
+ * windows get. One of older history is left for later. `isInTheWay`: older history need not wait. */
 export const narrowed = (state: LaneState, { lane, claim }: Walk, isInTheWay = true): LaneState | undefined => {
   const widthMs = widthOf(claim);
   if (isOlderTurn(state, claim)) {
@@ -156,10 +152,8 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
-/**
- * Beside a hole there is usually more of it: the next window is not much wider, and if that is read, the one after it
- * may be as wide as any. A hole in older history leaves the trouble as it is.
- */
+/** Beside a hole there is usually more of it: the next window is not much wider, and if that is read, the one after it
+ * may be as wide as any. A hole in older history leaves the trouble as it is. */
 export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): LaneState =>
   isOlderTurn(state, range)
     ? { ...state, walk: undefined, failures: 0, older: olderTurn(false, range) }
@@ -176,10 +170,8 @@ export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): Lan
 /** How much wider than the hole beside it a window may be that joins it. */
 const HOLE_GROWTH = 4;
 
-/**
- * Time that cannot be read makes one hole that grows, not one for each second. Undefined if none beside it is about as
- * wide.
- */
+/** Time that cannot be read makes one hole that grows, not one for each second. Undefined if none beside it is about as
+ * wide. */
 export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Range): Range | undefined => {
   const beside = holes.filter((hole) => hole.pass === pass && touches(hole.range, claim));
   const widestMs = Math.max(0, ...beside.map(({ range }) => widthOf(range)));

@@ -73,10 +73,8 @@ export const againSinceMs = ({ horizonMs, keptSinceMs = horizonMs }: PlanPolicy)
 export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
   lanes.flatMap((lane) => planLane(lane, progress, nowMs, policy) ?? []);
 
-/**
- * The newest gap first: live tail, backfill, recovery and late entries are all gaps of some pass. An open walk goes on
- * first.
- */
+/** The newest gap first: live tail, backfill, recovery and late entries are all gaps of some pass. An open walk goes on
+ * first. */
 export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
   if (policy.untilMs !== undefined && lane !== 'backfill') return undefined;
   const state = progress.lanes[lane] ?? idleLane;
@@ -147,10 +145,8 @@ export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], hole
   holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
 });
 
-/**
- * It has brought nothing, and narrower windows were refused to other sources; or version 0.2 began it, which believed
- * more.
- */
+/** It has brought nothing, and narrower windows were refused to other sources; or version 0.2 began it, which believed
+ * more. */
 const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
   inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
@@ -320,10 +316,8 @@ const HORIZON_STEP_MS = 1_000;
 
 type IdleUntil = (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => number;
 
-/**
- * Before this time `planLane` gives nothing for the lane, unless the source changes. A horizon that moves, no faster
- * than time, may make it later; what `policy` says of pauses, sooner by as much as they differ.
- */
+/** Before this time `planLane` gives nothing for the lane, unless the source changes. A horizon that moves, no faster
+ * than time, may make it later; what `policy` says of pauses, sooner by as much as they differ. */
 export const idleUntilMs = (
   lane: Exclude<Lane, 'live'>,
   progress: SourceProgress,

@@ -94,10 +94,8 @@ export const duePolls = <T extends PolledSource>(
   return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
 };
 
-/**
- * 1 when due, 2 after twice its pause. One that nears the bound is kept when more is due than can be asked; no further
- * by that, since after an outage all are beyond it.
- */
+/** 1 when due, 2 after twice its pause. One that nears the bound is kept when more is due than can be asked; no further
+ * by that, since after an outage all are beyond it. */
 const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
   const byPause = unreadMs / Math.max(1, intervalMs);
   const byBound = Math.min(2, 1 + (unreadMs - intervalMs) / Math.max(1, boundMs - intervalMs));

@@ -31,10 +31,8 @@ export const olderOf = (walk: Walk): ProofQuestion => {
   return { window: { fromMs, toMs: nextFullSecond((walk.oldestMs ?? toMs) + 1) }, ...otherWay(walk) };
 };
 
-/**
- * However an API chooses what it leaves out, a half smaller than pages that are cut is whole. Undefined if all is of
- * one second.
- */
+/** However an API chooses what it leaves out, a half smaller than pages that are cut is whole. Undefined if all is of
+ * one second. */
 export const halvesOf = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const { fromMs, toMs } = requestWindow(walk);
   const { oldestMs, newestMs } = walk;
@@ -60,10 +58,8 @@ export const besideOf = (walk: Walk): readonly ProofQuestion[] => {
   ].filter(({ window }) => !isEmpty(window));
 };
 
-/**
- * If a missed stored entry does not come by itself, either, Cloudflare has deleted or changed it, or the filters leave
- * it out.
- */
+/** If a missed stored entry does not come by itself, either, Cloudflare has deleted or changed it, or the filters leave
+ * it out. */
 export const sentinelQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestion => {
   const fromMs = Math.floor(timeMs / 1_000) * 1_000 - 1_000;
   return { window: { fromMs, toMs: fromMs + 3_000 }, ...otherWay(walk) };

@@ -36,10 +36,8 @@ export const SCRUB_WINDOW_ENTRIES = 800;
 /** Beyond all passes: what this lane cannot read has usually been read by the first one. */
 export const SCRUB_PASS = 100;
 
-/**
- * First what was claimed without proof, then the rest of the round, the newest part first. A new round begins when the
- * last one is through, and no sooner than `everyMs` after its beginning. Undefined: nothing is to be read now.
- */
+/** First what was claimed without proof, then the rest of the round, the newest part first. A new round begins when the
+ * last one is through, and no sooner than `everyMs` after its beginning. Undefined: nothing is to be read now. */
 export const nextScrub = (
   facts: ScrubFacts,
   nowMs: number,

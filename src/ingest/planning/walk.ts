@@ -22,17 +22,13 @@ const LATEST_TOLD_MS = 86_400_000;
 const ORDER_SLACK_MS = 60_000;
 /** Of a page: one of so many is hardly ever late. */
 const LAST_ENTRIES = 10;
-/**
- * Cloudflare does not say whether bounds are inclusive, nor how precise: requests reach this much beyond what is
- * claimed.
- */
+/** Cloudflare does not say whether bounds are inclusive, nor how precise: requests reach this much beyond what is
+ * claimed. */
 export const OVERLAP_MS = 1_000;
 /** For a window of one second: a hole beside it must not count as inside. Enough for any precision that drops digits. */
 export const NARROW_OVERLAP_MS = 1;
-/**
- * A third party saw entries appear some 90 s after their time: looking back costs no request, and they need not wait
- * for a settle pass.
- */
+/** A third party saw entries appear some 90 s after their time: looking back costs no request, and they need not wait
+ * for a settle pass. */
 export const LIVE_LOOKBACK_MS = 120_000;
 
 export type Direction = 'asc' | 'desc';
@@ -48,10 +44,8 @@ export interface WalkAnswers {
   readonly sha256: string;
 }
 
-/**
- * One paginated run over a frozen window, persisted with every page (table `lanes`), so that a restart goes on from the
- * cursor. Coverage grows by `claim` when the walk has been read to a credible end; the request asks for more.
- */
+/** One paginated run over a frozen window, persisted with every page (table `lanes`), so that a restart goes on from
+ * the cursor. Coverage grows by `claim` when the walk has been read to a credible end; the request asks for more. */
 export interface Walk {
   readonly lane: Lane;
   readonly claim: Range;
@@ -68,10 +62,8 @@ export interface Walk {
   /** Cloudflare's time when the walk began, by its answers: nothing later was read, and passes count from it. */
   readonly readAtMs: number;
   readonly cursor: string | undefined;
-  /**
-   * An earlier cursor, replaced when `filledPages` is a power of two: if it comes again, that closes a cycle of any
-   * length (Brent).
-   */
+  /** An earlier cursor, replaced when `filledPages` is a power of two: if it comes again, that closes a cycle of any
+   * length (Brent). */
   readonly savedCursor: string | undefined;
   /** The fingerprint of that page, and how often it came again: under fresh cursors that is a cycle, too. */
   readonly savedPage?: string | undefined;
@@ -218,10 +210,8 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/**
- * The page size from which a cut is suspected: the largest that the source has sent, unless that is small. A small one
- * is suspected if no source has sent a larger one: caps are hardly ever a source's own.
- */
+/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small. A small one
+ * is suspected if no source has sent a larger one: caps are hardly ever a source's own. */
 export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
   Math.min(Math.max(LEAST_SUSPECTED, largestOfSource), Math.max(LEAST_SUSPECTED_OF_ALL, largestOfSource, largestOfAll));
 

@@ -218,10 +218,8 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
-/**
- * The first tick comes at once. One that comes due while another is under way is left out; one that fails is retried by
- * the next.
- */
+/** The first tick comes at once. One that comes due while another is under way is left out; one that fails is retried
+ * by the next. */
 export const startScheduler = (
   schedule: string,
   tick: () => Promise<void>,

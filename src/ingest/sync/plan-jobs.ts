@@ -16,10 +16,8 @@ export interface JobPlan {
   readonly jobs: readonly Job[];
 }
 
-/**
- * As of Cloudflare's time. `toTheEnd`: nothing is left for a later plan: neither lanes that rest, nor sources that
- * others hold, nor live tails that are young.
- */
+/** As of Cloudflare's time. `toTheEnd`: nothing is left for a later plan: neither lanes that rest, nor sources that
+ * others hold, nor live tails that are young. */
 export const planJobs = async (
   context: SyncContext,
   time: PlanningTime,
@@ -43,10 +41,8 @@ export const planJobs = async (
   return { sources: sources.length, jobs };
 };
 
-/**
- * What was never read comes first, and of that the kinds take turns: else a few organizations would wait for the first
- * reading of all accounts.
- */
+/** What was never read comes first, and of that the kinds take turns: else a few organizations would wait for the first
+ * reading of all accounts. */
 const kindsInTurn = (sources: readonly PlannedSource[]): readonly PlannedSource[] => {
   const kinds = Map.groupBy(sources, ({ kind }) => kind);
   if (kinds.size < 2) return sources;
@@ -115,10 +111,8 @@ const jobsWithinBudgets = (
   return inTurn(jobs);
 };
 
-/**
- * Live tails by priority, for their share of the budget until the next tick: else the other lanes would wait for them.
- * If those have nothing to do, all that are due.
- */
+/** Live tails by priority, for their share of the budget until the next tick: else the other lanes would wait for them.
+ * If those have nothing to do, all that are due. */
 const jobsWithinBudget = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
@@ -170,10 +164,8 @@ const derived = (policies: PolicyOf, change: (policy: PlanPolicy) => PlanPolicy)
   };
 };
 
-/**
- * As many windows as there is leave for, of sources whose history has been read or cannot be read now, the most urgent
- * first.
- */
+/** As many windows as there is leave for, of sources whose history has been read or cannot be read now, the most urgent
+ * first. */
 const withScrub = async (
   { scrub, window }: SyncContext,
   sources: readonly PlannedSource[],

@@ -13,10 +13,8 @@ export interface JobClock {
   readonly atMs: number;
 }
 
-/**
- * By the last answer that this process had, else by the last stored listing; undefined before the first answer of all.
- * What is planned with it is claimed by the answers' own time.
- */
+/** By the last answer that this process had, else by the last stored listing; undefined before the first answer of all.
+ * What is planned with it is claimed by the answers' own time. */
 export const planningTime = async ({ api, store, time, observer }: SyncContext): Promise<PlanningTime | undefined> => {
   const { databaseMs, serverMs, trimmed } = await store.readTime();
   const clock = { databaseMs, atMs: time.nowMs() };
@@ -43,9 +41,7 @@ export const credibleNowMs = async (context: SyncContext): Promise<number> => {
 /** How far Cloudflare's clock may be ahead of the database's. */
 export const MAX_AHEAD_MS = 60_000;
 
-/**
- * A server further ahead of the database is not believed: future time would count as read. One that is behind costs
- * only delay.
- */
+/** A server further ahead of the database is not believed: future time would count as read. One that is behind costs
+ * only delay. */
 export const credibleNow = (serverMs: number, databaseMs: number): number =>
   serverMs > databaseMs + MAX_AHEAD_MS ? databaseMs : serverMs;

@@ -28,10 +28,8 @@ import type { WindowLimit } from './window-limit.ts';
 export interface ListingFilter {
   readonly ids?: readonly string[] | undefined;
   readonly parentId?: string;
-  /**
-   * It ends with PartialListingError if it counts more than it names, or a credential that may show more was not
-   * listed.
-   */
+  /** It ends with PartialListingError if it counts more than it names, or a credential that may show more was not
+   * listed. */
   readonly mustBeWhole?: boolean;
 }
 
@@ -96,10 +94,8 @@ export interface SyncStore {
   readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
   /** Of events around a time. */
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
-  /**
-   * Where the newest part of a range begins that holds so many stored events; all of it if it holds fewer. Whole
-   * seconds.
-   */
+  /** Where the newest part of a range begins that holds so many stored events; all of it if it holds fewer. Whole
+   * seconds. */
   newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
   /**
    * The first stored event in a range, or the last (`desc`); undefined also where other filter sets have stored some.
@@ -125,10 +121,8 @@ export interface SyncStore {
   recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<LogNews | undefined>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
-  /**
-   * The longest waiting first. `mostOfOrganizations`: of single organizations no more than so many, once a credential
-   * has listed all.
-   */
+  /** The longest waiting first. `mostOfOrganizations`: of single organizations no more than so many, once a credential
+   * has listed all. */
   dueAccountListings(limit: number, mostOfOrganizations: number): Promise<readonly DueListing[]>;
   /** Undefined if another process walks it, or has since it was due. */
   claimAccountListing(listing: DueListing): Promise<{ readonly from: string | undefined } | undefined>;
@@ -148,10 +142,8 @@ export interface SyncStore {
   countAccounts(): Promise<number>;
   /** Shown by no listing any more: gone if their logs refuse, and left if they answer. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
-  /**
-   * Not `mine` while another process lists, nor for `restMs` after the last attempt, unless that was this one's and
-   * failed. `serverTimeMs`: Cloudflare's time at the last listing.
-   */
+  /** Not `mine` while another process lists, nor for `restMs` after the last attempt, unless that was this one's and
+   * failed. `serverTimeMs`: Cloudflare's time at the last listing. */
   claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
   renewDiscovery(): Promise<boolean>;
   /** Gives the right to list back, too. */
@@ -166,10 +158,8 @@ export interface SyncStore {
   recordProfileRefused(organizationId: string): Promise<'one' | 'all'>;
 }
 
-/**
- * `proven`: its end was in doubt. `hole`: not even a part of a second can be read. `fenced`: another replica holds the
- * lease. `lost`: our lease expired before committing.
- */
+/** `proven`: its end was in doubt. `hole`: not even a part of a second can be read. `fenced`: another replica holds the
+ * lease. `lost`: our lease expired before committing. */
 type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
 
 /** A source whose oldest unread time leaves Cloudflare's retention within `slackMs`. */

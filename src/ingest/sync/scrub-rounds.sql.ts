@@ -18,10 +18,8 @@ export interface ScrubPart {
   readonly ended: boolean;
 }
 
-/**
- * A statement of its own, after the page is committed: a process that dies in between leaves the page out of the
- * result, and one that comes again counts again.
- */
+/** A statement of its own, after the page is committed: a process that dies in between leaves the page out of the
+ * result, and one that comes again counts again. */
 export const noteScrub = async (pool: Pool, owner: string, part: ScrubPart): Promise<void> => {
   const { source, filterHash, round, ...counts } = part;
   const { number, beganMs, untilMs: beforeMs } = round;

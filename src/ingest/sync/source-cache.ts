@@ -28,10 +28,8 @@ const LOADED_AT_ONCE = 1_000;
 /** Whatever a version says, nothing is remembered for much longer. */
 const REMEMBERED_MS = 3_600_000;
 
-/**
- * Each source as it was loaded, until its version changes. What has changed is loaded in the order in which that was
- * seen, so many for each plan: it may come later, and is never left out.
- */
+/** Each source as it was loaded, until its version changes. What has changed is loaded in the order in which that was
+ * seen, so many for each plan: it may come later, and is never left out. */
 export class RememberedSources {
   readonly #sources = new Map<string, RememberedSource>();
   /** The longest waiting first. */
@@ -206,10 +204,8 @@ class RememberedSource implements PlannedSource {
     this.#scrub = undefined;
   }
 
-  /**
-   * If the source has changed since it was loaded, the live lane alone is planned, by the end of the first reading as
-   * surveyed. (A hole or an open walk may count as well: the turn itself decides.)
-   */
+  /** If the source has changed since it was loaded, the live lane alone is planned, by the end of the first reading as
+   * surveyed. (A hole or an open walk may count as well: the turn itself decides.) */
   progressFor(lane: Lane, nowMs: number, { intervals: { settleMs } }: PlanPolicy): SourceProgress | undefined {
     if (this.#loaded?.version !== this.#version) return lane === 'live' ? this.#surveyed() : undefined;
     const idle = this.#idleOf(lane);
@@ -242,10 +238,8 @@ class RememberedSource implements PlannedSource {
   }
 }
 
-/**
- * All that decides whether lanes have something to do, and not how wide their windows are: in numbers, a tenth of the
- * memory. A source with an open walk, one of few, stays as it is.
- */
+/** All that decides whether lanes have something to do, and not how wide their windows are: in numbers, a tenth of the
+ * memory. A source with an open walk, one of few, stays as it is. */
 type PackedProgress = readonly number[] | SourceProgress;
 
 const isOpen = (progress: SourceProgress): boolean =>

@@ -37,10 +37,8 @@ export interface SyncReport {
   readonly finished: boolean;
 }
 
-/**
- * The daemon until nothing is left as of Cloudflare's time at the start. Throws when the database fails, when the
- * signal aborts, or when nothing is known yet and the listing failed.
- */
+/** The daemon until nothing is left as of Cloudflare's time at the start. Throws when the database fails, when the
+ * signal aborts, or when nothing is known yet and the listing failed. */
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
   const { organizations: discoveryError, accounts: accountsError } = await discoverUntilNothingIsNew(context, options);
   const time = await planningTime(context);

@@ -13,10 +13,8 @@ const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
 
-/**
- * What the API has served to this process: if wider windows were refused, no source tries as wide a one for a while.
- * Each source finds its own limits as well (lane.ts); this spares them the same two failures each.
- */
+/** What the API has served to this process: if wider windows were refused, no source tries as wide a one for a while.
+ * Each source finds its own limits as well (lane.ts); this spares them the same two failures each. */
 export class WindowLimit {
   readonly #time: Pick<Time, 'nowMs'>;
   #servedMs = 0;
@@ -84,10 +82,8 @@ export class WindowLimit {
     return widthMs > this.#servedMs ? Math.max(MIN_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs) : undefined;
   }
 
-  /**
-   * It failed while the API answered other requests. One window may hold an entry that cannot be read: only two that
-   * share no time, or are of two sources, speak against their width.
-   */
+  /** It failed while the API answered other requests. One window may hold an entry that cannot be read: only two that
+   * share no time, or are of two sources, speak against their width. */
   refused(source: string, range: Range): void {
     const atMs = this.#time.nowMs();
     const before = this.#suspected;

@@ -37,10 +37,8 @@ class LaneShares {
   #atWork: readonly Lane[] = [];
   #now = 0;
 
-  /**
-   * The lane whose turn it is, of those in `ready`; it counts as one request. A lane in `atWork` has work under way, or
-   * waiting for its source, and keeps its claim.
-   */
+  /** The lane whose turn it is, of those in `ready`; it counts as one request. A lane in `atWork` has work under way,
+   * or waiting for its source, and keeps its claim. */
   next(ready: readonly Lane[], atWork: readonly Lane[] = ready): Lane | undefined {
     for (const lane of atWork) {
       if (!this.#atWork.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);

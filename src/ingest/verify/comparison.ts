@@ -82,10 +82,8 @@ class Differences implements Difference {
   }
 }
 
-/**
- * Only the section in hand is in memory. Each entry counts once, however often pages overlap and walks begin again; a
- * section can be dropped and read again in smaller ones.
- */
+/** Only the section in hand is in memory. Each entry counts once, however often pages overlap and walks begin again; a
+ * section can be dropped and read again in smaller ones. */
 export class Findings {
   readonly missing = new Differences();
   readonly changed = new Differences();

@@ -54,10 +54,8 @@ const listedIds = async (
   return { listed, refused: false };
 };
 
-/**
- * Several sources at a time. Throws when the database fails or the signal aborts; what Cloudflare does is in the
- * results.
- */
+/** Several sources at a time. Throws when the database fails or the signal aborts; what Cloudflare does is in the
+ * results. */
 export const verifySources = async (
   context: VerifyContext,
   sources: readonly SourceState[],
@@ -321,10 +319,8 @@ class SourceHeldError extends Error {
   }
 }
 
-/**
- * Through the daemon's own statement: what is missing is added, other content is recorded; claims nothing, and leaves
- * the lanes as they are. Holds the lease for this one page, so that the live tail goes on. Throws SourceHeldError.
- */
+/** Through the daemon's own statement: what is missing is added, other content is recorded; claims nothing, and leaves
+ * the lanes as they are. Holds the lease for this one page, so that the live tail goes on. Throws SourceHeldError. */
 const repairPage = async (
   context: SyncContext,
   source: SourceKey,

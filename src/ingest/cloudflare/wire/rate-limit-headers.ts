@@ -60,9 +60,8 @@ export function parseRateLimits(rateLimit: string | undefined, policies: string 
   });
 }
 
-/**
- * How long to send nothing: 0 while plenty remains; when requests get scarce, the rest of the window shared among them.
- */
+/** How long to send nothing: 0 while plenty remains; when requests get scarce, the rest of the window shared among
+ * them. */
 export function pacing(rateLimits: readonly RateLimit[]): number {
   const pauses = rateLimits.map(({ remaining, resetMs, quota }) => {
     const plenty = remaining >= Math.max(SCARCE_REQUESTS, (quota ?? 0) * SCARCE_SHARE);
@@ -87,10 +86,8 @@ export interface RetryFacts {
   readonly rateLimitResetMs: number | undefined;
 }
 
-/**
- * The first included. A 429 gets more, since each retry waits for as long as Cloudflare asks. 408 and 409 count as
- * `server`, as in Cloudflare's own SDKs.
- */
+/** The first included. A 429 gets more, since each retry waits for as long as Cloudflare asks. 408 and 409 count as
+ * `server`, as in Cloudflare's own SDKs. */
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
   throttled: 10,
   server: 2,
@@ -116,10 +113,8 @@ const JITTER = 0.25;
 const FIRST_BLIND_THROTTLE_MS = 30_000;
 const MAX_BLIND_THROTTLE_MS = 300_000;
 
-/**
- * Pure: the caller waits. `attempt`: how many have failed in this way (throttled, or any other), from 1. `random` in
- * [0, 1).
- */
+/** Pure: the caller waits. `attempt`: how many have failed in this way (throttled, or any other), from 1. `random` in
+ * [0, 1). */
 export function nextRetry(
   facts: RetryFacts,
   attempt: number,
@@ -133,10 +128,8 @@ export function nextRetry(
   return { retryInMs: Math.max(floorMs, backoffMs(attempt, random)) };
 }
 
-/**
- * For how long none may send after a 429. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier
- * prolongs the block.
- */
+/** For how long none may send after a 429. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier
+ * prolongs the block. */
 export function throttlePauseMs(facts: RetryFacts, attempt: number, random: () => number): number {
   const askedMs = facts.retryAfterMs ?? facts.rateLimitResetMs;
   if (askedMs !== undefined) return Math.max(bounded(askedMs), backoffMs(attempt, random));

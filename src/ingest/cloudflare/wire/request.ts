@@ -24,10 +24,8 @@ export interface ApiRequest<T> {
   readonly attemptMs?: number | undefined;
   /** What fails is not retried, but for a newer credential. */
   readonly once?: boolean;
-  /**
-   * Runs inside the attempt. Throws ApiError `unreadable` for what is to be sent again, as after a 5xx; else it ends
-   * the call.
-   */
+  /** Runs inside the attempt. Throws ApiError `unreadable` for what is to be sent again, as after a 5xx; else it ends
+   * the call. */
   readonly decode: (answer: ApiText) => T;
 }
 
@@ -62,9 +60,8 @@ export interface RequestBudget {
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
 }
 
-/**
- * Throws ApiError `bad_request` for an id that no encoding keeps from changing the path: servers resolve `%2E%2E`, too.
- */
+/** Throws ApiError `bad_request` for an id that no encoding keeps from changing the path: servers resolve `%2E%2E`,
+ * too. */
 export function pathSegment(id: string): string {
   if (['', '.', '..'].includes(id)) throw new ApiError('bad_request', `The id "${id}" cannot be part of a path`);
   return encodeURIComponent(id.toWellFormed());

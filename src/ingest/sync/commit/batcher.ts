@@ -22,10 +22,8 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/**
- * An item is begun at once while there are calls to spare; what comes while all are under way goes with the first that
- * ends, in order. Nothing waits for others to come.
- */
+/** An item is begun at once while there are calls to spare; what comes while all are under way goes with the first that
+ * ends, in order. Nothing waits for others to come. */
 export class Gathering<Item, Result> {
   readonly #options: GatheringOptions<Item, Result>;
   readonly #waiting: Waiting<Item, Result>[] = [];

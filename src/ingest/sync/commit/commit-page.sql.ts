@@ -211,10 +211,8 @@ with page as (
 arrays as (select ${pageNames.map((name) => `array_agg(${name} order by n) as ${name}`).join(', ')} from page)
 select result.* from arrays, ${call(pageNames.map((name) => `arrays.${name}`).join(', '))} as result`;
 
-/**
- * By how a page comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of JSON for the
- * database to read.
- */
+/** By how a page comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of JSON for the
+ * database to read. */
 const commitStatements = {
   rows: `select * from ${call(parameters(FIXED_PARAMETERS + 1, FIXED_PARAMETERS + pageNames.length))}`,
   plain: ofJson('plain'),

@@ -92,10 +92,8 @@ const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...win
 
 const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
 
-/**
- * Where to look for a known entry: everywhere for an ordinary page; for a large one, five weeks around its own times, a
- * few partitions. Only an entry that comes again with a time further off, on a large page, would be stored twice.
- */
+/** Where to look for a known entry: everywhere for an ordinary page; for a large one, five weeks around its own times,
+ * a few partitions. Only an entry that comes again with a time further off, on a large page, would be stored twice. */
 export const dedupeBounds = (page: Page): [string, string] => {
   if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
   const bound = (timeMs: number) => new Date(timeMs).toISOString();
@@ -135,10 +133,8 @@ export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number
   return size;
 };
 
-/**
- * PostgreSQL's binary array format, into exactly `sizeOfArray` bytes. The text format would have every quote and
- * backslash escaped here and read again there, character by character.
- */
+/** PostgreSQL's binary array format, into exactly `sizeOfArray` bytes. The text format would have every quote and
+ * backslash escaped here and read again there, character by character. */
 export const writeArray = (rows: PageRows, place: number, type: ElementType, target: Buffer): void => {
   const { bytes, spans } = rows;
   let at = writeHeader(target, rows.firsts.length, true, oids[type]);

@@ -36,10 +36,8 @@ interface ListingsAtOnce {
 const ownListings = ({ organizationIds, wanted, credentials }: ListingsWanted): readonly ReadingCredential[] =>
   wanted === 'all' && organizationIds === undefined ? credentials.filter(({ listsAccounts }) => listsAccounts) : [];
 
-/**
- * The longest waiting first. One of an organization is due at once when its log has told of accounts since. Makes new
- * rows.
- */
+/** The longest waiting first. One of an organization is due at once when its log has told of accounts since. Makes new
+ * rows. */
 export const dueListings = async (
   pool: Pool,
   listings: ListingsWanted,
@@ -202,10 +200,8 @@ where s.missed > 0 or s.organization_id is distinct from excluded.organization_i
   -- By that the walk knows at its end what it has named.
   or s.last_listed_at < coalesce((select walk_began_at from account_listings l where l.scope = $2), clock_timestamp())`;
 
-/**
- * Chosen alike by every replica: the parent that GET /accounts names, else the organization farthest down that lists
- * it, else the smallest id. $1: the accounts.
- */
+/** Chosen alike by every replica: the parent that GET /accounts names, else the organization farthest down that lists
+ * it, else the smallest id. $1: the accounts. */
 const moveStatement = `
 with recursive depths (id, depth, path) as (
   select id, 0, array[id] from organizations o where not exists (select from organizations p where p.id = o.parent_id)

@@ -39,10 +39,8 @@ interface AccountsFound {
   readonly more: boolean;
 }
 
-/**
- * Each listing that is due has a lease of its own: one that fails rests, and the others go on. Accounts that the
- * configuration names are made known, too. Throws when the database fails or the signal aborts.
- */
+/** Each listing that is due has a lease of its own: one that fails rests, and the others go on. Accounts that the
+ * configuration names are made known, too. Throws when the database fails or the signal aborts. */
 export const discoverAccounts = async (
   context: SyncContext,
   signal: AbortSignal,

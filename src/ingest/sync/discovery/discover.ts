@@ -116,10 +116,8 @@ const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): P
   }
 };
 
-/**
- * Profiles that were never read, or not for a day. One that fails is left for the next time. If the credential may read
- * none, which is documented for API tokens, one request a day finds that out: the first one is sent alone.
- */
+/** Profiles that were never read, or not for a day. One that fails is left for the next time. If the credential may
+ * read none, which is documented for API tokens, one request a day finds that out: the first one is sent alone. */
 export const readProfiles = async (
   context: SyncContext,
   limit: number,
@@ -272,10 +270,8 @@ const askAll = async (
   });
 };
 
-/**
- * Cloudflare does not say whether its listing shows organizations below others unasked; once it has shown one, nothing
- * is asked. Else each organization is asked about once a day, `limit` of them at a time. Returns how many are new.
- */
+/** Cloudflare does not say whether its listing shows organizations below others unasked; once it has shown one, nothing
+ * is asked. Else each organization is asked about once a day, `limit` of them at a time. Returns how many are new. */
 export const findSubOrganizations = async (
   context: SyncContext,
   limit: number,

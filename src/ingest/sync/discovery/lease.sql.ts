@@ -13,10 +13,8 @@ export interface DiscoveryTurn {
   readonly serverTimeMs: number | undefined;
 }
 
-/**
- * Not given while another replica lists, nor for `restMs` after the last attempt: replicas tick at the same moments.
- * Who tried last and failed may try again at once: so an outage ends.
- */
+/** Not given while another replica lists, nor for `restMs` after the last attempt: replicas tick at the same moments.
+ * Who tried last and failed may try again at once: so an outage ends. */
 export const claimDiscovery = async (
   pool: Pool,
   owner: string,
@@ -39,10 +37,8 @@ export const claimDiscovery = async (
   return { mine: false, serverTimeMs: last?.serverTime?.getTime() };
 };
 
-/**
- * Gives the right back if its owner was killed while it listed. Safe even if it lives: both list, until it asks for its
- * right again.
- */
+/** Gives the right back if its owner was killed while it listed. Safe even if it lives: both list, until it asks for
+ * its right again. */
 export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) => boolean): Promise<boolean> => {
   const [held] = await db(pool)
     .select({ owner: discovery.leaseOwner })
@@ -77,10 +73,8 @@ export const endRestsOfRefused = async (pool: Pool): Promise<void> => {
   await pool.query('select orgtrail_end_rests($1)', [REFUSALS]);
 };
 
-/**
- * Readiness depends on the age of the last success, and `server_time` is Cloudflare's time at that moment. The first
- * success after a failure ends an outage: lanes that failed with it need not rest on, which can be minutes.
- */
+/** Readiness depends on the age of the last success, and `server_time` is Cloudflare's time at that moment. The first
+ * success after a failure ends an outage: lanes that failed with it need not rest on, which can be minutes. */
 export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
   const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
   if ('error' in result) {

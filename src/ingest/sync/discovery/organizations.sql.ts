@@ -67,10 +67,8 @@ changes (organization_id, change, old_value, new_value) as (
 insert into organization_changes (organization_id, change, old_value, new_value)
 select * from changes returning organization_id as "organizationId", change`;
 
-/**
- * With `complete`, those that it did not name are counted as missed, which alone makes none gone; `within` limits that
- * to an allow-list. Called for each page, and at the end for the ids of all.
- */
+/** With `complete`, those that it did not name are counted as missed, which alone makes none gone; `within` limits that
+ * to an allow-list. Called for each page, and at the end for the ids of all. */
 export const recordListing = async (
   pool: Pool,
   found: readonly FoundOrganization[],
@@ -144,10 +142,8 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
   return rows.map((row) => row.id);
 };
 
-/**
- * What is news: a refusal makes it `refused`, and `gone` after a while: for a moment any log may be refused. Undefined
- * also if it has been listed again, or is gone already.
- */
+/** What is news: a refusal makes it `refused`, and `gone` after a while: for a moment any log may be refused. Undefined
+ * also if it has been listed again, or is gone already. */
 export const recordLogAnswer = async (
   pool: Pool,
   organizationId: string,

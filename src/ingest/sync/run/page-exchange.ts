@@ -90,10 +90,8 @@ interface CommitMore {
   readonly endsTurn?: boolean;
 }
 
-/**
- * `state` undefined: the lane stays as it is. Throws FencedError, and PageRefusedError for what the database refuses to
- * hold.
- */
+/** `state` undefined: the lane stays as it is. Throws FencedError, and PageRefusedError for what the database refuses
+ * to hold. */
 export const commitPart = async (
   turn: Turn,
   page: Page,
@@ -172,10 +170,8 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
   return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
 
-/**
- * Returns the largest page of the source. Entries that come twice do not count: a page that is cut shorter would then
- * look whole.
- */
+/** Returns the largest page of the source. Entries that come twice do not count: a page that is cut shorter would then
+ * look whole. */
 export const noteSize = (turn: Turn, page: Page): number => {
   if (page.entries > turn.largestPage) set(turn, { largestPage: Math.max(turn.largestPage, idsOf(page).size) });
   turn.context.windows.sawPage(turn.largestPage);

@@ -150,10 +150,8 @@ const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   return true;
 };
 
-/**
- * Beside a hole, halving brings nothing if a fault of the answer is in both halves, or a failure of the request in the
- * first, the middle and the last second. What comes is stored. Throws ApiError if the API refuses to answer at all.
- */
+/** Beside a hole, halving brings nothing if a fault of the answer is in both halves, or a failure of the request in the
+ * first, the middle and the last second. What comes is stored. Throws ApiError if the API refuses to answer at all. */
 export const failsThroughout = async (turn: Turn, walk: Walk, reason: string): Promise<boolean> => {
   const prover = proverOf(turn);
   const isOfAnswer = answerFaults.has(reason);
@@ -230,10 +228,8 @@ export interface HeldPage {
   during<T>(answer: Promise<T>): Promise<T>;
 }
 
-/**
- * Nothing is claimed before it is stored: a process that dies only asks for it again. `state`: should it be committed
- * by itself.
- */
+/** Nothing is claimed before it is stored: a process that dies only asks for it again. `state`: should it be committed
+ * by itself. */
 export const holdPage = (turn: Turn, page: Page, state: LaneState, heldMs = HELD_MS): HeldPage => {
   const { time } = turn.context;
   const beganMs = time.nowMs();

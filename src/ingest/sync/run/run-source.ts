@@ -29,10 +29,8 @@ import {
 } from './page-exchange.ts';
 import { walkPages } from './walk-pages.ts';
 
-/**
- * A look far back reaches over all stored entries if these few fit a page; else over so few that it cannot have been
- * cut.
- */
+/** A look far back reaches over all stored entries if these few fit a page; else over so few that it cannot have been
+ * cut. */
 const LOOK_BACK_ENTRIES = 200;
 
 type TurnEnd =
@@ -179,10 +177,8 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   return { ...walk, claim: newestPart(walk.claim, widthMs), silenceMs: widthMs };
 };
 
-/**
- * The live tail is asked for anyway, so a look back costs no request: over the newest stored entries, or all of history
- * if there are few, from the other side. What the API did not show at first comes now.
- */
+/** The live tail is asked for anyway, so a look back costs no request: over the newest stored entries, or all of
+ * history if there are few, from the other side. What the API did not show at first comes now. */
 const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   const { job, progress, source, context } = turn;
   const { claim } = walk;
@@ -202,10 +198,8 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   return { ...walk, direction: 'desc', pageLimit, lookbackMs: claim.fromMs - fromMs, sentinel };
 };
 
-/**
- * An answer behind the plan's clock leaves what is between to the next plan: now it could be claimed as little. The
- * scrub lane needs leave for every window.
- */
+/** An answer behind the plan's clock leaves what is between to the next plan: now it could be claimed as little. The
+ * scrub lane needs leave for every window. */
 const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): readonly Lane[] =>
   planLanes(progress, nowMs, job.policy)
     .map(({ lane }) => lane)

@@ -43,10 +43,8 @@ const FIRST_LOOK_PAGES = 2;
 /** Twice a full page of ordinary entries. Each worker has one larger one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
 
-/**
- * Throws RestError or ApiError when the lane must rest, FencedError and LeaseLostError when another replica has the
- * source.
- */
+/** Throws RestError or ApiError when the lane must rest, FencedError and LeaseLostError when another replica has the
+ * source. */
 export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const prefetch = new AbortController();
   const fetch = (walk: Walk) => fetchPage(turn, walk, { abort: prefetch.signal });
@@ -199,10 +197,8 @@ const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<voi
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
 };
 
-/**
- * The walk to ask for again at once; undefined if it ended here. A page gets two failures; then its cursor is dropped
- * and its window halved. Throws RestError.
- */
+/** The walk to ask for again at once; undefined if it ended here. A page gets two failures; then its cursor is dropped
+ * and its window halved. Throws RestError. */
 const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
   const blame = blameOf(error, walk);
   const begun = walk.pages > 0 ? walk : turn.state.walk;
@@ -283,10 +279,8 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
 };
 
-/**
- * If it does not serve another second of the log, served before if there is one, the failure says nothing about the
- * walk.
- */
+/** If it does not serve another second of the log, served before if there is one, the failure says nothing about the
+ * walk. */
 const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const { policy, nowMs } = turn.job;
   const read = turn.progress.coverage[0]?.at(-1);
@@ -318,10 +312,8 @@ interface SecondReading {
   timeouts: number;
 }
 
-/**
- * Part by part. If a part still fails, the second becomes a hole, which is never claimed and retried seldom. Throws
- * ApiError if the API refuses to answer at all.
- */
+/** Part by part. If a part still fails, the second becomes a hole, which is never claimed and retried seldom. Throws
+ * ApiError if the API refuses to answer at all. */
 const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;
   const { claim } = walk;

@@ -23,10 +23,8 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
 /** An index finds events by it. An entry that names another account is passed over. */
 const ownerColumn = (kind: string): string => `${kindOf({ kind }).owner}_id`;
 
-/**
- * Where the newest part begins that holds so many stored events; all of it if it holds fewer. Whole seconds, one at
- * least.
- */
+/** Where the newest part begins that holds so many stored events; all of it if it holds fewer. Whole seconds, one at
+ * least. */
 export const newestPart = async (
   pool: Pool,
   { kind, id }: SourceKey,
@@ -80,10 +78,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** Before that there was no Cloudflare, and the database makes no month. */
 const FIRST_MONTH_MS = Date.UTC(2009, 0, 1);
 
-/**
- * From `sinceMs` to two months from now, or to `untilMs`. Called hourly. Makes none while a long transaction reads the
- * table, or another replica makes them, too: the default partition takes the rows, and the next call moves them.
- */
+/** From `sinceMs` to two months from now, or to `untilMs`. Called hourly. Makes none while a long transaction reads the
+ * table, or another replica makes them, too: the default partition takes the rows, and the next call moves them. */
 export const createPartitions = async (pool: Pool, sinceMs: number, untilMs?: number): Promise<number> => {
   // It may have to move rows.
   const statement = longStatement(
@@ -111,10 +107,8 @@ interface UnreadOptions {
   readonly besideMs?: number;
 }
 
-/**
- * The months (`2024-01`) not read in full, oldest first, each with one of its sources. A source that Cloudflare refuses
- * counts only where a part of the month has been read.
- */
+/** The months (`2024-01`) not read in full, oldest first, each with one of its sources. A source that Cloudflare
+ * refuses counts only where a part of the month has been read. */
 export const readUnreadMonths = async (
   pool: Pool,
   kinds: readonly KindPolicy[],

@@ -6,10 +6,8 @@ import { sources } from '../../../postgres/tables/sources.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../../planning/source.ts';
 import { type SourceRow, toSource } from './sources.sql.ts';
 
-/**
- * Undefined if another process holds it. Every taking is a new epoch, so that whatever an earlier holder still has
- * under way writes nothing.
- */
+/** Undefined if another process holds it. Every taking is a new epoch, so that whatever an earlier holder still has
+ * under way writes nothing. */
 export const claimSource = async (
   pool: Pool,
   source: SourceKey,
@@ -63,10 +61,8 @@ export interface ReadingCredential {
 /** A daemon that reads sends a request at least every four minutes: to list organizations. */
 export const READER_RESTS_MS = 600_000;
 
-/**
- * Those read, or listed and not read yet, with another credential that has lately been used: a refusal here says
- * nothing of them.
- */
+/** Those read, or listed and not read yet, with another credential that has lately been used: a refusal here says
+ * nothing of them. */
 export const readElsewhere = async (
   pool: Pool,
   sources: readonly SourceKey[],

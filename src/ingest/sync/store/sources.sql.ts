@@ -98,10 +98,8 @@ export const readTime = async (pool: Pool): Promise<StoredTime> => {
 const restOf = (lane: Lane): string =>
   `(max(${ms('l.next_attempt_at - clock_timestamp()')}) filter (where l.lane = '${lane}'))::float8`;
 
-/**
- * In the order of `loadSources`: what changes without a commit, and a version that every commit, failure and due hole
- * changes. Each table is read once, in no order: a tenth of the time that all of their state takes.
- */
+/** In the order of `loadSources`: what changes without a commit, and a version that every commit, failure and due hole
+ * changes. Each table is read once, in no order: a tenth of the time that all of their state takes. */
 export const surveySources = async (
   pool: Pool,
   owner: string,
@@ -180,10 +178,8 @@ interface StreamedQuery {
   handleDataRow: (message: { readonly fields: TextRow }) => void;
 }
 
-/**
- * Hands over each row as it comes: of tens of thousands, no two are in memory at once. Rejects with what `take` threw,
- * after the last row.
- */
+/** Hands over each row as it comes: of tens of thousands, no two are in memory at once. Rejects with what `take` threw,
+ * after the last row. */
 const eachRow = async (
   pool: Pool,
   text: string,
@@ -297,10 +293,8 @@ export const toSource = (stored: SourceRow): SourceState => {
 
 const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (kind, filter_hash, horizon_ms, owner)`;
 
-/**
- * Gives every known owner its sources, and the kinds in force their horizon and filter set, for the views. `historyMs`:
- * how much is wanted at any time. Returns how many sources are new.
- */
+/** Gives every known owner its sources, and the kinds in force their horizon and filter set, for the views.
+ * `historyMs`: how much is wanted at any time. Returns how many sources are new. */
 export const syncSources = async (
   pool: Pool,
   kinds: readonly KindPolicy[],
@@ -339,10 +333,8 @@ export const syncSources = async (
   return rowCount ?? 0;
 };
 
-/**
- * Takes back what was claimed of the future, of a server whose clock was ahead. `delaysMs`: of pass 0, 1, …: each may
- * claim up to its delay before now.
- */
+/** Takes back what was claimed of the future, of a server whose clock was ahead. `delaysMs`: of pass 0, 1, …: each may
+ * claim up to its delay before now. */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
   const { rows } = await pool.query<{ trimmed: number }>('select orgtrail_trim_coverage($1) as trimmed', [delaysMs]);
   return rows[0]?.trimmed ?? 0;
