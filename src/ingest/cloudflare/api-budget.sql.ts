@@ -220,7 +220,7 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
   // At least one, however long the ticks and small the share.
   const saved = Math.max(1, Math.ceil((TICKS_SAVED * tickMs) / spacingMs));
   const toleranceMs = (saved - 1) * spacingMs;
-  const current = () => (typeof fingerprint === 'string' ? fingerprint : fingerprint());
+  const current = followed(fingerprint);
   let madeRow: string | undefined;
   return {
     take: async (requests) => {

@@ -157,23 +157,14 @@ interface Refusal {
   readonly untilMs: number;
 }
 
-/** What credentials were refused lately, so that they are not asked for each page. A renewed credential starts afresh.
- * `nowMs` never goes back. */
-export interface Refusals {
-  /** Why it is not worth trying now; undefined: it is. */
-  why(named: Named, what: string): ApiError | undefined;
-  /** It may not do this. */
-  refused(named: Named, what: string, error: ApiError): void;
-  broken(named: Named, error: ApiError): void;
-  answered(named: Named, what: string): void;
-}
-
 interface Named {
   readonly name: string;
   readonly source: CredentialSource;
 }
 
-export const createRefusals = (nowMs: () => number): Refusals => {
+/** What credentials were refused lately, so that they are not asked for each page. A renewed credential starts afresh.
+ * `nowMs` never goes back. */
+export const createRefusals = (nowMs: () => number) => {
   const known = new Map<string, Refusal>();
   const put = ({ source }: Named, key: string, error: ApiError, restMs: number): void => {
     known.set(key, { error, credential: source.current(), untilMs: nowMs() + restMs });
@@ -186,14 +177,20 @@ export const createRefusals = (nowMs: () => number): Refusals => {
     return undefined;
   };
   return {
-    why: (named, what) => inForce(named, named.name) ?? inForce(named, keyOf(named, what)),
-    refused: (named, what, error) => put(named, keyOf(named, what), error, REFUSED_REST_MS),
-    broken: (named, error) => put(named, named.name, error, BROKEN_REST_MS),
-    answered: (named, what) => {
+    /** Why it is not worth trying now; undefined: it is. */
+    why: (named: Named, what: string): ApiError | undefined =>
+      inForce(named, named.name) ?? inForce(named, keyOf(named, what)),
+    /** The credential may not do this. */
+    refused: (named: Named, what: string, error: ApiError) => put(named, keyOf(named, what), error, REFUSED_REST_MS),
+    /** It is not taken, whatever is asked for. */
+    broken: (named: Named, error: ApiError) => put(named, named.name, error, BROKEN_REST_MS),
+    answered: (named: Named, what: string): void => {
       known.delete(named.name);
       known.delete(keyOf(named, what));
     },
   };
 };
+
+export type Refusals = ReturnType<typeof createRefusals>;
 
 const keyOf = ({ name }: Named, what: string): string => `${name} ${what}`;

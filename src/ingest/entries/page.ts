@@ -9,7 +9,7 @@ import {
   shortColumnSource,
 } from './entry.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
-import { type PlainPage, readPlainPage } from './plain-page.ts';
+import { readPlainPage } from './plain-page.ts';
 
 /** An entry read here, since the database could not. */
 export interface CarefulEntry {
@@ -21,7 +21,8 @@ export interface CarefulEntry {
   readonly columnSource: string;
 }
 
-interface PageText extends PageFacts {
+/** One page of an audit log, by how it is committed. */
+export type Page = PageFacts & {
   readonly entriesText: string;
   /** Characters, if it was read from text. */
   readonly sizeBytes: number;
@@ -30,7 +31,13 @@ interface PageText extends PageFacts {
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;
   answer?: PageAnswer | undefined;
-}
+} & (
+    | // Every entry is plain and was read from its bytes.
+    { readonly kind: 'columns'; readonly rows: PageRows }
+    | { readonly kind: 'json' }
+    // Some entry has a defect: `readCarefully`. Bytes that are no UTF-8 are U+FFFD in the text.
+    | { readonly kind: 'careful'; readonly validUtf8: boolean }
+  );
 
 /** The answer that a page came in, by what tells it apart from all others. */
 export interface PageAnswer {
@@ -38,25 +45,6 @@ export interface PageAnswer {
   readonly cfRay: string | undefined;
   readonly bodySha256: string;
 }
-
-/** Every entry is plain and was read from its bytes. */
-interface ColumnsPage extends PageText {
-  readonly kind: 'columns';
-  readonly rows: PageRows;
-}
-
-interface JsonPage extends PageText {
-  readonly kind: 'json';
-}
-
-/** Some entry has a defect: `readCarefully` reads them one by one. */
-interface CarefulPage extends PageText {
-  readonly kind: 'careful';
-  /** False if the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
-  readonly validUtf8: boolean;
-}
-
-export type Page = ColumnsPage | JsonPage | CarefulPage;
 
 /** What a walk commits that changes without a page. */
 export const emptyPage: Page = {
@@ -86,7 +74,7 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
   return {
     entries: rows.firsts.length,
     timesMs,
-    ...readResultInfo(plain),
+    ...readEnvelope(plain.envelopeText, rows.firsts.length).facts,
     fingerprint: fingerprintOf(rows.firsts.length, (row) => idAt(rows, row) ?? textAt(rows, row)),
     get entriesText() {
       if (isReleased) throw new Error('a page that was given back is read');
@@ -104,22 +92,18 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
 
 /** Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw. */
 export const readPage = (text: string, validUtf8 = true): Page => {
-  const envelope = readEnvelope(text);
-  const { nextCursor, count, fault, isPartial } = envelope;
-  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count, isPartial: isPartial || undefined };
+  const { result, facts } = readEnvelope(text);
+  if (!Array.isArray(result)) return { ...emptyPage, ...facts };
   const array = findArray(text, 'result');
-  if (array === undefined || array.elements.length !== envelope.result.length) {
+  if (array === undefined || array.elements.length !== result.length) {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
   }
-  const readings = readEntries(text, array, envelope.result);
+  const readings = readEntries(text, array, result);
   const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
-    nextCursor,
-    count,
-    fault,
-    isPartial: isPartial || undefined,
+    ...facts,
     fingerprint: fingerprintOf(readings.length, (index) => {
       const { start, end } = array.elements[index] as ElementSpan;
       return readings[index]?.id ?? text.slice(start, end);
@@ -188,12 +172,6 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
     // The slice is made only if it is looked at: most pages have nothing suspicious.
     return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
   });
-};
-
-/** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
-const readResultInfo = ({ envelopeText, rows }: PlainPage): Omit<PageFacts, 'entries' | 'timesMs'> => {
-  const { nextCursor, count, fault, isPartial } = readEnvelope(envelopeText, rows.firsts.length);
-  return { nextCursor, count, fault, isPartial: isPartial || undefined };
 };
 
 /** No two pages of a walk have as many entries, and the same ones first and last. It is kept with the walk. */
@@ -270,17 +248,9 @@ const envelopeSchema = z.looseObject({
     .nullish(),
 });
 
-interface PageEnvelope {
-  readonly result: readonly unknown[] | undefined;
-  readonly nextCursor: string | undefined;
-  readonly count: number | undefined;
-  readonly fault: string | undefined;
-  readonly isPartial: boolean;
-}
-
 /** Throws UnreadablePageError for what brings no entries and is no success. `entriesReadBefore` were taken out of the
  * text. */
-const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
+const readEnvelope = (text: string, entriesReadBefore = 0) => {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -302,13 +272,13 @@ const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
   const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
-  return {
-    result: result ?? undefined,
+  const facts = {
     nextCursor: readCursor(info?.cursor || info?.cursors?.after),
     count: readCount(info?.count),
     fault,
-    isPartial: doubtfulWords.test(textIn(messages)),
+    isPartial: doubtfulWords.test(textIn(messages)) || undefined,
   };
+  return { result, facts };
 };
 
 /** Why an envelope is not that of a success; listings too. */

@@ -331,16 +331,13 @@ export const idleUntilMs = (
 
 const everAfter = (fromMs: number) => ({ fromMs, toMs: Number.POSITIVE_INFINITY });
 
-const readOrHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage =>
-  holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);
-
 const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
   settle: (progress, nowMs, policy) => {
     const { settleDelaysMs, intervals } = policy;
     const { settleMs } = intervals;
     const horizonMs = againSinceMs(policy);
     const times = settleDelaysMs.map((delayMs, index) => {
-      const [gap] = gapsAmong(everAfter(horizonMs), readOrHoles(progress, index + 1), progress.coverage[0] ?? []);
+      const [gap] = gapsAmong(everAfter(horizonMs), withHoles(progress, index + 1), progress.coverage[0] ?? []);
       if (gap === undefined) return Number.POSITIVE_INFINITY;
       const asBatchMs = gap.fromMs + delayMs + Math.max(delayMs, settleMs);
       const outsideMs = gap.fromMs - settleMs - horizonMs;
@@ -350,7 +347,7 @@ const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
     return Math.min(...times);
   },
   backfill: (progress, _nowMs, { horizonMs }) => {
-    const [first, ...others] = gapsIn(everAfter(horizonMs), readOrHoles(progress, 0));
+    const [first, ...others] = gapsIn(everAfter(horizonMs), withHoles(progress, 0));
     const { older } = progress.lanes.backfill ?? {};
     if (first === undefined) return Number.POSITIVE_INFINITY;
     // Between two ranges; the last one, without an end, is of the live lane.

@@ -27,21 +27,14 @@ interface DaemonOptions {
   readonly onTurn?: (job: Job, result: TurnResult) => void;
 }
 
-export interface SyncDaemon {
-  /** Begins a listing unless one is under way, and plans. Rejects if the database fails. Ticks must not overlap. */
-  tick(): Promise<void>;
-  /** Plans all that is left as of a given time, without a listing, but for what `skip` names. */
-  workOff(time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan>;
-  clear(): void;
-  idle(): Promise<void>;
-}
+export type SyncDaemon = ReturnType<typeof createDaemon>;
 
 /**
  * One replica lists organizations and accounts, at every tick or less often if that takes too much of the budget; each
  * plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again.
  * Pulling never waits for the listing, unless nothing is known yet.
  */
-export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
+export const createDaemon = (context: SyncContext, options: DaemonOptions) => {
   const { signal, stopping, onError } = options;
   let rests = new AbortController();
   /** Else what fails twice before it is asked for otherwise would take two ticks. */
@@ -72,30 +65,32 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   };
   const accounts = createAccountListing(context, options, plan);
   const listing = createListing(context, options, async () => {
-    accounts.begin();
+    void accounts.begin();
     await plan();
   });
   return {
-    tick: async () => {
+    /** Begins a listing unless one is under way, and plans. Rejects if the database fails. Ticks must not overlap. */
+    tick: async (): Promise<void> => {
       ticking = true;
       const organizationsListed = listing.begin();
-      accounts.begin();
+      void accounts.begin();
       if ((await planningTime(context)) === undefined) await organizationsListed;
       await plan();
     },
-    workOff: async (time, skip) => {
+    /** Plans all that is left as of a given time, without a listing, but for what `skip` names. */
+    workOff: async (time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan> => {
       const all = await planJobs(context, time, true, remembered);
       const jobs = all.jobs.filter((job) => !skip(job));
       if (!stopping()) pool.refill(jobs);
       return { ...all, jobs };
     },
-    clear: () => {
+    clear: (): void => {
       ticking = false;
       rests.abort();
       rests = new AbortController();
       pool.clear();
     },
-    idle: async () => {
+    idle: async (): Promise<void> => {
       await listing.idle();
       await accounts.idle();
       await pool.idle();
@@ -109,80 +104,69 @@ const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
 /** Keeps one listing of organizations under way; what it finds is planned at once. */
 const createListing = (context: SyncContext, options: DaemonOptions, found: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
-  let underWay: Promise<void> | undefined;
-  let details: Promise<void> | undefined;
-  const list = async (): Promise<void> => {
+  const details = single(() => readDetails(context, signal).catch(onError));
+  const listing = single(async () => {
     try {
       const paceMs = context.discoveryPace.organizationsMs(context.organizationListing.requests);
       const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal);
       if (!('appeared' in result) || stopping()) return;
       if (result.appeared > 0) await found();
-      details ??= readDetails(context, signal)
-        .catch(onError)
-        .finally(() => {
-          details = undefined;
-        });
+      void details.begin();
     } catch (error) {
       // The observer has heard of what Cloudflare answered; the organizations known before are pulled.
       if (!(error instanceof ApiError)) onError(error);
     }
-  };
-  return {
-    /** Resolves when organizations are known, or when the listing has ended without. */
-    begin: (): Promise<void> => {
-      underWay ??= list().finally(() => {
-        underWay = undefined;
-      });
-      return underWay;
-    },
-    idle: async (): Promise<void> => {
-      await underWay;
-      await details;
-    },
-  };
+  });
+  return both(listing, details);
 };
 
 /** Keeps the listings of accounts under way while some are due; what a page of them brings is planned within seconds. */
 const createAccountListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
   const { time } = context;
-  let underWay: Promise<void> | undefined;
-  let planning: Promise<void> | undefined;
   let plannedAtMs = Number.NEGATIVE_INFINITY;
-  const planSoon = async (): Promise<void> => {
-    await time.sleep(Math.max(0, plannedAtMs + PLAN_FOUND_MS - time.nowMs()), signal);
-    plannedAtMs = time.nowMs();
-    if (!stopping()) await plan();
-  };
-  const found = (): void => {
-    planning ??= planSoon()
-      .catch((error: unknown) => {
-        if (!signal.aborted) onError(error);
-      })
-      .finally(() => {
-        planning = undefined;
-      });
-  };
-  const list = async (): Promise<void> => {
+  const planning = single(async () => {
+    try {
+      await time.sleep(Math.max(0, plannedAtMs + PLAN_FOUND_MS - time.nowMs()), signal);
+      plannedAtMs = time.nowMs();
+      if (!stopping()) await plan();
+    } catch (error) {
+      if (!signal.aborted) onError(error);
+    }
+  });
+  const listing = single(async () => {
     try {
       for (let more = true; more && !stopping(); )
-        ({ more } = await discoverAccounts(context, signal, { forMs: tickMs, found }));
+        ({ more } = await discoverAccounts(context, signal, { forMs: tickMs, found: planning.begin }));
     } catch (error) {
       if (!(error instanceof ApiError)) onError(error);
     }
-  };
+  });
+  return both(listing, planning);
+};
+
+/** Work of which one at a time is under way: who begins it again joins it. */
+const single = (work: () => Promise<void>) => {
+  let underWay: Promise<void> | undefined;
   return {
-    begin: (): void => {
-      underWay ??= list().finally(() => {
+    begin: (): Promise<void> => {
+      underWay ??= work().finally(() => {
         underWay = undefined;
       });
+      return underWay;
     },
-    idle: async (): Promise<void> => {
-      await underWay;
-      await planning;
-    },
+    idle: async (): Promise<void> => await underWay,
   };
 };
+
+/** The first, which may begin the second. */
+const both = ({ begin, idle }: ReturnType<typeof single>, second: ReturnType<typeof single>) => ({
+  begin,
+  idle: async (): Promise<void> => {
+    await idle();
+    await second.idle();
+  },
+});
 
 const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
   const { organizationListing: listing, discoveryPace, time } = context;
@@ -192,20 +176,12 @@ const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<v
   listing.detailsAfterMs = time.nowMs() + discoveryPace.detailsMs(2 * DETAILS_AT_ONCE, listing.organizations);
 };
 
-interface SyncForeverOptions extends DaemonOptions {
-  /** Cron pattern with seconds. */
-  readonly schedule: string;
-}
-
-interface Syncing {
-  stop(): Promise<void>;
-}
-
-export const syncForever = (context: SyncContext, options: SyncForeverOptions): Syncing => {
+/** `schedule`: a cron pattern with seconds. */
+export const syncForever = (context: SyncContext, options: DaemonOptions & { readonly schedule: string }) => {
   const daemon = createDaemon(context, options);
   const scheduler = startScheduler(options.schedule, daemon.tick, options.onError);
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       daemon.clear();
       await scheduler.stop();
       daemon.clear();
@@ -214,31 +190,16 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
   };
 };
 
-export interface Scheduler {
-  stop(): Promise<void>;
-}
-
 /** The first tick comes at once. One that comes due while another is under way is left out; one that fails is retried
  * by the next. */
-export const startScheduler = (
-  schedule: string,
-  tick: () => Promise<void>,
-  onError: (error: unknown) => void,
-): Scheduler => {
-  let underWay: Promise<void> | undefined;
-  const run = (): void => {
-    underWay ??= tick()
-      .catch(onError)
-      .finally(() => {
-        underWay = undefined;
-      });
-  };
-  const job = new Cron(schedule, run);
-  run();
+export const startScheduler = (schedule: string, tick: () => Promise<void>, onError: (error: unknown) => void) => {
+  const { begin, idle } = single(() => tick().catch(onError));
+  const job = new Cron(schedule, begin);
+  void begin();
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       job.stop();
-      await underWay;
+      await idle();
     },
   };
 };

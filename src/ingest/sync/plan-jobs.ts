@@ -154,12 +154,12 @@ const policyWithLive = (policies: PolicyOf, liveMs: number): PolicyOf =>
     intervals: { ...policy.intervals, liveMs },
   }));
 
-const derived = (policies: PolicyOf, change: (policy: PlanPolicy) => PlanPolicy): PolicyOf => {
-  const changed = new Map<PlanPolicy, PlanPolicy>();
+const derived = <From>(of: (source: Pick<SourceKey, 'kind'>) => From, change: (from: From) => PlanPolicy): PolicyOf => {
+  const changed = new Map<From, PlanPolicy>();
   return (source) => {
-    const policy = policies(source);
-    const made = changed.get(policy) ?? change(policy);
-    changed.set(policy, made);
+    const from = of(source);
+    const made = changed.get(from) ?? change(from);
+    changed.set(from, made);
     return made;
   };
 };
@@ -212,16 +212,12 @@ const planPolicies = (
   context: Pick<SyncContext, 'kinds' | 'window'>,
   nowMs: number,
   common: Omit<PlanPolicy, 'horizonMs' | 'keptSinceMs'>,
-): ((source: Pick<SourceKey, 'kind'>) => PlanPolicy) => {
-  const policies = new Map(
-    context.kinds.map(({ kind, horizonMs, keptSinceMs }) => [
-      kind,
-      { ...common, horizonMs: context.window?.sinceMs ?? horizonMs(nowMs), keptSinceMs: keptSinceMs?.(nowMs) },
-    ]),
+): PolicyOf =>
+  derived(
+    (source) => kindPolicyOf(context, source),
+    ({ horizonMs, keptSinceMs }) => ({
+      ...common,
+      horizonMs: context.window?.sinceMs ?? horizonMs(nowMs),
+      keptSinceMs: keptSinceMs?.(nowMs),
+    }),
   );
-  return ({ kind }) => {
-    const policy = policies.get(kind);
-    if (policy === undefined) throw new Error(`sources of the kind "${kind}" are not read`);
-    return policy;
-  };
-};

@@ -4,6 +4,7 @@ import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { Hole } from '../planning/lane.ts';
 import type { LaneIntervals } from '../planning/planner.ts';
+import type { RoundStart } from '../planning/scrub.ts';
 import type {
   AccountChange,
   CommitResult,
@@ -22,7 +23,6 @@ import type {
 } from '../planning/source.ts';
 import type { Direction, Lane, Sentinel, Walk } from '../planning/walk.ts';
 import type { SourceSurvey } from './planned-source.ts';
-import type { ScrubPart } from './scrub-rounds.sql.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -276,6 +276,22 @@ export interface ScrubLeave {
   take(requests: number): Promise<number>;
   /** Sent beyond the grant: it is missing from the next one. */
   spend(requests: number): Promise<void>;
+}
+
+/** What one page of the scrub lane showed. */
+export interface ScrubPart {
+  readonly source: SourceKey;
+  readonly filterHash: string;
+  readonly round: RoundStart;
+  /** The oldest time that the round reads. */
+  readonly sinceMs: number;
+  readonly entries: number;
+  /** Of these, were not stored, or with other content alone. They are now. */
+  readonly missing: number;
+  readonly changed: number;
+  /** How much time it was the last page of, in seconds. */
+  readonly seconds: number;
+  readonly ended: boolean;
 }
 
 const BUDGET_WINDOW_MS = 300_000;

@@ -31,8 +31,7 @@ import {
   withoutProfile,
 } from './discovery/organizations.sql.ts';
 import { kindPolicyOf } from './plan-jobs.ts';
-import type { SyncStore } from './ports.ts';
-import { noteScrub } from './scrub-rounds.sql.ts';
+import type { ScrubPart, SyncStore } from './ports.ts';
 import {
   createPartitions,
   nearestStored,
@@ -150,6 +149,24 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   };
 };
 
+/** A statement of its own, after the page is committed: a process that dies in between leaves the page out of the result of
+ * its round (table checks), and one that comes again counts again. */
+const noteScrub = async (
+  pool: Pool,
+  owner: string,
+  { source, filterHash, round, ...counts }: ScrubPart,
+): Promise<void> => {
+  const { number, beganMs, untilMs: beforeMs } = round;
+  const result = JSON.stringify({ ...counts, round: number, beganMs, beforeMs });
+  await pool.query('select orgtrail_note_scrub($1, $2, $3, $4, $5)', [
+    source.kind,
+    source.id,
+    filterHash,
+    owner,
+    result,
+  ]);
+};
+
 const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () => readonly string[]) =>
   ({
     recordListing: (found, listing) =>
@@ -223,21 +240,7 @@ const makeMonths = async (
   }
 };
 
-type AccountStatements =
-  | 'dueAccountListings'
-  | 'claimAccountListing'
-  | 'renewAccountListing'
-  | 'pauseAccountListing'
-  | 'countWalkedAccounts'
-  | 'recordAccounts'
-  | 'endAccountListing'
-  | 'countAccountListings'
-  | 'countAccounts'
-  | 'refusedAccountListings'
-  | 'nameAccounts'
-  | 'takeGoneAccounts';
-
-const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, AccountStatements> => {
+const accountsOf = (pool: Pool, options: SyncStoreOptions) => {
   const { owner, leaseMs, scope, accountIds, credentials = oneCredential } = options;
   const { organizationIds, accounts: wanted } = scope;
   const listings = () => ({ organizationIds, wanted, credentials: credentials() });
@@ -264,5 +267,5 @@ const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, Acco
     refusedAccountListings: async () => (typeof wanted === 'string' ? await refusedListings(pool) : undefined),
     nameAccounts: () => nameAccounts(pool, accountIds),
     takeGoneAccounts: () => takeGone(pool, listings(), accountIds),
-  };
+  } satisfies Partial<SyncStore>;
 };

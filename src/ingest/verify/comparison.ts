@@ -1,7 +1,5 @@
-import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { SourceKey, SourceState } from '../planning/source.ts';
-import type { SyncContext } from '../sync/ports.ts';
 
 /** By the ids that the store would give. */
 interface Compared {
@@ -153,22 +151,6 @@ const idsOf = (page: PageComparison, kind: 'missing' | 'changed'): string[] => [
   ...page.beside[kind],
   ...page.timeless[kind],
 ];
-
-/** None of it writes. */
-export interface VerifyStore {
-  headPosition(): Promise<number>;
-  countStored(source: SourceKey, range: Range): Promise<number>;
-  /** Entries with a time in the window that contains the section, and those without one. */
-  comparePage(source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison>;
-  /** Stored up to position `head`, and not among those seen. */
-  findUnserved(source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved>;
-  /** Whether anything of the source was ever read under other filters. */
-  hasOtherFilters(source: SourceKey): Promise<boolean>;
-}
-
-export interface VerifyContext extends SyncContext {
-  readonly verifyStore: VerifyStore;
-}
 
 export interface VerifyOptions {
   readonly window: Range;

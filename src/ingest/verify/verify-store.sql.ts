@@ -53,6 +53,7 @@ from audit_events e
 where ${inRange} and position <= $5
   and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
 
+/** None of it writes. Ids are those that the store would give. */
 export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => ({
   headPosition: async (): Promise<number> => {
     const [head] = await db(pool).select({ position: feedHead.position }).from(feedHead);
@@ -65,6 +66,7 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
     );
     return rows[0]?.stored ?? 0;
   },
+  /** Entries with a time in the window that contains the section, and those without one. */
   comparePage: async (source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison> => {
     const compared = await inPageForm(pool, page, async (form, pageText) => {
       const ranges = [window.fromMs, window.toMs, section.fromMs, section.toMs];
@@ -74,6 +76,7 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
     const of = (place: ComparedRow['place']) => compared.rows.find((row) => row.place === place) ?? nothingCompared;
     return { here: of('here'), beside: of('beside'), timeless: of('timeless') };
   },
+  /** Stored up to position `head`, and not among those seen. */
   findUnserved: async (source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved> => {
     const parameters = [source.kind, source.id, range.fromMs, range.toMs, head, `{${[...seen].join(',')}}`];
     const { rows } = await pool.query<UnservedRow>(unservedStatement, parameters);
@@ -91,6 +94,8 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
     return (rowCount ?? 0) > 0;
   },
 });
+
+export type VerifyStore = ReturnType<typeof createVerifyStore>;
 
 interface ComparedRow {
   readonly place: keyof PageComparison;

@@ -10,7 +10,12 @@ import { kindPolicyOf } from '../sync/plan-jobs.ts';
 import type { SyncContext } from '../sync/ports.ts';
 import { blameOf, UnprovenError } from '../sync/run/page-exchange.ts';
 import { type DoubtfulWalk, proveWith } from '../sync/run/prove.ts';
-import { Findings, type SourceVerification, type VerifyContext, type VerifyOptions } from './comparison.ts';
+import { Findings, type SourceVerification, type VerifyOptions } from './comparison.ts';
+import type { VerifyStore } from './verify-store.sql.ts';
+
+export interface VerifyContext extends SyncContext {
+  readonly verifyStore: VerifyStore;
+}
 
 export interface VerifyScope {
   readonly nowMs: number;

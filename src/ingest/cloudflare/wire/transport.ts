@@ -24,12 +24,6 @@ interface TransportDeps {
   readonly clock: ServerClock;
 }
 
-interface Transport {
-  readonly send: Send;
-  /** What is still under way fails with `connection`. */
-  close(): Promise<void>;
-}
-
 /** As many as there may be workers (ORGTRAIL_CONCURRENCY), and the listing: none waits for one that hangs. */
 const MAX_CONNECTIONS = 72;
 
@@ -42,7 +36,7 @@ const MAX_ERROR_BYTES = 64 * 1024;
 type Headers = Dispatcher.ResponseData['headers'];
 
 /** One attempt over the network, without budget or retries. Follows no redirect. */
-export function createTransport(deps: TransportDeps): Transport {
+export function createTransport(deps: TransportDeps): { readonly send: Send; close(): Promise<void> } {
   const { timeouts } = deps;
   const base = new URL(deps.baseUrl);
   const prefix = base.pathname.replace(/\/+$/, '');
@@ -76,7 +70,7 @@ export function createTransport(deps: TransportDeps): Transport {
     } catch (error) {
       request.signal.throwIfAborted();
       const failure = attempt.signal.aborted
-        ? attemptTimeout(request.path, { ...timeouts, attemptMs })
+        ? new ApiError('timeout', `GET ${request.path}: the whole attempt was not done within ${attemptMs} ms`)
         : connectionFailure(error, request.path, timeouts, redact);
       if (failure === undefined) throw error;
       return { ok: false, error: failure, rateLimits: [] };
@@ -85,6 +79,7 @@ export function createTransport(deps: TransportDeps): Transport {
     }
   }
 
+  // What is still under way fails with `connection`.
   return { send, close: () => agent.destroy() };
 }
 
@@ -220,10 +215,6 @@ const TIMED_OUT: Record<string, (timeouts: Timeouts) => string> = {
   UND_ERR_HEADERS_TIMEOUT: ({ headersMs }) => `no response headers within ${headersMs} ms`,
   UND_ERR_BODY_TIMEOUT: ({ bodyIdleMs }) => `no further data of the response body within ${bodyIdleMs} ms`,
 };
-
-function attemptTimeout(path: string, { attemptMs }: Timeouts): ApiError {
-  return new ApiError('timeout', `GET ${path}: the whole attempt was not done within ${attemptMs} ms`);
-}
 
 /** Undefined for a bug of our own. undici's error is told, not kept as `cause`: some hold parts of the traffic. */
 function connectionFailure(error: unknown, path: string, timeouts: Timeouts, redact: Redact): ApiError | undefined {

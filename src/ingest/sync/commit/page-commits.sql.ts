@@ -25,15 +25,14 @@ export const createPageCommits = (pool: Pool, leaseMs: number): CommitPages => {
   const apart = new Set<string>();
   const alone = async (commit: PageCommit): Promise<CommitResult> => {
     const key = keyOf(commit.lease);
-    let isRefused = true;
-    try {
-      const [result, refused] = await commitWatched(pool, commit, leaseMs);
-      isRefused = refused;
-      return result;
-    } finally {
-      if (isRefused) apart.add(key);
-      else apart.delete(key);
-    }
+    let isRefused = false;
+    // Until it has been stored as it came.
+    apart.add(key);
+    const result = await commitPage(pool, commit, leaseMs, () => {
+      isRefused = true;
+    });
+    if (!isRefused) apart.delete(key);
+    return result;
   };
   const gathering = new Gathering<PageCommit, CommitResult>({
     together: async (commits) => {
@@ -56,18 +55,6 @@ const weightOf = ({ page }: PageCommit): number =>
   rowsOf(page) === undefined
     ? Number.POSITIVE_INFINITY
     : Math.max(1 / MAX_PAGES, page.entries / MAX_ENTRIES, page.sizeBytes / MAX_BYTES);
-
-const commitWatched = async (
-  pool: Pool,
-  commit: PageCommit,
-  leaseMs: number,
-): Promise<[result: CommitResult, refused: boolean]> => {
-  let refused = false;
-  const result = await commitPage(pool, commit, leaseMs, () => {
-    refused = true;
-  });
-  return [result, refused];
-};
 
 /** The server has answered that the statement failed: no page of it is stored. */
 const isRolledBack = (error: unknown): boolean =>

@@ -3,7 +3,6 @@ import type { PageParameter } from '../../../postgres/page-query.ts';
 import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../entries/columns.ts';
 import type { Page } from '../../entries/page.ts';
 import { toMultirange } from '../../planning/coverage.ts';
-import type { Hole } from '../../planning/lane.ts';
 import type { ClaimedReads, PageCommit } from '../../planning/source.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -45,24 +44,9 @@ const arrays = [
   ),
 ];
 
-export const fixedParameters = (
-  {
-    lease,
-    state,
-    claims,
-    page,
-    lane,
-    filterHash,
-    eventRate,
-    largestPage,
-    holes = [],
-    reading,
-    reads,
-    endsTurn,
-  }: PageCommit,
-  leaseMs: number,
-): readonly PageParameter[] => {
-  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
+export const fixedParameters = (commit: PageCommit, leaseMs: number): readonly PageParameter[] => {
+  const { lease, page, state, eventRate, holes = [], reading, reads } = commit;
+  const claimed = commit.claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
   return [
     lease.kind,
     lease.id,
@@ -71,26 +55,26 @@ export const fixedParameters = (
     lease.owner,
     lease.commitSeq,
     // Without it, the lease ends.
-    endsTurn === true ? null : leaseMs,
-    lane,
-    filterHash,
-    latest(page.timesMs),
+    commit.endsTurn === true ? null : leaseMs,
+    commit.lane,
+    commit.filterHash,
+    page.timesMs.reduce<number | null>((latest, timeMs) => Math.max(latest ?? timeMs, timeMs), null),
     eventRate?.perHour ?? null,
     eventRate?.recentPerHour ?? null,
     claimed.map(({ pass }) => pass),
     claimed.map(({ ranges }) => toMultirange(ranges)),
     ...dedupeBounds(page),
-    state === undefined ? null : JSON.stringify(state),
-    holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
-    reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
-    largestPage ?? page.entries,
-    reads === undefined || claimed.length === 0 ? null : JSON.stringify(toReads(reads)),
+    json(state),
+    holes.length === 0 ? null : json(holes.map(({ range, ...hole }) => ({ ...range, ...hole }))),
+    json(reading && { ...reading, ...reading.range }),
+    commit.largestPage ?? page.entries,
+    claimed.length === 0 ? null : json(reads && toReads(reads)),
   ];
 };
 
-const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...window, pages, entries, ...answers });
+const json = (value: object | undefined): string | null => (value === undefined ? null : JSON.stringify(value));
 
-const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
+const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...window, pages, entries, ...answers });
 
 /** Where to look for a known entry: everywhere for an ordinary page; for a large one, five weeks around its own times,
  * a few partitions. Only an entry that comes again with a time further off, on a large page, would be stored twice. */
@@ -101,12 +85,6 @@ export const dedupeBounds = (page: Page): [string, string] => {
   const latestMs = page.timesMs.reduce((a, b) => Math.max(a, b));
   if (earliestMs < EARLIEST_BOUND_MS || latestMs > LATEST_BOUND_MS) return ['-infinity', 'infinity'];
   return [bound(earliestMs - DEDUPE_MARGIN_MS), bound(latestMs + DEDUPE_MARGIN_MS)];
-};
-
-const latest = (timesMs: readonly number[]): number | null => {
-  let latestMs: number | null = null;
-  for (const timeMs of timesMs) if (latestMs === null || timeMs > latestMs) latestMs = timeMs;
-  return latestMs;
 };
 
 /** OIDs of PostgreSQL's types, the same in every database. */
