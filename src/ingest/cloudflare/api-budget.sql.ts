@@ -131,10 +131,7 @@ interface CountedRows {
 export const UNNAMED_USERS = 'user';
 const OF_USERS = `credential = '${UNNAMED_USERS}' or credential like 'user:%' and credential not like '% scrub'`;
 
-const followRows = (
-  { pool, fingerprint, principals = () => [] }: CountedRows,
-  spacingMs: () => number,
-): (() => Promise<readonly string[]>) => {
+const followRows = ({ pool, fingerprint, principals = () => [] }: CountedRows, spacingMs: () => number) => {
   const credentialRow = followFingerprint(pool, fingerprint);
   let last: readonly string[] = [];
   return async () => {

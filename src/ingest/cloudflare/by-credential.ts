@@ -150,11 +150,7 @@ const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey)
   facts.lists(name, source) || facts.reader(source) === name;
 
 /** Open if one of them may read it; refused only if none may. */
-const probeWithEach = async (
-  candidates: readonly CredentialAccess[],
-  source: SourceKey,
-  signal: AbortSignal,
-): Promise<'open' | 'refused'> => {
+const probeWithEach = async (candidates: readonly CredentialAccess[], source: SourceKey, signal: AbortSignal) => {
   let failed: ApiError | undefined;
   for (const { api } of candidates) {
     try {

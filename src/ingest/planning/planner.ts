@@ -151,13 +151,7 @@ const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE
   inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
 /** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
-const widestWindow = (
-  lane: Lane,
-  state: LaneState,
-  progress: SourceProgress,
-  policy: PlanPolicy,
-  gap: Range,
-): number => {
+const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy, gap: Range) => {
   const usually = progress.eventRate && 24 * progress.eventRate.perHour;
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;

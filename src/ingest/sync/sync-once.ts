@@ -53,11 +53,7 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
   return { ...outcome, discoveryError, accountsError, finished: !options.stopping() };
 };
 
-const workOff = async (
-  context: SyncContext,
-  time: PlanningTime,
-  options: SyncOnceOptions,
-): Promise<Pick<SyncReport, 'sources' | 'failed' | 'held'>> => {
+const workOff = async (context: SyncContext, time: PlanningTime, options: SyncOnceOptions) => {
   const faults: unknown[] = [];
   const retries = new JobRetries(context.time.nowMs, options.retries);
   const daemon = createDaemon(context, {
@@ -152,10 +148,7 @@ class JobRetries {
 }
 
 /** A listing can miss an organization, and a repeated page token ends it early: it is asked for until nothing new appears. */
-const discoverUntilNothingIsNew = async (
-  context: SyncContext,
-  options: SyncOnceOptions,
-): Promise<{ readonly organizations: ApiError | undefined; readonly accounts: ApiError | undefined }> => {
+const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnceOptions) => {
   let accounts: ApiError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const last = attempt >= options.retries;

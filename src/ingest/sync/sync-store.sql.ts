@@ -151,11 +151,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
 
 /** A statement of its own, after the page is committed: a process that dies in between leaves the page out of the result of
  * its round (table checks), and one that comes again counts again. */
-const noteScrub = async (
-  pool: Pool,
-  owner: string,
-  { source, filterHash, round, ...counts }: ScrubPart,
-): Promise<void> => {
+const noteScrub = async (pool: Pool, owner: string, { source, filterHash, round, ...counts }: ScrubPart) => {
   const { number, beganMs, untilMs: beforeMs } = round;
   const result = JSON.stringify({ ...counts, round: number, beganMs, beforeMs });
   await pool.query('select orgtrail_note_scrub($1, $2, $3, $4, $5)', [
@@ -224,12 +220,7 @@ const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncS
 };
 
 /** Of what retention may drop, the months that are not read: the others were dropped, or have no events. */
-const makeMonths = async (
-  pool: Pool,
-  { kinds, scope }: SyncStoreOptions,
-  nowMs: number,
-  oldestMs: number,
-): Promise<void> => {
+const makeMonths = async (pool: Pool, { kinds, scope }: SyncStoreOptions, nowMs: number, oldestMs: number) => {
   const keptMs = Math.min(
     ...kinds.map(({ horizonMs, keptSinceMs = horizonMs }) => Math.max(keptSinceMs(nowMs), horizonMs(nowMs))),
   );

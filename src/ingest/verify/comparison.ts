@@ -30,15 +30,8 @@ export interface Unserved {
 /** How many ids of each kind of difference a report names. */
 export const MAX_EXAMPLES = 100;
 
-/** Repaired ones included. */
-interface Difference {
-  readonly entries: number;
-  /** Of these, stored or recorded by `--fix`. */
-  readonly fixed: number;
-  readonly ids: readonly string[];
-}
-
-class Differences implements Difference {
+/** Entries that differ in one way, repaired ones included. */
+class Differences {
   readonly ids: string[] = [];
   fixed = 0;
   #left = 0;

@@ -3,7 +3,7 @@ import { laneBackoffMs } from '../../base/time.ts';
 import { idsOf, type Page } from '../entries/page.ts';
 import { gapsIn, type Range } from '../planning/coverage.ts';
 import { OTHER_LIMIT } from '../planning/proof.ts';
-import { type CommitResult, type SourceKey, type SourceState, sortLateEntries } from '../planning/source.ts';
+import { type SourceKey, type SourceState, sortLateEntries } from '../planning/source.ts';
 import { afterEnd, afterPage, startWalk, suspectedFrom, type Walk } from '../planning/walk.ts';
 import { kindOf } from '../sources/registry.ts';
 import { kindPolicyOf } from '../sync/plan-jobs.ts';
@@ -41,11 +41,7 @@ export const findScope = async (context: SyncContext, signal: AbortSignal): Prom
 };
 
 /** Without `all`, its first page alone, which says what time it is. */
-const listedIds = async (
-  { api, organizationIds }: SyncContext,
-  signal: AbortSignal,
-  all: boolean,
-): Promise<{ readonly listed: ReadonlySet<string>; readonly refused: boolean }> => {
+const listedIds = async ({ api, organizationIds }: SyncContext, signal: AbortSignal, all: boolean) => {
   const listed = new Set<string>();
   try {
     for await (const page of api.listOrganizations({ ids: organizationIds }, signal)) {
@@ -346,11 +342,7 @@ const repairPage = async (
   }
 };
 
-const commitUnderLease = async (
-  { store, kinds }: SyncContext,
-  source: SourceKey,
-  page: Page,
-): Promise<CommitResult | undefined> => {
+const commitUnderLease = async ({ store, kinds }: SyncContext, source: SourceKey, page: Page) => {
   const claimed = await store.claim(source);
   if (claimed === undefined) return undefined;
   const { lease } = claimed;

@@ -321,11 +321,7 @@ export const endListing = async (
  * process makes it, or any has tried it lately; never that of a gone organization. Where none has missed the account,
  * its log must have refused for as long: another process, whose credential lists it, may just be away.
  */
-export const takeGone = async (
-  pool: Pool,
-  listings: ListingsWanted,
-  named: readonly string[],
-): Promise<readonly AccountChange[]> => {
+export const takeGone = async (pool: Pool, listings: ListingsWanted, named: readonly string[]) => {
   const { rows } = await pool.query<ChangeRow>(
     `with shown as materialized (
        select s.account_id, bool_or(s.missed < $1 and coalesce(o.state, '') <> 'gone' and (l.last_attempt_at > clock_timestamp() - ${LISTING_ENDS}
@@ -358,11 +354,7 @@ export const takeGone = async (
 };
 
 /** True if that is news. */
-export const recordAccountAccess = async (
-  pool: Pool,
-  { kind, id }: SourceKey,
-  access: 'refused' | 'restored',
-): Promise<boolean> => {
+export const recordAccountAccess = async (pool: Pool, { kind, id }: SourceKey, access: 'refused' | 'restored') => {
   const { rowCount } = await pool.query(
     `with changed as (
        update sources set access = $3, refused_since = case $3 when 'refused' then clock_timestamp() end

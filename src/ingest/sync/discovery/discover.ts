@@ -37,11 +37,7 @@ export const discoverInTurn = async (
  * not list, the organizations of the allow-list are asked for by id. Throws what made it fail, after noting it for
  * readiness.
  */
-export const discover = async (
-  context: SyncContext,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<Discovered> => {
+export const discover = async (context: SyncContext, signal: AbortSignal, lease: Pick<KeptLease, 'throwIfLost'>) => {
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
   try {
@@ -118,12 +114,7 @@ const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): P
 
 /** Profiles that were never read, or not for a day. One that fails is left for the next time. If the credential may
  * read none, which is documented for API tokens, one request a day finds that out: the first one is sent alone. */
-export const readProfiles = async (
-  context: SyncContext,
-  limit: number,
-  signal: AbortSignal,
-  atOnce = 1,
-): Promise<void> => {
+export const readProfiles = async (context: SyncContext, limit: number, signal: AbortSignal, atOnce = 1) => {
   const waiting = [...(await context.store.withoutProfile(limit))];
   const first = waiting.shift();
   if (first === undefined || signal.aborted || !(await readProfile(context, first, signal))) return;
@@ -227,11 +218,7 @@ type Answer = 'open' | 'refused' | undefined;
  * gone: an empty or partial listing must not end any pulling. Throws what made it fail, except what Cloudflare
  * answered.
  */
-const confirmGone = async (
-  context: SyncContext,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<void> => {
+const confirmGone = async (context: SyncContext, signal: AbortSignal, lease: Pick<KeptLease, 'throwIfLost'>) => {
   const { store, observer } = context;
   const ids = await store.takeMissed(MAX_ASKED);
   if (ids.length === 0) return;
@@ -243,11 +230,7 @@ const confirmGone = async (
   }
 };
 
-const askAll = async (
-  { api, time }: SyncContext,
-  ids: readonly string[],
-  signal: AbortSignal,
-): Promise<readonly (readonly [id: string, answer: Answer])[]> => {
+const askAll = async ({ api, time }: SyncContext, ids: readonly string[], signal: AbortSignal) => {
   const timeout = new AbortController();
   const answered = new AbortController();
   time.sleep(TIMEOUT_MS, answered.signal).then(
@@ -272,11 +255,7 @@ const askAll = async (
 
 /** Cloudflare does not say whether its listing shows organizations below others unasked; once it has shown one, nothing
  * is asked. Else each organization is asked about once a day, `limit` of them at a time. Returns how many are new. */
-export const findSubOrganizations = async (
-  context: SyncContext,
-  limit: number,
-  signal: AbortSignal,
-): Promise<number> => {
+export const findSubOrganizations = async (context: SyncContext, limit: number, signal: AbortSignal) => {
   const { api, store, observer, organizationIds } = context;
   if (organizationIds !== undefined) return 0;
   let appeared = 0;

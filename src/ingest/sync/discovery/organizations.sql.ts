@@ -69,11 +69,7 @@ select * from changes returning organization_id as "organizationId", change`;
 
 /** With `complete`, those that it did not name are counted as missed, which alone makes none gone; `within` limits that
  * to an allow-list. Called for each page, and at the end for the ids of all. */
-export const recordListing = async (
-  pool: Pool,
-  found: readonly FoundOrganization[],
-  options: ListingOptions,
-): Promise<readonly OrganizationChange[]> => {
+export const recordListing = async (pool: Pool, found: readonly FoundOrganization[], options: ListingOptions) => {
   const { complete, within, under, keys = [] } = options;
   const parameters = [toRows(found), complete, within ?? null, under ?? null, keys];
   return await inTransaction(pool, async (client) => {
@@ -108,11 +104,7 @@ const toRows = (found: readonly FoundOrganization[]): string =>
   );
 
 /** True if that is news. */
-export const recordAccess = async (
-  pool: Pool,
-  organizationId: string,
-  access: 'refused' | 'restored',
-): Promise<boolean> => {
+export const recordAccess = async (pool: Pool, organizationId: string, access: 'refused' | 'restored') => {
   const [from, to] = access === 'refused' ? ['active', 'refused'] : ['refused', 'active'];
   const { rowCount } = await pool.query(
     `with changed as (update organizations set state = $3 where id = $1 and state = $2 returning id)
@@ -144,11 +136,7 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
 
 /** What is news: a refusal makes it `refused`, and `gone` after a while: for a moment any log may be refused. Undefined
  * also if it has been listed again, or is gone already. */
-export const recordLogAnswer = async (
-  pool: Pool,
-  organizationId: string,
-  answer: 'open' | 'refused',
-): Promise<LogNews | undefined> => {
+export const recordLogAnswer = async (pool: Pool, organizationId: string, answer: 'open' | 'refused') => {
   const { rows } = await pool.query<{ news: LogNews }>(
     answer === 'open'
       ? `with before as materialized (

@@ -198,12 +198,7 @@ const advance = (
 });
 
 /** With the last page. Nothing is committed in its turn afterwards. */
-export const finish = async (
-  turn: Turn,
-  ended: Walk,
-  page: Page,
-  result: 'done' | 'proven' = 'done',
-): Promise<void> => {
+export const finish = async (turn: Turn, ended: Walk, page: Page, result: 'done' | 'proven' = 'done') => {
   const { context, job, source } = turn;
   context.windows.ended(source, ended);
   const walk = withoutSilence(ended, context.windows.shownMs, turn.progress.coverage[0] ?? []);

@@ -232,12 +232,7 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
 };
 
 /** If its cursor stood behind a page that cannot have been cut, that page may have been the last. */
-const giveUp = async (
-  turn: Turn,
-  walk: Walk,
-  error: ApiError,
-  lastIds: ReadonlySet<string> | undefined,
-): Promise<void> => {
+const giveUp = async (turn: Turn, walk: Walk, error: ApiError, lastIds: ReadonlySet<string> | undefined) => {
   const { pages, lastPageEntries } = walk;
   const end = pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
   // Of entries of one time, as many as pages have, more may lie behind a cursor that fails.

@@ -25,12 +25,7 @@ const ownerColumn = (kind: string): string => `${kindOf({ kind }).owner}_id`;
 
 /** Where the newest part begins that holds so many stored events; all of it if it holds fewer. Whole seconds, one at
  * least. */
-export const newestPart = async (
-  pool: Pool,
-  { kind, id }: SourceKey,
-  { fromMs, toMs }: Range,
-  entries: number,
-): Promise<number> => {
+export const newestPart = async (pool: Pool, { kind, id }: SourceKey, { fromMs, toMs }: Range, entries: number) => {
   const { rows } = await pool.query<{ time_ms: number }>(
     `select ${ms('action_time')}::float8 as time_ms from audit_events
      where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2

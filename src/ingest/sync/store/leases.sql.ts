@@ -63,11 +63,7 @@ export const READER_RESTS_MS = 600_000;
 
 /** Those read, or listed and not read yet, with another credential that has lately been used: a refusal here says
  * nothing of them. */
-export const readElsewhere = async (
-  pool: Pool,
-  sources: readonly SourceKey[],
-  keys: readonly string[],
-): Promise<readonly SourceKey[]> => {
+export const readElsewhere = async (pool: Pool, sources: readonly SourceKey[], keys: readonly string[]) => {
   const { rows } = await pool.query<SourceKey>(
     `select s.kind, s.id from unnest($1::text[], $2::text[]) as asked (kind, id) join sources s using (kind, id)
      where exists (

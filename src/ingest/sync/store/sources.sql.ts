@@ -70,12 +70,7 @@ export const loadSources = async (
   return rows.map(toSource);
 };
 
-export const hasMoreSources = async (
-  pool: Pool,
-  kinds: readonly FilteredKind[],
-  scope: SourceScope,
-  most: number,
-): Promise<boolean> => {
+export const hasMoreSources = async (pool: Pool, kinds: readonly FilteredKind[], scope: SourceScope, most: number) => {
   const { rows } = await pool.query<{ has_more: boolean }>(
     `select count(*) > $7 as has_more from (select $1::text from ${wantedSources()} limit $7::bigint + 1) wanted`,
     [...scopeParameters('', kinds, scope), most],
@@ -180,12 +175,7 @@ interface StreamedQuery {
 
 /** Hands over each row as it comes: of tens of thousands, no two are in memory at once. Rejects with what `take` threw,
  * after the last row. */
-const eachRow = async (
-  pool: Pool,
-  text: string,
-  values: readonly unknown[],
-  take: (row: TextRow) => void,
-): Promise<void> => {
+const eachRow = async (pool: Pool, text: string, values: readonly unknown[], take: (row: TextRow) => void) => {
   const client = await pool.connect();
   // A connection that breaks also fails the statement; without a listener it would end the process as well.
   const onError = () => {};
@@ -295,12 +285,7 @@ const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (ki
 
 /** Gives every known owner its sources, and the kinds in force their horizon and filter set, for the views.
  * `historyMs`: how much is wanted at any time. Returns how many sources are new. */
-export const syncSources = async (
-  pool: Pool,
-  kinds: readonly KindPolicy[],
-  nowMs: number,
-  historyMs: number,
-): Promise<number> => {
+export const syncSources = async (pool: Pool, kinds: readonly KindPolicy[], nowMs: number, historyMs: number) => {
   const parameters = [
     kinds.map(({ kind }) => kind),
     kinds.map(({ filterHash }) => filterHash),
