@@ -9,7 +9,6 @@ import { Permits, type Wait } from './permits.ts';
 /** Cloudflare counts requests over any 5 minutes; the slack covers what delays a request on its way. */
 const WINDOW_MS = 300_000;
 const WINDOW_SLACK_MS = 5_000;
-/** The share of the budget that may go out at once. */
 const BURST_SHARE = 0.1;
 
 interface ApiBudgetOptions extends CountedRows {
@@ -202,11 +201,9 @@ interface ScrubBudgetOptions {
 export interface ScrubBudget {
   /** Grants up to so many requests without waiting; none while the whole budget is needed, or blocked. */
   take(requests: number): Promise<number>;
-  /** Counts what was sent beyond the grant. */
   spend(requests: number): Promise<void>;
 }
 
-/** Unused leave is saved for this many plans. */
 const TICKS_SAVED = 2;
 
 /** Every request goes through the whole budget as well, whose row tells whether it has any to spare. */

@@ -31,7 +31,6 @@ export interface AuditApiOptions extends Omit<CloudflareClientDeps, 'userAgent'>
   /** Called for each organization or account that a listing names. */
   readonly onListed?: ((owner: 'organization' | 'account', id: string, name: string) => void) | undefined;
   readonly version: string;
-  /** False: pages are read without the fast path. Default true. */
   readonly fastPath?: boolean | undefined;
 }
 
@@ -168,7 +167,6 @@ export function createOrganizationsApi(client: CloudflareClient, onUnreadable: (
     }
   }
 
-  /** Undefined when there is no such organization. */
   async function get(id: string, signal: AbortSignal): Promise<FoundOrganization | undefined> {
     const path = `/organizations/${pathSegment(id)}`;
     const request = { endpoint: 'organization', path, query: new URLSearchParams(), signal } as const;
@@ -231,7 +229,6 @@ function chunks(ids: readonly string[], size: number): string[][] {
   return list;
 }
 
-/** The largest page that GET /accounts takes. */
 const PAGE_SIZE = 50;
 const ORGANIZATION_PAGE_SIZE = 1_000;
 

@@ -149,7 +149,6 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
 const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
   facts.lists(name, source) || facts.reader(source) === name;
 
-/** Open if one of them may read it; refused only if none may. */
 const probeWithEach = async (candidates: readonly CredentialAccess[], source: SourceKey, signal: AbortSignal) => {
   let failed: ApiError | undefined;
   for (const { api } of candidates) {

@@ -168,12 +168,10 @@ function statusOf(outcome: Outcome<unknown>): number | ApiFailure {
   return failure === 'too_large' || failure === 'unreadable' ? failure : (status ?? failure);
 }
 
-/** The envelope of a success that names no error. */
 interface Envelope {
   readonly result: unknown;
   /** The token of the next page; undefined at the end, which is spelled in three ways. */
   readonly nextPageToken: string | undefined;
-  /** How many items a listing has in all; undefined if it does not say. */
   readonly totalCount: number | undefined;
 }
 

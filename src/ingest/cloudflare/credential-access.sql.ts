@@ -14,7 +14,6 @@ export interface StoredFacts extends CredentialFacts {
   /** Stores who has read the source, if that is news. No name: there is one credential alone. */
   hasRead(reader: { readonly name?: string; readonly key: string }, source: SourceKey): Promise<void>;
   hasListed(name: string, owner: 'organization' | 'account', ids: readonly string[]): void;
-  /** Whether an organization that is not gone was last read with it. */
   readsOrganizations(name: string): boolean;
 }
 

@@ -12,12 +12,10 @@ export interface NamedCredential {
   readonly credential: Credential;
   /** In any 5 minutes, of the principal; of several credentials of one user the smallest counts. */
   readonly budget: number;
-  /** What it may be used for: all, none, or these ids. */
   readonly accounts: boolean | readonly string[];
   readonly organizations: boolean | readonly string[];
 }
 
-/** The same while its secret may be renewed. */
 export interface LiveCredential extends Omit<NamedCredential, 'credential'> {
   readonly source: CredentialSource;
 }
@@ -68,11 +66,8 @@ export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'o
 }
 
 export interface CredentialFacts {
-  /** Whether its latest listing shows the owner of the source. */
   lists(name: string, source: SourceKey): boolean;
-  /** The only account that it lists, if there is just one. */
   onlyAccount(name: string): string | undefined;
-  /** Which credential has read it last. */
   reader(source: SourceKey): string | undefined;
   reads(name: string): number;
 }
@@ -131,11 +126,9 @@ export const rankCandidates = <C extends Candidate>(
 /** Cloudflare's codes of a 400 for a token of a wrong form or without a meaning. */
 const badTokenCodes = [6_003, 6_111];
 
-/** The credential itself is not taken, whatever is asked for. */
 export const isBroken = ({ failure, apiCodes }: ApiError): boolean =>
   failure === 'unauthorized' || (failure === 'bad_request' && apiCodes.some((code) => badTokenCodes.includes(code)));
 
-/** It may not do this. */
 export const isRefusal = ({ failure }: ApiError): boolean => failure === 'refused' || failure === 'not_found';
 
 export const movesOn = (error: unknown): error is ApiError =>
@@ -177,12 +170,9 @@ export const createRefusals = (nowMs: () => number) => {
     return undefined;
   };
   return {
-    /** Why it is not worth trying now; undefined: it is. */
     why: (named: Named, what: string): ApiError | undefined =>
       inForce(named, named.name) ?? inForce(named, keyOf(named, what)),
-    /** The credential may not do this. */
     refused: (named: Named, what: string, error: ApiError) => put(named, keyOf(named, what), error, REFUSED_REST_MS),
-    /** It is not taken, whatever is asked for. */
     broken: (named: Named, error: ApiError) => put(named, named.name, error, BROKEN_REST_MS),
     answered: (named: Named, what: string): void => {
       known.delete(named.name);

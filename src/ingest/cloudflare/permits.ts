@@ -12,10 +12,8 @@ interface PermitsOptions {
   readonly wait: () => Promise<Wait>;
   /** Permits of another name are worth nothing. */
   readonly name: () => string;
-  /** Never goes back. */
   readonly nowMs: () => number;
   readonly sleep: (durationMs: number, signal: AbortSignal) => Promise<void>;
-  /** Called for each request that waits, each time. */
   readonly onWait: (wait: Wait) => void;
 }
 
@@ -44,7 +42,6 @@ export class Permits {
   #held = 0;
   #heldUntilMs = 0;
   #name = '';
-  /** Since the last statement. */
   #used = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
@@ -166,7 +163,6 @@ const BUDGET_SECONDS = 300;
 interface ProcessLimitOptions {
   /** Of one principal, in 5 minutes: a rate above the limit may be configured. */
   readonly requestsPerWindow: number;
-  /** Never goes back. */
   readonly nowMs: () => number;
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
 }

@@ -20,7 +20,6 @@ export interface Principal {
   identify(client: Pick<CloudflareClient, 'get'>, signal: AbortSignal): Promise<void>;
 }
 
-/** An API that does not answer this does not answer anything else either. */
 const ASK_MS = 10_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;

@@ -34,17 +34,14 @@ export const place = {
   id: 1,
   time: 2,
   rayId: 3,
-  /** Of the ray id, if the other has none. */
   otherRayId: 4,
   firstColumn: 5,
   /** Not among the spans. */
   statusCode: 5 + textPaths.length,
 } as const;
 
-/** How many values a row has spans of. */
 export const PLACES = place.statusCode;
 
-/** In place of a start: there is no value. */
 export const NULL = -1;
 /** In place of a start: the value is in `replaced`, since the bytes have it otherwise (escapes, objects). */
 export const REPLACED = -2;

@@ -40,7 +40,6 @@ export class JsonBytes {
   /** Of the last string or key, without its quotes. */
   start = 0;
   end = 0;
-  /** Whether that string has escapes. */
   isEscaped = false;
 
   constructor(bytes: Uint8Array) {
@@ -127,7 +126,6 @@ export class JsonBytes {
     return code === minus || isDigit(code);
   }
 
-  /** Goes over a number; true if it is an integer. */
   number(): boolean {
     const { bytes, at: start } = this;
     let at = start + (bytes[start] === minus ? 1 : 0);
@@ -176,7 +174,6 @@ export class JsonBytes {
     return code === comma;
   }
 
-  /** The index after the digits from `at`; there must be at least one. */
   #digits(from: number): number {
     let at = from;
     while (isDigit(this.bytes[at] ?? 0)) at += 1;
@@ -192,7 +189,6 @@ export class JsonBytes {
     this.space();
   }
 
-  /** The index behind the escape at `at`; of a surrogate pair, behind both. */
   #escape(at: number): number {
     if (this.bytes[at + 1] !== lowerU) {
       if (!escaped.has(this.bytes[at + 1] ?? 0)) throw notPlain;

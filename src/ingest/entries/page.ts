@@ -21,7 +21,6 @@ export interface CarefulEntry {
   readonly columnSource: string;
 }
 
-/** One page of an audit log, by how it is committed. */
 export type Page = PageFacts & {
   readonly entriesText: string;
   /** Characters, if it was read from text. */
@@ -39,7 +38,6 @@ export type Page = PageFacts & {
     | { readonly kind: 'careful'; readonly validUtf8: boolean }
   );
 
-/** The answer that a page came in, by what tells it apart from all others. */
 export interface PageAnswer {
   readonly dateMs: number | undefined;
   readonly cfRay: string | undefined;
@@ -114,7 +112,6 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   };
 };
 
-/** Every entry of a page one by one, plain or not. */
 export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   const text = `{"result":${page.entriesText}}`;
   const entries = (JSON.parse(text) as { result: readonly unknown[] }).result;
@@ -135,7 +132,6 @@ export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   });
 };
 
-/** What tells the entries of a page apart: their ids, or else their texts. */
 export const idsOf = (page: Page): ReadonlySet<string> => {
   const ids = page.kind === 'columns' ? idsInOrder(page.rows) : [];
   if (page.kind === 'columns' && !ids.includes(undefined)) return new Set(ids as readonly string[]);
@@ -207,10 +203,8 @@ const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undef
 
 export interface PageFacts {
   readonly entries: number;
-  /** The valid action times of the entries, in the page's order. */
   readonly timesMs: readonly number[];
   readonly nextCursor: string | undefined;
-  /** `result_info.count`; undefined if it was not sent. */
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;
@@ -316,7 +310,6 @@ const partWords = /partial|incomplete|truncat|timed[ -]?out|some results|some en
 const doubtfulWords =
   /\bparts?\b|limit|quota|throttl|too many|try again|overload|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
 
-/** Undefined for what is no number of entries: it then says nothing. */
 const readCount = (count: string | number | null | undefined): number | undefined => {
   const value = typeof count === 'string' && /^\d{1,9}$/.test(count) ? Number(count) : count;
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;

@@ -2,11 +2,9 @@ import { createInstantReader, type ReadInstantMs } from '../../base/time.ts';
 import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from './columns.ts';
 import { JsonBytes, notPlain, openBrace, openBracket, quote } from './json-bytes.ts';
 
-/** A body in which every entry is plain. */
 export interface PlainPage {
   readonly rows: PageRows;
   readonly timesMs: readonly number[];
-  /** Where the array of the entries stands. */
   readonly start: number;
   readonly end: number;
   /** The body with an empty array in place of the entries. */

@@ -42,7 +42,6 @@ const moved = (perHour: number, { events, spanMs }: Observation, memoryMs: numbe
   return perHour * kept + events * HOUR_MS * weight;
 };
 
-/** Not the events of the look-back, which were seen before. */
 export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'claimEntries'>): Observation => ({
   events: claimEntries,
   spanMs: claim.toMs - claim.fromMs,

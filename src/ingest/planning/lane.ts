@@ -13,7 +13,6 @@ export interface LaneState {
   /** Of the backfill lane in trouble: older history is read in turns with it. */
   readonly older?: OlderTurn | undefined;
   readonly entriesPerDay: number | undefined;
-  /** How many entries its pages had, if it had several. */
   readonly entriesPerPage: number | undefined;
   /** Less than the maximum after a response that was too large. */
   readonly pageLimit: number;
@@ -23,7 +22,6 @@ export interface LaneState {
   readonly besideHole?: boolean | undefined;
   /** Of the live lane: when it first read, and when it last looked far back. Undefined before its first look. */
   readonly lookBack?: { readonly sinceMs: number; readonly lastMs: number } | undefined;
-  /** Of the scrub lane: the round under way, or the last one. */
   readonly round?: ScrubRound | undefined;
 }
 
@@ -45,7 +43,6 @@ export const idleLane: LaneState = {
 
 export interface Hole {
   readonly range: Range;
-  /** The pass that lacks it: 0 for the first reading. */
   readonly pass: number;
   readonly reason: string;
   readonly message: string;

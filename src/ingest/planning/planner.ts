@@ -15,14 +15,12 @@ import {
 } from './walk.ts';
 
 export interface SourceProgress {
-  /** By pass; index 0 is the first reading. */
   readonly coverage: readonly Coverage[];
   /** Claimed without proof, by version 0.1. */
   readonly unproven?: Coverage | undefined;
   readonly readBefore?: Coverage | undefined;
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
   readonly holes: readonly KnownHole[];
-  /** The largest page that the source has ever sent. */
   readonly largestPage: number;
   /** As the live lane saw them; undefined before its first page. */
   readonly eventRate?: { readonly perHour: number } | undefined;
@@ -33,7 +31,6 @@ export interface PlanPolicy {
   readonly horizonMs: number;
   /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
   readonly keptSinceMs?: number | undefined;
-  /** Of passes 1, 2, … */
   readonly settleDelaysMs: readonly number[];
   /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
   readonly intervals: LaneIntervals;

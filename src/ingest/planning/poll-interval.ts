@@ -13,7 +13,6 @@ export interface PolledSource {
 export interface PollBudget {
   /** How often the budget lets each source be polled, if all are polled equally often. */
   readonly equalMs: number;
-  /** Between two ticks: nothing is asked more often. */
   readonly tickMs: number;
 }
 
@@ -39,14 +38,12 @@ const PLANNED_BUDGET = 1.01;
 /** Pauses are shorter by up to so much, by the source's id. */
 const JITTER = 0.02;
 const MIN_MS = 1_000;
-/** Halvings in the search for the scale: to a thousandth. */
 const HALVINGS = 16;
 
 /** No source is left unasked for longer, give or take a tick. Milliseconds. */
 export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
   equalMs <= tickMs ? Math.max(equalMs, tickMs) : MAX_TURNS * equalMs;
 
-/** So many live tails may be asked for between two ticks. */
 export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
   equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
 

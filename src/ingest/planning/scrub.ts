@@ -3,7 +3,6 @@ import { addRange, type Coverage, gapsAmong, type Range } from './coverage.ts';
 export interface RoundStart {
   readonly number: number;
   readonly beganMs: number;
-  /** It reads what is older than this. */
   readonly untilMs: number;
 }
 
@@ -16,7 +15,6 @@ export interface ScrubFacts {
   readonly round: ScrubRound | undefined;
   /** First read a day ago or earlier: nothing else is read again. */
   readonly readBefore: Coverage;
-  /** The part of it that was claimed without proof. */
   readonly unproven: Coverage;
   readonly holes: Coverage;
 }
@@ -29,7 +27,6 @@ export interface ScrubGap {
 const DAY_MS = 86_400_000;
 /** Younger time is read by the live lane and the first settle passes. */
 const YOUNGEST_MS = 3_600_000;
-/** Wider windows are not asked for, however little they hold. */
 export const WIDEST_SCRUB_MS = 90 * DAY_MS;
 /** One page of the limit that the lane asks for, with room for what is missing. */
 export const SCRUB_WINDOW_ENTRIES = 800;
@@ -77,7 +74,6 @@ export const scrubIdleUntilMs = (
   return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(readBefore)));
 };
 
-/** All of its time that was ever read has been read again, or is a hole. */
 export const isRoundThrough = ({ round, readBefore, holes }: ScrubFacts, horizonMs: number): boolean =>
   round !== undefined &&
   newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), readBefore) === undefined;

@@ -19,7 +19,6 @@ export interface KindPolicy {
   readonly filters: readonly Filter[];
   /** What was read with other filters does not count. */
   readonly filterHash: string;
-  /** As of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
   /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
   readonly keptSinceMs?: ((nowMs: number) => number) | undefined;
@@ -46,7 +45,6 @@ export interface Lease extends SourceKey {
   readonly commitSeq: number;
 }
 
-/** Commits together or not at all. */
 export interface PageCommit {
   readonly lease: Lease;
   /** `emptyPage` if the walk changes without one. */
@@ -55,7 +53,6 @@ export interface PageCommit {
   readonly lane: Lane;
   /** From here on; undefined leaves it as it is. */
   readonly state: LaneState | undefined;
-  /** By pass; index 0 is the first reading. */
   readonly claims: readonly Coverage[];
   /** Undefined if the page says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
@@ -82,7 +79,6 @@ export interface Reading {
 
 /** A row of `evidence_reads`, if there is evidence. */
 export interface ClaimedReads {
-  /** As it was asked for. */
   readonly window: Range;
   readonly pages: number;
   readonly entries: number;
@@ -99,7 +95,6 @@ export interface PageCounts {
   readonly duplicates: number;
   /** Entries whose id was known with other content, seen for the first time. */
   readonly changed: number;
-  /** Of those stored, how many have a defect. */
   readonly defective: number;
   /** For the live lane: first seen minus action time of each entry stored, in seconds. */
   readonly latenessSeconds: readonly number[];
@@ -107,11 +102,9 @@ export interface PageCounts {
   readonly covered: readonly CoveredEntries[];
 }
 
-/** Why a walk failed, and how long its lane rests. */
 export interface LaneFailure {
   readonly filterHash: string;
   readonly lane: Lane;
-  /** The lane as it is from here on. */
   readonly state: LaneState;
   readonly failure: string;
   readonly message: string;
@@ -129,18 +122,15 @@ export interface FoundOrganization {
   readonly profile?: unknown;
 }
 
-/** An account as a listing shows it; what the API did not send is undefined. */
 export interface FoundAccount {
   readonly id: string;
   readonly name?: string | undefined;
   readonly type?: string | undefined;
   readonly createTime?: string | undefined;
   readonly settings?: unknown;
-  /** The organization that it belongs to, if the listing says so. */
   readonly organizationId?: string | undefined;
 }
 
-/** What a listing changed, or the answer of a log, for logs and metrics. */
 type Change = 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved' | 'left';
 
 export interface OrganizationChange {

@@ -68,16 +68,13 @@ export interface Walk {
   /** The fingerprint of that page, and how often it came again: under fresh cursors that is a cycle, too. */
   readonly savedPage?: string | undefined;
   readonly repeats: number;
-  /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
   /** Undefined: version 0.2 began it. */
   readonly filledPages?: number;
   readonly hasEmptyPage?: boolean;
   readonly entries: number;
-  /** Of these, how many have a time within the claim. */
   readonly claimEntries: number;
-  /** Of the last page. */
   readonly lastPageEntries: number;
   readonly oldestMs: number | undefined;
   readonly newestMs: number | undefined;
@@ -95,7 +92,6 @@ export interface Walk {
   /** `count` where it is not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
   readonly failures: number;
-  /** Of the scrub lane: the round that it counts for. */
   readonly round?: RoundStart | undefined;
   /** Of its pages. Walks that an earlier version began have none, or only those of the rest of their pages. */
   readonly answers?: WalkAnswers | undefined;
@@ -262,7 +258,6 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
 const seenPart = ({ claim, oldestMs = 0, newestMs = 0 }: Walk): Range =>
   intersect(claim, { fromMs: nextFullSecond(oldestMs + 1), toMs: Math.floor(newestMs / 1_000) * 1_000 });
 
-/** Undefined if they are all of one time, or none. */
 export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direction | 'mixed' | undefined => {
   if (Math.min(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return 'mixed';
   if (Math.max(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return mostUpMs > mostDownMs ? 'asc' : 'desc';

@@ -7,7 +7,6 @@ export interface PageQuery {
   /** Whether either bound is inclusive is nowhere defined. */
   readonly since: number;
   readonly before: number;
-  /** `result_info.cursor` of the page before. */
   readonly cursor?: string | undefined;
   /** 1 to 1,000. Fewer may come, without its being the last page. */
   readonly limit: number;
@@ -37,7 +36,6 @@ const DAY_MS = 86_400_000;
 /** Cloudflare keeps audit logs for 18 months; older time is empty. The view sync_status has the same constant. */
 export const RETENTION_MS = 548 * DAY_MS;
 
-/** What logs of Cloudflare's second audit-log API have in common. */
 export const auditLogV2 = {
   retentionMs: RETENTION_MS,
   query: ({ since, before, cursor, limit, direction, filters }: PageQuery): (readonly [string, string])[] => [

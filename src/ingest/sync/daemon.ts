@@ -20,7 +20,6 @@ interface DaemonOptions {
   /** Another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
   readonly signal: AbortSignal;
-  /** True once no further page should be begun. */
   readonly stopping: () => boolean;
   /** The database is away: the next tick tries again. */
   readonly onError: (error: unknown) => void;
@@ -204,7 +203,6 @@ export const startScheduler = (schedule: string, tick: () => Promise<void>, onEr
   };
 };
 
-/** Between the next two ticks of a pattern; undefined if it is not one. */
 export const tickIntervalMs = (schedule: string): number | undefined => {
   try {
     const job = new Cron(schedule, { paused: true });

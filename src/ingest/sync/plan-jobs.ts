@@ -12,7 +12,6 @@ import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
   readonly sources: number;
-  /** In the live lane the most overdue first. */
   readonly jobs: readonly Job[];
 }
 

@@ -15,7 +15,6 @@ export interface SourceSurvey
   readonly walking: boolean;
 }
 
-/** A source as a plan takes it, loaded for it or remembered. */
 export interface PlannedSource
   extends SourceKey,
     PolledSource,
@@ -28,7 +27,6 @@ export interface PlannedSource
   noteIdle(lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): void;
 }
 
-/** Undefined if the lane has nothing to do. */
 export const progressWithWork = (
   planned: PlannedSource,
   lane: Lane,
@@ -41,7 +39,6 @@ export const progressWithWork = (
   return undefined;
 };
 
-/** Loaded for this plan. */
 export const fromState = (state: SourceState): PlannedSource => ({
   kind: state.kind,
   id: state.id,

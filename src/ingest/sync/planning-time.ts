@@ -2,7 +2,6 @@ import { ApiError } from '../../base/errors.ts';
 import type { SyncContext } from './ports.ts';
 
 export interface PlanningTime {
-  /** Cloudflare's time, as far as it can be believed. */
   readonly nowMs: number;
   readonly clock: JobClock;
 }
@@ -38,7 +37,6 @@ export const credibleNowMs = async (context: SyncContext): Promise<number> => {
   return time?.nowMs ?? knownNowMs(context);
 };
 
-/** How far Cloudflare's clock may be ahead of the database's. */
 export const MAX_AHEAD_MS = 60_000;
 
 /** A server further ahead of the database is not believed: future time would count as read. One that is behind costs

@@ -47,11 +47,8 @@ export interface DueListing {
   readonly scope: string;
   readonly organizationId: string | undefined;
   readonly credential: string | undefined;
-  /** Another process that walks it now. */
   readonly holder: string | undefined;
-  /** Who walked it and is known to be dead. */
   readonly dead?: string | undefined;
-  /** As the database says it. */
   readonly lastAttempt: string | undefined;
 }
 
@@ -72,7 +69,6 @@ export interface AuditApi {
   nowMs(): number | undefined;
 }
 
-/** How a listing of accounts ended. */
 export type AccountListingEnd =
   /** If a complete one named none, it rests for `emptyRestMs`, until it has been empty twice in a row. */
   | { readonly restMs: number; readonly emptyRestMs: number }
@@ -83,7 +79,6 @@ export type AccountListingEnd =
 export type LogNews = 'open' | 'refused' | 'gone';
 
 export interface SyncStore {
-  /** All that are wanted, in the order of a plan. */
   loadSources(): Promise<readonly SourceState[]>;
   /** Undefined, and nothing is loaded, if they are more. */
   loadFewSources(most: number): Promise<readonly SourceState[] | undefined>;
@@ -101,12 +96,10 @@ export interface SyncStore {
    * The first stored event in a range, or the last (`desc`); undefined also where other filter sets have stored some.
    */
   nearestStored(source: SourceState, range: Range, direction: Direction): Promise<Sentinel | undefined>;
-  /** Undefined if another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   renew(lease: Lease): Promise<boolean>;
   commit(commit: PageCommit): Promise<CommitResult>;
   release(lease: Lease): Promise<void>;
-  /** With the result of its round. */
   noteScrub(part: ScrubPart): Promise<void>;
   recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
   recordAccess(source: SourceKey, access: 'refused' | 'restored'): Promise<boolean>;
@@ -124,13 +117,11 @@ export interface SyncStore {
   /** The longest waiting first. `mostOfOrganizations`: of single organizations no more than so many, once a credential
    * has listed all. */
   dueAccountListings(limit: number, mostOfOrganizations: number): Promise<readonly DueListing[]>;
-  /** Undefined if another process walks it, or has since it was due. */
   claimAccountListing(listing: DueListing): Promise<{ readonly from: string | undefined } | undefined>;
   renewAccountListing(listing: DueListing): Promise<boolean>;
   /** Its walk goes on where it is, after the others that are due. */
   pauseAccountListing(listing: DueListing): Promise<void>;
   countWalkedAccounts(listing: DueListing): Promise<number>;
-  /** With what changed, and where the walk goes on. */
   recordAccounts(listing: DueListing, page: Pick<AccountsPage, 'accounts' | 'next'>): Promise<readonly AccountChange[]>;
   /** Of a complete listing, others of the scope are counted as missed. False if not: it is empty and was not before. */
   endAccountListing(listing: DueListing, end: AccountListingEnd): Promise<boolean>;
@@ -138,7 +129,6 @@ export interface SyncStore {
   refusedAccountListings(): Promise<string | undefined>;
   nameAccounts(): Promise<readonly AccountChange[]>;
   countAccountListings(): Promise<number>;
-  /** Not gone. */
   countAccounts(): Promise<number>;
   /** Shown by no listing any more: gone if their logs refuse, and left if they answer. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
@@ -146,7 +136,6 @@ export interface SyncStore {
    * failed. `serverTimeMs`: Cloudflare's time at the last listing. */
   claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
   renewDiscovery(): Promise<boolean>;
-  /** Gives the right to list back, too. */
   recordDiscovery(
     result: { organizations: number; serverTimeMs: number; short?: string | undefined } | { error: string },
   ): Promise<void>;
@@ -170,7 +159,6 @@ export interface NearRetention {
 
 /** For logs, metrics and progress. Must not throw and must not wait. */
 export interface SyncObserver {
-  /** `short`: why it may lack some. */
   discovered?(event: { readonly organizations: number; readonly complete: boolean; readonly short?: string }): void;
   organizationChanged?(event: OrganizationChange): void;
   accountChanged?(event: AccountChange): void;
@@ -223,12 +211,10 @@ export interface SyncObserver {
 interface OrganizationListing {
   /** Of a credential that may not list organizations, if only accounts are read. */
   restsUntilMs: number;
-  /** How many the last listing took. */
   requests: number;
   organizations: number;
   /** Before that, nothing is asked about single organizations. */
   detailsAfterMs: number;
-  /** The longest ago first. */
   readonly askedById: Set<string>;
 }
 
@@ -243,7 +229,6 @@ export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
   readonly store: SyncStore;
   readonly observer: SyncObserver;
-  /** That are read. */
   readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
   /** A requested backfill, whatever the horizon. */
@@ -262,23 +247,18 @@ export interface SyncContext extends LeaseContext {
   readonly budgets?: (() => (source: SourceKey) => SourceBudget) | undefined;
   /** Between two plans: no source is polled more often. */
   readonly tickMs: number;
-  /** In [0, 1), for spreading retries. */
   readonly random: () => number;
-  /** Undefined: history is not read a second time. */
   readonly scrub?: ScrubLeave | undefined;
 }
 
 /** Leave to read history again: a share of the API budget that all replicas have together. */
 export interface ScrubLeave {
-  /** After the beginning of the last round. */
   readonly everyMs: number;
   /** Grants up to so many, without waiting; none while the budget is needed. */
   take(requests: number): Promise<number>;
-  /** Sent beyond the grant: it is missing from the next one. */
   spend(requests: number): Promise<void>;
 }
 
-/** What one page of the scrub lane showed. */
 export interface ScrubPart {
   readonly source: SourceKey;
   readonly filterHash: string;
@@ -312,7 +292,6 @@ const DETAILS = 2;
 interface DiscoveryPace {
   organizationsMs(requests: number): number;
   accountsMs(requests: number): number;
-  /** Of one organization, where so many have such a listing. */
   accountsOfMs(requests: number, organizations: number): number;
   /** How many such listings a discovery may begin that comes every so often; infinite if all at once take little. */
   accountsOfAtOnce(everyMs: number, organizations: number): number;

@@ -13,7 +13,6 @@ import type { SyncContext, SyncStore } from './ports.ts';
 interface RememberOptions {
   /** Coverage may claim nothing beyond Cloudflare's time. */
   readonly nowMs: number;
-  /** Of pass 0, 1, …: how long before now it may claim. */
   readonly delaysMs: readonly number[];
   readonly tickMs: number;
   /** Then what is left comes with a later plan. */
@@ -42,7 +41,6 @@ export class RememberedSources {
     return this.#sources.size;
   }
 
-  /** In the order of a plan; `onSurvey` is called for each. */
   async refresh(
     store: Loads,
     options: RememberOptions,

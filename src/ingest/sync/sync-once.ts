@@ -17,7 +17,6 @@ const ALL = 1_000_000;
 export interface SyncOnceOptions {
   /** Aborts at once what is under way; the signal's reason is then thrown. */
   readonly signal: AbortSignal;
-  /** True once no further page should be begun. */
   readonly stopping: () => boolean;
   /** Of a lane, or of a listing; a window that is halved counts as progress. */
   readonly retries: number;
@@ -25,15 +24,12 @@ export interface SyncOnceOptions {
 
 export interface SyncReport {
   readonly sources: number;
-  /** Given up. */
   readonly failed: readonly SourceKey[];
   /** Held by another process all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
-  /** The organizations known before were then pulled. */
   readonly discoveryError: unknown;
   /** One failed and was not refused, or all were: accounts may be missing. */
   readonly accountsError?: ApiError | undefined;
-  /** False if it was stopped. */
   readonly finished: boolean;
 }
 

@@ -71,17 +71,14 @@ export interface SyncStoreObserver {
 }
 
 export interface SyncStoreOptions {
-  /** Names this process in leases. */
   readonly owner: string;
   readonly leaseMs: number;
   readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
-  /** Wanted at any time. */
   readonly historyMs: number;
   readonly scope: SourceScope;
   /** Pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
-  /** Default: one. */
   readonly credentials?: () => readonly ReadingCredential[];
   readonly observer: SyncStoreObserver;
 }

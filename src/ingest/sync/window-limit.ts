@@ -23,7 +23,6 @@ export class WindowLimit {
   /** How far before the end of a window an entry has come, and how far behind its beginning. */
   #shownBackMs = 0;
   #shownOnMs = 0;
-  /** That had an entry. */
   #widestMs = 0;
   readonly #endless = new Set<string>();
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;

@@ -3,7 +3,6 @@ import { keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes } from '../planning/walk.ts';
 import type { JobClock } from './planning-time.ts';
 
-/** As of Cloudflare's time `nowMs`. */
 export interface Job {
   readonly source: SourceKey;
   readonly lane: Lane;
@@ -52,7 +51,6 @@ class LaneShares {
     return chosen;
   }
 
-  /** A turn of this lane has ended, and has made so many requests. */
   ended(lane: Lane, requests: number): void {
     this.#taken[lane] += (requests - 1) / SHARES[lane];
   }
@@ -60,7 +58,6 @@ class LaneShares {
 /** In requests by its share. Within this bound the more urgent lane comes first, so that no lane starves. */
 const MAX_LEAD = 50;
 
-/** Of the requests, if every lane has work. */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
 
 /**

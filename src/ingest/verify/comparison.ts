@@ -1,7 +1,6 @@
 import type { Range } from '../planning/coverage.ts';
 import type { SourceKey, SourceState } from '../planning/source.ts';
 
-/** By the ids that the store would give. */
 interface Compared {
   readonly positions: readonly number[];
   readonly missing: readonly string[];
@@ -27,7 +26,6 @@ export interface Unserved {
   readonly within: Range | undefined;
 }
 
-/** How many ids of each kind of difference a report names. */
 export const MAX_EXAMPLES = 100;
 
 /** Entries that differ in one way, repaired ones included. */
@@ -41,7 +39,6 @@ class Differences {
     return this.#left + this.fixed + this.#open.size;
   }
 
-  /** In the section in hand. */
   get open(): number {
     return this.#open.size;
   }
@@ -117,7 +114,6 @@ export class Findings {
     this.extraIds.push(...extra.ids.slice(0, MAX_EXAMPLES - this.extraIds.length));
   }
 
-  /** Or nothing more of the source will be read. */
   endSection(): void {
     this.#compared += this.#inHand();
     this.missing.endSection();
@@ -147,25 +143,20 @@ const idsOf = (page: PageComparison, kind: 'missing' | 'changed'): string[] => [
 
 export interface VerifyOptions {
   readonly window: Range;
-  /** Cloudflare's time at the start. */
   readonly nowMs: number;
-  /** Commit the pages that differ. */
   readonly fix: boolean;
   /** What is stored may rightly not be served. */
   readonly filtered: boolean;
   /** Decides how much is in memory, and is lost by beginning again. */
   readonly sectionEntries: number;
-  /** In a row, of one source. */
   readonly retries: number;
   /** Aborts at once what is under way; the signal's reason is then thrown. */
   readonly signal: AbortSignal;
   readonly stopping: () => boolean;
-  /** For progress. */
   readonly onPage: (source: SourceKey, entries: number, findings: Findings) => void;
   readonly onSource: (result: SourceVerification) => void;
 }
 
-/** After its window has been read again. */
 export interface SourceVerification {
   readonly source: SourceState;
   readonly findings: Findings;

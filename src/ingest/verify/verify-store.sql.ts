@@ -120,7 +120,6 @@ export interface VerificationRun {
   readonly window: Range;
   readonly beganAt: Date;
   readonly fix: boolean;
-  /** Who is said to have made it. */
   readonly by: string | undefined;
   readonly results: readonly SourceVerification[];
 }

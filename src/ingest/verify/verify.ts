@@ -196,10 +196,8 @@ interface Reading {
   readonly context: VerifyContext;
   readonly options: VerifyOptions;
   readonly result: MutableVerification;
-  /** Where entries are counted now. */
   readonly section: Range;
   readonly mostEntries: number;
-  /** That the source has sent. */
   largestPage: number;
 }
 

@@ -9,7 +9,6 @@ export interface RateLimit {
   readonly policy: string;
   readonly remaining: number;
   readonly resetMs: number;
-  /** Requests per window, if the policy header says. */
   readonly quota: number | undefined;
 }
 

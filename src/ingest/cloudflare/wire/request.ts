@@ -31,13 +31,11 @@ export interface ApiRequest<T> {
 
 export interface ApiText {
   readonly bytes: Buffer;
-  /** Returns the memory of `bytes` to the pool; optional. */
   release(): void;
   readonly text: string;
   /** False when some byte was no UTF-8, and became U+FFFD in `text`. */
   readonly validUtf8: boolean;
   readonly rateLimits: readonly RateLimit[];
-  /** Its `Date` header; undefined if it cannot be read. */
   readonly dateMs: number | undefined;
   /** Its `CF-Ray` header, by which Cloudflare knows the request; undefined if it has another form. */
   readonly cfRay: string | undefined;

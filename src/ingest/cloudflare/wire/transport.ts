@@ -178,7 +178,6 @@ async function readFailure(
   return { ok: false, error, rateLimits: rateLimitsOf(headers) };
 }
 
-/** Bounded, and no more than a name. */
 function parseRay(value: string | undefined): string | undefined {
   return value !== undefined && /^[\w.-]{1,64}$/.test(value) ? value : undefined;
 }

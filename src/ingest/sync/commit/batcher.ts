@@ -77,7 +77,6 @@ export class Gathering<Item, Result> {
     release();
   }
 
-  /** Counts a call, until it ends or turns out to be slow. */
   #take(): () => void {
     this.#calls += 1;
     let isCounted = true;

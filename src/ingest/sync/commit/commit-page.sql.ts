@@ -184,13 +184,11 @@ export const pageEntries = (form: PageForm, page: string): string => `
     coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
   from (${form === 'plain' ? plainPage(page) : carefulPage(page)}) as read`;
 
-/** Whether two contents of one entry differ in more than their form. */
 export const contentDiffers = (a: string, b: string): string => `
   (${a}.raw::text <> ${b}.raw::text and case
     when ${a}.defects && ${notJsonb} or ${b}.defects && ${notJsonb} then true
     else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
 
-/** Of the function's parameters, those that no page has. */
 const FIXED_PARAMETERS = 21;
 const columnNames = columnExpressions.map(([name]) => name);
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];

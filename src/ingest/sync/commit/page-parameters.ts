@@ -19,7 +19,6 @@ interface RowParameters {
   giveBack(): void;
 }
 
-/** What the function takes of a page in columns, in its order. */
 export const rowParameters = (rows: PageRows): RowParameters => {
   const sizes = arrays.map(({ at }) => sizeOfArray(rows, at));
   const buffer = buffers.take(sizes.reduce((sum, size) => sum + size));

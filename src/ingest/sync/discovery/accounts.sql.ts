@@ -32,7 +32,6 @@ interface ListingsAtOnce {
   readonly owner: string;
 }
 
-/** The credentials whose own listings count. */
 const ownListings = ({ organizationIds, wanted, credentials }: ListingsWanted): readonly ReadingCredential[] =>
   wanted === 'all' && organizationIds === undefined ? credentials.filter(({ listsAccounts }) => listsAccounts) : [];
 
@@ -154,7 +153,6 @@ export const REFUSED_LISTINGS = `(select last_error from account_listings
       and last_attempt_at > clock_timestamp() - ${LISTING_ENDS})
   order by scope like '${CREDENTIAL_SCOPE}%' desc, last_attempt_at desc limit 1)`;
 
-/** In Cloudflare's words; undefined if one works, or none was tried. */
 export const refusedListings = async (pool: Pool): Promise<string | undefined> => {
   const { rows } = await pool.query<{ reason: string | null }>(`select ${REFUSED_LISTINGS} as reason`);
   return rows[0]?.reason ?? undefined;
@@ -281,7 +279,6 @@ const toRows = (found: readonly FoundAccount[]): string =>
 /** A walk that broke begins again; one that failed otherwise goes on at its page. */
 const BROKEN_WALKS = ['unreadable', 'bad_request', 'not_found'];
 
-/** See `SyncStore.endAccountListing`. */
 export const endListing = async (
   pool: Pool,
   { scope, credential }: Pick<DueListing, 'scope' | 'credential'>,

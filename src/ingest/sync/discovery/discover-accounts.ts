@@ -33,7 +33,6 @@ interface AccountsDiscovery {
 
 interface AccountsFound {
   readonly appeared: number;
-  /** Why one failed that was not refused, or all were. */
   readonly error?: ApiError | undefined;
   /** Time was over before all that was due was listed. */
   readonly more: boolean;
@@ -109,7 +108,6 @@ interface Listing {
 
 interface ListingResult {
   readonly appeared: number;
-  /** Why it failed, unless it was refused. */
   readonly error?: ApiError;
 }
 

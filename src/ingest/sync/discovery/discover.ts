@@ -187,7 +187,6 @@ const discoverByName = async (
   if (failure !== undefined) throw failure;
 };
 
-/** Never asked for, or longest ago: names seldom change. */
 const askedNow = (ids: readonly string[], askedById: ReadonlySet<string>): ReadonlySet<string> => {
   const wanted = new Set(ids);
   const again = Array.from(askedById)

@@ -62,13 +62,11 @@ export type DiscoveryResult =
   | { readonly organizations: number; readonly serverTimeMs: number; readonly short?: string | undefined }
   | { readonly error: string };
 
-/** When Cloudflare, the way there or the credential fails for all. */
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
 
 /** What a credential that is new or renewed may be answered otherwise. */
 const REFUSALS = ['refused', 'unauthorized', 'not_found'];
 
-/** Credentials have changed. */
 export const endRestsOfRefused = async (pool: Pool): Promise<void> => {
   await pool.query('select orgtrail_end_rests($1)', [REFUSALS]);
 };

@@ -10,7 +10,6 @@ import { toJsonbText } from '../../entries/entry.ts';
 import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
 import type { LogNews } from '../ports.ts';
 
-/** In a row, of complete listings. */
 const MISSES_UNTIL_ASKED = 2;
 
 /** A listing that misses it, or a log that refuses, for less may do so by mistake. */
@@ -83,7 +82,6 @@ export const recordListing = async (pool: Pool, found: readonly FoundOrganizatio
 export interface ListingOptions {
   readonly complete: boolean;
   readonly within: readonly string[] | undefined;
-  /** What was listed is what is below this organization. */
   readonly under?: string | undefined;
   /** Of this process, as api_budget names them. */
   readonly keys?: readonly string[] | undefined;
@@ -163,7 +161,6 @@ export const recordLogAnswer = async (pool: Pool, organizationId: string, answer
 
 const { id, state, profileReadAt, childrenListedAt } = organizations;
 
-/** Never done, or not for a day; the longest ago first. */
 const notForADay = async (pool: Pool, doneAt: PgColumn, limit: number, only?: SQL): Promise<readonly string[]> => {
   const isDue = or(isNull(doneAt), sql`${doneAt} < clock_timestamp() - interval '1 day'`);
   const rows = await db(pool)

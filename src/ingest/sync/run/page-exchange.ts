@@ -73,7 +73,6 @@ export const fetchPage = async (
   }
 };
 
-/** How long an answer is waited for; undefined: as long as the client allows. */
 const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
   const { lane, pages, claim } = walk;
   if (isLookBack(walk)) return context.windows.partTimeoutMs;
@@ -259,7 +258,6 @@ export interface Turn {
 
   // By commitPart:
   readonly lease: Lease;
-  /** The lane at work, as last committed. */
   readonly state: LaneState;
   readonly progress: SourceProgress;
   readonly eventRate: EventRate | undefined;

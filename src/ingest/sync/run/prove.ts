@@ -48,7 +48,6 @@ interface Prover {
 export interface DoubtfulWalk {
   readonly walk: Walk;
   readonly doubts: readonly Doubt[];
-  /** The entries of the last page that had any; undefined: not known. */
   readonly lastIds: ReadonlySet<string> | undefined;
   /** At all of history, smaller than pages get, and its size is the only doubt. */
   readonly isLook?: boolean;
@@ -220,7 +219,6 @@ const HELD_MS = 1_000;
 /** The only page of a walk: committed together with its proof if that comes soon, else by itself. */
 export interface HeldPage {
   readonly page: Page;
-  /** By itself, or being so. */
   readonly isStored: boolean;
   /** By itself, once. Throws as `commitPart`. */
   store(): Promise<void>;

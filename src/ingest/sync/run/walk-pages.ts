@@ -301,7 +301,6 @@ interface SecondReading {
   readonly turn: Turn;
   readonly claim: Range;
   readonly splits: readonly (readonly (readonly Filter[])[])[];
-  /** Cloudflare's time at the earliest answer. */
   readAtMs: number;
   readonly faults: string[];
   timeouts: number;

@@ -96,7 +96,6 @@ const BESIDE_MONTH_MS = 86_400_000;
 
 interface UnreadOptions {
   readonly nowMs: number;
-  /** Nothing younger is looked at. */
   readonly untilMs: number;
   /** Beside a month, unread time counts as well. */
   readonly besideMs?: number;

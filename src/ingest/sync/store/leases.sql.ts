@@ -53,7 +53,6 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
 
 export interface ReadingCredential {
   readonly name: string;
-  /** As api_budget names it: the same in every process. */
   readonly key: string;
   readonly listsAccounts: boolean;
 }

@@ -15,7 +15,6 @@ export interface StoredTime {
 }
 
 export interface SourceScope {
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** `all`; those that an organization which is wanted lists; or these. */
   readonly accounts: 'all' | 'organizations' | readonly string[];
@@ -35,7 +34,6 @@ export const wantedSources = (joins = ''): string => `sources s
 /** SQL: of sources that are alike. */
 const PLAN_ORDER = 'order by s.last_attempt_at nulls first, s.kind, s.id';
 
-/** SQL: another process than `$1` holds the source. */
 const HELD_ELSEWHERE = `coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"`;
 
 type FilteredKind = Pick<KindPolicy, 'kind' | 'filterHash'>;
@@ -224,7 +222,6 @@ export interface SourceRow extends Row<typeof plainColumns> {
 /** SQL: milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
 export const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
-/** SQL: Cloudflare refuses the log. */
 export const REFUSED = `(s.access = 'refused' or s.account_id is null and o.state = 'refused')`;
 
 /** SQL: coverage, lanes and holes of a process's own filter set. */

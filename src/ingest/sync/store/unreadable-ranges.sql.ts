@@ -24,7 +24,6 @@ export interface WantedHoles {
 
 export interface HoleScope {
   readonly kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[];
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** Undefined: those of these organizations. */
   readonly accountIds?: readonly string[] | undefined;
