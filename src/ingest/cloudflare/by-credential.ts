@@ -174,11 +174,7 @@ const listAccounts = async function* (
   if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
   for await (const { accounts, total, ...page } of access.api.listAccounts(signal, credential, from)) {
     const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
-    facts.hasListed(
-      access.name,
-      'account',
-      mine.map(({ id }) => id),
-    );
+    facts.hasListed(access.name, 'account', mine);
     yield { ...page, accounts: mine, total: typeof access.accounts === 'boolean' ? total : undefined };
   }
 };
@@ -239,11 +235,7 @@ const shownTo = (
   facts: StoredFacts,
 ): readonly FoundOrganization[] => {
   const mine = page.filter(({ id }) => mayUse(access, organizationOf(id)));
-  facts.hasListed(
-    access.name,
-    'organization',
-    mine.map(({ id }) => id),
-  );
+  facts.hasListed(access.name, 'organization', mine);
   return mine;
 };
 

@@ -13,7 +13,7 @@ export interface StoredFacts extends CredentialFacts {
   refresh(now?: boolean): Promise<void>;
   /** Stores who has read the source, if that is news. No name: there is one credential alone. */
   hasRead(reader: { readonly name?: string; readonly key: string }, source: SourceKey): Promise<void>;
-  hasListed(name: string, owner: 'organization' | 'account', ids: readonly string[]): void;
+  hasListed(name: string, owner: 'organization' | 'account', shown: readonly { readonly id: string }[]): void;
   readsOrganizations(name: string): boolean;
 }
 
@@ -75,9 +75,9 @@ export const createStoredFacts = (
       if (!readers.has(known)) reads.set(name, (reads.get(name) ?? 0) + 1);
       readers.set(known, name);
     },
-    hasListed: (name, owner, ids) => {
+    hasListed: (name, owner, shown) => {
       const listed = setOf(owner === 'account' ? accounts : organizations, name);
-      for (const id of ids) listed.add(id);
+      for (const { id } of shown) listed.add(id);
     },
     readsOrganizations: (name) => organizationReaders.has(name),
   };

@@ -17,9 +17,8 @@ interface PermitsOptions {
   readonly onWait: (wait: Wait) => void;
 }
 
-/**
- * So requests leave at most this much later than they were counted, and than another process has learned of a block.
- */
+/** A permit taken ahead is used within this time, or lost: so late may a request leave after it was counted, or after
+ * another process has learned of a block. */
 const HELD_MS = 100;
 const MOST_AHEAD = 16;
 /** What became free between two statements needs no wait, and no busy loop. */

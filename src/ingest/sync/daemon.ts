@@ -5,6 +5,7 @@ import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { type JobPlan, planJobs } from './plan-jobs.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
+import type { TurnOptions } from './run/page-exchange.ts';
 import { type TurnResult, takeTurn } from './run/run-source.ts';
 import { RememberedSources } from './source-cache.ts';
 import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
@@ -16,11 +17,9 @@ const PLAN_FOUND_MS = 5_000;
 /** Organizations to ask about after a listing, for each kind of detail: nothing is less urgent. */
 const DETAILS_AT_ONCE = 5;
 
-interface DaemonOptions {
+interface DaemonOptions extends TurnOptions {
   /** Another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
-  readonly signal: AbortSignal;
-  readonly stopping: () => boolean;
   /** The database is away: the next tick tries again. */
   readonly onError: (error: unknown) => void;
   readonly onTurn?: (job: Job, result: TurnResult) => void;

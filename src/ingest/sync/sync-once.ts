@@ -5,6 +5,7 @@ import { type Discovered, discoverInTurn, findSubOrganizations, readProfiles } f
 import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
+import type { TurnOptions } from './run/page-exchange.ts';
 import type { TurnResult } from './run/run-source.ts';
 import type { Job } from './work-pool.ts';
 
@@ -14,10 +15,7 @@ const HELD_POLL_MS = 500;
 const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
 
-export interface SyncOnceOptions {
-  /** Aborts at once what is under way; the signal's reason is then thrown. */
-  readonly signal: AbortSignal;
-  readonly stopping: () => boolean;
+export interface SyncOnceOptions extends TurnOptions {
   /** Of a lane, or of a listing; a window that is halved counts as progress. */
   readonly retries: number;
 }

@@ -1,5 +1,6 @@
 import type { Range } from '../planning/coverage.ts';
 import type { SourceKey, SourceState } from '../planning/source.ts';
+import type { TurnOptions } from '../sync/run/page-exchange.ts';
 
 interface Compared {
   readonly positions: readonly number[];
@@ -141,7 +142,7 @@ const idsOf = (page: PageComparison, kind: 'missing' | 'changed'): string[] => [
   ...page.timeless[kind],
 ];
 
-export interface VerifyOptions {
+export interface VerifyOptions extends TurnOptions {
   readonly window: Range;
   readonly nowMs: number;
   readonly fix: boolean;
@@ -150,9 +151,6 @@ export interface VerifyOptions {
   /** Decides how much is in memory, and is lost by beginning again. */
   readonly sectionEntries: number;
   readonly retries: number;
-  /** Aborts at once what is under way; the signal's reason is then thrown. */
-  readonly signal: AbortSignal;
-  readonly stopping: () => boolean;
   readonly onPage: (source: SourceKey, entries: number, findings: Findings) => void;
   readonly onSource: (result: SourceVerification) => void;
 }

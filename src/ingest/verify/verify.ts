@@ -8,7 +8,7 @@ import { afterEnd, afterPage, startWalk, suspectedFrom, type Walk } from '../pla
 import { kindOf } from '../sources/registry.ts';
 import { kindPolicyOf } from '../sync/plan-jobs.ts';
 import type { SyncContext } from '../sync/ports.ts';
-import { blameOf, UnprovenError } from '../sync/run/page-exchange.ts';
+import { blameOf, orApiError, UnprovenError } from '../sync/run/page-exchange.ts';
 import { type DoubtfulWalk, proveWith } from '../sync/run/prove.ts';
 import { Findings, type SourceVerification, type VerifyOptions } from './comparison.ts';
 import type { VerifyStore } from './verify-store.sql.ts';
@@ -216,7 +216,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   let walk = startWalk('settle', range, { readAtMs: options.nowMs, direction: 'desc', pageLimit: OTHER_LIMIT });
   for (;;) {
     if (options.stopping()) return 'stopped';
-    const page = await fetchPage(context, result.source, walk, options.signal);
+    const page = await orApiError(context.api.fetchPage(result.source, walk, options.signal));
     if (page instanceof ApiError) {
       const again = afterFailedPage(walk, page);
       if (again === undefined) {
@@ -265,7 +265,7 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     await comparePage(reading, page);
     return result.findings.compared - before;
   };
-  const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
+  const fetch = (asked: Walk) => orApiError(context.api.fetchPage(result.source, asked, options.signal));
   const prover = {
     fetch,
     take,
@@ -274,20 +274,6 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     hasEndlessTails: context.windows.hasEndlessTails(result.source),
   };
   return await proveWith(prover, doubtful);
-};
-
-const fetchPage = async (
-  { api }: VerifyContext,
-  source: SourceState,
-  walk: Walk,
-  signal: AbortSignal,
-): Promise<Page | ApiError> => {
-  try {
-    return await api.fetchPage(source, walk, signal);
-  } catch (error) {
-    if (error instanceof ApiError) return error;
-    throw error;
-  }
 };
 
 const comparePage = async ({ context, options, result, section }: Reading, page: Page): Promise<void> => {

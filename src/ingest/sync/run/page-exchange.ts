@@ -44,34 +44,31 @@ import { credibleNow } from '../planning-time.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 
-interface FetchOptions {
-  readonly abort?: AbortSignal;
-  readonly attemptMs?: number | undefined;
-}
-
 /** Returns why it could not be read. Throws LeaseLostError, and the reason of an abort. */
 export const fetchPage = async (
   turn: Turn,
   walk: Walk,
-  { abort, attemptMs = timeoutMs(turn, walk) }: FetchOptions = {},
+  { abort, attemptMs = timeoutMs(turn, walk) }: { readonly abort?: AbortSignal; readonly attemptMs?: number } = {},
 ): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
   set(turn, { requests: turn.requests + 1 });
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
-  try {
-    const page = await context.api.fetchPage(source, walk, signal, attemptMs);
-    if (missesSentinel(walk)) page.ids = idsOf(page);
-    const { databaseMs, atMs } = job.clock;
-    const serverMs = page.servedAtMs ?? context.api.nowMs();
-    if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
-    set(turn, { nowMs: Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs) });
-    return page;
-  } catch (error) {
+  const page = await orApiError(context.api.fetchPage(source, walk, signal, attemptMs));
+  if (page instanceof ApiError) return page;
+  if (missesSentinel(walk)) page.ids = idsOf(page);
+  const { databaseMs, atMs } = job.clock;
+  const serverMs = page.servedAtMs ?? context.api.nowMs();
+  if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+  set(turn, { nowMs: Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs) });
+  return page;
+};
+
+export const orApiError = <T>(answer: Promise<T>): Promise<T | ApiError> =>
+  answer.catch((error: unknown) => {
     if (error instanceof ApiError) return error;
     throw error;
-  }
-};
+  });
 
 const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
   const { lane, pages, claim } = walk;
@@ -228,6 +225,7 @@ const readingOf = (turn: Pick<Turn, 'context' | 'job' | 'progress'>, { claim, di
 };
 
 export interface TurnOptions {
+  /** Aborts at once what is under way; its reason is then thrown. */
   readonly signal: AbortSignal;
   /** No further page should be begun (shutdown); the page in hand is still committed. */
   readonly stopping: () => boolean;
