@@ -12,7 +12,9 @@ const WINDOW_SLACK_MS = 5_000;
 const BURST_SHARE = 0.1;
 
 interface ApiBudgetOptions extends CountedRows {
-  /** In any 5 minutes, of all replicas together; at least 10. Other credentials of the same user may lower it. */
+  /**
+   * Requests in any 5 minutes, of all replicas together; at least 10. Other credentials of the same user may lower it.
+   */
   readonly requestsPerWindow: number | (() => number);
   readonly onWait?: (waitMs: number, because: string) => void;
 }
@@ -126,7 +128,7 @@ interface CountedRows {
   readonly principals?: () => readonly string[];
 }
 
-/** For credentials that do not say whose they are: what they send may be any user's. */
+/** The row of credentials whose user is not known: what they send may be any user's. */
 export const UNNAMED_USERS = 'user';
 const OF_USERS = `credential = '${UNNAMED_USERS}' or credential like 'user:%' and credential not like '% scrub'`;
 

@@ -232,10 +232,10 @@ export interface Listing {
 
 /** Ten million items: no list is that long, a walk that goes on is a walk in a circle. */
 export const MAX_PAGES = 10_000;
-/** So many pages in a row that bring nothing new are a walk in a circle. */
+/** This many pages in a row without anything new are a walk in a circle. */
 export const MAX_STALE_PAGES = 3;
 
-/** From a token on. A token, or a page, that comes again and again ends the walk with ApiError `unreadable`. */
+/** A token, or a page, that comes again and again ends the walk with ApiError `unreadable`. */
 export async function* walkByToken(
   client: CloudflareClient,
   listing: Listing,

@@ -10,7 +10,7 @@ export type Credential =
 export interface NamedCredential {
   readonly name: string;
   readonly credential: Credential;
-  /** In any 5 minutes, of the principal; of several credentials of one user the smallest counts. */
+  /** Requests in any 5 minutes, of the principal; of several credentials of one user the smallest counts. */
   readonly budget: number;
   readonly accounts: boolean | readonly string[];
   readonly organizations: boolean | readonly string[];
@@ -59,7 +59,7 @@ function secretsOf(credential: Credential): readonly string[] {
 }
 
 export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations' | 'budget'> {
-  /** Not known to be counted by itself, as an account's token is. */
+  /** False once it is known to be counted by itself, as an account's token is. */
   readonly isUser: boolean;
   /** The same for all credentials of a user. */
   readonly countedFor: string;
@@ -72,7 +72,7 @@ export interface CredentialFacts {
   reads(name: string): number;
 }
 
-/** Of a source that is polled at every tick, in 5 minutes. */
+/** What polling a source at every tick takes of a budget, in 5 minutes. */
 const REQUESTS_AT_EACH_TICK = 10;
 
 /** How loaded each is, for sources that have not been read yet: 1 while its budget lasts for polling all it reads at
@@ -140,7 +140,7 @@ export const oneOf = (errors: readonly ApiError[], source: SourceKey): ApiError 
   errors[0] ??
   new ApiError('refused', `no credential is for the ${kindOf(source).owner} ${source.id}`);
 
-/** One that is not taken at all is retried after a minute, one that may not do something after an hour. */
+/** A credential that is not taken at all is tried again after a minute, one that may not do something after an hour. */
 const BROKEN_REST_MS = 60_000;
 const REFUSED_REST_MS = 3_600_000;
 

@@ -160,7 +160,7 @@ const SECOND_MS = 1_000;
 const BUDGET_SECONDS = 300;
 
 interface ProcessLimitOptions {
-  /** Of one principal, in 5 minutes: a rate above the limit may be configured. */
+  /** The budget of one principal, in 5 minutes: a rate above the limit may be configured. */
   readonly requestsPerWindow: number;
   readonly nowMs: () => number;
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;

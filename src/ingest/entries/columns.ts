@@ -36,22 +36,21 @@ export const place = {
   rayId: 3,
   otherRayId: 4,
   firstColumn: 5,
-  /** Not among the spans. */
   statusCode: 5 + textPaths.length,
 } as const;
 
 export const PLACES = place.statusCode;
 
 export const NULL = -1;
-/** In place of a start: the value is in `replaced`, since the bytes have it otherwise (escapes, objects). */
+/** In place of a start: the value is in `replaced`, since the bytes have it in another form (escapes, objects). */
 export const REPLACED = -2;
 
-/** Of row r and place p, the value starts in the body at `spans[(r * PLACES + p) * 2]`; its end comes behind it. */
+/** The value at place p of row r starts in the body at `spans[(r * PLACES + p) * 2]`; its end follows. */
 export interface PageRows {
   readonly bytes: Buffer;
   readonly spans: Int32Array;
   readonly replaced: ReadonlyMap<number, string>;
-  /** For each entry the number, from 1, of the first one on the page with its id. As many as there are rows. */
+  /** For each entry the number, from 1, of the first one on the page with its id. */
   readonly firsts: readonly number[];
   readonly statusCodes: readonly (number | null)[];
 }

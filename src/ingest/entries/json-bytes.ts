@@ -33,11 +33,11 @@ const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdf
  */
 export class JsonBytes {
   readonly bytes: Uint8Array;
-  /** Of the next token: whitespace is behind. */
+  /** The next token, behind whitespace. */
   at = 0;
-  /** Behind the last object or array, where `at` is behind the whitespace that follows. */
+  /** The end of the last object or array, before the whitespace that follows. */
   closed = 0;
-  /** Of the last string or key, without its quotes. */
+  /** The last string or key, without its quotes. */
   start = 0;
   end = 0;
   isEscaped = false;

@@ -17,7 +17,6 @@ export interface CarefulEntry {
   readonly id: string | undefined;
   readonly actionTime: string | undefined;
   readonly defects: readonly Defect[];
-  /** What the database computes the typed columns from: JSON that its `jsonb` takes. */
   readonly columnSource: string;
 }
 
@@ -44,7 +43,7 @@ export interface PageAnswer {
   readonly bodySha256: string;
 }
 
-/** What a walk commits that changes without a page. */
+/** For a commit that changes the walk without a page. */
 export const emptyPage: Page = {
   entries: 0,
   timesMs: [],
@@ -176,9 +175,9 @@ const fingerprintOf = (entries: number, idOrText: (index: number) => string | Bu
     ? undefined
     : [0, entries - 1].reduce((all, index) => `${all} ${shortly(idOrText(index))}`, String(entries));
 
-/** Of a longer one, so much from both ends together. */
+/** Longer texts count by their beginning and end, together this long. */
 const MOST_TOLD = 500;
-/** What `jsonb` may not take, such as half a character. */
+/** What `jsonb` may not take, such as half a surrogate pair. */
 const ODD = /[^ -~]/g;
 
 const shortly = (told: string | Buffer): string =>
@@ -208,7 +207,6 @@ export interface PageFacts {
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;
-  /** Of its entries. Set by who received it for a walk that looks for one of them. */
   ids?: ReadonlySet<string> | undefined;
   /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
   readonly fingerprint?: string | undefined;
@@ -304,9 +302,9 @@ const isNothing = (value: unknown): boolean =>
   value === '' ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
-/** Of an answer that says that it has only some of what was asked for, wherever it says so. */
+/** An answer that says that it has only some of what was asked for, wherever it says so. */
 const partWords = /partial|incomplete|truncat|timed[ -]?out|some results|some entries/i;
-/** Of messages that may say so. */
+/** Messages that may say so. */
 const doubtfulWords =
   /\bparts?\b|limit|quota|throttl|too many|try again|overload|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
 

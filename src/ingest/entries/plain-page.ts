@@ -13,9 +13,9 @@ export interface PlainPage {
 
 /** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
 const LARGE_ENTRY_BYTES = 1_000_000;
-/** In bytes; the limit is in characters. */
+/** The limit is in characters; these are bytes. */
 const LONG_ID_BYTES = 512;
-/** What begins as the ids that the store gives itself is looked at with care. */
+/** Ids that look like those that the store gives itself are read with care. */
 const ownIdPrefix = 'sha256:';
 const statusCodeText = /^-?[0-9]{1,9}$/;
 

@@ -50,7 +50,7 @@ export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'cla
 /** No more of a history counts: what was so long ago says little about tomorrow. */
 const MAX_HISTORY_MS = 7 * 24 * HOUR_MS;
 
-/** What the first window of a history says: its average, for a week. */
+/** The average of a history's first window, for a week at most. */
 export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>): Observation => {
   const { events, spanMs } = observationOf(walk);
   const countedMs = Math.min(spanMs, MAX_HISTORY_MS);

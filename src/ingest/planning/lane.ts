@@ -10,24 +10,24 @@ export interface LaneState {
   readonly widthMs: number | undefined;
   /** The last window that could not be read. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
-  /** Of the backfill lane in trouble: older history is read in turns with it. */
+  /** While the backfill lane is in trouble, older history is read in turns with it. */
   readonly older?: OlderTurn | undefined;
   readonly entriesPerDay: number | undefined;
   readonly entriesPerPage: number | undefined;
-  /** Less than the maximum after a response that was too large. */
+  /** Smaller after a response that was too large. */
   readonly pageLimit: number;
-  /** In a row. */
+  /** Failures in a row. */
   readonly failures: number;
   /** The window to come is the first one beside a hole. */
   readonly besideHole?: boolean | undefined;
-  /** Of the live lane: when it first read, and when it last looked far back. Undefined before its first look. */
+  /** When the live lane first read, and when it last looked far back; undefined before its first look. */
   readonly lookBack?: { readonly sinceMs: number; readonly lastMs: number } | undefined;
   readonly round?: ScrubRound | undefined;
 }
 
 export interface OlderTurn {
   readonly due: boolean;
-  /** It ends here at the latest: what is younger has been read, has failed as well, or is the trouble itself. */
+  /** Older history ends here at the latest: what is younger was read, has failed as well, or is the trouble itself. */
   readonly beforeMs: number;
 }
 

@@ -22,7 +22,6 @@ export interface SourceProgress {
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
   readonly holes: readonly KnownHole[];
   readonly largestPage: number;
-  /** As the live lane saw them; undefined before its first page. */
   readonly eventRate?: { readonly perHour: number } | undefined;
 }
 
@@ -34,7 +33,7 @@ export interface PlanPolicy {
   readonly settleDelaysMs: readonly number[];
   /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
   readonly intervals: LaneIntervals;
-  /** Of a backfill that a user asked for: only `[horizonMs, untilMs)` is wanted. */
+  /** For a backfill that a user asked for: only `[horizonMs, untilMs)` is wanted. */
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
@@ -57,9 +56,11 @@ const LOOK_SILENCE_MS = 2 * FIRST_LOOK_MS;
 export const SILENT_LOOK_MS = DAY_MS;
 /** Little enough to lose; and the last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
-/** Of a source without a stored entry, windows grow with what has been read of it: a day, 5, 30, 180 days, the rest. */
+/** Without a stored entry, windows grow with what has been read: a day, 5, 30, 180 days, the rest. */
 const SILENCE_GROWTH = 5;
-/** What of a window may lie before its first entry, or behind its last one, without being asked for by itself. */
+/**
+ * The share of a window that may lie before its first entry, or behind its last one, without being asked for by itself.
+ */
 export const SHORT_REST = 0.01;
 const SILENT_SCRUB_MS = 31 * DAY_MS;
 
@@ -147,7 +148,7 @@ export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], hole
 const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
   inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
-/** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
+/** As wide as what failed, what the API refuses to all, and the number of entries allow. */
 const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy, gap: Range) => {
   const usually = progress.eventRate && 24 * progress.eventRate.perHour;
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);

@@ -27,7 +27,7 @@ const PLANNED_LONGEST_TURNS = 1.9;
 /** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
  * sources that suddenly wake up, is no worse than with round-robin. */
 const LATE_SHARE = 0.001;
-/** Of longer turns less: the longer a silent source is left alone, the more of them wake meanwhile. */
+/** The longer a silent source is left alone, the more of them wake meanwhile: longer turns get less. */
 const LATE_SHARE_TURN_MS = 2_400_000;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
@@ -99,7 +99,7 @@ const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number 
   return Math.min(Number.MAX_VALUE, Math.max(byPause, byBound));
 };
 
-/** Below this rate sources are silent: together they have so few of all events that these may wait. */
+/** Silent sources have a lower rate: together they have so few events that these may wait. */
 const silenceOf = (expected: Float64Array, lateShare: number): number => {
   const ascending = expected.slice().sort();
   let whole = 0;
@@ -130,7 +130,7 @@ const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number,
   return wanted.map((_, n) => at(scale, n));
 };
 
-/** In [0, 1), by its key alone (FNV-1a): the same for every process. */
+/** Depends on the key alone (FNV-1a): the same for every process. In [0, 1). */
 export const spreadOf = ({ kind, id }: SourceKey): number => {
   const key = `${kind}/${id}`;
   let hash = 0x811c9dc5;

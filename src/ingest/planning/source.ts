@@ -6,7 +6,7 @@ import type { Hole, LaneState } from './lane.ts';
 import type { SourceProgress } from './planner.ts';
 import type { Direction, Lane, WalkAnswers } from './walk.ts';
 
-/** What kind of thing a log belongs to, and its id. All data is keyed by both. */
+/** The kind of thing that a log belongs to, and its id. All data is keyed by both. */
 export interface SourceKey {
   readonly kind: string;
   readonly id: string;
@@ -17,7 +17,6 @@ export const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}
 export interface KindPolicy {
   readonly kind: string;
   readonly filters: readonly Filter[];
-  /** What was read with other filters does not count. */
   readonly filterHash: string;
   readonly horizonMs: (nowMs: number) => number;
   /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
@@ -28,7 +27,6 @@ export interface SourceState extends SourceKey, SourceProgress {
   /** Null for an account of none that is known. */
   readonly organizationId: string | null;
   readonly refused: boolean;
-  /** From now, after a failure. */
   readonly restMs: Partial<Readonly<Record<Lane, number>>>;
   readonly heldElsewhere: boolean;
   /** Undefined if its live tail has never been read. */
@@ -37,7 +35,7 @@ export interface SourceState extends SourceKey, SourceProgress {
 
 /** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
 export interface Lease extends SourceKey {
-  /** As of the claim: what is stored under it is stored as of then. */
+  /** As of the claim: entries are stored under it. */
   readonly organizationId: string | null;
   readonly owner: string;
   readonly epoch: number;
@@ -51,12 +49,11 @@ export interface PageCommit {
   readonly page: Page;
   readonly filterHash: string;
   readonly lane: Lane;
-  /** From here on; undefined leaves it as it is. */
   readonly state: LaneState | undefined;
   readonly claims: readonly Coverage[];
   /** Undefined if the page says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
-  /** Of the source so far; undefined: this page. */
+  /** Undefined: the size of this page. */
   readonly largestPage?: number;
   readonly holes?: readonly Hole[];
   /** Undefined if no walk ends with it, or its end is no proof. */
@@ -70,10 +67,10 @@ export interface PageCommit {
 export interface Reading {
   readonly range: Range;
   readonly method: 'first reading' | 'pass' | 'scrub';
-  /** Of the pass or of the round; 0 for the first reading. */
+  /** The pass or the round; 0 for the first reading. */
   readonly number: number;
   readonly direction: Direction;
-  /** So long after the first reading it counts as a second one. */
+  /** How long after the first reading a second one counts. */
   readonly againAfterMs: number;
 }
 
@@ -98,7 +95,7 @@ export interface PageCounts {
   readonly defective: number;
   /** For the live lane: first seen minus action time of each entry stored, in seconds. */
   readonly latenessSeconds: readonly number[];
-  /** Of those stored, how many lay in time that had been read before, by the highest pass that had. */
+  /** Entries that were stored in time that had been read before. */
   readonly covered: readonly CoveredEntries[];
 }
 
@@ -143,7 +140,7 @@ export interface AccountChange {
   readonly change: Change;
 }
 
-/** Of the entries that one commit stored, those in time that pass `pass`, and no later one, had read before. */
+/** Entries in time that pass `pass`, and no later one, had read before. */
 export interface CoveredEntries {
   readonly pass: number;
   readonly entries: number;
@@ -155,7 +152,7 @@ export interface LateEntries {
   readonly foundBy: Readonly<Record<string, number>>;
   /** Of these, found by the last pass: what comes a little later will be missed. */
   readonly byLastPass: number;
-  /** Not in `foundBy`: in time that the last pass had read. No pass would ever have found them. */
+  /** Entries in time that the last pass had read: no pass would ever have found them. */
   readonly beyondLastPass: number;
 }
 

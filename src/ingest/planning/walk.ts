@@ -9,7 +9,7 @@ const SUSPECTED_CAP = 100;
 /** No cap is known to be smaller, and most pages are. */
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
-/** In a row, with cursors: then it is doubted that anything follows. */
+/** This many in a row, with cursors: then it is doubted that anything follows. */
 export const MAX_EMPTY_PAGES = 5;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
 const MOST_REPEATS_OF_ONE = 1;
@@ -20,7 +20,7 @@ const EARLIEST_TOLD_MS = Date.UTC(2009, 0, 1);
 const LATEST_TOLD_MS = 86_400_000;
 /** Pages are in order if no step goes further the other way. */
 const ORDER_SLACK_MS = 60_000;
-/** Of a page: one of so many is hardly ever late. */
+/** The last entries of a page: one of them is hardly ever late. */
 const LAST_ENTRIES = 10;
 /** Cloudflare does not say whether bounds are inclusive, nor how precise: requests reach this much beyond what is
  * claimed. */
@@ -57,7 +57,7 @@ export interface Walk {
   readonly sentinel?: Sentinel | undefined;
   readonly direction: Direction;
   readonly pageLimit: number;
-  /** Beside the configured ones: a part of what happened in one second. */
+  /** Beside the configured ones, to read a part of one second. */
   readonly filters: readonly Filter[];
   /** Cloudflare's time when the walk began, by its answers: nothing later was read, and passes count from it. */
   readonly readAtMs: number;
@@ -93,7 +93,7 @@ export interface Walk {
   readonly countedInAll: number | undefined;
   readonly failures: number;
   readonly round?: RoundStart | undefined;
-  /** Of its pages. Walks that an earlier version began have none, or only those of the rest of their pages. */
+  /** Walks that an earlier version began have none, or only those of the rest of their pages. */
   readonly answers?: WalkAnswers | undefined;
 }
 
@@ -211,7 +211,7 @@ export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_0
 export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
   Math.min(Math.max(LEAST_SUSPECTED, largestOfSource), Math.max(LEAST_SUSPECTED_OF_ALL, largestOfSource, largestOfAll));
 
-/** As many entries as were asked for, as many as a known cap, or as pages are suspected from (suspectedFrom). */
+/** As large as was asked for, as a known cap, or as pages are suspected from (suspectedFrom). */
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>
   entries >= pageLimit || entries === SUSPECTED_CAP || entries >= suspectedFromEntries;
 
@@ -267,7 +267,7 @@ export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direct
 
 export const missesSentinel = ({ sentinel }: Walk): boolean => sentinel !== undefined && sentinel.hasCome !== true;
 
-/** What was at least its delay old when it was read. */
+/** A pass counts what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
   const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: readAtMs - delayMs });
   return isEmpty(part) ? [] : [part];

@@ -35,7 +35,7 @@ export type SyncDaemon = ReturnType<typeof createDaemon>;
 export const createDaemon = (context: SyncContext, options: DaemonOptions) => {
   const { signal, stopping, onError } = options;
   let rests = new AbortController();
-  /** Else what fails twice before it is asked for otherwise would take two ticks. */
+  /** A lane that rests for a short time need not wait for a tick. */
   const again = (job: Job, restMs: number): void => {
     if (!ticking) return;
     context.time.sleep(restMs, AbortSignal.any([signal, rests.signal])).then(

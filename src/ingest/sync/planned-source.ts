@@ -4,13 +4,13 @@ import { type PolledSource, spreadOf } from '../planning/poll-interval.ts';
 import type { SourceKey, SourceState } from '../planning/source.ts';
 import type { Lane } from '../planning/walk.ts';
 
-/** As much as tells when the live tail is due, and whether anything else has changed. */
+/** Just enough to tell when the live tail is due, and whether anything else has changed. */
 export interface SourceSurvey
   extends SourceKey,
     Pick<SourceState, 'refused' | 'heldElsewhere' | 'restMs' | 'eventRate' | 'largestPage'> {
   /** Differs once anything has changed that a plan depends on, but for what is here. */
   readonly version: string;
-  /** Of the first reading; it may lack some in between. */
+  /** The first reading may lack some in between. */
   readonly readSpan: Range | undefined;
   readonly walking: boolean;
 }

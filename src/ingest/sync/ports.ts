@@ -75,7 +75,7 @@ export type AccountListingEnd =
   /** `isShort`: it named fewer than it counts. */
   | { readonly failure: string; readonly message: string; readonly restMs: number; readonly isShort: boolean };
 
-/** Of the log of an organization that listings miss. `gone`: it has been refused for long enough. */
+/** The answer for an organization that listings miss. `gone`: its log has been refused for long enough. */
 export type LogNews = 'open' | 'refused' | 'gone';
 
 export interface SyncStore {
@@ -85,9 +85,8 @@ export interface SyncStore {
   /** The same sources in the same order; of each no more than tells whether to load it. */
   surveySources(take: (survey: SourceSurvey) => void): Promise<void>;
   loadSourcesOf(sources: readonly SourceKey[]): Promise<readonly SourceState[]>;
-  /** Of the database and, by what is stored, of Cloudflare. Takes back coverage of the future. */
+  /** The clocks of the database and, as stored, of Cloudflare. Takes back coverage of the future. */
   readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
-  /** Of events around a time. */
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
   /** Where the newest part of a range begins that holds so many stored events; all of it if it holds fewer. Whole
    * seconds. */
@@ -108,7 +107,7 @@ export interface SyncStore {
     found: readonly FoundOrganization[],
     listing: { readonly complete: boolean; readonly under?: string },
   ): Promise<readonly OrganizationChange[]>;
-  /** Missed by complete listings, and to be asked now. */
+  /** Organizations that complete listings have missed, and whose logs are to be asked now. */
   takeMissed(limit: number): Promise<readonly string[]>;
   /** What is news; undefined also if it has been listed again, or was gone already. */
   recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<LogNews | undefined>;
@@ -123,14 +122,14 @@ export interface SyncStore {
   pauseAccountListing(listing: DueListing): Promise<void>;
   countWalkedAccounts(listing: DueListing): Promise<number>;
   recordAccounts(listing: DueListing, page: Pick<AccountsPage, 'accounts' | 'next'>): Promise<readonly AccountChange[]>;
-  /** Of a complete listing, others of the scope are counted as missed. False if not: it is empty and was not before. */
+  /** Others of the scope are counted as missed. False if not: the listing is empty and was not before. */
   endAccountListing(listing: DueListing, end: AccountListingEnd): Promise<boolean>;
-  /** What refuses all listings, as of their last attempts; undefined if one of them works. */
+  /** Why no listing works, as of their last attempts; undefined if one does. */
   refusedAccountListings(): Promise<string | undefined>;
   nameAccounts(): Promise<readonly AccountChange[]>;
   countAccountListings(): Promise<number>;
   countAccounts(): Promise<number>;
-  /** Shown by no listing any more: gone if their logs refuse, and left if they answer. */
+  /** Accounts that no listing shows any more: gone if their logs refuse, left if they answer. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
   /** Not `mine` while another process lists, nor for `restMs` after the last attempt, unless that was this one's and
    * failed. `serverTimeMs`: Cloudflare's time at the last listing. */
@@ -165,7 +164,7 @@ export interface SyncObserver {
   /** The due listings have been walked; of `accounts`, `appeared` are new or restored. */
   accountsListed?(event: { readonly listings: number; readonly appeared: number; readonly accounts: number }): void;
   accountListingFailed?(event: { readonly scope: string; readonly error: ApiError }): void;
-  /** It did not so before: that is not believed yet. */
+  /** The listing was not empty before: it is not believed yet. */
   accountListingEmpty?(event: { readonly scope: string }): void;
   /** Listings miss it, but its audit log answers: collection continues. */
   missedButOpen?(event: { readonly organizationId: string }): void;
@@ -209,11 +208,11 @@ export interface SyncObserver {
 }
 
 interface OrganizationListing {
-  /** Of a credential that may not list organizations, if only accounts are read. */
+  /** A credential that may not list organizations rests, if only accounts are read. */
   restsUntilMs: number;
   requests: number;
   organizations: number;
-  /** Before that, nothing is asked about single organizations. */
+  /** Details of single organizations rest until then. */
   detailsAfterMs: number;
   readonly askedById: Set<string>;
 }
@@ -221,7 +220,7 @@ interface OrganizationListing {
 export interface SourceBudget {
   /** The same for all that share it. */
   readonly name: string;
-  /** In any 5 minutes. */
+  /** Requests in any 5 minutes. */
   readonly requests: number;
 }
 
@@ -266,7 +265,7 @@ export interface ScrubPart {
   /** The oldest time that the round reads. */
   readonly sinceMs: number;
   readonly entries: number;
-  /** Of these, were not stored, or with other content alone. They are now. */
+  /** Entries that were not stored, or only with other content; they are now. */
   readonly missing: number;
   readonly changed: number;
   /** How much time it was the last page of, in seconds. */
@@ -276,7 +275,7 @@ export interface ScrubPart {
 
 const BUDGET_WINDOW_MS = 300_000;
 const DAY_MS = 86_400_000;
-/** Of the budget: 5 % together, in any hour, with 5,000 organizations, whose accounts are each listed once a day. */
+/** Together 5 % of the budget, in any hour, with 5,000 organizations, whose accounts are each listed once a day. */
 const ORGANIZATIONS_SHARE = 0.012;
 const ACCOUNTS_SHARE = 0.008;
 const ACCOUNTS_OF_ORGANIZATIONS_SHARE = 0.015;
@@ -285,7 +284,7 @@ const DETAILS_SHARE = 0.009;
 const LONGEST_ORGANIZATIONS_MS = 240_000;
 /** The database lets no listing of accounts rest for more than 25 hours (`nothing_of_the_future`). */
 const LONGEST_ACCOUNTS_MS = DAY_MS;
-/** Of an organization, once a day: its profile, and what is below it. */
+/** The profile of an organization, and what is below it, once a day. */
 const DETAILS = 2;
 
 /** How often to list, in milliseconds, so that listings take hardly any of the budget. `requests`: of one listing. */

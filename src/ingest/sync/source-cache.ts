@@ -15,14 +15,14 @@ interface RememberOptions {
   readonly nowMs: number;
   readonly delaysMs: readonly number[];
   readonly tickMs: number;
-  /** Then what is left comes with a later plan. */
+  /** After this, the rest is left to a later plan. */
   readonly loadingMs: number;
   readonly time: Pick<Time, 'nowMs'>;
 }
 
 type Loads = Pick<SyncStore, 'surveySources' | 'loadSourcesOf'>;
 
-/** In one statement: their rows are all in memory at once. */
+/** Rows of one statement are all in memory at once. */
 const LOADED_AT_ONCE = 1_000;
 /** Whatever a version says, nothing is remembered for much longer. */
 const REMEMBERED_MS = 3_600_000;
@@ -347,12 +347,12 @@ class Numbers {
 
 /** All of so few are loaded for every plan. */
 const MOST_LOADED_WHOLE = 2_000;
-/** Of more, what takes so long, beside what else a tick does. */
+/** Time for loading, beside what else a tick does. */
 const LOADING_MS = 250;
 
 type Parts = Pick<SyncContext, 'store' | 'time' | 'windows' | 'settleDelaysMs' | 'tickMs' | 'mostLoadedWhole'>;
 
-/** Of many, those are loaded that have changed. `whole`: nothing is left for a later plan. */
+/** Of many sources, only changed ones are loaded. `whole`: nothing is left for a later plan. */
 export const sourcesOfPlan = async (
   { store, time, windows, settleDelaysMs, tickMs, mostLoadedWhole = MOST_LOADED_WHOLE }: Parts,
   { nowMs }: PlanningTime,

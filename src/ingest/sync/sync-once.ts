@@ -16,17 +16,17 @@ const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
 
 export interface SyncOnceOptions extends TurnOptions {
-  /** Of a lane, or of a listing; a window that is halved counts as progress. */
+  /** How often a lane, or a listing, is tried again; a window that is halved counts as progress. */
   readonly retries: number;
 }
 
 export interface SyncReport {
   readonly sources: number;
   readonly failed: readonly SourceKey[];
-  /** Held by another process all the time: it is at work on them. */
+  /** Another process held these all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
   readonly discoveryError: unknown;
-  /** One failed and was not refused, or all were: accounts may be missing. */
+  /** Set if a listing failed and was not refused, or all were: accounts may be missing. */
   readonly accountsError?: ApiError | undefined;
   readonly finished: boolean;
 }

@@ -59,10 +59,10 @@ import {
   trimFuture,
 } from './store/sources.sql.ts';
 
-/** What another process is then left to read. */
+/** Another process may read what is refused here. */
 const REFUSALS: readonly string[] = ['refused', 'unauthorized', 'not_found'];
 const LATER_REFUSAL_RESTS_MS = 3_600_000;
-/** They are made two months ahead. */
+/** Partitions are made two months ahead. */
 const PARTITION_CHECK_MS = 3_600_000;
 
 export interface SyncStoreObserver {
@@ -177,7 +177,7 @@ const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () 
 const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncStoreOptions, 'credentials'>) => {
   const known = new Set<string>();
   const left = new Map<string, { readonly untilMs: number; readonly times: number }>();
-  /** With those that were renewed: they were this process's own. */
+  /** Keys of renewed credentials stay: they were this process's own. */
   const keys = (): readonly string[] => {
     for (const { key } of credentials()) known.add(key);
     return [...known];
@@ -216,7 +216,7 @@ const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncS
   };
 };
 
-/** Of what retention may drop, the months that are not read: the others were dropped, or have no events. */
+/** Months before the retention get a partition only if they are not read: others were dropped, or have no events. */
 const makeMonths = async (pool: Pool, { kinds, scope }: SyncStoreOptions, nowMs: number, oldestMs: number) => {
   const keptMs = Math.min(
     ...kinds.map(({ horizonMs, keptSinceMs = horizonMs }) => Math.max(keptSinceMs(nowMs), horizonMs(nowMs))),

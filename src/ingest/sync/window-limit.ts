@@ -4,7 +4,7 @@ import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
-/** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
+/** How long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
 
 /** Narrower windows are refused for what is in them, and not for their width. */
@@ -64,7 +64,7 @@ export class WindowLimit {
     this.#shownOnMs = Math.max(this.#shownOnMs, newestMs - fromMs);
   }
 
-  /** For a look back, or a part of a second: the source's live tail waits as long. */
+  /** The live tail waits as long as a look back, or a part of a second, takes. */
   get partTimeoutMs(): number {
     return Math.max(PART_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs);
   }
@@ -74,9 +74,7 @@ export class WindowLimit {
     this.#slowestMs = Math.max(this.#slowestMs, tookMs);
   }
 
-  /**
-   * For a window wider than any that was served: the live tail waits as long. Undefined for a width that was served.
-   */
+  /** The live tail waits as long as a window wider than any before takes. Undefined for a width that was served. */
   timeoutMs(widthMs: number): number | undefined {
     return widthMs > this.#servedMs ? Math.max(MIN_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs) : undefined;
   }

@@ -31,7 +31,7 @@ const QUARTERS = 4;
  * meanwhile.
  */
 class LaneShares {
-  /** In requests by its share. */
+  /** Requests taken, by the lane's share. */
   readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
   #atWork: readonly Lane[] = [];
   #now = 0;
@@ -55,7 +55,7 @@ class LaneShares {
     this.#taken[lane] += (requests - 1) / SHARES[lane];
   }
 }
-/** In requests by its share. Within this bound the more urgent lane comes first, so that no lane starves. */
+/** Requests by the lane's share. Within this bound the more urgent lane comes first, so that no lane starves. */
 const MAX_LEAD = 50;
 
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };

@@ -9,12 +9,12 @@ interface Compared {
   readonly changed: readonly string[];
 }
 
-/** By where the times of its entries lie; what lies outside of the window is left out. */
+/** By the times of its entries; those outside of the window are left out. */
 export interface PageComparison {
   readonly here: Compared;
-  /** Of another section: counted when that one is read, unless it is repaired now. */
+  /** Entries of another section are counted when that one is read, unless they are repaired now. */
   readonly beside: Compared;
-  /** In each section that it is served for. */
+  /** Entries without a time are in each section that they are served for. */
   readonly timeless: Compared;
 }
 
@@ -23,7 +23,7 @@ export const nothingCompared: Compared = { positions: [], missing: [], changed: 
 export interface Unserved {
   readonly entries: number;
   readonly ids: readonly string[];
-  /** To just behind the last; undefined if there are none. */
+  /** Ends just behind the last one; undefined if there are none. */
   readonly within: Range | undefined;
 }
 
@@ -103,7 +103,6 @@ export class Findings {
     for (const id of timeless.changed) this.#timelessHere.add(id);
   }
 
-  /** Of the same page, once it has been repaired. */
   addRepaired(before: PageComparison, after: PageComparison): void {
     this.missing.repair(idsOf(before, 'missing'), idsOf(after, 'missing'));
     this.changed.repair(idsOf(before, 'changed'), idsOf(after, 'changed'));
@@ -146,7 +145,7 @@ export interface VerifyOptions extends TurnOptions {
   readonly window: Range;
   readonly nowMs: number;
   readonly fix: boolean;
-  /** What is stored may rightly not be served. */
+  /** Filters are in force: what is stored may rightly not be served. */
   readonly filtered: boolean;
   /** Decides how much is in memory, and is lost by beginning again. */
   readonly sectionEntries: number;
@@ -160,7 +159,7 @@ export interface SourceVerification {
   readonly findings: Findings;
   /** Stored, not served, perhaps only since it was read under other filters. */
   readonly otherFilters: number;
-  /** Never read: what is missing there was to be expected. */
+  /** Time that was never read: what is missing there was to be expected. */
   readonly unreadMs: number;
   /** All before this has been compared. */
   readonly comparedUntilMs: number;

@@ -111,7 +111,7 @@ interface UnservedRow {
   readonly newest: number | null;
 }
 
-/** Of so many sources, and so many ids of each, the differences are kept. */
+/** How many sources, and ids of each, are kept with their differences. */
 const MAX_SOURCES = 100;
 const MAX_IDS = 5;
 const MAX_FAILURE = 300;
@@ -124,7 +124,7 @@ export interface VerificationRun {
   readonly results: readonly SourceVerification[];
 }
 
-/** In the table checks. Rejects if the account may not. */
+/** Stored in the table checks. Rejects if the account may not. */
 export const noteVerification = async (pool: Pool, run: VerificationRun): Promise<void> => {
   await pool.query('select orgtrail_note_verification($1::jsonb)', [JSON.stringify(runOf(run), storable)]);
 };

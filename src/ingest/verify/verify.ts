@@ -149,7 +149,7 @@ const isLasting = (fault: Fault): boolean =>
   fault instanceof SourceHeldError ||
   (fault instanceof ApiError && ['refused', 'unauthorized', 'not_found'].includes(fault.failure));
 
-/** By what is stored, evenly spread; a section that turns out too large is halved. */
+/** Sections are sized by what is stored, evenly spread; one that turns out too large is halved. */
 const sectionLengthMs = async (
   context: VerifyContext,
   source: SourceState,
@@ -245,7 +245,9 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   }
 };
 
-/** To be asked again; undefined if its cursor is refused. Throws the error if it says nothing about the walk. */
+/**
+ * The walk to ask for again; undefined if its cursor is refused. Throws the error if it says nothing about the walk.
+ */
 const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
   const blame = blameOf(error, walk);
   if (blame === 'size' && walk.pageLimit > 1) {

@@ -22,7 +22,7 @@ export interface ApiRequest<T> {
   readonly signal: AbortSignal;
   /** How long one attempt may take, without the wait for the budget; undefined: as long as the client allows. */
   readonly attemptMs?: number | undefined;
-  /** What fails is not retried, but for a newer credential. */
+  /** Nothing is retried, but for a newer credential. */
   readonly once?: boolean;
   /** Runs inside the attempt. Throws ApiError `unreadable` for what is to be sent again, as after a 5xx; else it ends
    * the call. */
@@ -41,7 +41,7 @@ export interface ApiText {
   readonly cfRay: string | undefined;
 }
 
-/** Of one attempt. A value even if it failed: a failure also tells about rate limits, and may be retried. */
+/** A failed attempt is a value as well: it tells about rate limits, and may be retried. */
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T; readonly rateLimits: readonly RateLimit[] }
   | { readonly ok: false; readonly error: ApiError; readonly rateLimits: readonly RateLimit[] };

@@ -24,7 +24,7 @@ interface TransportDeps {
   readonly clock: ServerClock;
 }
 
-/** As many as there may be workers (ORGTRAIL_CONCURRENCY), and the listing: none waits for one that hangs. */
+/** Every worker (ORGTRAIL_CONCURRENCY) and the listing have one: none waits for one that hangs. */
 const MAX_CONNECTIONS = 72;
 
 /** Longer than the default schedule's 30 s, so that a quiet daemon does not need a new handshake for every tick. */

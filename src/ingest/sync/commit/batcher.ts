@@ -7,7 +7,7 @@ export interface GatheringOptions<Item, Result> {
   alone(item: Item): Promise<Result>;
   /** Its share of a call, which has room for 1. An item of more than half goes by itself. */
   weightOf(item: Item): number;
-  /** Beside those of heavy items; what comes meanwhile waits. */
+  /** Calls at once, beside those of heavy items; other items wait. */
   readonly maxCalls: number;
   /** A call that takes longer does not hold up what waits. */
   readonly slowCallMs: number;

@@ -10,7 +10,7 @@ import { LEFT_AFTER } from './organizations.sql.ts';
 
 const CREDENTIAL_SCOPE = 'credential:';
 const ORGANIZATION_SCOPE = 'organization:';
-/** Missed so often by every listing that counts, and refused by its log for a while. */
+/** An account is gone after this many misses by every listing that counts, if its log has refused for a while. */
 const MISSES_UNTIL_GONE = 2;
 /** A listing rests for 25 hours at most: one not tried for so long is of a credential or a setting of the past. */
 export const LISTING_ENDS = "interval '2 days'";
@@ -225,7 +225,7 @@ updated as (update accounts a set organization_id = moved.new_value from moved w
 insert into account_changes (account_id, change, old_value, new_value)
 select id, 'moved', old_value, new_value from moved where old_value is not null and not is_closer returning account_id, change`;
 
-/** With what changed and where the walk goes on, in one transaction. `scope` null: the configuration names them. */
+/** Accounts, changes, and where the walk goes on, in one transaction. `scope` null: the configuration names them. */
 export const recordAccounts = async (
   pool: Pool,
   scope: string | null,

@@ -5,14 +5,13 @@ import { credibleNowMs } from '../planning-time.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
 import { PartialListingError } from './discover.ts';
 
-/** Or later if it takes many requests, or there are many. */
+/** Longer if a listing takes many requests, or there are many. */
 const COMPLETE_REST_MS = 900_000;
-/** Or later if there are many. */
 const REFUSED_REST_MS = 3_600_000;
 const FAILED_REST_MS = 60_000;
 /** An empty one is not believed before it is empty again. */
 const EMPTY_REST_MS = 60_000;
-/** It did not name all that it counts, and costs as many requests as there are pages. */
+/** A listing that did not name all that it counts costs as many requests as there are pages. */
 const INCOMPLETE_REST_MS = 300_000;
 /** One organization whose accounts are never answered for holds up the listings of the others. */
 const STALL_MS = 60_000;

@@ -143,7 +143,7 @@ const readProfile = async ({ api, store }: SyncContext, id: string, signal: Abor
 
 const ASKED_BY_ID_AGAIN = 5;
 
-/** As the listing shows them, else by their ids. Throws what failed after all are stored. */
+/** The allow-list, as the listing shows it, else by ids. Throws what failed after all are stored. */
 const discoverByName = async (
   { api, organizationListing }: SyncContext,
   names: readonly string[],

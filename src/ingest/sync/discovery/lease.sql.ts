@@ -64,7 +64,6 @@ export type DiscoveryResult =
 
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
 
-/** What a credential that is new or renewed may be answered otherwise. */
 const REFUSALS = ['refused', 'unauthorized', 'not_found'];
 
 export const endRestsOfRefused = async (pool: Pool): Promise<void> => {

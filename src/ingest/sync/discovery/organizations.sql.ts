@@ -83,7 +83,7 @@ export interface ListingOptions {
   readonly complete: boolean;
   readonly within: readonly string[] | undefined;
   readonly under?: string | undefined;
-  /** Of this process, as api_budget names them. */
+  /** The credentials of this process, as api_budget names them. */
   readonly keys?: readonly string[] | undefined;
 }
 
@@ -194,7 +194,7 @@ export const recordProfile = async (pool: Pool, organizationId: string, profile:
     .where(eq(id, organizationId));
 };
 
-/** Of all organizations if none has ever been read. None of these is due before a day is over. */
+/** `all` if no profile has ever been read: then none is due before a day is over. */
 export const recordProfileRefused = async (pool: Pool, organizationId: string): Promise<'one' | 'all'> => {
   const noneRead = sql`not exists (select from organizations where profile is not null)`;
   const isDue = or(isNull(profileReadAt), sql`${profileReadAt} < clock_timestamp() - interval '1 day'`);

@@ -140,7 +140,7 @@ export const commitPart = async (
   return result;
 };
 
-/** Before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
+/** Comes before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
 export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
   const { context, source, job, progress } = turn;
   const { lane } = job;
@@ -193,7 +193,7 @@ const advance = (
   eventRate,
 });
 
-/** With the last page. Nothing is committed in its turn afterwards. */
+/** Claims a walk with its last page. Nothing is committed in this turn afterwards. */
 export const finish = async (turn: Turn, ended: Walk, page: Page, result: 'done' | 'proven' = 'done') => {
   const { context, job, source } = turn;
   context.windows.ended(source, ended);
@@ -385,7 +385,7 @@ export const noteAccess = async (
   else observer.organizationChanged?.({ organizationId: source.id, change });
 };
 
-/** With the result of its round. `claims`: the time that was read to its end with it. */
+/** Kept with the result of its round. `claims`: the time that was read to its end with it. */
 const noteRound = async (
   { context, source, job, progress }: Turn,
   entries: number,

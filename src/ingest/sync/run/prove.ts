@@ -41,7 +41,7 @@ interface Prover {
   take(page: Page): Promise<number>;
   readonly suspectedFrom: number;
   readonly largestOfAll: number;
-  /** Behind the last entry of this source. */
+  /** Empty pages are known to follow the last entry of this source without end. */
   readonly hasEndlessTails: boolean;
 }
 
@@ -49,14 +49,14 @@ export interface DoubtfulWalk {
   readonly walk: Walk;
   readonly doubts: readonly Doubt[];
   readonly lastIds: ReadonlySet<string> | undefined;
-  /** At all of history, smaller than pages get, and its size is the only doubt. */
+  /** A look at all of history, smaller than pages get; its size is the only doubt. */
   readonly isLook?: boolean;
 }
 
-/** Beyond twice those of what a question is about. */
+/** Pages of an answer beyond twice those of what the question is about. */
 const MORE_PAGES = 20;
 
-/** What comes is stored, but for a held page, which need not go to the database if it comes again. */
+/** Pages are stored, but for a held page that comes again: it need not go to the database. */
 export const prove = async (turn: Turn, doubtful: DoubtfulWalk, heldPage?: HeldPage): Promise<boolean> =>
   await proveWith(proverOf(turn, heldPage), doubtful);
 
@@ -220,7 +220,7 @@ const HELD_MS = 1_000;
 export interface HeldPage {
   readonly page: Page;
   readonly isStored: boolean;
-  /** By itself, once. Throws as `commitPart`. */
+  /** Commits the page by itself, once. Throws as `commitPart`. */
   store(): Promise<void>;
   /** The page is committed by itself if it has been held for too long by then. */
   during<T>(answer: Promise<T>): Promise<T>;

@@ -125,7 +125,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
   return { kind: 'idle' };
 };
 
-/** By what the API has shown and refused since the plan was made: a turn reads many windows. */
+/** A turn reads many windows: a new one goes by what the API has shown and refused since the plan. */
 const plannedNow = (turn: Turn): Walk | undefined => {
   const { job, progress } = turn;
   const planned = planLane(job.lane, progress, job.nowMs, { ...job.policy, shownMs: turn.context.windows.shownMs });
@@ -138,7 +138,7 @@ const policyNow = ({ job, context: { windows } }: Turn): PlanPolicy => {
   return { ...job.policy, shownMs, widestMs };
 };
 
-/** Cut to about a page, by what is stored: requests are what the scrub lane has least of. */
+/** The scrub lane has few requests: a window is cut to about a page, by what is stored. */
 const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
   if (turn.job.lane !== 'scrub') return walk;
   const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);

@@ -36,9 +36,9 @@ import { type DoubtfulWalk, failsThroughout, type HeldPage, holdPage, prove } fr
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
-/** Of a slow API fewer: the live tail of the same source waits as long. */
+/** A slow API gets fewer pages: the live tail of the same source waits as long. */
 const TURN_MS = 2_500;
-/** It shows whether the first one had the newest entries of all. */
+/** The second page shows whether the first one had the newest entries of all. */
 const FIRST_LOOK_PAGES = 2;
 /** Twice a full page of ordinary entries. Each worker has one larger one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
@@ -106,7 +106,9 @@ const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
 /** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
-/** Or a page after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
+/**
+ * The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page with entries before it.
+ */
 const endWalk = async (
   turn: Turn,
   before: Walk,
@@ -187,7 +189,7 @@ interface PageBefore {
   readonly mayEnd: boolean;
 }
 
-/** From now on the live tail is asked for by itself; of a history that may be silent, its newest day. */
+/** The live tail is then asked for by itself; of a history that may be silent, its newest day. */
 const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, {
@@ -290,9 +292,9 @@ const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   return !((await fetchPage(turn, other)) instanceof ApiError);
 };
 
-/** Else the walk does not end. */
+/** A second with more pages does not end. */
 const MAX_PAGES_OF_SECOND = 2_000;
-/** Then telling parts apart by this field does not help. */
+/** After this many parts have failed, telling them apart by a field does not help. */
 const FAILED_PARTS = 3;
 /** The source's other lanes wait as long as parts hang. */
 const MAX_TIMEOUTS = 6;

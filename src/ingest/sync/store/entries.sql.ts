@@ -70,7 +70,7 @@ export const nearestStored = async (
 };
 
 const LOCK_NOT_AVAILABLE = '55P03';
-/** Before that there was no Cloudflare, and the database makes no month. */
+/** The database makes no month before Cloudflare existed. */
 const FIRST_MONTH_MS = Date.UTC(2009, 0, 1);
 
 /** From `sinceMs` to two months from now, or to `untilMs`. Called hourly. Makes none while a long transaction reads the

@@ -51,7 +51,7 @@ export const scopeParameters = (
   accounts === 'organizations',
 ];
 
-/** Of the kinds in force, whose owner is still there, or those of `keys`. */
+/** Wanted sources whose owner is still there, or those of `keys`. */
 export const loadSources = async (
   pool: Pool,
   owner: string,

@@ -16,7 +16,7 @@ interface OrganizationHole extends CoverageHole {
 }
 
 export interface WantedHoles {
-  /** Of all, not only those listed. */
+  /** All holes, not only those listed. */
   readonly seconds: number;
   /** Oldest first, no more than 1,000. */
   readonly holes: readonly OrganizationHole[];
