@@ -20,6 +20,12 @@ export interface CarefulEntry {
   readonly columnSource: string;
 }
 
+/**
+ * One page of an audit log, by how it is committed.
+ * - columns: every entry is plain and was read from its bytes
+ * - json: every entry is plain, and PostgreSQL reads the array
+ * - careful: some entry has a defect; bytes that are no UTF-8 are U+FFFD in the text
+ */
 export type Page = PageFacts & {
   readonly entriesText: string;
   /** Characters, if it was read from text. */
@@ -30,10 +36,8 @@ export type Page = PageFacts & {
   servedAtMs?: number | undefined;
   answer?: PageAnswer | undefined;
 } & (
-    | // Every entry is plain and was read from its bytes.
-    { readonly kind: 'columns'; readonly rows: PageRows }
+    | { readonly kind: 'columns'; readonly rows: PageRows }
     | { readonly kind: 'json' }
-    // Some entry has a defect: `readCarefully`. Bytes that are no UTF-8 are U+FFFD in the text.
     | { readonly kind: 'careful'; readonly validUtf8: boolean }
   );
 
