@@ -74,8 +74,9 @@ export const openApp = async (config: Config, options: AppOptions) => {
 const compose = async (given: Config, database: Database, options: AppOptions & { readonly secrets: LiveSecrets }) => {
   const { logger, metrics, secrets } = options;
   const { pool } = database;
-  const kindsInForce = kindPolicies(given);
+  const inForce = { kinds: kindPolicies(given) };
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
+  const { names, onListed } = watchNames(pool);
   const access = openAccessToApi({
     config: given,
     pool,
@@ -84,20 +85,19 @@ const compose = async (given: Config, database: Database, options: AppOptions & 
     logger,
     connection: {
       baseUrl: given.baseUrl,
-      filtersOf: (source) => kindPolicyOf({ kinds: kindsInForce }, source).filters,
+      filtersOf: (source) => kindPolicyOf(inForce, source).filters,
       clock,
       version,
       fastPath: given.fastPath,
       ...apiObservers(metrics, logger),
+      onListed,
       timeouts: options.timeouts,
     },
   });
-  const { api, names, config, namedAccounts } = await prepare(given, pool, access.api, options).catch(
-    async (error: unknown) => {
-      await access.close();
-      throw error;
-    },
-  );
+  const { config, namedAccounts } = await prepare(given, pool, access.api, options).catch(async (error: unknown) => {
+    await access.close();
+    throw error;
+  });
   const kinds = await kindPoliciesWithDrops(config, pool);
   const owner = createProcessIdentity();
   const readers = openReaders(config, database, { metrics, logger });
@@ -112,7 +112,7 @@ const compose = async (given: Config, database: Database, options: AppOptions & 
     scope: config satisfies Pick<Config, 'sources' | 'organizationIds' | 'accounts'>,
     sync: createSyncContext(config, {
       pool,
-      api,
+      api: access.api,
       owner,
       kinds,
       namedAccounts,
@@ -184,13 +184,12 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
   }
 };
 
-/** Also learns the names of organizations and accounts. */
-const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
-  const { api, names } = watchNames(pool, plainApi);
+/** Chooses the sources to work on. */
+const prepare = async (config: Config, pool: Pool, api: AuditApi, options: AppOptions) => {
   const chosen = await options.chooseSources?.(config, pool, api);
   if (chosen === undefined) {
-    return { api, names, config, namedAccounts: typeof config.accounts === 'string' ? [] : config.accounts };
+    return { config, namedAccounts: typeof config.accounts === 'string' ? [] : config.accounts };
   }
   const { newAccounts, ...sources } = chosen;
-  return { api, names, config: { ...config, ...sources }, namedAccounts: newAccounts };
+  return { config: { ...config, ...sources }, namedAccounts: newAccounts };
 };

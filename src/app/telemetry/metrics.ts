@@ -3,7 +3,7 @@ import { type StreamLoad, type StreamObserver, streamKinds } from '../../base/li
 import { RecentCount } from '../../base/time.ts';
 import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { AccessLimit } from '../../http/access/access.ts';
-import type { RequestObserver } from '../../ingest/cloudflare/wire/middleware.ts';
+import type { RequestObserver } from '../../ingest/cloudflare/client.ts';
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
 import type { DeliveryObserver } from '../../sinks/ports.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';

@@ -157,8 +157,8 @@ const factsOfListings = (): StoredFacts => {
       const [first, ...others] = idsOf(name, 'account');
       return others.length === 0 ? first : undefined;
     },
-    hasListed: (name, owner, ids) => {
-      for (const id of ids) idsOf(name, owner).add(id);
+    hasListed: (name, owner, shown) => {
+      for (const { id } of shown) idsOf(name, owner).add(id);
     },
   };
 };

@@ -6,25 +6,24 @@ import { db } from '../../postgres/queries.ts';
 import { apiBudget } from '../../postgres/tables/sources.ts';
 import { Permits, type Wait } from './permits.ts';
 
-/** Cloudflare counts requests over any 5 minutes; the seconds on top cover what delays a request on its way. */
+/** Cloudflare counts requests over any 5 minutes; the slack covers what delays a request on its way. */
 const WINDOW_MS = 300_000;
 const WINDOW_SLACK_MS = 5_000;
-/** The share of the budget that may go out at once. */
 const BURST_SHARE = 0.1;
 
 interface ApiBudgetOptions extends CountedRows {
-  /** Requests in any 5 minutes, of all replicas together. At least 10. A function if other credentials of the same user may lower it. */
+  /**
+   * Requests in any 5 minutes, of all replicas together; at least 10. Other credentials of the same user may lower it.
+   */
   readonly requestsPerWindow: number | (() => number);
-  /** Called for every wait, in milliseconds, with its reason. */
   readonly onWait?: (waitMs: number, because: string) => void;
 }
 
 export interface ApiBudget {
   acquire(signal: AbortSignal, isListing?: boolean): Promise<void>;
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
-  /** Requests that could go out at once now. For the metric. */
   available(): Promise<number>;
-  /** How much longer `Retry-After` stops all requests; 0 if it does not. For the metric. */
+  /** How much longer `Retry-After` stops all requests; 0 if it does not. */
   blockedSeconds(): Promise<number>;
 }
 
@@ -32,18 +31,15 @@ export interface ApiBudget {
 export const credentialFingerprint = (secret: string): string =>
   createHash('sha256').update(`orgtrail api budget\0${secret}`).digest('hex').slice(0, 16);
 
-/** What a budget means for the rate limiter: no 5 minutes see more than its burst and what is spaced out in them. */
+/** No 5 minutes see more than the burst and what is spaced out in them. */
 export const gcraOf = (requestsPerWindow: number) => {
   const burst = Math.max(1, Math.floor(requestsPerWindow * BURST_SHARE));
   const spacingMs = (WINDOW_MS + WINDOW_SLACK_MS) / (requestsPerWindow - burst);
   return { burst, spacingMs, toleranceMs: (burst - 1) * spacingMs };
 };
 
-/**
- * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the credentials of one principal share,
- * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget. Requests that come close together
- * are counted by one statement (permits.ts).
- */
+/** The request budget (invariant 11): a rate limiter (GCRA) in one row, shared by all replicas with credentials of one
+ * principal, on the database's clock. Requests that come close together are counted by one statement (permits.ts). */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, requestsPerWindow } = options;
   const limits = () => gcraOf(typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow());
@@ -112,7 +108,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   };
 };
 
-/** How much longer the API (429, or a limit that is used up) stops all requests. Milliseconds; 0 if it does not. */
+/** How long the API (429, or a limit that is used up) still stops all requests; 0 if it does not. */
 export const readPauseMs = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ ms: number }>(
     'select coalesce(max(extract(epoch from greatest(blocked_until, now()) - now())), 0)::float8 * 1000 as ms from api_budget',
@@ -120,28 +116,23 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
   return rows[0]?.ms ?? 0;
 };
 
-/** Whom requests are counted for. */
 interface CountedRows {
   readonly pool: Pool;
-  /** Names the row of the credential; see `credentialFingerprint`. A function when the credential may be renewed. */
+  /** Names the row of the credential (`credentialFingerprint`); a function when the credential may be renewed. */
   readonly fingerprint: string | (() => string);
   /**
-   * Whom Cloudflare may count for (principal.ts), if that is not the credential by itself, in the order in which rows are locked. A request counts in
-   * the rows of all of them and in that of the credential, and all must have room: those of principals are shared by their other credentials, that of
-   * the credential by replicas of versions that know no principal.
+   * Whom Cloudflare may count for (principal.ts), in the order in which rows are locked. A request counts in all these
+   * rows and in that of the credential, and each must have room: a principal's row is shared by its other credentials,
+   * the credential's by replicas of versions that know no principal.
    */
   readonly principals?: () => readonly string[];
 }
 
-/** The row of all users whose credentials do not say whose they are: what they send may be any user's. */
+/** The row of credentials whose user is not known: what they send may be any user's. */
 export const UNNAMED_USERS = 'user';
 const OF_USERS = `credential = '${UNNAMED_USERS}' or credential like 'user:%' and credential not like '% scrub'`;
 
-/** The rows that count a request, in the order in which they are locked. */
-const followRows = (
-  { pool, fingerprint, principals = () => [] }: CountedRows,
-  spacingMs: () => number,
-): (() => Promise<readonly string[]>) => {
+const followRows = ({ pool, fingerprint, principals = () => [] }: CountedRows, spacingMs: () => number) => {
   const credentialRow = followFingerprint(pool, fingerprint);
   let last: readonly string[] = [];
   return async () => {
@@ -154,10 +145,8 @@ const followRows = (
   };
 };
 
-/**
- * The request that asked for the principal is the one that could not count for it. A user may have sent what unnamed users have, and they what
- * any user has: so much of the row is used, too.
- */
+/** The request that asked for the principal was not counted there. A user may have sent what unnamed users have, and
+ * vice versa. */
 const enterRow = async (pool: Pool, row: string, spacingMs: number): Promise<void> => {
   await pool.query(
     `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)
@@ -179,10 +168,7 @@ const enterRow = async (pool: Pool, row: string, spacingMs: number): Promise<voi
 const followed = (fingerprint: string | (() => string)): (() => string) =>
   typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
 
-/**
- * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
- * begins with what the old one has used, and with its pause.
- */
+/** A renewed credential is usually of the same user: its row begins with the use and the pause of the old one. */
 const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {
   const current = followed(fingerprint);
   let last = current();
@@ -206,30 +192,23 @@ const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): ((
 
 interface ScrubBudgetOptions {
   readonly pool: Pool;
-  /** Names the row of the budget that it is a share of: that of the principal, else that of the credential. */
+  /** The row of the budget that it is a share of: that of the principal, else of the credential. */
   readonly fingerprint: string | (() => string);
-  /** Of the whole budget, in any 5 minutes, of all replicas together. */
   readonly requestsPerWindow: number;
-  /** Of these, what may go to reading history again. More than 0. */
+  /** The part of it for reading history again; more than 0. */
   readonly share: number;
-  /** Between two plans. */
   readonly tickMs: number;
 }
 
 export interface ScrubBudget {
-  /** Grants up to so many requests, without waiting: none while the whole budget is needed, or blocked. */
+  /** Grants up to so many requests without waiting; none while the whole budget is needed, or blocked. */
   take(requests: number): Promise<number>;
-  /** What was sent beyond what had been granted. */
   spend(requests: number): Promise<void>;
 }
 
-/** Saved up for so many plans. */
 const TICKS_SAVED = 2;
 
-/**
- * A second rate limiter (GCRA) of one row beside that of the whole budget (api-budget.ts), which every request goes through as well. That of
- * the whole budget says whether it is needed: one that is used up to its limit, or nearly, has none to spare.
- */
+/** Every request goes through the whole budget as well, whose row tells whether it has any to spare. */
 export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
   const { pool, fingerprint, requestsPerWindow, share, tickMs } = options;
   const whole = gcraOf(requestsPerWindow);
@@ -237,7 +216,7 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
   // At least one, however long the ticks and small the share.
   const saved = Math.max(1, Math.ceil((TICKS_SAVED * tickMs) / spacingMs));
   const toleranceMs = (saved - 1) * spacingMs;
-  const current = () => (typeof fingerprint === 'string' ? fingerprint : fingerprint());
+  const current = followed(fingerprint);
   let madeRow: string | undefined;
   return {
     take: async (requests) => {

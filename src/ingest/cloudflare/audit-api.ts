@@ -8,9 +8,10 @@ import { requestWindow } from '../planning/walk.ts';
 import { kindOf } from '../sources/registry.ts';
 import type { PageQuery } from '../sources/source-kind.ts';
 import { PartialListingError } from '../sync/discovery/discover.ts';
-import type { AccountsPage, AuditApi } from '../sync/ports.ts';
+import type { AccountsPage, AuditApi, ListingFilter } from '../sync/ports.ts';
 import {
   type CloudflareClient,
+  type CloudflareClientDeps,
   createCloudflareClient,
   getEnvelope,
   getItems,
@@ -21,53 +22,44 @@ import {
   type Parameter,
   walkByToken,
 } from './client.ts';
-import type { Credential, CredentialSource } from './credentials.ts';
-import { type Principal, withPrincipal } from './principal.ts';
-import type { RequestObserver } from './wire/middleware.ts';
-import type { ServerClock } from './wire/rate-limit-headers.ts';
-import { type ApiText, pathSegment, type RequestBudget } from './wire/request.ts';
-import type { Timeouts } from './wire/transport.ts';
+import { type ApiText, pathSegment } from './wire/request.ts';
 
-export interface AuditApiOptions {
-  readonly baseUrl: string;
-  readonly credential: Credential | CredentialSource;
-  /** Sent with every request for the logs of a kind. */
+export interface AuditApiOptions extends Omit<CloudflareClientDeps, 'userAgent'> {
   readonly filtersOf: (source: SourceKey) => readonly Filter[];
-  readonly budget: RequestBudget;
-  /** Asked for before the first request, if it is given. */
-  readonly principal?: Principal | undefined;
-  readonly clock: ServerClock;
-  readonly observer: RequestObserver;
-  /** Called for each organization or account of a listing that has no usable id. */
+  /** Called for each listed organization or account without a usable id. */
   readonly onUnreadable: () => void;
+  /** Called for each organization or account that a listing names. */
+  readonly onListed?: ((owner: 'organization' | 'account', id: string, name: string) => void) | undefined;
   readonly version: string;
-  /** False: pages are read without the fast path. Default true. */
   readonly fastPath?: boolean | undefined;
-  /** How retries wait; tests give one that does not. */
-  readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
-  /** Default: those of the client. */
-  readonly timeouts?: Partial<Timeouts> | undefined;
 }
 
 /** What is in it does not matter, only whether it is answered. */
 const PROBE_WINDOW_MS = 60_000;
 
-/** Joins the wire to the port that sync declares. Built by the composition root and by the command `check`. */
 export const connectAuditApi = ({
   filtersOf,
   onUnreadable,
+  onListed = () => {},
   version,
   fastPath = true,
   ...options
 }: AuditApiOptions): { api: AuditApi; close: () => Promise<void> } => {
   const { clock } = options;
-  const client = withPrincipal(
-    createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` }),
-    options.principal,
-  );
-  const organizations = createOrganizationsApi(client, { onUnreadable });
+  const client = createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` });
+  const organizations = createOrganizationsApi(client, onUnreadable);
   const accounts = createAccountsApi(client, onUnreadable);
   const read = (source: SourceKey) => (answer: ApiText) => readOrThrow(source, answer, fastPath);
+  const noted = async function* <P>(
+    pages: AsyncIterable<P>,
+    owner: 'organization' | 'account',
+    itemsOf: (page: P) => readonly Pick<FoundOrganization, 'id' | 'name'>[],
+  ): AsyncIterable<P> {
+    for await (const page of pages) {
+      for (const { id, name } of itemsOf(page)) if (name !== undefined) onListed(owner, id, name);
+      yield page;
+    }
+  };
   const api: AuditApi = {
     fetchPage: async (source, walk, signal, attemptMs) => {
       const window = requestWindow(walk);
@@ -96,15 +88,11 @@ export const connectAuditApi = ({
         throw error;
       }
     },
-    listOrganizations: async function* (filter, signal) {
-      for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
-    },
-    listAccounts: (signal, _, from) => accounts.list(signal, from),
-    listAccountsOf: (organizationId, signal, from) => accounts.listOf(organizationId, signal, from),
-    getOrganization: async (id, signal) => {
-      const organization = await organizations.get(id, signal);
-      return organization === undefined ? { id } : toFound(organization);
-    },
+    listOrganizations: (filter, signal) =>
+      noted(organizations.list({ ...filter, signal }), 'organization', (page) => page),
+    listAccounts: (signal, _, from) => noted(accounts.list(signal, from), 'account', (page) => page.accounts),
+    listAccountsOf: (id, signal, from) => noted(accounts.listOf(id, signal, from), 'account', (page) => page.accounts),
+    getOrganization: async (id, signal) => (await organizations.get(id, signal)) ?? { id },
     getProfile: (id, signal) => organizations.getProfile(id, signal),
     nowMs: () => clock.nowMs(),
   };
@@ -124,51 +112,10 @@ const readOrThrow = (source: SourceKey, answer: ApiText, fastPath: boolean): Pag
   }
 };
 
-const toFound = (organization: Organization): FoundOrganization => ({
-  ...organization,
-  createTime: organization.createTime?.toISOString(),
-});
-
-/** What Cloudflare says about one organization. Only `id` is sure. */
-export interface Organization {
-  readonly id: string;
-  readonly name?: string;
-  readonly parentId?: string;
-  readonly managedBy?: string;
-  /** Absent when it was not sent, or was no date. */
-  readonly createTime?: Date;
-  /** Any JSON value: an open map that has changed its keys before. Nothing may depend on what is in it. */
-  readonly meta: unknown;
-  readonly profile?: unknown;
-}
-
-export interface OrganizationsApi {
-  /**
-   * Walks the list, one array per page (an empty one, if a page brought nothing new), each organization once.
-   * Rejects with ApiError `unreadable` when a page token repeats or the pages do not end.
-   */
-  list(options: ListOptions): AsyncGenerator<Organization[], void, void>;
-  /** undefined when there is no such organization. */
-  get(id: string, signal: AbortSignal): Promise<Organization | undefined>;
-  /** The profile as any JSON value; undefined when there is none. */
-  getProfile(id: string, signal: AbortSignal): Promise<unknown>;
-}
-
-export interface ListOptions {
+interface ListOptions extends ListingFilter {
   readonly signal: AbortSignal;
-  /** Only these, whatever else the answer names. None, or an empty list, is no filter. */
-  readonly ids?: readonly string[] | undefined;
-  /** Only those directly below this one. */
-  readonly parentId?: string | undefined;
-  /** It ends with PartialListingError if it counts more than it has named. */
-  readonly mustBeWhole?: boolean | undefined;
   /** 1 to 1,000; Cloudflare's own default is 10. */
   readonly pageSize?: number | undefined;
-}
-
-interface OrganizationsHooks {
-  /** Called for each listed item that is skipped, since it has no id that it could be known by. */
-  readonly onUnreadable?: ((item: unknown) => void) | undefined;
 }
 
 const MAX_PAGE_SIZE = 1000;
@@ -187,11 +134,16 @@ const organizationItem = z.object({
 });
 const managed = z.object({ managed_by: text }).catch({ managed_by: undefined });
 
-export function createOrganizationsApi(
-  client: CloudflareClient,
-  { onUnreadable = () => {} }: OrganizationsHooks = {},
-): OrganizationsApi {
-  async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE, mustBeWhole = false }: ListOptions) {
+/** `onUnreadable` is called for each listed item that is skipped, since it has no id that it could be known by. */
+export function createOrganizationsApi(client: CloudflareClient, onUnreadable: (item: unknown) => void = () => {}) {
+  /** One array per page, each organization once. Rejects with ApiError `unreadable` when the pages do not end. */
+  async function* list({
+    signal,
+    ids = [],
+    parentId,
+    pageSize = MAX_PAGE_SIZE,
+    mustBeWhole = false,
+  }: ListOptions): AsyncGenerator<FoundOrganization[], void, void> {
     const asked = new Set(ids);
     const seenIds = new Set<string>();
     let counted = 0;
@@ -215,7 +167,7 @@ export function createOrganizationsApi(
     }
   }
 
-  async function get(id: string, signal: AbortSignal): Promise<Organization | undefined> {
+  async function get(id: string, signal: AbortSignal): Promise<FoundOrganization | undefined> {
     const path = `/organizations/${pathSegment(id)}`;
     const request = { endpoint: 'organization', path, query: new URLSearchParams(), signal } as const;
     return await foundOrUndefined(
@@ -236,7 +188,6 @@ export function createOrganizationsApi(
   return { list, get, getProfile };
 }
 
-/** The organizations of a page that are not in `seenIds`, which gets them. */
 function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable: (item: unknown) => void) {
   return result.flatMap((listed) => {
     const organization = readOrganization(listed);
@@ -247,20 +198,18 @@ function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable:
   });
 }
 
-/** undefined when it is nothing that has a usable id. */
-function readOrganization(value: unknown): Organization | undefined {
+function readOrganization(value: unknown): FoundOrganization | undefined {
   const { data } = organizationItem.safeParse(value);
   if (data === undefined) return undefined;
   const createTime = new Date(data.create_time ?? Number.NaN);
-  const managedBy = managed.parse(data.meta).managed_by ?? data.managed_by;
   return {
     id: data.id,
-    ...(data.name === undefined ? {} : { name: data.name }),
-    ...(data.parent?.id === undefined ? {} : { parentId: data.parent.id }),
-    ...(managedBy === undefined ? {} : { managedBy }),
-    ...(Number.isNaN(createTime.getTime()) ? {} : { createTime }),
+    name: data.name,
+    parentId: data.parent?.id,
+    managedBy: managed.parse(data.meta).managed_by ?? data.managed_by,
+    createTime: Number.isNaN(createTime.getTime()) ? undefined : createTime.toISOString(),
     meta: data.meta,
-    ...(data.profile === undefined ? {} : { profile: data.profile }),
+    profile: data.profile,
   };
 }
 
@@ -280,18 +229,6 @@ function chunks(ids: readonly string[], size: number): string[][] {
   return list;
 }
 
-interface AccountsApi {
-  /**
-   * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes meanwhile: the
-   * total, which every page says, tells how far to go back. A page as full as was asked for, or as those before it, is not the last one, whatever the total is; nor is one
-   * with a total that may be its own count.
-   */
-  list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
-  /** The accounts of an organization, by page token. */
-  listOf(organizationId: string, signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void>;
-}
-
-/** The largest page that GET /accounts takes. */
 const PAGE_SIZE = 50;
 const ORGANIZATION_PAGE_SIZE = 1_000;
 
@@ -305,7 +242,7 @@ const accountItem = z.object({
 });
 
 /** `onUnreadable` is called for each listed item that is skipped, since it has no id that it could be known by. */
-export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => void): AccountsApi => {
+export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => void) => {
   const readNew = (items: readonly unknown[], seen: Set<string>, organizationId?: string): FoundAccount[] =>
     items.flatMap((value) => {
       const { data } = accountItem.safeParse(value);
@@ -324,7 +261,11 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
       ];
     });
   return {
-    async *listOf(organizationId, signal, from) {
+    async *listOf(
+      organizationId: string,
+      signal: AbortSignal,
+      from?: string,
+    ): AsyncGenerator<AccountsPage, void, void> {
       const path = `/organizations/${pathSegment(organizationId)}/accounts`;
       const listing: Listing = {
         endpoint: 'organization_accounts',
@@ -338,7 +279,12 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
         yield { accounts, next, total, complete: next === undefined };
       }
     },
-    async *list(signal, from) {
+    /**
+     * GET /accounts: what the credential reaches, each account once. The listing is by page numbers, which shift when an account goes
+     * meanwhile: the total, which every page says, tells how far to go back. A page as full as was asked for, or as those before it, is not
+     * the last one, whatever the total is; nor is one with a total that may be its own count.
+     */
+    async *list(signal: AbortSignal, from?: string): AsyncGenerator<AccountsPage, void, void> {
       const listing: Listing = { endpoint: 'accounts', path: '/accounts', filters: [], signal };
       const seen = new Set<string>();
       let stale = 0;
@@ -366,7 +312,7 @@ export const createAccountsApi = (client: CloudflareClient, onUnreadable: () => 
   };
 };
 
-/** Where a listing by page numbers goes on. The size of a page is only asked for: how many have come tells where the end is. */
+/** Pages may be smaller than asked for: `received` tells where the end is. */
 const placeSchema = z.object({ page: z.int().positive(), received: z.int().nonnegative(), total: z.int().optional() });
 type Place = z.infer<typeof placeSchema>;
 
@@ -375,10 +321,8 @@ const readPlace = (from: string | undefined): Place => {
   return data ?? { page: 1, received: 0 };
 };
 
-/**
- * If so many accounts have gone since the pages before, as many of those that follow have come to stand on pages that have been read. Each goes back
- * once: only below the lowest total so far.
- */
+/** If accounts have gone since, others have moved to pages already read. Goes back once for each: only below the lowest
+ * total. */
 const placeBehind = ({ page, received, total }: Place, items: number, totalCount = total): Place => {
   const gone = total === undefined || totalCount === undefined ? 0 : total - totalCount;
   if (gone <= 0) return { page: page + 1, received: received + items, total: total ?? totalCount };
@@ -390,13 +334,10 @@ const placeBehind = ({ page, received, total }: Place, items: number, totalCount
 export interface AuditPageRequest<T> extends PageQuery {
   readonly source: SourceKey;
   readonly signal: AbortSignal;
-  /** See ApiRequest. */
   readonly attemptMs?: number | undefined;
-  /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
   readonly decode: (answer: ApiText) => T;
 }
 
-/** Asks for one page of a log, and decodes it from the very bytes that were sent. Rejects as the client does. */
 export const fetchAuditPage = async <T>(client: CloudflareClient, page: AuditPageRequest<T>): Promise<T> => {
   const kind = kindOf(page.source);
   return await client.get({

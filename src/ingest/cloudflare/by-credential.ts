@@ -18,87 +18,68 @@ import {
   rankCandidates,
 } from './credentials.ts';
 
-/** The API with one of the credentials. */
 export interface CredentialAccess extends LiveCredential, Candidate {
   readonly api: AuditApi;
-  /** As api_budget names it, whatever the configuration does. */
+  /** Its name in api_budget, the same in every process. */
   readonly key: string;
 }
 
 export interface ByCredentialOptions {
-  /** Those that are configured now, in order. */
   readonly current: () => readonly CredentialAccess[];
   readonly facts: StoredFacts;
   readonly refusals: Refusals;
-  /** A credential failed to list organizations, and it is not known that it shows none. The others are listed. */
+  /** A credential failed to list organizations that it may show; the others are listed. */
   readonly onListingFailed: (credential: string, error: ApiError) => void;
 }
 
 const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id });
 
-/**
- * One API from several credentials: each source is read with the best one that may (choice.ts), and a refusal moves on to the next. With a
- * single credential that is for everything, that one's API as it is.
- */
+/** Each source is read with the best credential that may (credentials.ts); a refusal moves on to the next. */
 export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
   const { current, facts } = options;
-  const only = (): CredentialAccess | undefined => {
-    const [first, ...others] = current();
-    return others.length === 0 && first?.accounts === true && first.organizations === true ? first : undefined;
-  };
-  const alone = (): AuditApi | undefined => only()?.api;
-  const chooser = createChooser(options);
+  const { candidates, first, firstListing } = createChooser(options);
   return {
-    fetchPage: async (source, walk, signal, attemptMs) => {
-      const first = only();
-      const read = async ({ name, key, api }: CredentialAccess) => {
-        const page = await api.fetchPage(source, walk, signal, attemptMs);
-        await facts.hasRead(first === undefined ? { name, key } : { key }, source);
-        return page;
-      };
-      return first !== undefined
-        ? await read(first)
-        : await chooser.first(
-            source,
-            'log',
-            read,
-            ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
-          );
-    },
-    probeAuditLog: async (source, signal) =>
-      await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
+    fetchPage: (source, walk, signal, attemptMs) =>
+      first(
+        source,
+        'log',
+        async (access) => {
+          const page = await access.api.fetchPage(source, walk, signal, attemptMs);
+          await facts.hasRead(isAlone(current()) ? { key: access.key } : access, source);
+          return page;
+        },
+        ({ failure }) => failure === 'not_found' && walk.cursor !== undefined,
+      ),
+    probeAuditLog: async (source, signal) => await probeWithEach(await candidates(source), source, signal),
     listOrganizations: (filter, signal) =>
-      alone()?.listOrganizations(filter, signal) ??
-      (filter.parentId === undefined
+      filter.parentId === undefined
         ? listWithEach(options, filter, signal)
-        : chooser.firstListing(
+        : firstListing(
             organizationOf(filter.parentId),
             ({ api }) => api.listOrganizations(filter, signal),
             (page) => page.length > 0,
-          )),
-    listAccounts: (signal, credential, from) =>
-      alone()?.listAccounts(signal, credential, from) ?? listAccounts(options, signal, credential, from),
+          ),
+    listAccounts: (signal, credential, from) => listAccounts(options, signal, credential, from),
     listAccountsOf: (id, signal, from) =>
-      alone()?.listAccountsOf(id, signal, from) ??
-      chooser.firstListing(
+      firstListing(
         organizationOf(id),
         ({ api }) => api.listAccountsOf(id, signal, from),
         ({ accounts }) => accounts.length > 0,
       ),
-    getOrganization: async (id, signal) =>
-      await (alone()?.getOrganization(id, signal) ??
-        chooser.first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal))),
-    getProfile: async (id, signal) =>
-      await (alone()?.getProfile(id, signal) ??
-        chooser.first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal))),
+    getOrganization: (id, signal) =>
+      first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal)),
+    getProfile: (id, signal) => first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal)),
     nowMs: () => current()[0]?.api.nowMs(),
   };
 };
 
-/** Tries credentials in the order of their rank, until one is not refused. */
+/** One that may be used for everything: there is nothing to choose, and no source need say which one reads it. */
+const isAlone = ([only, ...others]: readonly CredentialAccess[]): boolean =>
+  others.length === 0 && only?.accounts === true && only.organizations === true;
+
 const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
-    await facts.refresh();
+    if (!isAlone(current())) await facts.refresh();
     return rankCandidates(current(), source, facts);
   };
   const note = (access: CredentialAccess, what: string, error: ApiError): void => {
@@ -107,7 +88,7 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
   return {
     candidates,
-    /** `isOfRequest`: an error that says nothing of the credential, such as that of a cursor that has expired. */
+    /** `isOfRequest`: the error says nothing about the credential, as when a cursor has expired. */
     first: async <T>(
       source: SourceKey,
       what: string,
@@ -133,10 +114,8 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       }
       throw oneOf(errors, source);
     },
-    /**
-     * Of the first one that is shown something. One that is answered and shown nothing may just not see what is there: those that list the source or
-     * have read it are asked as well, and only if none of them is shown anything, it is empty.
-     */
+    /** From the first that is shown something. One that is shown nothing may just not see what is there: those that
+     * list the source or have read it are asked as well, and it is empty only if none of them is shown anything. */
     firstListing: async function* <T>(
       source: SourceKey,
       list: (access: CredentialAccess) => AsyncIterable<T>,
@@ -167,16 +146,10 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
 };
 
-/** Whether it is known to see the source. */
 const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
   facts.lists(name, source) || facts.reader(source) === name;
 
-/** Open if it is for one of them; refused only if it is for all. */
-const probeWithEach = async (
-  candidates: readonly CredentialAccess[],
-  source: SourceKey,
-  signal: AbortSignal,
-): Promise<'open' | 'refused'> => {
+const probeWithEach = async (candidates: readonly CredentialAccess[], source: SourceKey, signal: AbortSignal) => {
   let failed: ApiError | undefined;
   for (const { api } of candidates) {
     try {
@@ -190,7 +163,7 @@ const probeWithEach = async (
   return 'refused';
 };
 
-/** What GET /accounts shows to one of them, as far as it is to be used for these. */
+/** What GET /accounts shows to one credential, as far as it may be used for it. */
 const listAccounts = async function* (
   { current, facts }: ByCredentialOptions,
   signal: AbortSignal,
@@ -201,29 +174,26 @@ const listAccounts = async function* (
   if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
   for await (const { accounts, total, ...page } of access.api.listAccounts(signal, credential, from)) {
     const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
-    facts.hasListed(
-      access.name,
-      'account',
-      mine.map(({ id }) => id),
-    );
+    facts.hasListed(access.name, 'account', mine);
     yield { ...page, accounts: mine, total: typeof access.accounts === 'boolean' ? total : undefined };
   }
 };
 
-/** What they are asked for by this name, for what they were refused. */
 const LISTING = 'organizations';
 
 /**
- * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may show more, and the
- * listing must be whole, it ends with PartialListingError. A credential that may not list is asked again after an hour.
+ * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may
+ * show more and the listing must be whole, it ends with PartialListingError. A credential that may not list is tried
+ * again after an hour.
  */
 const listWithEach = async function* (
   { current, facts, refusals, onListingFailed }: ByCredentialOptions,
   { mustBeWhole = false, ...filter }: ListingFilter,
   signal: AbortSignal,
 ): AsyncIterable<readonly FoundOrganization[]> {
-  await facts.refresh(true);
-  const all = current().filter(({ organizations }) => organizations !== false);
+  const configured = current();
+  if (!isAlone(configured)) await facts.refresh(true);
+  const all = configured.filter(({ organizations }) => organizations !== false);
   const rests = (access: CredentialAccess) => refusals.why(access, LISTING);
   const resting = all.filter((access) => rests(access) !== undefined);
   const asked = resting.length === all.length ? all : all.filter((access) => !resting.includes(access));
@@ -249,7 +219,8 @@ const listWithEach = async function* (
       if (isBroken(error)) refusals.broken(access, error);
       else if (isRefusal(error)) refusals.refused(access, LISTING, error);
       // The token of an account, say, never may.
-      if (!isRefusal(error) || facts.readsOrganizations(access.name)) onListingFailed(access.name, error);
+      const maySeeSome = !isRefusal(error) || facts.readsOrganizations(access.name);
+      if (maySeeSome && !isAlone(configured)) onListingFailed(access.name, error);
     }
   }
   const errors = failed.map(({ error }) => error);
@@ -264,18 +235,14 @@ const shownTo = (
   facts: StoredFacts,
 ): readonly FoundOrganization[] => {
   const mine = page.filter(({ id }) => mayUse(access, organizationOf(id)));
-  facts.hasListed(
-    access.name,
-    'organization',
-    mine.map(({ id }) => id),
-  );
+  facts.hasListed(access.name, 'organization', mine);
   return mine;
 };
 
 /**
- * Whose budget each source is read with, for a plan: that of the credential that has read it last, before that of its account's own token,
- * else of that with room of those that list it, or of the first that is for it. Looked up for each of many sources, so not by ranking all credentials. With one credential all sources
- * have its budget.
+ * Whose budget each source is read with, for a plan: that of its account's own token, else of the credential that read
+ * it last, else of the least loaded of those that list it, else of the first that may. Looked up for each of many
+ * sources, so without ranking all credentials.
  */
 export const createSourceBudgets =
   (current: () => readonly Candidate[], facts: CredentialFacts) => (): ((source: SourceKey) => SourceBudget) => {
@@ -303,7 +270,7 @@ export const createSourceBudgets =
     return (source) => budgetOf.get(chosen(source)?.name ?? '') ?? { name: '', requests: Number.POSITIVE_INFINITY };
   };
 
-/** The accounts that a credential comes first for: those that the configuration names, or that of an account's own token. */
+/** The accounts that a credential comes first for: those that the configuration names, or an account's own token. */
 const accountsOf = (access: Candidate, facts: Pick<CredentialFacts, 'onlyAccount'>): readonly string[] => {
   if (typeof access.accounts !== 'boolean') return access.accounts;
   const only = access.accounts && !access.isUser ? facts.onlyAccount(access.name) : undefined;

@@ -1,18 +1,17 @@
 import { z } from 'zod';
-import { ApiError } from '../../base/errors.ts';
+import { ApiError, type ApiFailure } from '../../base/errors.ts';
 import { MAX_ID_LENGTH } from '../entries/entry.ts';
 import { faultIn } from '../entries/page.ts';
-import { type Credential, type CredentialSource, sourceOfCredential } from './credentials.ts';
+import { type Credential, type CredentialSource, isBroken, sourceOfCredential } from './credentials.ts';
+import { nextRetry, pacing, resetOf, type ServerClock, throttlePauseMs } from './wire/rate-limit-headers.ts';
 import {
-  type RequestObserver,
+  type ApiEndpoint,
+  type ApiRequest,
+  type Outcome,
+  type RequestBudget,
+  type Send,
   sleep,
-  withBudget,
-  withFreshCredential,
-  withObserver,
-  withRetry,
-} from './wire/middleware.ts';
-import type { ServerClock } from './wire/rate-limit-headers.ts';
-import type { ApiEndpoint, ApiRequest, RequestBudget } from './wire/request.ts';
+} from './wire/request.ts';
 import { createTransport, defaultTimeouts, type Timeouts } from './wire/transport.ts';
 
 /** Eighty times a full page of ordinary entries; one page is held in memory a few times over. */
@@ -23,7 +22,10 @@ export interface CloudflareClientDeps {
   readonly baseUrl: string;
   readonly credential: Credential | CredentialSource;
   readonly budget: RequestBudget;
-  /** Learns Cloudflare's time from the answers. */
+  /** Asks whose the credential is before the first request (principal.ts). */
+  readonly principal?:
+    | { identify(client: Pick<CloudflareClient, 'get'>, signal: AbortSignal): Promise<void> }
+    | undefined;
   readonly clock: ServerClock;
   readonly userAgent: string;
   readonly observer?: RequestObserver | undefined;
@@ -31,23 +33,36 @@ export interface CloudflareClientDeps {
   readonly maxResponseBytes?: number | undefined;
   /** In [0, 1); spreads the retries. */
   readonly random?: (() => number) | undefined;
-  /** How retries wait. Rejects with the signal's reason. Tests give one that does not. */
-  readonly sleep?: ((durationMs: number, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Rejects with the signal's reason. Tests give one that does not wait. */
+  readonly sleep?: typeof sleep | undefined;
+}
+
+/** Hooks for metrics and logs. They must not throw. None of them sees a header, a path or a body. */
+export interface RequestObserver {
+  /** After every attempt that was not aborted, timed from the free budget to the end of the body. */
+  onAttempt?(attempt: { endpoint: ApiEndpoint; status: number | ApiFailure; durationMs: number }): void;
+  /** On every 429: for how long it stopped all requests. Those of concurrent 429s overlap. */
+  onThrottled?(throttle: { waitMs: number }): void;
+  /** Before another attempt: `attempt` have failed so far. */
+  onRetry?(retry: { endpoint: ApiEndpoint; failure: ApiFailure; attempt: number; waitMs: number }): void;
 }
 
 export interface CloudflareClient {
-  /**
-   * What the request decodes from the answer. Rejects with ApiError once retries cannot help; with the signal's reason when that
-   * aborts; with whatever the budget rejects with.
-   */
+  /** Rejects with ApiError once retries cannot help, with the signal's reason, or with whatever the budget rejects
+   * with. */
   get<T>(request: ApiRequest<T>): Promise<T>;
-  /** Closes all connections, those in use too. */
   close(): Promise<void>;
 }
 
-/** Speaks to one Cloudflare with one credential. Throws OrgtrailError `configuration` if no header can carry it. */
+/**
+ * Speaks to one Cloudflare with one credential. Throws OrgtrailError `configuration` if no header can carry it.
+ *
+ * The way of a request, from the outside in: by-credential.ts chooses the credential, audit-api.ts makes the request of a page, and here
+ * the principal is known first, what fails is retried, a renewed credential is tried once more, and each attempt waits for the budget and
+ * is counted; transport.ts sends it.
+ */
 export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareClient {
-  const { budget, observer = {} } = deps;
+  const { budget, principal, observer = {} } = deps;
   const credential = sourceOfCredential(deps.credential);
   const transport = createTransport({
     baseUrl: deps.baseUrl,
@@ -57,33 +72,106 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
     timeouts: { ...defaultTimeouts, ...deps.timeouts },
     maxResponseBytes: deps.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
   });
-
-  // Read from the inside out: an attempt is sent and its answer decoded, then counted; it waited for the budget; a newer credential is
-  // looked for; it may be repeated.
-  const attempt = withObserver(transport.send, observer);
-  const send = withRetry(withFreshCredential(withBudget(attempt, budget), credential), {
+  const attempt = withBudget(transport.send, budget, observer);
+  const send = withRetry(withFreshCredential(attempt, credential), {
     budget,
     observer,
     random: deps.random ?? Math.random,
     sleep: deps.sleep ?? sleep,
   });
-
+  const get = async <T>(request: ApiRequest<T>): Promise<T> => {
+    const outcome = await send(request);
+    if (outcome.ok) return outcome.value;
+    throw outcome.error;
+  };
   return {
-    async get<T>(request: ApiRequest<T>) {
-      const outcome = await send(request);
-      if (outcome.ok) return outcome.value;
-      throw outcome.error;
+    get: async (request) => {
+      await principal?.identify({ get }, request.signal);
+      return await get(request);
     },
     close: transport.close,
   };
 }
 
-/** Cloudflare's envelope, of a success that names no error. */
+/** Ends since `nextRetry` gives up after a bounded number of failures of either kind. */
+function withRetry(
+  send: Send,
+  deps: { budget: RequestBudget; observer: RequestObserver; random: () => number; sleep: typeof sleep },
+): Send {
+  const { budget, observer, random } = deps;
+  return async <T>(request: ApiRequest<T>) => {
+    // Counted apart: a call that sat out a long block still has its retries against a 502.
+    const failures = { throttled: 0, other: 0 };
+    for (;;) {
+      const outcome = await send(request);
+      if (outcome.ok) return outcome;
+      const { failure, status, retryAfterMs } = outcome.error;
+      const facts = { failure, status, retryAfterMs, rateLimitResetMs: resetOf(outcome.rateLimits) };
+      const kind = failure === 'throttled' ? 'throttled' : 'other';
+      failures[kind] += 1;
+      const decision = request.once === true ? 'give_up' : nextRetry(facts, failures[kind], random);
+      if (kind === 'throttled') {
+        // Also when giving up: the block holds for all that share the credential.
+        const waitMs = decision === 'give_up' ? throttlePauseMs(facts, failures.throttled, random) : decision.retryInMs;
+        observer.onThrottled?.({ waitMs });
+        await budget.pause(waitMs, 'retry_after');
+      }
+      if (decision === 'give_up') return outcome;
+      const waitMs = decision.retryInMs;
+      observer.onRetry?.({ endpoint: request.endpoint, failure, attempt: failures.throttled + failures.other, waitMs });
+      // After a 429 the budget itself makes the next attempt wait, as it does all others.
+      if (kind === 'other') await deps.sleep(waitMs, request.signal);
+    }
+  };
+}
+
+/** Cloudflare answers a token that was revoked with 401, 403 or 400: a newer one is tried once. */
+function withFreshCredential(send: Send, source: CredentialSource): Send {
+  return async <T>(request: ApiRequest<T>) => {
+    const used = source.current();
+    const outcome = await send(request);
+    if (outcome.ok || !(isBroken(outcome.error) || outcome.error.failure === 'refused')) return outcome;
+    // Another request may have found it meanwhile.
+    const isRenewed = source.current() !== used || source.refresh();
+    return isRenewed ? await send(request) : outcome;
+  };
+}
+
+const listings: ReadonlySet<ApiEndpoint> = new Set(['organizations', 'accounts', 'organization_accounts', 'user']);
+
+/** An attempt waits for the right to send, and is counted; all slow down while Cloudflare says that little is left. */
+function withBudget(send: Send, budget: RequestBudget, observer: RequestObserver): Send {
+  return async <T>(request: ApiRequest<T>) => {
+    const { endpoint, signal } = request;
+    signal.throwIfAborted();
+    try {
+      await budget.acquire(signal, listings.has(endpoint));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    }
+    const startMs = performance.now();
+    const outcome = await send(request);
+    observer.onAttempt?.({ endpoint, status: statusOf(outcome), durationMs: performance.now() - startMs });
+    // The pause of a 429 depends on how many there were: the retry knows.
+    const throttled = !outcome.ok && outcome.error.failure === 'throttled';
+    const pauseMs = throttled ? 0 : pacing(outcome.rateLimits);
+    if (pauseMs > 0) await budget.pause(pauseMs, 'ratelimit');
+    return outcome;
+  };
+}
+
+function statusOf(outcome: Outcome<unknown>): number | ApiFailure {
+  if (outcome.ok) return 200;
+  const { failure, status } = outcome.error;
+  // These failed in spite of their status 200.
+  return failure === 'too_large' || failure === 'unreadable' ? failure : (status ?? failure);
+}
+
 interface Envelope {
   readonly result: unknown;
   /** The token of the next page; undefined at the end, which is spelled in three ways. */
   readonly nextPageToken: string | undefined;
-  /** How many items a listing has in all; undefined if it does not say. */
   readonly totalCount: number | undefined;
 }
 
@@ -103,11 +191,8 @@ const schema = z.object({
     .nullish(),
 });
 
-/**
- * GETs and decodes. The body is read inside the attempt, so that a page of HTML is asked for again.
- *
- * @param read makes `T` from the envelope; throws ApiError `unreadable` when it cannot
- */
+/** `read` runs inside the attempt: a page of HTML is asked for again. It throws ApiError `unreadable` when it cannot
+ * read. */
 export async function getEnvelope<T>(
   client: Pick<CloudflareClient, 'get'>,
   request: Omit<ApiRequest<T>, 'decode'>,
@@ -138,7 +223,6 @@ function readEnvelope(text: string, path: string): Envelope {
 
 export type Parameter = [name: string, value: string];
 
-/** A listing, with the parameters that each of its pages is asked for with. */
 export interface Listing {
   readonly endpoint: ApiEndpoint;
   readonly path: string;
@@ -148,11 +232,10 @@ export interface Listing {
 
 /** Ten million items: no list is that long, a walk that goes on is a walk in a circle. */
 export const MAX_PAGES = 10_000;
-/** So many pages in a row that bring nothing new are a walk in a circle. */
+/** This many pages in a row without anything new are a walk in a circle. */
 export const MAX_STALE_PAGES = 3;
 
-/** The items of all pages, or of those from a token on; `next` is the token of the page that follows, `total` how many items the listing counts. A token that
- * comes twice, and pages that come again under others, end the walk with ApiError `unreadable`. */
+/** A token, or a page, that comes again and again ends the walk with ApiError `unreadable`. */
 export async function* walkByToken(
   client: CloudflareClient,
   listing: Listing,
@@ -184,7 +267,6 @@ export async function* walkByToken(
   throw new ApiError('unreadable', `GET ${path}: no end after ${MAX_PAGES} pages`);
 }
 
-/** One page of a listing. Throws ApiError `unreadable` if its result is no list. */
 export const getItems = async (
   client: CloudflareClient,
   { endpoint, path, signal }: Listing,
@@ -199,6 +281,6 @@ export const getItems = async (
     },
   );
 
-/** One that a table, an index and a URL can hold as it is: Cloudflare's own have 32 or 36 characters. */
+/** Whether a table, an index and a URL can hold it: Cloudflare's own have 32 or 36 characters. */
 export const isUsableId = (id: string): boolean =>
   id !== '' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed();

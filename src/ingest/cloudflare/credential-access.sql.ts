@@ -3,24 +3,21 @@ import type { SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
 import type { CredentialFacts } from './credentials.ts';
 
-/** As it stands before `credential` of a source was ever written. */
+/** The name that stands for a null `credential` of a source. */
 const FIRST_CREDENTIAL = 'default';
 const SCOPE = 'credential:';
-/** Other replicas list and read, too. */
 const FRESH_MS = 15_000;
 
 export interface StoredFacts extends CredentialFacts {
-  /** Reads them again if they are not fresh; `now`: always. */
+  /** Reads them again if they are older than 15 s: other replicas list and read, too. `now`: always. */
   refresh(now?: boolean): Promise<void>;
-  /** Notes in the database who has read the source, if that is news. Without a name: there is one credential alone. */
+  /** Stores who has read the source, if that is news. No name: there is one credential alone. */
   hasRead(reader: { readonly name?: string; readonly key: string }, source: SourceKey): Promise<void>;
-  /** A listing of this credential has just shown these. */
-  hasListed(name: string, owner: 'organization' | 'account', ids: readonly string[]): void;
-  /** Whether some organization that is not gone was last read with it. */
+  hasListed(name: string, owner: 'organization' | 'account', shown: readonly { readonly id: string }[]): void;
   readsOrganizations(name: string): boolean;
 }
 
-/** What the database and this process know of credentials and sources. `nowMs` never goes back. `names`: of the credentials, by their keys. */
+/** `nowMs` never goes back. `names`: of the credentials, by their keys. */
 export const createStoredFacts = (
   pool: Pool,
   nowMs: () => number,
@@ -78,9 +75,9 @@ export const createStoredFacts = (
       if (!readers.has(known)) reads.set(name, (reads.get(name) ?? 0) + 1);
       readers.set(known, name);
     },
-    hasListed: (name, owner, ids) => {
+    hasListed: (name, owner, shown) => {
       const listed = setOf(owner === 'account' ? accounts : organizations, name);
-      for (const id of ids) listed.add(id);
+      for (const { id } of shown) listed.add(id);
     },
     readsOrganizations: (name) => organizationReaders.has(name),
   };

@@ -7,37 +7,30 @@ export type Credential =
   | { readonly kind: 'token'; readonly token: string }
   | { readonly kind: 'key'; readonly email: string; readonly key: string };
 
-/** One of several credentials, and what it is for. */
 export interface NamedCredential {
   readonly name: string;
   readonly credential: Credential;
-  /** Requests in any 5 minutes of the one whom it is counted for; of several credentials of one user the smallest counts. */
+  /** Requests in any 5 minutes, of the principal; of several credentials of one user the smallest counts. */
   readonly budget: number;
-  /** What it is used for: all of them, none, or these ids. */
   readonly accounts: boolean | readonly string[];
   readonly organizations: boolean | readonly string[];
 }
 
-/** The same while its secret may be renewed. */
 export interface LiveCredential extends Omit<NamedCredential, 'credential'> {
   readonly source: CredentialSource;
 }
 
-/** The credential as it is now. */
 export interface CredentialSource {
   /** The same object until it is renewed. */
   current(): Credential;
-  /** Looks whether there is a newer one. True when `current` now gives it. */
+  /** Looks for a newer one; true if there is. */
   refresh(): boolean;
 }
 
-/** A credential by itself is one that is never renewed. */
 export const sourceOfCredential = (credential: Credential | CredentialSource): CredentialSource =>
   'current' in credential ? credential : { current: () => credential, refresh: () => false };
 
 /**
- * The headers that carry the credential. They belong in a request and nowhere else.
- *
  * Throws OrgtrailError `configuration` when a header cannot carry it, as with a line break inside, without quoting it.
  */
 export function credentialHeaders(credential: Credential): Record<string, string> {
@@ -53,7 +46,7 @@ export function credentialHeaders(credential: Credential): Record<string, string
   return headers;
 }
 
-/** Text from outside (a proxy's error page, say, that quotes the request) with the credential made unreadable. */
+/** Makes the credential unreadable in text from outside: a proxy's error page may quote the request. */
 export type Redact = (text: string) => string;
 
 export function createRedact(credential: Credential): Redact {
@@ -65,33 +58,25 @@ function secretsOf(credential: Credential): readonly string[] {
   return credential.kind === 'token' ? [credential.token] : [credential.key, credential.email];
 }
 
-/** A credential that a source may be read with. */
 export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations' | 'budget'> {
-  /** It is not known to be counted by itself, as the token of an account is. */
+  /** False once it is known to be counted by itself, as an account's token is. */
   readonly isUser: boolean;
-  /** Whom it is counted for: the same for all credentials of a user. */
+  /** The same for all credentials of a user. */
   readonly countedFor: string;
 }
 
-/** What listings and earlier reading say of credentials and sources. */
 export interface CredentialFacts {
-  /** Whether the latest listing of this credential shows what the source belongs to. */
   lists(name: string, source: SourceKey): boolean;
-  /** The account that this credential lists, if it is the only one. */
   onlyAccount(name: string): string | undefined;
-  /** The credential that has read it last. */
   reader(source: SourceKey): string | undefined;
-  /** How many sources it has read last. */
   reads(name: string): number;
 }
 
-/** A source that is asked at each tick takes so many requests of a budget. */
+/** What polling a source at every tick takes of a budget, in 5 minutes. */
 const REQUESTS_AT_EACH_TICK = 10;
 
-/**
- * How much each has to read, for what has not been read yet: 1 while it has room, which is for so many sources as its budget lasts for at each tick,
- * and then in proportion to its budget. `more`: by whom it is counted for, what is about to be added.
- */
+/** How loaded each is, for sources that have not been read yet: 1 while its budget lasts for polling all it reads at
+ * every tick, then in proportion. `more`: what is about to be added, by `countedFor`. */
 export const loadsOf = (
   candidates: readonly Candidate[],
   facts: Pick<CredentialFacts, 'reads'>,
@@ -103,7 +88,6 @@ export const loadsOf = (
   return ({ countedFor, budget }) => Math.max(1, ((reads.get(countedFor) ?? 0) * REQUESTS_AT_EACH_TICK) / budget);
 };
 
-/** Whether the configuration lets it be used for what the source belongs to. */
 export const mayUse = (credential: Pick<LiveCredential, 'accounts' | 'organizations'>, source: SourceKey): boolean => {
   const use = kindOf(source).owner === 'account' ? credential.accounts : credential.organizations;
   return typeof use === 'boolean' ? use : use.includes(source.id);
@@ -113,11 +97,8 @@ const OWN = 0;
 const KNOWN = 1;
 const UNKNOWN = 2;
 
-/**
- * The credentials that a source may be read with, the best first: the account's own token, the one that has read it last, one whose listing
- * shows it, any other; among those that show it the one that has room, else in the order of the configuration. The token of another account is none
- * of them.
- */
+/** Best first: the account's own token, the one that read it last, one that lists it (the least loaded first), any
+ * other in the order of the configuration. The token of another account is none of them. */
 export const rankCandidates = <C extends Candidate>(
   candidates: readonly C[],
   source: SourceKey,
@@ -145,24 +126,21 @@ export const rankCandidates = <C extends Candidate>(
 /** Cloudflare's codes of a 400 for a token of a wrong form or without a meaning. */
 const badTokenCodes = [6_003, 6_111];
 
-/** The credential itself is not taken, whatever is asked for. */
 export const isBroken = ({ failure, apiCodes }: ApiError): boolean =>
   failure === 'unauthorized' || (failure === 'bad_request' && apiCodes.some((code) => badTokenCodes.includes(code)));
 
-/** It may not do this. */
 export const isRefusal = ({ failure }: ApiError): boolean => failure === 'refused' || failure === 'not_found';
 
-/** Whether another credential may be answered otherwise. */
 export const movesOn = (error: unknown): error is ApiError =>
   error instanceof ApiError && (isRefusal(error) || isBroken(error));
 
-/** What all of these answered, as one: a source counts as refused only if each of them refuses it. */
+/** A source counts as refused only if every credential is refused. */
 export const oneOf = (errors: readonly ApiError[], source: SourceKey): ApiError =>
   errors.find((error) => !isRefusal(error)) ??
   errors[0] ??
   new ApiError('refused', `no credential is for the ${kindOf(source).owner} ${source.id}`);
 
-/** A credential that is not taken at all is retried after so long, one that may not do something after an hour. */
+/** A credential that is not taken at all is tried again after a minute, one that may not do something after an hour. */
 const BROKEN_REST_MS = 60_000;
 const REFUSED_REST_MS = 3_600_000;
 
@@ -172,25 +150,14 @@ interface Refusal {
   readonly untilMs: number;
 }
 
-/** What credentials were refused lately, so that they are not asked for each page. Of a credential that was renewed nothing is known. */
-export interface Refusals {
-  /** Why it is not worth trying now; undefined: it is. `what`: one thing that it was refused. */
-  why(named: Named, what: string): ApiError | undefined;
-  /** It may not do this. */
-  refused(named: Named, what: string, error: ApiError): void;
-  /** It is not taken, whatever is asked for. */
-  broken(named: Named, error: ApiError): void;
-  /** It was answered. */
-  answered(named: Named, what: string): void;
-}
-
 interface Named {
   readonly name: string;
   readonly source: CredentialSource;
 }
 
-/** `nowMs` never goes back. */
-export const createRefusals = (nowMs: () => number): Refusals => {
+/** What credentials were refused lately, so that they are not asked for each page. A renewed credential starts afresh.
+ * `nowMs` never goes back. */
+export const createRefusals = (nowMs: () => number) => {
   const known = new Map<string, Refusal>();
   const put = ({ source }: Named, key: string, error: ApiError, restMs: number): void => {
     known.set(key, { error, credential: source.current(), untilMs: nowMs() + restMs });
@@ -203,14 +170,17 @@ export const createRefusals = (nowMs: () => number): Refusals => {
     return undefined;
   };
   return {
-    why: (named, what) => inForce(named, named.name) ?? inForce(named, keyOf(named, what)),
-    refused: (named, what, error) => put(named, keyOf(named, what), error, REFUSED_REST_MS),
-    broken: (named, error) => put(named, named.name, error, BROKEN_REST_MS),
-    answered: (named, what) => {
+    why: (named: Named, what: string): ApiError | undefined =>
+      inForce(named, named.name) ?? inForce(named, keyOf(named, what)),
+    refused: (named: Named, what: string, error: ApiError) => put(named, keyOf(named, what), error, REFUSED_REST_MS),
+    broken: (named: Named, error: ApiError) => put(named, named.name, error, BROKEN_REST_MS),
+    answered: (named: Named, what: string): void => {
       known.delete(named.name);
       known.delete(keyOf(named, what));
     },
   };
 };
+
+export type Refusals = ReturnType<typeof createRefusals>;
 
 const keyOf = ({ name }: Named, what: string): string => `${name} ${what}`;

@@ -1,5 +1,4 @@
-import { sleep } from './wire/middleware.ts';
-import type { RequestBudget } from './wire/request.ts';
+import { type RequestBudget, sleep } from './wire/request.ts';
 
 export interface Wait {
   readonly waitMs: number;
@@ -7,27 +6,19 @@ export interface Wait {
 }
 
 interface PermitsOptions {
-  /**
-   * Takes permits: as many of `needed` as there are now, and up to `ahead` beyond them if there are plenty. Resolves with how many it took. What
-   * is taken is spent, whether or not it is used.
-   */
+  /** Takes as many of `needed` as there are now, and up to `ahead` more if there are plenty. What is taken is spent,
+   * used or not. */
   readonly take: (needed: number, ahead: number) => Promise<number>;
-  /** For how long there is none. */
   readonly wait: () => Promise<Wait>;
-  /** Names what permits are of: those of another name are worth nothing. */
+  /** Permits of another name are worth nothing. */
   readonly name: () => string;
-  /** Never goes back. */
   readonly nowMs: () => number;
-  /** Rejects if the signal aborts. */
   readonly sleep: (durationMs: number, signal: AbortSignal) => Promise<void>;
-  /** Called for each request that waits, each time. */
   readonly onWait: (wait: Wait) => void;
 }
 
-/**
- * A permit that was taken ahead is used within this time, or lost. So requests leave later than they were counted by this much at most, and as
- * long after another process has learned that there is a block.
- */
+/** A permit taken ahead is used within this time, or lost: so late may a request leave after it was counted, or after
+ * another process has learned of a block. */
 const HELD_MS = 100;
 const MOST_AHEAD = 16;
 /** What became free between two statements needs no wait, and no busy loop. */
@@ -40,9 +31,9 @@ interface Waiting {
 }
 
 /**
- * Permits for the requests of one process, in the order of their coming; but a listing that waits has every second one, however many others wait:
- * what it finds would else be read hours later. Those that wait at the same time take theirs together, and one
- * that comes soon after others takes twice as many ahead as they were.
+ * Permits for the requests of one process, in order; but a waiting listing gets every second one, or what it finds
+ * would be read hours later. Those that wait at the same time take theirs together, and one that comes soon after
+ * others takes twice as many ahead as they were.
  */
 export class Permits {
   readonly #options: PermitsOptions;
@@ -50,13 +41,11 @@ export class Permits {
   #held = 0;
   #heldUntilMs = 0;
   #name = '';
-  /** Since the last statement, which was sent then. */
   #used = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
   #lastWasListing = false;
   #isTaking = false;
-  /** While there is none: what ends the wait, and until when it lasts. */
   #sleep: { readonly end: AbortController; readonly untilMs: number; readonly because: string } | undefined;
 
   constructor(options: PermitsOptions) {
@@ -74,7 +63,6 @@ export class Permits {
     await this.#join(signal, isListing);
   }
 
-  /** What was taken ahead is not used: requests have to stop. */
   drop(): void {
     this.#held = 0;
     this.#dropped += 1;
@@ -166,20 +154,18 @@ export class Permits {
   }
 }
 
-/** Cloudflare answers an address 200 requests a second; other processes behind it have the other half. */
+/** Cloudflare allows an address 200 requests a second; other processes behind it have the other half. */
 const MAX_PER_SECOND = 100;
 const SECOND_MS = 1_000;
 const BUDGET_SECONDS = 300;
 
 interface ProcessLimitOptions {
-  /** Of one principal, in 5 minutes: a configured rate that is higher than the limit is allowed. */
+  /** The budget of one principal, in 5 minutes: a rate above the limit may be configured. */
   readonly requestsPerWindow: number;
-  /** Never goes back. */
   readonly nowMs: () => number;
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Resolves when this process may send one more request. Rejects with the signal's reason. */
 export type ProcessLimit = (signal: AbortSignal) => Promise<void>;
 
 /** No second sees more than 100 requests of this process, however many principals it reads with. */
@@ -198,7 +184,6 @@ export const createProcessLimit = (options: ProcessLimitOptions): ProcessLimit =
   };
 };
 
-/** The budget of a principal, below the limit of the process. */
 export const withProcessLimit = <Budget extends RequestBudget>(budget: Budget, limit: ProcessLimit): Budget => ({
   ...budget,
   acquire: async (signal, isListing) => {

@@ -5,29 +5,27 @@ import { type Credential, type CredentialSource, isBroken } from './credentials.
 /** Whom Cloudflare counts the requests of a credential for: all tokens and the key of a user are counted together. */
 export interface Principal {
   /**
-   * `user:ID`; undefined: the credential is counted by itself, as the token of an account is, or its user is not known. A credential that was
-   * renewed is taken for one of the same user until that is known.
+   * `user:ID`; undefined: counted by itself, or not known. A renewed credential counts as the same user's until known.
    */
   current(): string | undefined;
-  /** True once it is known that the credential is no user's, and so is counted by itself. */
+  /** Known to be no user's, and so counted by itself. */
   isItself(): boolean;
-  /** True if it has been asked whose the credential is, and no answer names a user or rules all of them out: it may be any user's. */
+  /** It was asked, and no answer names a user or rules all of them out: it may be any user's. */
   isUnsure(): boolean;
   /**
-   * Asks for each credential; the first question is waited for, so that nothing else is sent before it. One without an answer is repeated
-   * later, beside other requests, and so is, after an hour, one that was refused: permissions may be granted. Rejects only with the signal's reason.
+   * The first question of each credential is waited for, so that nothing else is sent before it. One without an answer
+   * is repeated later, beside other requests, and one that was refused after an hour: permissions may be granted.
+   * Rejects only with the signal's reason.
    */
   identify(client: Pick<CloudflareClient, 'get'>, signal: AbortSignal): Promise<void>;
 }
 
-/** An API that does not answer this does not answer anything else either, for as long. */
 const ASK_MS = 10_000;
-/** A single failure is soon made good; what goes on failing is not asked for much. */
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 const REFUSED_RETRY_MS = 3_600_000;
 
-/** `nowMs` never goes back. `onUnsure` is called once for a credential that may be any user's for longer than some failures last. */
+/** `nowMs` never goes back. `onUnsure` is called once for a credential that stays unsure after several failures. */
 export const createPrincipal = (
   source: CredentialSource,
   nowMs: () => number,
@@ -85,28 +83,16 @@ export const createPrincipal = (
   };
 };
 
-/** Whether the budget of the other one holds for this one, too, which may be of any user if that is not known. */
+/** Whether both draw on one budget; one that is unsure may be of any user. */
 export const sharesBudgetOf = (one: Principal, other: Principal): boolean => {
   if (one === other) return true;
   if (one.isUnsure()) return other.isUnsure() || other.current() !== undefined;
   return one.current() !== undefined && one.current() === other.current();
 };
 
-/** Sends nothing before it has asked whose credential it is. */
-export const withPrincipal = (client: CloudflareClient, principal: Principal | undefined): CloudflareClient => {
-  if (principal === undefined) return client;
-  return {
-    get: async (request) => {
-      await principal.identify(client, request.signal);
-      return await client.get(request);
-    },
-    close: () => client.close(),
-  };
-};
-
 /**
  * - itself: no user's
- * - unnamed: a user's, which is not said
+ * - unnamed: a user's who is not named
  * - refused: neither is said
  */
 type Answer =
@@ -129,7 +115,7 @@ const askForUser = async (client: Pick<CloudflareClient, 'get'>, { kind }: Crede
   return kind === 'key' ? { kind: 'unnamed' } : await askForToken(client);
 };
 
-/** A user's token is verified whatever it may do. That of an account is none here (401), and whatever else is refused says nothing of it. */
+/** Any token of a user is verified. An account's token is none here (401), and any other refusal says nothing of it. */
 const askForToken = async (client: Pick<CloudflareClient, 'get'>): Promise<Answer> => {
   const answer = await askFor(client, '/user/tokens/verify', (): Answer => ({ kind: 'unnamed' }));
   if (!(answer instanceof ApiError)) return answer;
@@ -151,7 +137,7 @@ const askFor = async (
   }
 };
 
-/** Rejects with the signal's reason when it aborts; the work goes on. */
+/** Rejects with the signal's reason; the work goes on. */
 const untilAborted = async (work: Promise<void>, signal: AbortSignal): Promise<void> => {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();

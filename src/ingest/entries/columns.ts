@@ -1,6 +1,5 @@
 import type { JsonBytes } from './json-bytes.ts';
 
-/** The typed columns that are text, and the path of each in an entry. */
 export const textColumns = {
   action_type: ['action', 'type'],
   action_result: ['action', 'result'],
@@ -27,7 +26,6 @@ export const textColumns = {
 
 const textPaths = Object.values(textColumns);
 
-/** What columns are read from, beside the id. */
 export const partNames = ['action', 'actor', 'raw', 'resource', 'account', 'zone'] as const;
 
 /** The values of a row, by their number: the text columns come from `firstColumn` on, in the order of `textColumns`. */
@@ -36,36 +34,27 @@ export const place = {
   id: 1,
   time: 2,
   rayId: 3,
-  /** Of the ray id, if the other has none. */
   otherRayId: 4,
   firstColumn: 5,
-  /** Not among the spans. */
   statusCode: 5 + textPaths.length,
 } as const;
 
-/** How many values a row has spans of. */
 export const PLACES = place.statusCode;
 
-/** In place of a start: there is no value. */
 export const NULL = -1;
-/** In place of a start: the value is in `replaced`, since the bytes have it otherwise (escapes, objects). */
+/** In place of a start: the value is in `replaced`, since the bytes have it in another form (escapes, objects). */
 export const REPLACED = -2;
 
-/**
- * The entries of a plain page as rows. The values are places in the bytes of the body: of row r and place p, the start is
- * `spans[(r * PLACES + p) * 2]`, the end comes behind it.
- */
+/** The value at place p of row r starts in the body at `spans[(r * PLACES + p) * 2]`; its end follows. */
 export interface PageRows {
   readonly bytes: Buffer;
   readonly spans: Int32Array;
-  /** By the index in `spans`. */
   readonly replaced: ReadonlyMap<number, string>;
-  /** For each entry the number, from 1, of the first one on the page with its id. As many as there are rows. */
+  /** For each entry the number, from 1, of the first one on the page with its id. */
   readonly firsts: readonly number[];
   readonly statusCodes: readonly (number | null)[];
 }
 
-/** Bytes that tell most keys apart. */
 const hashOf = (part: number, key: Uint8Array, start: number, end: number): number =>
   (part << 24) | ((end - start) << 16) | ((key[(start + end) >> 1] ?? 0) << 8) | (key[end - 1] ?? 0);
 

@@ -2,7 +2,7 @@ import { parseInstantMs } from '../../base/time.ts';
 import { partNames } from './columns.ts';
 import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber } from './json-elements.ts';
 
-/** What kept an entry from being read in full. Stored beside it (`audit_events.defects`); a contract of names. */
+/** Why an entry could not be read in full. Stored beside it (`audit_events.defects`); a contract of names. */
 export type Defect =
   | 'not_an_object'
   | 'id_missing'
@@ -24,7 +24,6 @@ export const textDefects: readonly Defect[] = ['nested_too_deeply', 'refused_by_
 /** With these, `raw` is the exact JSON, which `jsonb` refuses. The view audit_history names the same. */
 export const jsonbDefects: readonly Defect[] = ['nul_character', 'lone_surrogate', 'number_out_of_range'];
 
-/** An entry as read: what the store needs apart from the exact text, which it keeps as it came. */
 export interface EntryReading {
   /** Undefined if the entry has no usable one: the store then names it by its content. */
   readonly id: string | undefined;
@@ -46,7 +45,6 @@ const suspiciousEscape = /\\u(?:0000|[dD][89a-fA-F])/;
 
 export const hasSuspiciousEscape = (text: string): boolean => text.includes('\\u') && suspiciousEscape.test(text);
 
-/** Reads one parsed entry. `text` is its exact text, `suspicious` says whether its escapes need a look. */
 export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspicious: boolean): EntryReading => {
   const defects: Defect[] = [];
   if (suspicious) defects.push(...withPlainEscapes(text).defects);
@@ -59,10 +57,8 @@ export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspi
   return { id, ...time, defects };
 };
 
-/**
- * A text that PostgreSQL's `jsonb` takes and that gives the same columns: NUL and lone surrogates become U+FFFD,
- * numbers out of range become strings, and what is nested too deeply is left out. Only the columns are computed from it.
- */
+/** What `jsonb` takes and gives the same columns. Only these are computed from it, so NUL, lone surrogates, odd numbers
+ * and what is nested too deeply are replaced. */
 export const columnSource = (entry: unknown, text: string, defects: readonly Defect[]): string => {
   if (!isObject(entry)) return '{}';
   if (defects.some((defect) => textDefects.includes(defect))) return shallow(entry);
@@ -95,10 +91,7 @@ export const shortColumnSource = (entry: unknown): string | undefined => {
   return isCut ? shallow(Object.fromEntries(parts)) : undefined;
 };
 
-/**
- * JSON text of a value from the API that `jsonb` takes: for metadata, whose exact text does not matter. What is nested
- * more deeply than any metadata is left out, since neither JSON.stringify nor PostgreSQL take it.
- */
+/** For metadata, whose exact text does not matter: what JSON.stringify or PostgreSQL do not take is left out. */
 export const toJsonbText = (value: unknown): string =>
   cleaned(JSON.stringify(isDeeper(value, MAX_METADATA_DEPTH) ? pruned(value, MAX_METADATA_DEPTH) : (value ?? null)));
 
@@ -194,7 +187,6 @@ const cleaned = (text: string): string => {
   return withPlainEscapes(pieces.join('')).text;
 };
 
-/** The scalar fields that columns are made of, at most two levels down. */
 const shallow = (entry: Record<string, unknown>): string => {
   const scalars = (value: unknown, levels: number): unknown => {
     if (!isObject(value)) return typeof value === 'object' ? null : value;
@@ -204,7 +196,6 @@ const shallow = (entry: Record<string, unknown>): string => {
   return cleaned(JSON.stringify(scalars(entry, 2)));
 };
 
-/** The exact text of an entry, from what is stored of it and its defects. */
 export const exactText = (rawText: string, defects: readonly string[] | null): string =>
   defects?.some((defect) => textDefects.some((name) => name === defect)) === true
     ? (JSON.parse(rawText) as string)

@@ -1,4 +1,4 @@
-/** Thrown if a text is not plain beyond doubt, whatever the reason: it then is read with care. Not an Error, which costs a stack. */
+/** The text is then read with care. Not an Error, which costs a stack. */
 export const notPlain = Symbol('not plain');
 
 export const quote = 0x22;
@@ -28,19 +28,18 @@ const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xd
 const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
 /**
- * Goes over JSON in bytes (valid UTF-8) from token to token. Takes RFC 8259 to the letter, and of that only what PostgreSQL's `jsonb`
- * takes too: no NUL, no half of a surrogate pair, no number of extreme size. Throws `notPlain` for anything else.
+ * Goes over JSON in bytes (valid UTF-8) from token to token: RFC 8259 to the letter, and of that only what PostgreSQL's
+ * `jsonb` takes (no NUL, no half of a surrogate pair, no extreme number). Throws `notPlain` for anything else.
  */
 export class JsonBytes {
   readonly bytes: Uint8Array;
-  /** Of the next token: whitespace is behind. */
+  /** The next token, behind whitespace. */
   at = 0;
-  /** Behind the last object or array, where `at` is behind the whitespace that follows. */
+  /** The end of the last object or array, before the whitespace that follows. */
   closed = 0;
-  /** Of the last string or key, without its quotes. */
+  /** The last string or key, without its quotes. */
   start = 0;
   end = 0;
-  /** Whether that string has escapes. */
   isEscaped = false;
 
   constructor(bytes: Uint8Array) {
@@ -53,18 +52,15 @@ export class JsonBytes {
     return this.bytes[this.at] ?? Number.NaN;
   }
 
-  /** Enters an object; true if a member follows. */
   openObject(): boolean {
     this.#expect(openBrace);
     return this.peek() !== closeBrace || this.#next(closeBrace);
   }
 
-  /** Behind the value of a member: true if another follows, false behind the end of the object. */
   nextMember(): boolean {
     return this.#next(closeBrace);
   }
 
-  /** Enters an array; true if an element follows. */
   openArray(): boolean {
     this.#expect(openBracket);
     return this.peek() !== closeBracket || this.#next(closeBracket);
@@ -74,13 +70,11 @@ export class JsonBytes {
     return this.#next(closeBracket);
   }
 
-  /** Goes over a key and its colon, to the value. */
   key(): void {
     this.string();
     this.#expect(colon);
   }
 
-  /** Whether the last string is this one, to the byte. */
   is(text: Uint8Array): boolean {
     if (this.end - this.start !== text.length) return false;
     for (let index = 0; index < text.length; index += 1) {
@@ -112,7 +106,6 @@ export class JsonBytes {
     this.space();
   }
 
-  /** Goes over any value. */
   skipValue(depth = 0): void {
     if (depth > MAX_DEPTH) throw notPlain;
     const code = this.peek();
@@ -133,7 +126,6 @@ export class JsonBytes {
     return code === minus || isDigit(code);
   }
 
-  /** Goes over a number; true if it is an integer. */
   number(): boolean {
     const { bytes, at: start } = this;
     let at = start + (bytes[start] === minus ? 1 : 0);
@@ -154,7 +146,6 @@ export class JsonBytes {
     return isInteger;
   }
 
-  /** Nothing may follow. */
   expectEnd(): void {
     if (this.at !== this.bytes.length) throw notPlain;
   }
@@ -183,7 +174,6 @@ export class JsonBytes {
     return code === comma;
   }
 
-  /** The index after the digits from `at`; there must be at least one. */
   #digits(from: number): number {
     let at = from;
     while (isDigit(this.bytes[at] ?? 0)) at += 1;
@@ -199,7 +189,6 @@ export class JsonBytes {
     this.space();
   }
 
-  /** The index behind the escape at `at`; of a surrogate pair, behind both. */
   #escape(at: number): number {
     if (this.bytes[at + 1] !== lowerU) {
       if (!escaped.has(this.bytes[at + 1] ?? 0)) throw notPlain;

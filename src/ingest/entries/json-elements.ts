@@ -1,12 +1,9 @@
-/** Where one element of a JSON array stands in its text, and what PostgreSQL might not take in it. */
 export interface ElementSpan {
   readonly start: number;
   readonly end: number;
   /** Levels of nesting inside the element: 0 for a string or number. */
   readonly depth: number;
-  /** A number so large, small or long that `jsonb` may refuse it. */
   readonly oddNumber: boolean;
-  /** Some number is written with a fraction or an exponent. */
   readonly fraction: boolean;
 }
 
@@ -28,7 +25,7 @@ const backslash = 0x5c;
 const PLAIN_NUMBER_LENGTH = 1_000;
 const PLAIN_EXPONENT = 10_000;
 
-/** The index behind the string that begins at `start`. Jumps from quote to quote: strings are most of a page. */
+/** The index behind the string. Jumps from quote to quote: strings are most of a page. */
 export const endOfString = (text: string, start: number): number => {
   let end = text.indexOf('"', start + 1);
   while (end !== -1) {
@@ -42,7 +39,6 @@ export const endOfString = (text: string, start: number): number => {
 
 export const isNumberStart = (code: number): boolean => code === 0x2d || (code >= 0x30 && code <= 0x39);
 
-/** The index behind the number that begins at `start`. */
 export const endOfNumber = (text: string, start: number): number => {
   let end = start + 1;
   while (end < text.length) {
@@ -55,18 +51,14 @@ export const endOfNumber = (text: string, start: number): number => {
   return end;
 };
 
-/** True for a number that `jsonb` might refuse. */
 export const isOddNumber = (number: string): boolean => {
   if (number.length > PLAIN_NUMBER_LENGTH) return true;
   const exponent = number.search(/[eE]/);
   return exponent !== -1 && Math.abs(Number(number.slice(exponent + 1))) > PLAIN_EXPONENT;
 };
 
-/**
- * Finds the array that a top-level key of a JSON object holds, and its elements, without changing a byte.
- * The text must be valid JSON (JSON.parse took it). As with JSON.parse, the last of several equal keys counts.
- * Undefined if the key is missing or holds something else.
- */
+/** Finds the array of a top-level key in valid JSON, without changing a byte. As with JSON.parse, the last of several
+ * equal keys counts. Undefined if the key is missing or holds something else. */
 export const findArray = (text: string, key: string): ArraySpan | undefined => {
   let found: ArraySpan | undefined;
   let index = text.indexOf('{') + 1;

@@ -9,64 +9,45 @@ import {
   shortColumnSource,
 } from './entry.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
-import { type PlainPage, readPlainPage } from './plain-page.ts';
+import { readPlainPage } from './plain-page.ts';
 
-/** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
+/** An entry read here, since the database could not. */
 export interface CarefulEntry {
-  /** The exact text of the element. */
   readonly text: string;
   readonly id: string | undefined;
   readonly actionTime: string | undefined;
   readonly defects: readonly Defect[];
-  /** What the database computes the typed columns from: JSON that its `jsonb` takes. */
   readonly columnSource: string;
 }
 
-interface PageText extends PageFacts {
-  /** The exact `result` array. */
+/**
+ * One page of an audit log, by how it is committed.
+ * - columns: every entry is plain and was read from its bytes
+ * - json: every entry is plain, and PostgreSQL reads the array
+ * - careful: some entry has a defect; bytes that are no UTF-8 are U+FFFD in the text
+ */
+export type Page = PageFacts & {
   readonly entriesText: string;
-  /** Of the array; if it was read from text, its characters. */
+  /** Characters, if it was read from text. */
   readonly sizeBytes: number;
   /** Returns the page's buffer to the pool once it is stored. Optional; the page must not be used afterwards. */
   release?(): void;
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;
-  /** Set by who received it. */
   answer?: PageAnswer | undefined;
-}
+} & (
+    | { readonly kind: 'columns'; readonly rows: PageRows }
+    | { readonly kind: 'json' }
+    | { readonly kind: 'careful'; readonly validUtf8: boolean }
+  );
 
-/** The answer that a page came in, by what tells it apart from all others. */
 export interface PageAnswer {
-  /** Its `Date` header, believed or not. */
   readonly dateMs: number | undefined;
-  /** Its `CF-Ray` header. */
   readonly cfRay: string | undefined;
-  /** Of the whole body, in hexadecimal digits. */
   readonly bodySha256: string;
 }
 
-/** Every entry is plain and was read from its bytes, with columns that are sure (fast-path/). */
-interface ColumnsPage extends PageText {
-  readonly kind: 'columns';
-  readonly rows: PageRows;
-}
-
-/** Every entry is plain: PostgreSQL reads the array. */
-interface JsonPage extends PageText {
-  readonly kind: 'json';
-}
-
-/** Some entry has a defect: `readCarefully` reads them one by one. */
-interface CarefulPage extends PageText {
-  readonly kind: 'careful';
-  /** False if the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
-  readonly validUtf8: boolean;
-}
-
-/** One page of an audit log, by how it is committed. */
-export type Page = ColumnsPage | JsonPage | CarefulPage;
-
-/** What a walk commits that changes without a page. */
+/** For a commit that changes the walk without a page. */
 export const emptyPage: Page = {
   entries: 0,
   timesMs: [],
@@ -76,7 +57,6 @@ export const emptyPage: Page = {
   sizeBytes: 2,
 };
 
-/** What came over the wire. */
 export interface PageBody {
   readonly bytes: Buffer;
   release?(): void;
@@ -85,10 +65,8 @@ export interface PageBody {
   readonly validUtf8: boolean;
 }
 
-/**
- * Reads a page: from its bytes if all of it is plain, as nearly always; else by `readPage`, and throws as that does. Without the fast path
- * always by `readPage`, which comes to the same.
- */
+/** From its bytes if all of it is plain, as nearly always; else, and without the fast path, by `readPage`, which comes
+ * to the same. */
 export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => {
   const plain = fastPath && body.validUtf8 ? readPlainPage(body.bytes) : undefined;
   if (plain === undefined) return readPage(body.text, body.validUtf8);
@@ -97,7 +75,7 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
   return {
     entries: rows.firsts.length,
     timesMs,
-    ...readResultInfo(plain),
+    ...readEnvelope(plain.envelopeText, rows.firsts.length).facts,
     fingerprint: fingerprintOf(rows.firsts.length, (row) => idAt(rows, row) ?? textAt(rows, row)),
     get entriesText() {
       if (isReleased) throw new Error('a page that was given back is read');
@@ -113,27 +91,20 @@ export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => 
   };
 };
 
-/**
- * Reads a page from its text, and leaves its rows to PostgreSQL. Throws UnreadablePageError for anything but a successful envelope; no
- * entry can make it throw.
- */
+/** Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw. */
 export const readPage = (text: string, validUtf8 = true): Page => {
-  const envelope = readEnvelope(text);
-  const { nextCursor, count, fault, isPartial } = envelope;
-  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count, isPartial: isPartial || undefined };
+  const { result, facts } = readEnvelope(text);
+  if (!Array.isArray(result)) return { ...emptyPage, ...facts };
   const array = findArray(text, 'result');
-  if (array === undefined || array.elements.length !== envelope.result.length) {
+  if (array === undefined || array.elements.length !== result.length) {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
   }
-  const readings = readEntries(text, array, envelope.result);
+  const readings = readEntries(text, array, result);
   const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
-    nextCursor,
-    count,
-    fault,
-    isPartial: isPartial || undefined,
+    ...facts,
     fingerprint: fingerprintOf(readings.length, (index) => {
       const { start, end } = array.elements[index] as ElementSpan;
       return readings[index]?.id ?? text.slice(start, end);
@@ -144,7 +115,6 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   };
 };
 
-/** Every entry of a page one by one, plain or not. */
 export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   const text = `{"result":${page.entriesText}}`;
   const entries = (JSON.parse(text) as { result: readonly unknown[] }).result;
@@ -165,17 +135,14 @@ export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   });
 };
 
-/** What tells the entries of a page apart: their ids, or else their texts. */
 export const idsOf = (page: Page): ReadonlySet<string> => {
   const ids = page.kind === 'columns' ? idsInOrder(page.rows) : [];
   if (page.kind === 'columns' && !ids.includes(undefined)) return new Set(ids as readonly string[]);
   return new Set(readCarefully(page).map(({ id, text }) => id ?? text));
 };
 
-/**
- * Whether every entry of a page is on an earlier one as well, to the byte: then there is nothing about it to store once that one is stored. False
- * also if it cannot be said cheaply.
- */
+/** To the byte: then there is nothing about it to store once the earlier one is stored. False also if it is not cheaply
+ * said. */
 export const isRepetition = (page: Page, earlier: Page): boolean => {
   if (page.kind !== 'columns' || earlier.kind !== 'columns' || page.entries > earlier.entries) return false;
   const rowOf = new Map(idsInOrder(earlier.rows).map((id, row) => [id, row]));
@@ -191,7 +158,6 @@ export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
   return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
 };
 
-/** An entry whose page the database refused, with what is too long for an index cut. The same if nothing is. */
 export const withShortColumns = (entry: CarefulEntry): CarefulEntry => {
   const short = shortColumnSource(JSON.parse(entry.text));
   if (short === undefined) return entry;
@@ -207,21 +173,15 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
   });
 };
 
-/** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
-const readResultInfo = ({ envelopeText, rows }: PlainPage): Omit<PageFacts, 'entries' | 'timesMs'> => {
-  const { nextCursor, count, fault, isPartial } = readEnvelope(envelopeText, rows.firsts.length);
-  return { nextCursor, count, fault, isPartial: isPartial || undefined };
-};
-
 /** No two pages of a walk have as many entries, and the same ones first and last. It is kept with the walk. */
 const fingerprintOf = (entries: number, idOrText: (index: number) => string | Buffer): string | undefined =>
   entries === 0
     ? undefined
     : [0, entries - 1].reduce((all, index) => `${all} ${shortly(idOrText(index))}`, String(entries));
 
-/** Of a longer one, so much from both ends together. */
+/** Longer texts count by their beginning and end, together this long. */
 const MOST_TOLD = 500;
-/** What `jsonb` may not take, such as half a character. */
+/** What `jsonb` may not take, such as half a surrogate pair. */
 const ODD = /[^ -~]/g;
 
 const shortly = (told: string | Buffer): string =>
@@ -244,23 +204,18 @@ const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undef
   return start < 0 ? replaced.get(at) : bytes.toString('utf8', start, spans[at + 1]);
 };
 
-/** What the decision needs to know of a page. */
 export interface PageFacts {
   readonly entries: number;
-  /** The valid action times of the entries, in the page's order. */
   readonly timesMs: readonly number[];
   readonly nextCursor: string | undefined;
-  /** `result_info.count`; undefined if it was not sent. */
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;
-  /** Of its entries. Set by who received it for a walk that looks for one of them. */
   ids?: ReadonlySet<string> | undefined;
   /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
   readonly fingerprint?: string | undefined;
   /** The answer names an error, or does not say that it is a success: it may be a part of what there is. */
   readonly fault?: string | undefined;
-  /** Its messages speak of a part or of a limit. */
   readonly isPartial?: boolean | undefined;
 }
 
@@ -289,22 +244,9 @@ const envelopeSchema = z.looseObject({
     .nullish(),
 });
 
-/** What the envelope of a page says. */
-interface PageEnvelope {
-  readonly result: readonly unknown[] | undefined;
-  readonly nextCursor: string | undefined;
-  readonly count: number | undefined;
-  /** Why the answer is not believed, although it brings entries: it names an error, or does not say that it is a success. */
-  readonly fault: string | undefined;
-  /** Its messages speak of a part or of a limit. */
-  readonly isPartial: boolean;
-}
-
-/**
- * Reads the envelope of a response. Throws UnreadablePageError for what brings no entries and is not a success. `entriesReadBefore`: entries that
- * were taken out of the text.
- */
-const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
+/** Throws UnreadablePageError for what brings no entries and is no success. `entriesReadBefore` were taken out of the
+ * text. */
+const readEnvelope = (text: string, entriesReadBefore = 0) => {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -326,16 +268,16 @@ const readEnvelope = (text: string, entriesReadBefore = 0): PageEnvelope => {
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
   const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
-  return {
-    result: result ?? undefined,
+  const facts = {
     nextCursor: readCursor(info?.cursor || info?.cursors?.after),
     count: readCount(info?.count),
     fault,
-    isPartial: doubtfulWords.test(textIn(messages)),
+    isPartial: doubtfulWords.test(textIn(messages)) || undefined,
   };
+  return { result, facts };
 };
 
-/** Why an envelope is not that of a success. Undefined: it is. Used for listings as well. */
+/** Why an envelope is not that of a success; listings too. */
 export const faultIn = (envelope: {
   readonly success?: unknown;
   readonly errors?: unknown;
@@ -364,13 +306,12 @@ const isNothing = (value: unknown): boolean =>
   value === '' ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
-/** Of an answer that says that it has only some of what was asked for, wherever it says so. */
+/** An answer that says that it has only some of what was asked for, wherever it says so. */
 const partWords = /partial|incomplete|truncat|timed[ -]?out|some results|some entries/i;
-/** Of messages that may say so. */
+/** Messages that may say so. */
 const doubtfulWords =
   /\bparts?\b|limit|quota|throttl|too many|try again|overload|shard|time[ -]?out|degraded|unavailable|omitted|missing/i;
 
-/** Undefined for what is no number of entries: it then says nothing. */
 const readCount = (count: string | number | null | undefined): number | undefined => {
   const value = typeof count === 'string' && /^\d{1,9}$/.test(count) ? Number(count) : count;
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;

@@ -2,11 +2,9 @@ import { createInstantReader, type ReadInstantMs } from '../../base/time.ts';
 import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from './columns.ts';
 import { JsonBytes, notPlain, openBrace, openBracket, quote } from './json-bytes.ts';
 
-/** A body in which every entry is plain. */
 export interface PlainPage {
   readonly rows: PageRows;
   readonly timesMs: readonly number[];
-  /** Where the array of the entries stands. */
   readonly start: number;
   readonly end: number;
   /** The body with an empty array in place of the entries. */
@@ -15,9 +13,9 @@ export interface PlainPage {
 
 /** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
 const LARGE_ENTRY_BYTES = 1_000_000;
-/** In bytes; the limit is in characters. */
+/** The limit is in characters; these are bytes. */
 const LONG_ID_BYTES = 512;
-/** What begins as the ids that the store gives itself is looked at with care. */
+/** Ids that look like those that the store gives itself are read with care. */
 const ownIdPrefix = 'sha256:';
 const statusCodeText = /^-?[0-9]{1,9}$/;
 
@@ -29,9 +27,9 @@ const ID_MEMBER = parts.length;
 const NO_MEMBER = -1;
 
 /**
- * Reads a body from its bytes, which must be UTF-8, in one pass and without a string for each value, which is most of what a page costs otherwise. Takes
- * only what is plain beyond doubt: valid JSON, entries without defects, columns that are certain to be what PostgreSQL
- * itself would read. Undefined for everything else (a test holds the two to each other).
+ * Reads UTF-8 bytes in one pass, without a string for each value, which is most of what a page costs. Takes only what
+ * is plain beyond doubt: valid JSON, no defects, columns that PostgreSQL itself would read so (a test holds the two to
+ * each other). Else undefined.
  */
 export const readPlainPage = (bytes: Buffer): PlainPage | undefined => {
   try {
@@ -52,7 +50,6 @@ class PlainPageReader {
   readonly #statusCodes: (number | null)[] = [];
   readonly #replaced = new Map<number, string>();
   #spans = new Int32Array(FIRST_ENTRIES * PLACES * 2);
-  /** Where the spans of the entry at hand begin. */
   #base = 0;
   #statusCode: number | null = null;
 
@@ -96,7 +93,6 @@ class PlainPageReader {
     };
   }
 
-  /** The index behind the array. */
   #entries(): number {
     const json = this.#json;
     for (let more = json.openArray(); more; more = json.nextElement()) {
@@ -242,7 +238,6 @@ class PlainPageReader {
   }
 }
 
-/** Which of the members that columns come from the last key is. */
 const memberOf = (json: JsonBytes): number => {
   if (json.is(id)) return ID_MEMBER;
   for (let part = 0; part < parts.length; part += 1) {

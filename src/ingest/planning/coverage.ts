@@ -12,7 +12,6 @@ export const isEmpty = (range: Range): boolean => range.toMs <= range.fromMs;
 export const isWithin = (inner: Range, outer: Range): boolean =>
   inner.fromMs >= outer.fromMs && inner.toMs <= outer.toMs;
 
-/** Whether they overlap, or one begins where the other ends. */
 export const touches = (a: Range, b: Range): boolean => a.fromMs <= b.toMs && a.toMs >= b.fromMs;
 
 export const intersect = (a: Range, b: Range): Range => ({
@@ -20,7 +19,6 @@ export const intersect = (a: Range, b: Range): Range => ({
   toMs: Math.min(a.toMs, b.toMs),
 });
 
-/** What `wanted` has that `covered` lacks, in ascending order. */
 export const gapsIn = (wanted: Range, covered: Coverage): Range[] => {
   const gaps: Range[] = [];
   let fromMs = wanted.fromMs;
@@ -38,13 +36,12 @@ export const gapsIn = (wanted: Range, covered: Coverage): Range[] => {
 export const endOfReadFrom = (fromMs: number, covered: Coverage): number =>
   covered.find((range) => range.fromMs <= fromMs && range.toMs > fromMs)?.toMs ?? fromMs;
 
-/** What `covered` lacks of `wanted` and `among` has, in ascending order. */
 export const gapsAmong = (wanted: Range, covered: Coverage, among: Coverage): Range[] =>
   gapsIn(wanted, covered).flatMap((gap) =>
     among.map((range) => intersect(range, gap)).filter((range) => !isEmpty(range)),
   );
 
-/** Both together. The database does the same with `+`; this is for the planner's tests and for the simulation. */
+/** The database does the same with `+`. */
 export const addRange = (covered: Coverage, added: Range): Coverage => {
   if (isEmpty(added)) return covered;
   const result: Range[] = [];
@@ -59,7 +56,6 @@ export const addRange = (covered: Coverage, added: Range): Coverage => {
   return [...result, { fromMs, toMs }].sort((a, b) => a.fromMs - b.fromMs);
 };
 
-/** The literal that PostgreSQL reads as a `tstzmultirange`. */
 export const toMultirange = (ranges: readonly Range[]): string =>
   `{${ranges
     .filter((range) => !isEmpty(range))

@@ -1,15 +1,12 @@
 import type { Walk } from './walk.ts';
 
-/**
- * What is known of how often events happen in a source, in events per hour: over days, and lately. Kept in `sources` and
- * moved on with every page of the live lane, so that it survives a restart and is the same for all replicas.
- */
+/** How often events happen, over days and lately. Kept in `sources`, so that it survives a restart and is the same for
+ * all replicas. */
 export interface EventRate {
   readonly perHour: number;
   readonly recentPerHour: number;
 }
 
-/** So many events in so much time. */
 export interface Observation {
   readonly events: number;
   readonly spanMs: number;
@@ -27,7 +24,6 @@ const LEAST_PER_HOUR = 1 / (30 * 24);
 /** Chance rarely moves a rate further than this. */
 const STANDARD_DEVIATIONS = 2;
 
-/** The estimate after what was read; undefined before: nothing is known. Pure; used by turns. */
 export const observed = (rate: EventRate | undefined, seen: Observation): EventRate => {
   const { events, spanMs } = seen;
   const known = rate ?? {
@@ -40,17 +36,12 @@ export const observed = (rate: EventRate | undefined, seen: Observation): EventR
   };
 };
 
-/** An average that forgets; the events are taken as spread evenly over their time. */
 const moved = (perHour: number, { events, spanMs }: Observation, memoryMs: number): number => {
   const kept = Math.exp(-spanMs / memoryMs);
   const weight = spanMs > 0 ? (1 - kept) / spanMs : 1 / memoryMs;
   return perHour * kept + events * HOUR_MS * weight;
 };
 
-/**
- * What a live walk says that has been read to its end: its events in the time that it was the first to read. Not those of the
- * look-back, which were seen before.
- */
 export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'claimEntries'>): Observation => ({
   events: claimEntries,
   spanMs: claim.toMs - claim.fromMs,
@@ -59,18 +50,15 @@ export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'cla
 /** No more of a history counts: what was so long ago says little about tomorrow. */
 const MAX_HISTORY_MS = 7 * 24 * HOUR_MS;
 
-/** What the first window of a history says, read right behind the first look at the live tail: its average, for a week. */
+/** The average of a history's first window, for a week at most. */
 export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>): Observation => {
   const { events, spanMs } = observationOf(walk);
   const countedMs = Math.min(spanMs, MAX_HISTORY_MS);
   return { events: (events * countedMs) / Math.max(1, spanMs), spanMs: countedMs };
 };
 
-/**
- * How many events an hour are to be expected of each source: of the long run, as far as sources differ by more than chance
- * (if all are alike, few events more or less say nothing); and of late what is beyond chance, a burst or a sleeper that
- * wakes. Pure.
- */
+/** Events an hour to be expected: of the long run, as far as sources differ by more than chance; and of late what is
+ * beyond chance, a burst or a sleeper that wakes. */
 export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Float64Array => {
   const { mean, hoursOfMean } = likeness(rates);
   const hours = (2 * MEMORY_MS) / HOUR_MS;
@@ -88,7 +76,7 @@ export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Floa
 const blend = (a: number, aWeight: number, b: number, bWeight: number): number =>
   bWeight === Number.POSITIVE_INFINITY ? b : (a * aWeight + b * bWeight) / (aWeight + bWeight);
 
-/** The mean of the sources, and for how many hours of looking it counts, by how much they differ (a gamma prior, by its moments). */
+/** The mean, and for how many hours of looking it counts (a gamma prior, by its moments). */
 const likeness = (rates: readonly (EventRate | undefined)[]): { mean: number; hoursOfMean: number } => {
   let known = 0;
   let sum = 0;

@@ -1,18 +1,14 @@
 /** One filter as it goes on the wire: a name, with or without `.not`, and a value; repeated names are alternatives. */
 export type Filter = readonly [name: string, value: string];
 
-/** Which filters a log has. */
 export interface FilterRules {
-  /** The API's own names, each also with `.not`. */
   readonly names: readonly string[];
   /** Those that the API cannot negate. */
   readonly withoutNot?: readonly string[];
-  /** Parameters that orgtrail sets itself. */
   readonly reserved: readonly string[];
 }
 
-/** The filters in canonical order (sorted, each once), or every fault of the text. Values are not checked against the
- * API's enumerations: these grow unannounced, and only a status code has a form. */
+/** Sorted, each once; or every fault of the text. Values are not checked: the API's enumerations grow unannounced. */
 export const parseFilters = (
   text: string,
   { names, withoutNot = [], reserved }: FilterRules,
@@ -33,7 +29,7 @@ export const parseFilters = (
   return { filters: [...filters.keys()].sort().map((key) => filters.get(key) as Filter), faults };
 };
 
-/** The text whose hash names a filter set: the same filters in any order give the same text, no filters give ''. */
+/** The text whose hash names a filter set; '' for none. */
 export const canonicalFilters = (filters: readonly Filter[]): string =>
   new URLSearchParams(filters.map(([name, value]): [string, string] => [name, value])).toString();
 
@@ -49,21 +45,16 @@ const suggestion = (name: string, names: readonly string[], withoutNot: readonly
     : `did you mean "${near}${name.endsWith('.not') ? '.not' : ''}"?`;
 };
 
-/**
- * Cloudflare's published values, with those seen beside them; any other value is in the rest. More values than these would only make
- * more requests.
- */
+/** Cloudflare's published values, with those seen beside them; others are in the rest, and more would only cost
+ * requests. */
 const knownValues: Readonly<Record<string, readonly string[]>> = {
   action_type: ['create', 'update', 'delete', 'view', 'login'],
   actor_type: ['user', 'account', 'cloudflare_admin', 'system', 'delegated_service'],
 };
 const MAX_RESOURCE_TYPES = 20;
 
-/**
- * How the entries of one second are split if they cannot be read together: by one field after the other, each value and
- * all others by `.not`, so that every entry is in exactly one part. Fields that the configured filters use already are left
- * out. `resourceTypes`: those that the source is known to have.
- */
+/** How the entries of one second are split: by one field after the other, each value and all others by `.not`, so that
+ * every entry is in exactly one part. Fields of the configured filters are left out. */
 export const splitsOfSecond = (
   configured: readonly Filter[],
   resourceTypes: readonly string[],

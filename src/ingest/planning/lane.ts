@@ -2,39 +2,32 @@ import { type Coverage, type Range, touches } from './coverage.ts';
 import { afterScrub, type ScrubRound } from './scrub.ts';
 import { isLookBack, LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
-/**
- * All that is known of one lane of one source under one filter set: a row of the table `lanes`, and the only state machine that
- * there is. A success or a failure of one lane says nothing about another.
- */
+/** One lane of one source under one filter set: a row of `lanes`. A success or failure of one lane says nothing about
+ * another. */
 export interface LaneState {
-  /** The walk that goes on from its cursor; undefined between two walks. */
   readonly walk: Walk | undefined;
-  /** No wider window is asked for; undefined if nothing has been found too wide. */
+  /** Nothing wider is asked for; undefined if nothing was too wide. */
   readonly widthMs: number | undefined;
   /** The last window that could not be read. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
-  /** Of the backfill lane, while there is trouble: older history is read in turns with it, so that what is in the way delays nothing. */
+  /** While the backfill lane is in trouble, older history is read in turns with it. */
   readonly older?: OlderTurn | undefined;
-  /** How many entries a day the last window held; undefined before the first. */
   readonly entriesPerDay: number | undefined;
-  /** How many entries its pages had, if it had several; undefined: as many as are asked for. */
   readonly entriesPerPage: number | undefined;
-  /** The page size to ask for: less than the maximum after a response that was too large. */
+  /** Smaller after a response that was too large. */
   readonly pageLimit: number;
-  /** In a row: what brought something or read a window to its end ends the row. */
+  /** Failures in a row. */
   readonly failures: number;
   /** The window to come is the first one beside a hole. */
   readonly besideHole?: boolean | undefined;
-  /** Of the live lane: when it first read, and when it last looked far back. Undefined before its first look. */
+  /** When the live lane first read, and when it last looked far back; undefined before its first look. */
   readonly lookBack?: { readonly sinceMs: number; readonly lastMs: number } | undefined;
-  /** Of the scrub lane: the round under way, or the last one. */
   readonly round?: ScrubRound | undefined;
 }
 
 export interface OlderTurn {
-  /** The next window is one of older history. */
   readonly due: boolean;
-  /** It ends here at the latest: what is younger has been read, has failed as well, or is the trouble itself. */
+  /** Older history ends here at the latest: what is younger was read, has failed as well, or is the trouble itself. */
   readonly beforeMs: number;
 }
 
@@ -48,22 +41,18 @@ export const idleLane: LaneState = {
   failures: 0,
 };
 
-/** A second, or a part of it, that could not be read. */
 export interface Hole {
   readonly range: Range;
-  /** The pass that lacks it: 0 for the first reading. */
   readonly pass: number;
   readonly reason: string;
   readonly message: string;
 }
 
-/** A hole as it is known to a plan. */
 export interface KnownHole extends Pick<Hole, 'range' | 'pass' | 'reason'> {
-  /** It is to be retried. */
   readonly due: boolean;
 }
 
-/** No window is narrower: what is left of it is asked for by filters (second.ts). */
+/** No window is narrower: what is left of it is asked for by filters. */
 export const NARROWEST_MS = 1_000;
 /** Wider than all that Cloudflare keeps: no limit. */
 const WIDEST_MS = 800 * 86_400_000;
@@ -75,7 +64,6 @@ const MIN_PAGE_LIMIT = 16;
 
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
-/** The walk has been read to a credible end. */
 export const afterDone = (state: LaneState, walk: Walk): LaneState => {
   const { lane, claim, round } = walk;
   const { trouble } = state;
@@ -111,7 +99,6 @@ export const isLookBackDue = ({ lookBack, trouble }: LaneState, nowMs: number): 
   trouble === undefined &&
   nowMs - lookBack.lastMs >= Math.max(LOOK_BACK_PAUSE_MS, Math.min(DAY_MS, lookBack.lastMs - lookBack.sinceMs));
 
-/** The lane after a look far back that was refused, or short. */
 export const withoutLookBack = ({ lookBack, ...state }: LaneState, nowMs: number): LaneState => ({
   ...state,
   walk: undefined,
@@ -136,11 +123,8 @@ const olderTurn = (due: boolean, claim: Range, before?: OlderTurn): OlderTurn =>
   beforeMs: Math.min(claim.fromMs, before?.beforeMs ?? Number.POSITIVE_INFINITY),
 });
 
-/**
- * The window of this walk cannot be read: its cursor is dropped, and the next window is half as wide. Undefined if it
- * is as narrow as windows get. One of older history, which was read in turns with the trouble, is left for later. `isInTheWay`: older history
- * need not wait.
- */
+/** The window cannot be read: its cursor is dropped and the next one is half as wide. Undefined if it is as narrow as
+ * windows get. One of older history is left for later. `isInTheWay`: older history need not wait. */
 export const narrowed = (state: LaneState, { lane, claim }: Walk, isInTheWay = true): LaneState | undefined => {
   const widthMs = widthOf(claim);
   if (isOlderTurn(state, claim)) {
@@ -158,17 +142,15 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk, isInTheWay = t
   };
 };
 
-/** A page was too large: the window is begun again in smaller pages. Undefined if they would hardly get smaller. */
+/** The window begins again in smaller pages; undefined if they would hardly get smaller. */
 export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   if (state.pageLimit <= MIN_PAGE_LIMIT) return undefined;
   const pageLimit = Math.max(MIN_PAGE_LIMIT, Math.floor(state.pageLimit / 8));
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
-/**
- * What was in the way has been read around, and what failed is the hole's trouble from here on. Beside a hole there is usually more of it: the next
- * window is not much wider, and if that is read, the one after it may be as wide as any. A hole in older history leaves the trouble as it is.
- */
+/** Beside a hole there is usually more of it: the next window is not much wider, and if that is read, the one after it
+ * may be as wide as any. A hole in older history leaves the trouble as it is. */
 export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): LaneState =>
   isOlderTurn(state, range)
     ? { ...state, walk: undefined, failures: 0, older: olderTurn(false, range) }
@@ -185,10 +167,8 @@ export const afterHole = (state: LaneState, { range }: Pick<Hole, 'range'>): Lan
 /** How much wider than the hole beside it a window may be that joins it. */
 const HOLE_GROWTH = 4;
 
-/**
- * The hole that a window becomes together with those that it touches, if it fails as a whole: so time that cannot be read makes one hole that
- * grows, not one for each second. Undefined if there is none beside it, or none that is not much narrower.
- */
+/** Time that cannot be read makes one hole that grows, not one for each second. Undefined if none beside it is about as
+ * wide. */
 export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Range): Range | undefined => {
   const beside = holes.filter((hole) => hole.pass === pass && touches(hole.range, claim));
   const widestMs = Math.max(0, ...beside.map(({ range }) => widthOf(range)));
@@ -202,6 +182,5 @@ export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Rang
     );
 };
 
-/** What holes leave out of planning, until they are due again. */
 export const holesOfPass = (holes: readonly KnownHole[], pass: number): Coverage =>
   holes.filter((hole) => hole.pass <= pass && !hole.due).map(({ range }) => range);

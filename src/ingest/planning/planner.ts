@@ -14,73 +14,65 @@ import {
   type Walk,
 } from './walk.ts';
 
-/** What is known of one source under one filter set. */
 export interface SourceProgress {
-  /** What each pass has read; index 0 is the first reading. */
   readonly coverage: readonly Coverage[];
-  /** The part of the first reading that was claimed without proof; none unless version 0.1 has claimed some. */
+  /** Claimed without proof, by version 0.1. */
   readonly unproven?: Coverage | undefined;
-  /** The part of the first reading that is a day old or older. */
   readonly readBefore?: Coverage | undefined;
-  /** A lane that has never done anything is missing. */
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
-  /** Time that could not be read. */
   readonly holes: readonly KnownHole[];
-  /** The largest page that the source has ever sent. */
   readonly largestPage: number;
-  /** Events an hour, as the live lane saw them; undefined before its first page. */
   readonly eventRate?: { readonly perHour: number } | undefined;
 }
 
 export interface PlanPolicy {
   /** Nothing before this is wanted: the configured start, or Cloudflare's retention, whichever is later. */
   readonly horizonMs: number;
-  /** Nothing before this is read a second time, for late entries or as a check: retention may have dropped it. Undefined: that is the horizon. */
+  /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
   readonly keptSinceMs?: number | undefined;
-  /** The delays of passes 1, 2, …: the time after which the same time is read again for late entries. */
   readonly settleDelaysMs: readonly number[];
   /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
   readonly intervals: LaneIntervals;
-  /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that a user asked for. */
+  /** For a backfill that a user asked for: only `[horizonMs, untilMs)` is wanted. */
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
   /** How far from both ends of windows the API has shown entries (WindowLimit): no wider silence is believed without more. */
   readonly shownMs?: number | undefined;
-  /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
+  /** How long after the last round began the next one may; undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;
 }
 
 const DAY_MS = 86_400_000;
 /** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one the newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
-/** Of a source whose first look at all of history was refused, or short, the newest hour: it tells how much there is, and hardly ever fills a page. */
+/**
+ * After a look at all of history that was refused, or short: it tells how much there is, and hardly ever fills a page.
+ */
 export const FIRST_LOOK_MS = 3_600_000;
-/** Of a look far back, what may lie behind its newest entry without being asked for by itself. */
+/** What may lie behind the newest entry of a look far back without being asked for by itself. */
 const LOOK_SILENCE_MS = 2 * FIRST_LOOK_MS;
-/** The newest part that is asked for first after an answer without entries: as much of it is believed to be silent as of any. */
+/** The newest part that is asked for first after an answer without entries. */
 export const SILENT_LOOK_MS = DAY_MS;
-/** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
+/** Little enough to lose; and the last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
-/** Of a source without a stored entry, a window is no wider than so many times what has been read of it: a day, 5, 30, 180 days, the rest. */
+/** Without a stored entry, windows grow with what has been read: a day, 5, 30, 180 days, the rest. */
 const SILENCE_GROWTH = 5;
-/** Of a window, what may lie before its first entry, or behind its last one, without being asked for by itself. */
+/**
+ * The share of a window that may lie before its first entry, or behind its last one, without being asked for by itself.
+ */
 export const SHORT_REST = 0.01;
-/** The same for reading it again. */
 const SILENT_SCRUB_MS = 31 * DAY_MS;
 
-/** Nothing before this is read a second time. */
 export const againSinceMs = ({ horizonMs, keptSinceMs = horizonMs }: PlanPolicy): number =>
   Math.max(horizonMs, keptSinceMs);
 
-/** What there is to do in each lane, the most urgent first; empty if there is nothing until `nowMs` moves on. `nowMs` is Cloudflare's own time. */
+/** The most urgent first; empty if there is nothing until `nowMs`, Cloudflare's own time, moves on. */
 export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
   lanes.flatMap((lane) => planLane(lane, progress, nowMs, policy) ?? []);
 
-/**
- * Fill the newest gap first: live tail, first backfill, recovery after an outage and re-reading for late
- * entries are all gaps of some pass. An open walk goes on before a new one of its lane begins.
- */
+/** The newest gap first: live tail, backfill, recovery and late entries are all gaps of some pass. An open walk goes on
+ * first. */
 export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
   if (policy.untilMs !== undefined && lane !== 'backfill') return undefined;
   const state = progress.lanes[lane] ?? idleLane;
@@ -104,16 +96,12 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   return startWalk(lane, claim, {
     readAtMs: nowMs,
     pageLimit: state.pageLimit,
-    // Not over holes.
     lookBackToMs: lane === 'live' && state.trouble === undefined ? policy.horizonMs : undefined,
     narrow: isBesideHole(progress, claim),
   });
 };
 
-/**
- * Whether the live lane asks for all of history: at its first look, the newest first. Most logs have no more than a page of it. That of a larger log has the
- * newest part, and tells how much there is.
- */
+/** At its first look, the newest first: most logs have no more than a page. A larger one tells how much there is. */
 const looksAtAll = (gap: Range, { coverage, lanes: { live } }: SourceProgress, { widestMs }: PlanPolicy): boolean =>
   (coverage[0] ?? []).length === 0 &&
   live?.lookBack === undefined &&
@@ -148,7 +136,6 @@ const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, po
 const scrubGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): ScrubGap | undefined =>
   policy.scrub && nextScrub(scrubFacts(progress), nowMs, { horizonMs: againSinceMs(policy), ...policy.scrub });
 
-/** What decides about the next window of the scrub lane. */
 export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], holes }: SourceProgress): ScrubFacts => ({
   round: states.scrub?.round,
   readBefore,
@@ -156,20 +143,14 @@ export const scrubFacts = ({ readBefore = [], lanes: states, unproven = [], hole
   holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
 });
 
-/** It has brought nothing yet, and the API has refused what is narrower to other sources; or version 0.2 has begun it, which believed more. */
+/** It has brought nothing, and narrower windows were refused to other sources; or version 0.2 began it, which believed
+ * more. */
 const isHopeless = ({ pages, claim, inside }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
   inside === undefined || (pages === 0 && claim.toMs - claim.fromMs > widestMs);
 
-/** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
-const widestWindow = (
-  lane: Lane,
-  state: LaneState,
-  progress: SourceProgress,
-  policy: PlanPolicy,
-  gap: Range,
-): number => {
+/** As wide as what failed, what the API refuses to all, and the number of entries allow. */
+const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy, gap: Range) => {
   const usually = progress.eventRate && 24 * progress.eventRate.perHour;
-  // A poll of seconds says little.
   const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
   const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
   // Nothing is known of it: the first page tells.
@@ -186,10 +167,9 @@ const widestWindow = (
 };
 
 /**
- * A window that is answered with nothing may have been too wide for the API to find anything in it. So what has no stored entry beside it is read
- * in windows that grow with the silence that has been read beside them. What is found in one is missed in the next one if that is answered
- * with nothing (sentinel.ts). `silentBesideMs`: of a source with entries, read time
- * beside it that has none; windows grow as wide as that.
+ * A window that is answered with nothing may have been too wide for the API. So what has no stored entry beside it is
+ * read in windows that grow with the silence beside them, and what is found in one is missed in the next one if that is
+ * answered with nothing. `silentBesideMs`: read time without entries beside a source that has some.
  */
 export const silenceLimit = (
   { coverage, largestPage, lanes: states }: Pick<SourceProgress, 'coverage' | 'largestPage' | 'lanes'>,
@@ -205,10 +185,10 @@ export const silenceLimit = (
 };
 
 /**
- * What of its claim a walk may count that was read to its end. An API may show only the newest or the oldest part of a wide window, however whole that
- * looks. So silence before the first entry counts only as far from the end of the window, and silence behind the last one as far from its
- * beginning, as such silence is believed at all: as the window was made by, as the API has shown entries, or, without any entry, some times what
- * has been read beside it. What is left is asked for by itself.
+ * What of its claim a walk may count. An API may show only the newest or the oldest part of a wide window, however
+ * whole that looks. So silence counts only as far from the other end of the window as such silence is believed at all:
+ * as the window was made by, as the API has shown entries, or, without any entry, some times what has been read beside
+ * it. What is left is asked for by itself.
  */
 export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Walk | undefined => {
   const { lane, claim, claimEntries, oldestMs, newestMs, silenceMs = DAY_MS } = walk;
@@ -248,13 +228,11 @@ export const newestPart = ({ fromMs, toMs }: Range, widthMs: number): Range => {
 /** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */
 const newestClaimable = (nowMs: number): number => nowMs - OVERLAP_MS;
 
-/** What the first reading lacks, oldest first. */
 const unread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range[] => {
   const endMs = Math.min(newestClaimable(nowMs), policy.untilMs ?? Number.POSITIVE_INFINITY);
   return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, withHoles(progress, 0));
 };
 
-/** What is older than what is in the way. */
 const olderGap = ({ beforeMs }: OlderTurn, progress: SourceProgress, nowMs: number, policy: PlanPolicy) =>
   unread(progress, nowMs, { ...policy, untilMs: Math.min(beforeMs, policy.untilMs ?? beforeMs) }).at(-1);
 
@@ -292,7 +270,6 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
       // But before it leaves the horizon: of a history that is hardly longer than the delay there never is a whole one.
       const leavingBeforeMs = Math.min(sinceMs + settleMs, nowMs - delayMs - settleMs);
       const oldestPartBeforeMs = Math.max(batchBeforeMs, leavingBeforeMs);
-      // What was never read is for the other lanes.
       const gap = gapsAmong(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)
         .at(-1);
@@ -304,7 +281,7 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
 
 /** How often, at most, one source is asked in a lane. Milliseconds; 0: whenever there is something. */
 export interface LaneIntervals {
-  /** Of `laneIntervals`: if all are asked equally often. What each source gets of it is up to poll-interval.ts. */
+  /** If all are polled equally often. What each source gets of it is up to poll-interval.ts. */
   readonly liveMs: number;
   readonly settleMs: number;
 }
@@ -315,16 +292,15 @@ const LIVE_SHARE = 0.7;
 const SETTLE_SHARE = 0.15;
 
 /**
- * With many organizations, asking each at every tick would need more than the budget, and nothing else would ever be
- * read. So each lane has its share of the budget (requests per 5 minutes) and every source its turn in it. On the default
- * budget the live tail of 25 organizations may be asked for every 12 s, of 5,000 every 40 minutes, if all are asked equally often.
+ * Polling many organizations at every tick would take more than the budget, and nothing else would be read: so each
+ * lane has its share of it, and every source its turn. By default the live tail of 25 may be polled every 12 s, of
+ * 5,000 every 40 minutes.
  */
 export const laneIntervals = (sources: number, requestsPerWindow: number): LaneIntervals => {
   const wholeMs = (sources * BUDGET_WINDOW_MS) / requestsPerWindow;
   return { liveMs: Math.floor(wholeMs / LIVE_SHARE), settleMs: Math.floor(wholeMs / SETTLE_SHARE) };
 };
 
-/** For `sync` and `backfill`: they read everything without pauses. */
 export const noIntervals: LaneIntervals = { liveMs: 0, settleMs: 0 };
 
 /** Horizons are full seconds: one that follows time may be so much ahead of it. */
@@ -332,10 +308,8 @@ const HORIZON_STEP_MS = 1_000;
 
 type IdleUntil = (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => number;
 
-/**
- * Of a lane that has nothing to do as of `nowMs`: before this time `planLane` gives nothing for it, unless the source changes. Infinite: it never
- * will. A horizon that moves, no faster than time, may make it later than this; what `policy` says of pauses, sooner by as much as they differ.
- */
+/** Before this time `planLane` gives nothing for the lane, unless the source changes. A horizon that moves, no faster
+ * than time, may make it later; what `policy` says of pauses, sooner by as much as they differ. */
 export const idleUntilMs = (
   lane: Exclude<Lane, 'live'>,
   progress: SourceProgress,
@@ -349,16 +323,13 @@ export const idleUntilMs = (
 
 const everAfter = (fromMs: number) => ({ fromMs, toMs: Number.POSITIVE_INFINITY });
 
-const readOrHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage =>
-  holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);
-
 const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
   settle: (progress, nowMs, policy) => {
     const { settleDelaysMs, intervals } = policy;
     const { settleMs } = intervals;
     const horizonMs = againSinceMs(policy);
     const times = settleDelaysMs.map((delayMs, index) => {
-      const [gap] = gapsAmong(everAfter(horizonMs), readOrHoles(progress, index + 1), progress.coverage[0] ?? []);
+      const [gap] = gapsAmong(everAfter(horizonMs), withHoles(progress, index + 1), progress.coverage[0] ?? []);
       if (gap === undefined) return Number.POSITIVE_INFINITY;
       const asBatchMs = gap.fromMs + delayMs + Math.max(delayMs, settleMs);
       const outsideMs = gap.fromMs - settleMs - horizonMs;
@@ -368,7 +339,7 @@ const idleUntil: Record<Exclude<Lane, 'live'>, IdleUntil> = {
     return Math.min(...times);
   },
   backfill: (progress, _nowMs, { horizonMs }) => {
-    const [first, ...others] = gapsIn(everAfter(horizonMs), readOrHoles(progress, 0));
+    const [first, ...others] = gapsIn(everAfter(horizonMs), withHoles(progress, 0));
     const { older } = progress.lanes.backfill ?? {};
     if (first === undefined) return Number.POSITIVE_INFINITY;
     // Between two ranges; the last one, without an end, is of the live lane.

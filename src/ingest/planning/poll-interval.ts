@@ -1,28 +1,23 @@
 import { type EventRate, expectedPerHour } from './event-rate.ts';
 import type { SourceKey } from './source.ts';
 
-/** What decides when the live tail of a source is asked for. */
 export interface PolledSource {
-  /** Undefined if it has never been asked. */
   readonly eventRate: EventRate | undefined;
   /** The end of what has been read of its live tail; `-Infinity` if it was never read. */
   readonly readUntilMs: number;
-  /** A walk of its live tail is open: it goes on. */
   readonly walking: boolean;
   /** Tells sources apart that are alike: `spreadOf` it. */
   readonly spread: number;
 }
 
 export interface PollBudget {
-  /** How often the live share of the budget lets each source be asked, if all are asked equally often (lane-intervals.ts). */
+  /** How often the budget lets each source be polled, if all are polled equally often. */
   readonly equalMs: number;
-  /** Between two ticks: nothing is asked more often. */
   readonly tickMs: number;
 }
 
 export interface DuePoll<T> {
   readonly source: T;
-  /** What must be unread for it to be due: the planner's `liveMs`. */
   readonly dueAfterMs: number;
 }
 
@@ -32,7 +27,7 @@ const PLANNED_LONGEST_TURNS = 1.9;
 /** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
  * sources that suddenly wake up, is no worse than with round-robin. */
 const LATE_SHARE = 0.001;
-/** Of longer turns less: the longer a silent source is left alone, the more of them wake meanwhile. */
+/** The longer a silent source is left alone, the more of them wake meanwhile: longer turns get less. */
 const LATE_SHARE_TURN_MS = 2_400_000;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
@@ -43,22 +38,19 @@ const PLANNED_BUDGET = 1.01;
 /** Pauses are shorter by up to so much, by the source's id. */
 const JITTER = 0.02;
 const MIN_MS = 1_000;
-/** Halvings in the search for the scale: to a thousandth. */
 const HALVINGS = 16;
 
 /** No source is left unasked for longer, give or take a tick. Milliseconds. */
 export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
   equalMs <= tickMs ? Math.max(equalMs, tickMs) : MAX_TURNS * equalMs;
 
-/** So many live tails may be asked for between two ticks. */
 export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
   equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
 
 /**
- * How long to pause between two asks of each source, in milliseconds. If the budget lets all be asked at every tick,
- * they are. Else by what asking is worth: the more events, the shorter the pause. None is longer than asking in turn would make
- * it, but for the most silent sources, in which hardly any event is expected. All together take hardly more than the budget:
- * who is due first by its own pause comes first. Pure.
+ * If the budget allows it, all are polled at every tick. Else the more events, the shorter the pause; none is longer
+ * than polling in turn would make it, but for the most silent sources. All together take hardly more than the budget:
+ * the most overdue comes first.
  */
 export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudget): Float64Array => {
   const { equalMs, tickMs } = budget;
@@ -77,10 +69,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   return scaled(wanted, longest, shortestMs, (PLANNED_BUDGET * sources.length) / equalMs);
 };
 
-/**
- * The live tails that are due, the most overdue by their own pause first. `liveEndMs`: up to where they could be read now. Pure; used by
- * plan-jobs.
- */
+/** The most overdue by their own pause first. `liveEndMs`: up to where they could be read now. */
 export const duePolls = <T extends PolledSource>(
   sources: readonly T[],
   budget: PollBudget,
@@ -102,17 +91,15 @@ export const duePolls = <T extends PolledSource>(
   return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
 };
 
-/**
- * How overdue a source is by its own pause: 1 when due, 2 after twice its pause. One that nears the bound gets there at the bound, so that
- * it is kept when more is due than can be asked; and no further by that, since after an outage all are beyond it.
- */
+/** 1 when due, 2 after twice its pause. One that nears the bound is kept when more is due than can be asked; no further
+ * by that, since after an outage all are beyond it. */
 const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
   const byPause = unreadMs / Math.max(1, intervalMs);
   const byBound = Math.min(2, 1 + (unreadMs - intervalMs) / Math.max(1, boundMs - intervalMs));
   return Math.min(Number.MAX_VALUE, Math.max(byPause, byBound));
 };
 
-/** Below this rate sources are silent: together they have so few of all events that these may wait. */
+/** Silent sources have a lower rate: together they have so few events that these may wait. */
 const silenceOf = (expected: Float64Array, lateShare: number): number => {
   const ascending = expected.slice().sort();
   let whole = 0;
@@ -125,7 +112,7 @@ const silenceOf = (expected: Float64Array, lateShare: number): number => {
   return Number.POSITIVE_INFINITY;
 };
 
-/** The pauses as wanted, times the one number with which all asks together take `asksPerMs`, within their bounds. */
+/** The pauses times the one number with which all polls together take `asksPerMs`, within their bounds. */
 const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number, asksPerMs: number): Float64Array => {
   const at = (scale: number, n: number): number =>
     Math.min(longest[n] ?? 0, Math.max(shortestMs, scale * (wanted[n] ?? 0)));
@@ -143,7 +130,7 @@ const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number,
   return wanted.map((_, n) => at(scale, n));
 };
 
-/** In [0, 1), by its key alone (FNV-1a): the same for every process. */
+/** Depends on the key alone (FNV-1a): the same for every process. In [0, 1). */
 export const spreadOf = ({ kind, id }: SourceKey): number => {
   const key = `${kind}/${id}`;
   let hash = 0x811c9dc5;

@@ -31,10 +31,8 @@ export const olderOf = (walk: Walk): ProofQuestion => {
   return { window: { fromMs, toMs: nextFullSecond((walk.oldestMs ?? toMs) + 1) }, ...otherWay(walk) };
 };
 
-/**
- * Both halves of the window, with some of what was seen in each: however an API chooses what it leaves out, a half that is smaller than pages
- * that are cut is whole. Undefined if all was seen within one second.
- */
+/** However an API chooses what it leaves out, a half smaller than pages that are cut is whole. Undefined if all is of
+ * one second. */
 export const halvesOf = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const { fromMs, toMs } = requestWindow(walk);
   const { oldestMs, newestMs } = walk;
@@ -42,7 +40,7 @@ export const halvesOf = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const lastSecondMs = Math.floor(Math.min(newestMs, toMs) / 1_000) * 1_000;
   const splitMs = Math.min(nextFullSecond((oldestMs + newestMs) / 2), lastSecondMs);
   if (splitMs <= Math.max(oldestMs, fromMs)) return undefined;
-  // What was seen at the full second is in the later half alone, whether bounds are inclusive, and read to the second, or not.
+  // What is at the full second must be in the later half alone, however bounds are read.
   return [
     { window: { fromMs, toMs: splitMs - 1 }, ...otherWay(walk) },
     { window: { fromMs: splitMs - OVERLAP_MS - 1, toMs }, ...otherWay(walk) },
@@ -60,16 +58,14 @@ export const besideOf = (walk: Walk): readonly ProofQuestion[] => {
   ].filter(({ window }) => !isEmpty(window));
 };
 
-/**
- * The second of the stored entry that a walk has missed. If it does not come by itself, either, Cloudflare has deleted or changed it, or it does
- * not match the filters: that it did not come says nothing.
- */
+/** If a missed stored entry does not come by itself, either, Cloudflare has deleted or changed it, or the filters leave
+ * it out. */
 export const sentinelQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestion => {
   const fromMs = Math.floor(timeMs / 1_000) * 1_000 - 1_000;
   return { window: { fromMs, toMs: fromMs + 3_000 }, ...otherWay(walk) };
 };
 
-/** Both halves of a window, or all of it if it is a second: where a fault of its answer is looked for again. */
+/** Both halves of a window, or a second as a whole: where a fault of its answer is looked for again. */
 export const partsOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);
   const splitMs = nextFullSecond((walk.claim.fromMs + walk.claim.toMs) / 2);
@@ -83,7 +79,7 @@ export const partsOf = (walk: Walk): readonly ProofQuestion[] => {
   return windows.map((window) => ({ window, ...otherWay(walk) }));
 };
 
-/** The first second of a window, one in its middle and its last: where a failure of its request is looked for again. */
+/** The first, the middle and the last second: where a failure of its request is looked for again. */
 export const secondsOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = walk.claim;
   const middleMs = Math.floor((fromMs + toMs) / 2_000) * 1_000;
@@ -99,7 +95,6 @@ const otherWay = ({ direction, pageLimit }: Walk): Pick<ProofQuestion, 'directio
   limit: pageLimit > OTHER_LIMIT ? OTHER_LIMIT : Math.max(1, pageLimit - 1),
 });
 
-/** The walk that a question is. */
 export const walkOf = (question: ProofQuestion, walk: Walk): Walk => ({
   ...startWalk(walk.lane, question.window, {
     readAtMs: walk.readAtMs,
@@ -111,16 +106,16 @@ export const walkOf = (question: ProofQuestion, walk: Walk): Walk => ({
   overlapMs: 0,
 });
 
-/** Why a second is a hole whose answers end before an entry that is known. It can be asked for: what is beside it may reach over it. */
+/** A hole whose answers end before a known entry. It can be asked for: what is beside it may reach over it. */
 export const SHORT_ANSWER = 'short_answer';
 /** Cloudflare may delete what is as near to the horizon while it is waited for. */
 export const RETENTION_MARGIN_MS = 3_600_000;
 
 /**
- * Where to look for a sentinel: a stored entry just beyond the end of the claim that the walk reads last. An answer that ends without it was cut
- * short, however whole it looks. No further away than the claim is wide, not over a hole, and nothing that Cloudflare may delete
- * meanwhile. Undefined if the walk can have none: what the live lane reads last is the newest time of all, and next to a hole it asks for as
- * little as may be.
+ * Where to look for a sentinel: a stored entry just beyond the end that the walk reads last. An answer that ends
+ * without it was cut short, however whole it looks. No further away than the claim is wide, not over a hole, and
+ * nothing that Cloudflare may delete meanwhile. Undefined for the live lane, which reads the newest time last, and next
+ * to a hole.
  */
 export const sentinelRange = (
   { lane, claim, direction, overlapMs }: Walk,
@@ -133,7 +128,6 @@ export const sentinelRange = (
     readonly nowMs: number;
     readonly horizonMs: number;
     readonly holes: readonly KnownHole[];
-    /** Of the first reading. */
     readonly read: Coverage;
   },
 ): Range | undefined => {
@@ -157,9 +151,7 @@ export const sentinelRange = (
   return kept === undefined || isEmpty(kept) ? undefined : kept;
 };
 
-/**
- * The walk with a request that reaches over this stored entry. `limited`: wider windows are refused, so that the claim makes room for it.
- */
+/** `limited`: wider windows are refused, so that the claim makes room for it. */
 export const withSentinel = (walk: Walk, sentinel: Sentinel, limited: boolean): Walk => {
   const { claim, direction, lookbackMs } = walk;
   if (direction === 'asc') {

@@ -1,52 +1,40 @@
 import { addRange, type Coverage, gapsAmong, type Range } from './coverage.ts';
 
-/** Which round of reading all of history again, and what it is about. */
 export interface RoundStart {
-  /** From 1. */
   readonly number: number;
-  /** Cloudflare's time when it was begun. */
   readonly beganMs: number;
-  /** It reads what is older than this. */
   readonly untilMs: number;
 }
 
-/** A round as far as it has come. Kept in the state of the lane, so that a restart and every replica goes on with it. */
+/** Kept in the state of the lane, so that a restart and every replica goes on with it. */
 export interface ScrubRound extends RoundStart {
   readonly read: Coverage;
 }
 
-/** What is known of a source, for its next window. */
 export interface ScrubFacts {
-  /** Undefined before the first round. */
   readonly round: ScrubRound | undefined;
-  /** What was first read a day ago or earlier: nothing else is read again. */
+  /** First read a day ago or earlier: nothing else is read again. */
   readonly readBefore: Coverage;
-  /** The part of it that was claimed without proof. */
   readonly unproven: Coverage;
-  /** Holes that are not due for a retry. */
   readonly holes: Coverage;
 }
 
-/** What the lane reads next, and the round that it counts for. */
 export interface ScrubGap {
   readonly gap: Range;
   readonly round: RoundStart;
 }
 
 const DAY_MS = 86_400_000;
-/** A round ends this long before its beginning: younger time is read by the live lane and the first settle passes. */
+/** Younger time is read by the live lane and the first settle passes. */
 const YOUNGEST_MS = 3_600_000;
-/** Wider windows are not asked for, however little they hold. */
 export const WIDEST_SCRUB_MS = 90 * DAY_MS;
-/** A window is made to hold so many stored entries: one page of the limit that the lane asks for, with room for what is missing. */
+/** One page of the limit that the lane asks for, with room for what is missing. */
 export const SCRUB_WINDOW_ENTRIES = 800;
-/** What this lane cannot read has usually been read by the first pass: it is a hole of its own, beyond those of all passes. */
+/** Beyond all passes: what this lane cannot read has usually been read by the first one. */
 export const SCRUB_PASS = 100;
 
-/**
- * What to read again next: what was claimed without proof, then the rest of the round, the newest part first. A new round begins when the
- * last one is through, and no sooner than `everyMs` after its beginning. Undefined if nothing is to be read now.
- */
+/** First what was claimed without proof, then the rest of the round, the newest part first. A new round begins when the
+ * last one is through, and no sooner than `everyMs` after its beginning. Undefined: nothing is to be read now. */
 export const nextScrub = (
   facts: ScrubFacts,
   nowMs: number,
@@ -68,14 +56,13 @@ export const nextScrub = (
 
 const youngestAt = (nowMs: number): number => Math.floor((nowMs - YOUNGEST_MS) / 1_000) * 1_000;
 
-/** Before this time `nextScrub` gives nothing for the same facts, if it gives nothing as of `nowMs`. Infinite: it never will. */
+/** Before this time `nextScrub` gives nothing for the same facts. Infinite: it never will. */
 export const scrubIdleUntilMs = (
   { round, readBefore, unproven, holes }: ScrubFacts,
   nowMs: number,
   { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
 ): number => {
   const wanted = { fromMs: horizonMs, toMs: Number.POSITIVE_INFINITY };
-  /** When the first of it is old enough. */
   const reachedMs = (among: Coverage): number => {
     const [part] = gapsAmong(wanted, holes, among);
     return part === undefined ? Number.POSITIVE_INFINITY : (Math.floor(part.fromMs / 1_000) + 1) * 1_000 + YOUNGEST_MS;
@@ -87,18 +74,16 @@ export const scrubIdleUntilMs = (
   return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(readBefore)));
 };
 
-/** Whether nothing is left of the round: all of its time that was ever read has been read again, or is a hole. */
 export const isRoundThrough = ({ round, readBefore, holes }: ScrubFacts, horizonMs: number): boolean =>
   round !== undefined &&
   newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), readBefore) === undefined;
 
-/** The round after one of its windows has been read. */
 export const afterScrub = (before: ScrubRound | undefined, of: RoundStart, claim: Range): ScrubRound => ({
   ...startOf(of),
   read: addRange(before?.number === of.number ? before.read : [], claim),
 });
 
-/** Which of two sources is read again first: unproven time, an open walk, whose cursor ages, what was read once, the round that began first. */
+/** Read again first: unproven time, an open walk, whose cursor ages, what was read once, the round that began first. */
 export const scrubUrgency = ({
   unproven,
   walking,
@@ -109,7 +94,7 @@ export const scrubUrgency = ({
   return round === undefined || round.number === 1 ? 0 : round.beganMs;
 };
 
-/** How long after the first reading a second one counts. A day; less where rounds may begin sooner. */
+/** A day; less where rounds may begin sooner. */
 export const readAgainAfterMs = (everyMs = DAY_MS): number => Math.min(DAY_MS, everyMs);
 
 const startOf = ({ number, beganMs, untilMs }: RoundStart): RoundStart => ({ number, beganMs, untilMs });

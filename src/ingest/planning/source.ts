@@ -6,37 +6,28 @@ import type { Hole, LaneState } from './lane.ts';
 import type { SourceProgress } from './planner.ts';
 import type { Direction, Lane, WalkAnswers } from './walk.ts';
 
-/** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
+/** The kind of thing that a log belongs to, and its id. All data is keyed by both. */
 export interface SourceKey {
   readonly kind: string;
   readonly id: string;
 }
 
-/** Names a source within this process. */
 export const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}`;
 
-/** How the sources of one kind are read. */
 export interface KindPolicy {
   readonly kind: string;
-  /** Sent with every request. */
   readonly filters: readonly Filter[];
-  /** Names these filters: what was read with others does not count. */
   readonly filterHash: string;
-  /** Nothing before this is wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
   /** Nothing before this is read a second time: retention may have dropped it. Undefined: that is the horizon. */
   readonly keptSinceMs?: ((nowMs: number) => number) | undefined;
 }
 
-/** A source as the store knows it, for planning. */
 export interface SourceState extends SourceKey, SourceProgress {
-  /** The organization that it belongs to now; null for an account of none that is known. */
+  /** Null for an account of none that is known. */
   readonly organizationId: string | null;
-  /** True while Cloudflare answers 403 for it. */
   readonly refused: boolean;
-  /** How long, from now, before a lane may be retried after a failure; missing or 0: it may. */
   readonly restMs: Partial<Readonly<Record<Lane, number>>>;
-  /** True while another process holds the lease. */
   readonly heldElsewhere: boolean;
   /** Undefined if its live tail has never been read. */
   readonly eventRate: EventRate | undefined;
@@ -44,58 +35,50 @@ export interface SourceState extends SourceKey, SourceProgress {
 
 /** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
 export interface Lease extends SourceKey {
-  /** As of the claim: what is stored under it is stored as of then. */
+  /** As of the claim: entries are stored under it. */
   readonly organizationId: string | null;
   readonly owner: string;
   readonly epoch: number;
-  /** Moves by one with every commit. A commit that expects another value does nothing. */
+  /** A commit that expects another value does nothing. */
   readonly commitSeq: number;
 }
 
-/** A page, the new state of its walk, and the growth of coverage: they commit together or not at all. */
 export interface PageCommit {
   readonly lease: Lease;
-  /** `emptyPage` if the walk changes without one: its cursor was refused, or the page could not be read. */
+  /** `emptyPage` if the walk changes without one. */
   readonly page: Page;
   readonly filterHash: string;
   readonly lane: Lane;
-  /** The lane as it is from here on, with its open walk; undefined leaves it as it is. */
   readonly state: LaneState | undefined;
-  /** What each pass may claim now (index 0 is the first reading). */
   readonly claims: readonly Coverage[];
-  /** The estimate as the page has moved it; undefined if it says nothing of how often events happen. */
+  /** Undefined if the page says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
-  /** The largest page of the source so far, this one included; undefined: that is this page. */
+  /** Undefined: the size of this page. */
   readonly largestPage?: number;
-  /** Holes: time that could not be read, and is not requested again for a while. */
   readonly holes?: readonly Hole[];
-  /** The walk that ends with it: undefined if none does, or its end is no proof. */
+  /** Undefined if no walk ends with it, or its end is no proof. */
   readonly reading?: Reading | undefined;
-  /** How the walk was read whose end is claimed. */
   readonly reads?: ClaimedReads | undefined;
-  /** The turn ends with it: the lease is given back by the same statement. A commit that is fenced, or fails, gives nothing back. */
+  /** The lease is given back by the same statement, unless it is fenced or fails. */
   readonly endsTurn?: boolean;
 }
 
-/** When and how a stretch of time was read to a credible end: with its own time, a row of `coverage_readings`. */
+/** A row of `coverage_readings`. */
 export interface Reading {
   readonly range: Range;
   readonly method: 'first reading' | 'pass' | 'scrub';
-  /** Of the pass or of the round; 0 for the first reading. */
+  /** The pass or the round; 0 for the first reading. */
   readonly number: number;
   readonly direction: Direction;
-  /** So long after the first reading it counts as a second one. */
+  /** How long after the first reading a second one counts. */
   readonly againAfterMs: number;
 }
 
-/** The requests behind a claim: a row of `evidence_reads`, if there is evidence. */
+/** A row of `evidence_reads`, if there is evidence. */
 export interface ClaimedReads {
-  /** As it was asked for, which is more than is claimed. */
   readonly window: Range;
-  /** Pages of the walk, and their entries. */
   readonly pages: number;
   readonly entries: number;
-  /** Of these pages, and of the questions that proved the walk's end. */
   readonly answers: WalkAnswers;
 }
 
@@ -109,19 +92,16 @@ export interface PageCounts {
   readonly duplicates: number;
   /** Entries whose id was known with other content, seen for the first time. */
   readonly changed: number;
-  /** Of those stored, how many have a defect. */
   readonly defective: number;
   /** For the live lane: first seen minus action time of each entry stored, in seconds. */
   readonly latenessSeconds: readonly number[];
-  /** Of those stored, how many lay in time that had been read before, by the highest pass that had. */
+  /** Entries that were stored in time that had been read before. */
   readonly covered: readonly CoveredEntries[];
 }
 
-/** Why a walk failed, and how long its lane rests. */
 export interface LaneFailure {
   readonly filterHash: string;
   readonly lane: Lane;
-  /** The lane as it is from here on. */
   readonly state: LaneState;
   readonly failure: string;
   readonly message: string;
@@ -139,18 +119,15 @@ export interface FoundOrganization {
   readonly profile?: unknown;
 }
 
-/** An account as a listing shows it; what the API did not send is undefined. */
 export interface FoundAccount {
   readonly id: string;
   readonly name?: string | undefined;
   readonly type?: string | undefined;
   readonly createTime?: string | undefined;
   readonly settings?: unknown;
-  /** The organization that it belongs to, if the listing says so. */
   readonly organizationId?: string | undefined;
 }
 
-/** What a listing changed, or the answer of a log, for logs and metrics. */
 type Change = 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved' | 'left';
 
 export interface OrganizationChange {
@@ -163,7 +140,7 @@ export interface AccountChange {
   readonly change: Change;
 }
 
-/** Of the entries that one commit stored, those in time that pass `pass`, and no later one, had read before. */
+/** Entries in time that pass `pass`, and no later one, had read before. */
 export interface CoveredEntries {
   readonly pass: number;
   readonly entries: number;
@@ -175,7 +152,7 @@ export interface LateEntries {
   readonly foundBy: Readonly<Record<string, number>>;
   /** Of these, found by the last pass: what comes a little later will be missed. */
   readonly byLastPass: number;
-  /** Not in `foundBy`: in time that the last pass had read. No pass would ever have found them. */
+  /** Entries in time that the last pass had read: no pass would ever have found them. */
   readonly beyondLastPass: number;
 }
 

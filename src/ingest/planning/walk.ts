@@ -6,38 +6,36 @@ import type { RoundStart } from './scrub.ts';
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** The largest page of a source is suspected of being cut from this size on, and the largest of all sources from the second: no cap is known to
- * be smaller, and most pages are. */
+/** No cap is known to be smaller, and most pages are. */
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
-/** So many empty pages in a row with cursors are followed before it is doubted that anything comes behind them. */
+/** This many in a row, with cursors: then it is doubted that anything follows. */
 export const MAX_EMPTY_PAGES = 5;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
 const MOST_REPEATS_OF_ONE = 1;
-/** An entry lies outside of the window that was asked for if it is further away: APIs round the bounds. */
+/** APIs round the bounds. */
 const WINDOW_SLACK_MS = 60_000;
-/** Times that are not between these say nothing about the window: no log of Cloudflare is older, none ends tomorrow. */
+/** Other times say nothing about the window: no log of Cloudflare is older, none ends tomorrow. */
 const EARLIEST_TOLD_MS = Date.UTC(2009, 0, 1);
 const LATEST_TOLD_MS = 86_400_000;
 /** Pages are in order if no step goes further the other way. */
 const ORDER_SLACK_MS = 60_000;
-/** Of a page: one of so many is hardly ever late. */
+/** The last entries of a page: one of them is hardly ever late. */
 const LAST_ENTRIES = 10;
-/** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
- * asks for this much more at both ends than its coverage will claim. */
+/** Cloudflare does not say whether bounds are inclusive, nor how precise: requests reach this much beyond what is
+ * claimed. */
 export const OVERLAP_MS = 1_000;
 /** For a window of one second: a hole beside it must not count as inside. Enough for any precision that drops digits. */
 export const NARROW_OVERLAP_MS = 1;
-/** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
- * time. The request costs the same, and such entries need not wait for a settle pass. */
+/** A third party saw entries appear some 90 s after their time: looking back costs no request, and they need not wait
+ * for a settle pass. */
 export const LIVE_LOOKBACK_MS = 120_000;
 
 export type Direction = 'asc' | 'desc';
 
-/** The answers that a walk has had, for the record of what was read (`evidence_reads`). Null: the answer did not say. */
+/** For `evidence_reads`. Null: the answer did not say. */
 export interface WalkAnswers {
   readonly count: number;
-  /** `Date` and `CF-Ray` of the first one and of the last one. */
   readonly firstDateMs: number | null;
   readonly firstCfRay: string | null;
   readonly lastDateMs: number | null;
@@ -46,53 +44,44 @@ export interface WalkAnswers {
   readonly sha256: string;
 }
 
-/**
- * One cursor-paginated run over a frozen window. Persisted with every page (table `lanes`), so that a restart goes on
- * from the cursor. `claim` is the range that coverage grows by when the walk has been read to a credible end; the request asks for
- * more at both ends.
- */
+/** One paginated run over a frozen window, persisted with every page (table `lanes`), so that a restart goes on from
+ * the cursor. Coverage grows by `claim` when the walk has been read to a credible end; the request asks for more. */
 export interface Walk {
   readonly lane: Lane;
   readonly claim: Range;
-  /** How much earlier than its claim, and how much later, the request reaches. */
   readonly lookbackMs: number;
   readonly overlapMs: number;
-  /** No wider silence is believed of it; undefined: none that is wider than a day. */
+  /** No wider silence is believed; undefined: a day. */
   readonly silenceMs?: number | undefined;
-  /** A stored entry that the request reaches over, beyond the end of the claim that is read last: it must come, or the answer was short. */
+  /** A stored entry beyond the end that is read last: it must come, or the answer was short. */
   readonly sentinel?: Sentinel | undefined;
   readonly direction: Direction;
   readonly pageLimit: number;
-  /** Beside the configured ones: a part of what happened in one second. */
+  /** Beside the configured ones, to read a part of one second. */
   readonly filters: readonly Filter[];
-  /** Cloudflare's time when the walk began, as its own answers put it: nothing later was read, and a pass counts what was its delay
-   * or more before this. */
+  /** Cloudflare's time when the walk began, by its answers: nothing later was read, and passes count from it. */
   readonly readAtMs: number;
   readonly cursor: string | undefined;
-  /** A cursor of before, replaced when `filledPages` is a power of two: one that comes again closes a cycle of any length (Brent). */
+  /** An earlier cursor, replaced when `filledPages` is a power of two: if it comes again, that closes a cycle of any
+   * length (Brent). */
   readonly savedCursor: string | undefined;
-  /** What told that page apart, and how often it has come again: pages that do so under fresh cursors are a cycle as well. */
+  /** The fingerprint of that page, and how often it came again: under fresh cursors that is a cycle, too. */
   readonly savedPage?: string | undefined;
   readonly repeats: number;
-  /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
-  /** Pages with entries. Undefined: version 0.2 began it. */
+  /** Undefined: version 0.2 began it. */
   readonly filledPages?: number;
-  /** Entries have come after an empty page. */
   readonly hasEmptyPage?: boolean;
   readonly entries: number;
-  /** Of these, how many have a time within the claim. */
   readonly claimEntries: number;
-  /** Of the last page. */
   readonly lastPageEntries: number;
-  /** The first and the last time seen inside the window. */
   readonly oldestMs: number | undefined;
   readonly newestMs: number | undefined;
-  /** How many entries have lain inside the window that was asked for, and how many outside. Undefined: version 0.2 began it. */
+  /** How many entries lay inside the window, and how many outside. Undefined: version 0.2 began it. */
   readonly inside?: number;
   readonly outside: number;
-  /** In which order entries came: the time of the first one and of the last one, and the largest step to a later and to an earlier one. */
+  /** The order in which entries came, and the largest step to a later and to an earlier one. */
   readonly firstMs: number | undefined;
   readonly lastMs: number | undefined;
   readonly mostUpMs: number;
@@ -100,28 +89,21 @@ export interface Walk {
   /** An answer named an error; messages of one spoke of a part or of a limit. */
   readonly namesError: boolean;
   readonly isPartial: boolean;
-  /** What `count` said if it was not the number of elements: then it can only be that of the whole walk. */
+  /** `count` where it is not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
-  /** How often in a row the current page could not be read. */
   readonly failures: number;
-  /** Of the scrub lane: the round that it counts for. */
   readonly round?: RoundStart | undefined;
-  /** Of its pages. Walks that an earlier version began have none, or only those of the rest of their pages. */
+  /** Walks that an earlier version began have none, or only those of the rest of their pages. */
   readonly answers?: WalkAnswers | undefined;
 }
 
-/** A stored entry, and whether it has come. */
 export interface Sentinel {
   readonly id: string;
   readonly timeMs: number;
   readonly hasCome?: boolean | undefined;
 }
 
-/**
- * Why an answer is not to be believed.
- * - names_error: it names an error beside its success, or does not say that it is one
- * - outside_window: most of its entries are not of the time that was asked for
- */
+/** Why an answer is not believed. names_error: beside its success, or it does not say that it is one. */
 export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs' | 'names_error' | 'outside_window';
 
 /**
@@ -136,8 +118,6 @@ export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs' | 
 export type Doubt = 'size' | 'cursor' | 'failure' | 'order' | 'window' | 'message';
 
 /**
- * What happens to the walk after a page.
- * - next: goes on with the page's cursor
  * - done: read to a credible end; coverage may claim it
  * - doubtful: it counts once the doubts have been answered (proof.ts)
  * - short: its end is credible by itself, and the sentinel has not come
@@ -198,14 +178,14 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
   };
 };
 
-/** Whether a walk of the live lane looks far back: over time that has been read, or, at the first look of all, over all of history. */
+/** Over time that has been read, or, at the first look, over all of history. */
 export const isLookBack = ({ lane, direction }: Pick<Walk, 'lane' | 'direction'>): boolean =>
   lane === 'live' && direction === 'desc';
 
 /**
- * What a look at all of history has shown: from its oldest entry on. What is older might have been cut off, however few entries there are. With
- * a page that others follow, only if entries came the newest first and nothing speaks against the page, and without the time of its last
- * entries: of an API that goes by the time of its own index, the last one may be late, and so older than some that follow. Undefined: nothing.
+ * What a look at all of history has shown, from its oldest entry on. With a page that others follow, only if entries
+ * came the newest first and nothing speaks against the page, and without the time of its last entries: an API that goes
+ * by the time of its index may show a late one last. Undefined: nothing.
  */
 export const shownByLook = (walk: Walk, timesMs: readonly number[]): Walk | undefined => {
   const { claim, lookbackMs, cursor, oldestMs, newestMs, outside, namesError, isPartial, countedInAll } = walk;
@@ -218,26 +198,20 @@ export const shownByLook = (walk: Walk, timesMs: readonly number[]): Walk | unde
   return { ...walk, claim: { ...claim, fromMs }, lookbackMs: lookbackMs + fromMs - claim.fromMs };
 };
 
-/** The window as it is asked for. A narrow one ends behind a full second: an API that drops digits would cut it short. */
+/** A narrow one ends behind a full second: an API that drops digits would cut it short. */
 export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => ({
   fromMs: claim.fromMs - lookbackMs,
   toMs: (overlapMs === NARROW_OVERLAP_MS ? nextFullSecond(claim.toMs) : claim.toMs) + overlapMs,
 });
 
-/** The same time if it is one. */
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/**
- * The size from which a page of a source may have been cut: that of the largest page that the source has ever sent, if it is not a small one.
- * A small one is suspected if no source has sent a larger one: caps are hardly ever a source's own.
- */
+/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small. A small one
+ * is suspected if no source has sent a larger one: caps are hardly ever a source's own. */
 export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
   Math.min(Math.max(LEAST_SUSPECTED, largestOfSource), Math.max(LEAST_SUSPECTED_OF_ALL, largestOfSource, largestOfAll));
 
-/**
- * Whether a page of so many entries without a cursor may have been cut: it has as many as were asked for, as many as a known cap,
- * or no fewer than pages are suspected from (suspectedFrom).
- */
+/** As large as was asked for, as a known cap, or as pages are suspected from (suspectedFrom). */
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>
   entries >= pageLimit || entries === SUSPECTED_CAP || entries >= suspectedFromEntries;
 
@@ -259,7 +233,7 @@ export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: n
   return { kind: 'next', walk: { ...walk, ...saved, cursor: nextCursor } };
 };
 
-/** Judges a walk that has ended; one that still has a cursor did so because that leads nowhere. */
+/** A walk that still has a cursor ended because that leads nowhere. */
 export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<WalkStep, { kind: 'next' }> => {
   const { countedInAll, entries, inside = 0, outside, cursor, lastPageEntries, pages, pageLimit } = walk;
   if (walk.namesError) return { kind: 'broken', walk, fault: 'names_error' };
@@ -280,11 +254,10 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
   return { kind: missesSentinel(walk) ? 'short' : 'done', walk };
 };
 
-/** The full seconds between the entries that lay inside: of an API that does not keep to the window, only what they enclose is known. */
+/** Full seconds between the entries that lay inside: if the API ignores the window, only what they enclose is known. */
 const seenPart = ({ claim, oldestMs = 0, newestMs = 0 }: Walk): Range =>
   intersect(claim, { fromMs: nextFullSecond(oldestMs + 1), toMs: Math.floor(newestMs / 1_000) * 1_000 });
 
-/** In which order the entries of a walk have come; undefined if they are all of one time, or none. */
 export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direction | 'mixed' | undefined => {
   if (Math.min(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return 'mixed';
   if (Math.max(mostUpMs, mostDownMs) > ORDER_SLACK_MS) return mostUpMs > mostDownMs ? 'asc' : 'desc';
@@ -292,10 +265,9 @@ export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direct
   return firstMs < lastMs ? 'asc' : 'desc';
 };
 
-/** Whether the walk has a sentinel and it has not come. */
 export const missesSentinel = ({ sentinel }: Walk): boolean => sentinel !== undefined && sentinel.hasCome !== true;
 
-/** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
+/** A pass counts what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
   const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: readAtMs - delayMs });
   return isEmpty(part) ? [] : [part];
@@ -362,6 +334,6 @@ const countInAll = (before: number | undefined, now: number | undefined): number
 
 const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
 
-/** Why a walk is made, the most urgent first: the live tail, late entries, history, and reading all of it again as a check. */
+/** The most urgent first: the live tail, late entries, history, and reading it again as a check. */
 export const lanes = ['live', 'settle', 'backfill', 'scrub'] as const;
 export type Lane = (typeof lanes)[number];

@@ -2,10 +2,8 @@ import { account } from './account.ts';
 import { organization } from './organization.ts';
 import type { SourceKind } from './source-kind.ts';
 
-/**
- * All kinds of sources, by what `sources.kind` and `audit_events.source_kind` say: a contract. To add one takes a folder and its
- * name here (CONTRIBUTING.md).
- */
+/** By `sources.kind` and `audit_events.source_kind`: a contract. To add one takes a file and a line here
+ * (CONTRIBUTING.md). */
 const registry = {
   organization,
   account,

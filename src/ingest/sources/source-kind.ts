@@ -2,12 +2,11 @@ import { type Page, type PageBody, readPageBody } from '../entries/page.ts';
 import type { Filter, FilterRules } from '../planning/filters.ts';
 import type { Direction } from '../planning/walk.ts';
 
-/** One page of one walk. All but `cursor` must be the same for all pages: what a changed window does is unknown. */
+/** All but `cursor` must be the same for all pages: what a changed window does is unknown. */
 export interface PageQuery {
-  /** Milliseconds since the epoch. Whether either bound is inclusive is nowhere defined. */
+  /** Whether either bound is inclusive is nowhere defined. */
   readonly since: number;
   readonly before: number;
-  /** `result_info.cursor` of the page before; undefined for the first page. */
   readonly cursor?: string | undefined;
   /** 1 to 1,000. Fewer may come, without its being the last page. */
   readonly limit: number;
@@ -16,18 +15,16 @@ export interface PageQuery {
   readonly filters: readonly Filter[];
 }
 
-/** A kind of log, as a folder beside this file exports it and `registry.ts` lists it. The engine knows nothing else of it. */
+/** A kind of log, listed in `registry.ts`. The engine knows nothing else of it. */
 export interface SourceKind {
-  /** Of what each one has such a log, under its own id. */
   readonly owner: 'organization' | 'account';
-  /** How long Cloudflare keeps its entries. */
   readonly retentionMs: number;
   /** Nothing older was ever recorded; undefined: not known. */
   readonly firstEntryMs?: number;
-  /** What reading it takes, in Cloudflare's words: said when it is refused. */
+  /** In Cloudflare's words; said when it is refused. */
   readonly permission: string;
   readonly filters: FilterRules;
-  /** Of the log of one owner, below the base URL. `segment` is the owner's id, encoded for a path. */
+  /** Below the base URL. `segment` is the owner's id, encoded for a path. */
   path(segment: string): string;
   query(page: PageQuery): readonly (readonly [name: string, value: string])[];
   /** Throws UnreadablePageError for anything but a successful answer; no entry can make it throw. */
@@ -39,7 +36,6 @@ const DAY_MS = 86_400_000;
 /** Cloudflare keeps audit logs for 18 months; older time is empty. The view sync_status has the same constant. */
 export const RETENTION_MS = 548 * DAY_MS;
 
-/** What all logs of Cloudflare's second audit-log API have in common: 18 months, the parameters of a page, and its envelope. */
 export const auditLogV2 = {
   retentionMs: RETENTION_MS,
   query: ({ since, before, cursor, limit, direction, filters }: PageQuery): (readonly [string, string])[] => [
@@ -55,7 +51,6 @@ export const auditLogV2 = {
   readPage: readPageBody,
 } satisfies Partial<SourceKind>;
 
-/** Parameters that every page of such a log is asked for with. */
 export const ownParameters: readonly string[] = ['since', 'before', 'cursor', 'limit', 'direction'];
 
 /** Filters that every such log has, each also as NAME.not. From the published parameter lists. */
@@ -80,13 +75,13 @@ export const commonFilters = [
   'resource_type',
 ] as const;
 
-/** Unread time with less than this left is worth a warning, and with less than the second a louder one. */
+/** Warn of unread time with less than this left, and more loudly with less than the second. */
 export const RETENTION_NEAR_MS = 30 * DAY_MS;
 export const RETENTION_URGENT_MS = 7 * DAY_MS;
 
 /**
- * How long until the oldest time that is wanted and unread leaves Cloudflare's retention, as of Cloudflare's time `nowMs`: 0 while it does so
- * at this moment, all of the retention if nothing is unread. `readUpTo`: where the first reading ends that has read everything from a time on.
+ * How long until the oldest time that is wanted and unread leaves Cloudflare's retention: 0 while it does so, all of
+ * the retention if nothing is unread. `readUpTo`: where the first reading ends that has read everything from a time on.
  */
 export const retentionSlackMs = (
   readUpTo: (fromMs: number) => number | undefined,

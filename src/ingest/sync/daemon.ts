@@ -5,50 +5,37 @@ import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { type JobPlan, planJobs } from './plan-jobs.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
+import type { TurnOptions } from './run/page-exchange.ts';
 import { type TurnResult, takeTurn } from './run/run-source.ts';
 import { RememberedSources } from './source-cache.ts';
 import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
-/** A lane that rests for no longer goes on by itself; the others wait for a tick. */
+/** A lane with a shorter rest goes on by itself; the others wait for a tick. */
 const SHORT_REST_MS = 10_000;
-/** What pages of a long listing bring is planned so often. */
+/** How often what a long listing has brought is planned. */
 const PLAN_FOUND_MS = 5_000;
-/** After a listing, so many organizations are asked about, for each kind of detail: nothing is less urgent. */
+/** Organizations to ask about after a listing, for each kind of detail: nothing is less urgent. */
 const DETAILS_AT_ONCE = 5;
 
-interface DaemonOptions {
-  /** Between two ticks, in milliseconds: another replica's listing in the same tick counts as this one's. */
+interface DaemonOptions extends TurnOptions {
+  /** Another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
-  /** Aborts at once what is under way. */
-  readonly signal: AbortSignal;
-  /** True once no further page should be begun. */
-  readonly stopping: () => boolean;
-  /** Hears what made a tick or a turn fail as a whole: the database is away. The next tick tries again. */
+  /** The database is away: the next tick tries again. */
   readonly onError: (error: unknown) => void;
-  /** Hears how each turn ended. */
   readonly onTurn?: (job: Job, result: TurnResult) => void;
 }
 
-export interface SyncDaemon {
-  /** Begins a listing unless one is under way, plans, and hands the pool what is due. Rejects if the database fails. Ticks must not overlap. */
-  tick(): Promise<void>;
-  /** Plans as of a given time all that is left, without a listing, and hands it to the pool but for what `skip` names. Returns the plan. */
-  workOff(time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan>;
-  /** Drops what waits in the pool. */
-  clear(): void;
-  /** Resolves when nothing is under way. */
-  idle(): Promise<void>;
-}
+export type SyncDaemon = ReturnType<typeof createDaemon>;
 
 /**
- * At every tick, or less often if that takes too much of the budget, one replica lists the organizations, and accounts are listed beside that; at every
- * tick each plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again, and leaves alone
- * what is under way. Pulling never waits for the listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
+ * One replica lists organizations and accounts, at every tick or less often if that takes too much of the budget; each
+ * plans what is due, and its pool works it off. A tick replaces what waits in the pool, so that live comes first again.
+ * Pulling never waits for the listing, unless nothing is known yet.
  */
-export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
+export const createDaemon = (context: SyncContext, options: DaemonOptions) => {
   const { signal, stopping, onError } = options;
   let rests = new AbortController();
-  /** Else what fails twice before it is asked for otherwise would take two ticks. */
+  /** A lane that rests for a short time need not wait for a tick. */
   const again = (job: Job, restMs: number): void => {
     if (!ticking) return;
     context.time.sleep(restMs, AbortSignal.any([signal, rests.signal])).then(
@@ -76,30 +63,32 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   };
   const accounts = createAccountListing(context, options, plan);
   const listing = createListing(context, options, async () => {
-    accounts.begin();
+    void accounts.begin();
     await plan();
   });
   return {
-    tick: async () => {
+    /** Begins a listing unless one is under way, and plans. Rejects if the database fails. Ticks must not overlap. */
+    tick: async (): Promise<void> => {
       ticking = true;
       const organizationsListed = listing.begin();
-      accounts.begin();
+      void accounts.begin();
       if ((await planningTime(context)) === undefined) await organizationsListed;
       await plan();
     },
-    workOff: async (time, skip) => {
+    /** Plans all that is left as of a given time, without a listing, but for what `skip` names. */
+    workOff: async (time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan> => {
       const all = await planJobs(context, time, true, remembered);
       const jobs = all.jobs.filter((job) => !skip(job));
       if (!stopping()) pool.refill(jobs);
       return { ...all, jobs };
     },
-    clear: () => {
+    clear: (): void => {
       ticking = false;
       rests.abort();
       rests = new AbortController();
       pool.clear();
     },
-    idle: async () => {
+    idle: async (): Promise<void> => {
       await listing.idle();
       await accounts.idle();
       await pool.idle();
@@ -107,87 +96,75 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   };
 };
 
-/** As the work pool takes it: the lanes that are left, or undefined if the source is to be left alone for now. */
 const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
   result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
 
 /** Keeps one listing of organizations under way; what it finds is planned at once. */
 const createListing = (context: SyncContext, options: DaemonOptions, found: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
-  let underWay: Promise<void> | undefined;
-  let details: Promise<void> | undefined;
-  const list = async (): Promise<void> => {
+  const details = single(() => readDetails(context, signal).catch(onError));
+  const listing = single(async () => {
     try {
       const paceMs = context.discoveryPace.organizationsMs(context.organizationListing.requests);
       const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal);
       if (!('appeared' in result) || stopping()) return;
       if (result.appeared > 0) await found();
-      details ??= readDetails(context, signal)
-        .catch(onError)
-        .finally(() => {
-          details = undefined;
-        });
+      void details.begin();
     } catch (error) {
       // The observer has heard of what Cloudflare answered; the organizations known before are pulled.
       if (!(error instanceof ApiError)) onError(error);
     }
-  };
-  return {
-    /** Resolves when organizations are known, or when the listing has ended without. */
-    begin: (): Promise<void> => {
-      underWay ??= list().finally(() => {
-        underWay = undefined;
-      });
-      return underWay;
-    },
-    idle: async (): Promise<void> => {
-      await underWay;
-      await details;
-    },
-  };
+  });
+  return both(listing, details);
 };
 
 /** Keeps the listings of accounts under way while some are due; what a page of them brings is planned within seconds. */
 const createAccountListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
   const { time } = context;
-  let underWay: Promise<void> | undefined;
-  let planning: Promise<void> | undefined;
   let plannedAtMs = Number.NEGATIVE_INFINITY;
-  const planSoon = async (): Promise<void> => {
-    await time.sleep(Math.max(0, plannedAtMs + PLAN_FOUND_MS - time.nowMs()), signal);
-    plannedAtMs = time.nowMs();
-    if (!stopping()) await plan();
-  };
-  const found = (): void => {
-    planning ??= planSoon()
-      .catch((error: unknown) => {
-        if (!signal.aborted) onError(error);
-      })
-      .finally(() => {
-        planning = undefined;
-      });
-  };
-  const list = async (): Promise<void> => {
+  const planning = single(async () => {
+    try {
+      await time.sleep(Math.max(0, plannedAtMs + PLAN_FOUND_MS - time.nowMs()), signal);
+      plannedAtMs = time.nowMs();
+      if (!stopping()) await plan();
+    } catch (error) {
+      if (!signal.aborted) onError(error);
+    }
+  });
+  const listing = single(async () => {
     try {
       for (let more = true; more && !stopping(); )
-        ({ more } = await discoverAccounts(context, signal, { forMs: tickMs, found }));
+        ({ more } = await discoverAccounts(context, signal, { forMs: tickMs, found: planning.begin }));
     } catch (error) {
       if (!(error instanceof ApiError)) onError(error);
     }
-  };
+  });
+  return both(listing, planning);
+};
+
+/** Work of which one at a time is under way: who begins it again joins it. */
+const single = (work: () => Promise<void>) => {
+  let underWay: Promise<void> | undefined;
   return {
-    begin: (): void => {
-      underWay ??= list().finally(() => {
+    begin: (): Promise<void> => {
+      underWay ??= work().finally(() => {
         underWay = undefined;
       });
+      return underWay;
     },
-    idle: async (): Promise<void> => {
-      await underWay;
-      await planning;
-    },
+    idle: async (): Promise<void> => await underWay,
   };
 };
+
+/** The first, which may begin the second. */
+const both = ({ begin, idle }: ReturnType<typeof single>, second: ReturnType<typeof single>) => ({
+  begin,
+  idle: async (): Promise<void> => {
+    await idle();
+    await second.idle();
+  },
+});
 
 const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
   const { organizationListing: listing, discoveryPace, time } = context;
@@ -197,22 +174,12 @@ const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<v
   listing.detailsAfterMs = time.nowMs() + discoveryPace.detailsMs(2 * DETAILS_AT_ONCE, listing.organizations);
 };
 
-interface SyncForeverOptions extends DaemonOptions {
-  /** Cron pattern with seconds. */
-  readonly schedule: string;
-}
-
-interface Syncing {
-  /** Begins nothing new, and resolves when what is under way has ended. */
-  stop(): Promise<void>;
-}
-
-/** The daemon: ticks by its schedule. Called by the command `run`. */
-export const syncForever = (context: SyncContext, options: SyncForeverOptions): Syncing => {
+/** `schedule`: a cron pattern with seconds. */
+export const syncForever = (context: SyncContext, options: DaemonOptions & { readonly schedule: string }) => {
   const daemon = createDaemon(context, options);
   const scheduler = startScheduler(options.schedule, daemon.tick, options.onError);
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       daemon.clear();
       await scheduler.stop();
       daemon.clear();
@@ -221,39 +188,20 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
   };
 };
 
-export interface Scheduler {
-  /** Stops ticking and resolves when the tick under way has ended. */
-  stop(): Promise<void>;
-}
-
-/**
- * Ticks by a cron pattern with seconds; the first tick comes at once. Ticks never overlap: one that comes due while another
- * is under way is left out. `onError` is called for ticks that fail; the next tick retries.
- */
-export const startScheduler = (
-  schedule: string,
-  tick: () => Promise<void>,
-  onError: (error: unknown) => void,
-): Scheduler => {
-  let underWay: Promise<void> | undefined;
-  const run = (): void => {
-    underWay ??= tick()
-      .catch(onError)
-      .finally(() => {
-        underWay = undefined;
-      });
-  };
-  const job = new Cron(schedule, run);
-  run();
+/** The first tick comes at once. One that comes due while another is under way is left out; one that fails is retried
+ * by the next. */
+export const startScheduler = (schedule: string, tick: () => Promise<void>, onError: (error: unknown) => void) => {
+  const { begin, idle } = single(() => tick().catch(onError));
+  const job = new Cron(schedule, begin);
+  void begin();
   return {
-    stop: async () => {
+    stop: async (): Promise<void> => {
       job.stop();
-      await underWay;
+      await idle();
     },
   };
 };
 
-/** The milliseconds between the next two ticks of a pattern; undefined if it is not one. For checks and thresholds. */
 export const tickIntervalMs = (schedule: string): number | undefined => {
   try {
     const job = new Cron(schedule, { paused: true });

@@ -12,14 +12,11 @@ import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
   readonly sources: number;
-  /** One for each lane in which a source has something to do; in the live lane the most overdue first. */
   readonly jobs: readonly Job[];
 }
 
-/**
- * Plans every source as of Cloudflare's time. `toTheEnd`: nothing is left for a later plan: neither lanes that rest, nor sources that
- * others hold, nor live tails that are young. `remembered`: what the plans before have loaded of many sources.
- */
+/** As of Cloudflare's time. `toTheEnd`: nothing is left for a later plan: neither lanes that rest, nor sources that
+ * others hold, nor live tails that are young. */
 export const planJobs = async (
   context: SyncContext,
   time: PlanningTime,
@@ -43,10 +40,8 @@ export const planJobs = async (
   return { sources: sources.length, jobs };
 };
 
-/**
- * Those that were never read come first, and of these the kinds take turns, counted from the first source that was read of each: else a few
- * organizations would wait for the first reading of all accounts.
- */
+/** What was never read comes first, and of that the kinds take turns: else a few organizations would wait for the first
+ * reading of all accounts. */
 const kindsInTurn = (sources: readonly PlannedSource[]): readonly PlannedSource[] => {
   const kinds = Map.groupBy(sources, ({ kind }) => kind);
   if (kinds.size < 2) return sources;
@@ -70,7 +65,7 @@ const nearRetentionOf = (
   return slackMs !== undefined && slackMs < RETENTION_NEAR_MS ? [{ source: planned.source, slackMs }] : nothing;
 };
 
-/** Of tens of thousands of sources hardly one has something: an array for each is what a collector has to do with. */
+/** Of tens of thousands of sources hardly one has something: no array is made for each. */
 const nothing: readonly never[] = [];
 
 const jobsOf = (
@@ -89,11 +84,9 @@ const jobsOf = (
   return jobs ?? nothing;
 };
 
-/** What the scrub lane has to do is planned by itself. */
 const withoutScrub = lanes.filter((lane) => lane !== 'scrub');
 const withoutLive = withoutScrub.filter((lane) => lane !== 'live');
 
-/** Without those that rest. */
 const readyLanes = (restMs: PlannedSource['restMs'], among: readonly Lane[]): readonly Lane[] =>
   among.some((lane) => (restMs[lane] ?? 0) > 0) ? among.filter((lane) => (restMs[lane] ?? 0) === 0) : among;
 
@@ -117,10 +110,8 @@ const jobsWithinBudgets = (
   return inTurn(jobs);
 };
 
-/**
- * Live tails by priority, and no more than their share of the budget lasts for until the next tick: else
- * the other lanes, which have the rest, would wait for them. If those have nothing to do, all that are due.
- */
+/** Live tails by priority, for their share of the budget until the next tick: else the other lanes would wait for them.
+ * If those have nothing to do, all that are due. */
 const jobsWithinBudget = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
@@ -162,20 +153,18 @@ const policyWithLive = (policies: PolicyOf, liveMs: number): PolicyOf =>
     intervals: { ...policy.intervals, liveMs },
   }));
 
-const derived = (policies: PolicyOf, change: (policy: PlanPolicy) => PlanPolicy): PolicyOf => {
-  const changed = new Map<PlanPolicy, PlanPolicy>();
+const derived = <From>(of: (source: Pick<SourceKey, 'kind'>) => From, change: (from: From) => PlanPolicy): PolicyOf => {
+  const changed = new Map<From, PlanPolicy>();
   return (source) => {
-    const policy = policies(source);
-    const made = changed.get(policy) ?? change(policy);
-    changed.set(policy, made);
+    const from = of(source);
+    const made = changed.get(from) ?? change(from);
+    changed.set(from, made);
     return made;
   };
 };
 
-/**
- * With as many windows of the scrub lane as there is leave for: of sources whose history has been read, or cannot be read now, the most urgent
- * first. What a turn of another lane leaves is never of this lane.
- */
+/** As many windows as there is leave for, of sources whose history has been read or cannot be read now, the most urgent
+ * first. */
 const withScrub = async (
   { scrub, window }: SyncContext,
   sources: readonly PlannedSource[],
@@ -203,7 +192,6 @@ const withScrub = async (
   return [...jobs, ...chosen];
 };
 
-/** The first of each, then the second of each. */
 const inTurn = <T>(lists: readonly (readonly T[])[]): readonly T[] => {
   const [only] = lists;
   if (only !== undefined && lists.length === 1) return only;
@@ -211,28 +199,24 @@ const inTurn = <T>(lists: readonly (readonly T[])[]): readonly T[] => {
   return Array.from({ length: longest }, (_, n) => lists.flatMap((list) => list.slice(n, n + 1))).flat();
 };
 
-/** How the sources of this one's kind are read. Throws for a kind that is not: none of its sources is planned. */
+/** Throws for a kind that is not read. */
 export const kindPolicyOf = ({ kinds }: Pick<SyncContext, 'kinds'>, { kind }: Pick<SourceKey, 'kind'>): KindPolicy => {
   const policy = kinds.find((each) => each.kind === kind);
   if (policy === undefined) throw new Error(`sources of the kind "${kind}" are not read`);
   return policy;
 };
 
-/** The policy of a plan for each source: all is the same for all, but for the time from which a kind is wanted. */
+/** The same for all but the time from which a kind is wanted; each is made once. */
 const planPolicies = (
   context: Pick<SyncContext, 'kinds' | 'window'>,
   nowMs: number,
   common: Omit<PlanPolicy, 'horizonMs' | 'keptSinceMs'>,
-): ((source: Pick<SourceKey, 'kind'>) => PlanPolicy) => {
-  const policies = new Map(
-    context.kinds.map(({ kind, horizonMs, keptSinceMs }) => [
-      kind,
-      { ...common, horizonMs: context.window?.sinceMs ?? horizonMs(nowMs), keptSinceMs: keptSinceMs?.(nowMs) },
-    ]),
+): PolicyOf =>
+  derived(
+    (source) => kindPolicyOf(context, source),
+    ({ horizonMs, keptSinceMs }) => ({
+      ...common,
+      horizonMs: context.window?.sinceMs ?? horizonMs(nowMs),
+      keptSinceMs: keptSinceMs?.(nowMs),
+    }),
   );
-  return ({ kind }) => {
-    const policy = policies.get(kind);
-    if (policy === undefined) throw new Error(`sources of the kind "${kind}" are not read`);
-    return policy;
-  };
-};

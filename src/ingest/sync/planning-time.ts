@@ -1,9 +1,7 @@
 import { ApiError } from '../../base/errors.ts';
 import type { SyncContext } from './ports.ts';
 
-/** What time it is, for one plan. */
 export interface PlanningTime {
-  /** Cloudflare's time, as far as it can be believed. */
   readonly nowMs: number;
   readonly clock: JobClock;
 }
@@ -14,10 +12,8 @@ export interface JobClock {
   readonly atMs: number;
 }
 
-/**
- * Cloudflare's time by the last answer that this process had, else by the last listing that is stored; undefined before the first answer
- * of all. Never further ahead of the database's clock than is credible: what is planned with it is claimed by the answers' own time.
- */
+/** By the last answer that this process had, else by the last stored listing; undefined before the first answer of all.
+ * What is planned with it is claimed by the answers' own time. */
 export const planningTime = async ({ api, store, time, observer }: SyncContext): Promise<PlanningTime | undefined> => {
   const { databaseMs, serverMs, trimmed } = await store.readTime();
   const clock = { databaseMs, atMs: time.nowMs() };
@@ -28,7 +24,7 @@ export const planningTime = async ({ api, store, time, observer }: SyncContext):
   return { nowMs: credibleNow(knownMs, databaseMs), clock };
 };
 
-/** Cloudflare's time by the last answer. Throws ApiError `unreadable` if none had a Date. */
+/** Throws ApiError `unreadable` if no answer had a Date. */
 export const knownNowMs = ({ api }: SyncContext): number => {
   const nowMs = api.nowMs();
   if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
@@ -41,12 +37,9 @@ export const credibleNowMs = async (context: SyncContext): Promise<number> => {
   return time?.nowMs ?? knownNowMs(context);
 };
 
-/** How far Cloudflare's clock may be ahead of the database's. */
 export const MAX_AHEAD_MS = 60_000;
 
-/**
- * What time it is, of what a server said and the clock of the database, in milliseconds since 1970. A server that is further ahead is not
- * believed: future time would count as read. One that is behind is believed: that costs only delay.
- */
+/** A server further ahead of the database is not believed: future time would count as read. One that is behind costs
+ * only delay. */
 export const credibleNow = (serverMs: number, databaseMs: number): number =>
   serverMs > databaseMs + MAX_AHEAD_MS ? databaseMs : serverMs;

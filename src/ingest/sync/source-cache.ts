@@ -11,41 +11,36 @@ import type { PlanningTime } from './planning-time.ts';
 import type { SyncContext, SyncStore } from './ports.ts';
 
 interface RememberOptions {
-  /** Cloudflare's time, by which coverage may claim nothing of the future. */
+  /** Coverage may claim nothing beyond Cloudflare's time. */
   readonly nowMs: number;
-  /** Of pass 0, 1, …: how long before now each may claim. */
   readonly delaysMs: readonly number[];
   readonly tickMs: number;
-  /** Nothing more is loaded after so long. What is left comes with a later plan. */
+  /** After this, the rest is left to a later plan. */
   readonly loadingMs: number;
   readonly time: Pick<Time, 'nowMs'>;
 }
 
 type Loads = Pick<SyncStore, 'surveySources' | 'loadSourcesOf'>;
 
-/** In one statement: their rows are all in memory at once. Each plan loads so many, however long that takes. */
+/** Rows of one statement are all in memory at once. */
 const LOADED_AT_ONCE = 1_000;
 /** Whatever a version says, nothing is remembered for much longer. */
 const REMEMBERED_MS = 3_600_000;
 
-/**
- * The sources as this process has loaded them, each until its version changes. What has changed, or was never loaded, is loaded in the order
- * in which that was seen, so many for each plan: it may come later, and is never left out. Kept by the daemon from plan to plan.
- */
+/** Each source as it was loaded, until its version changes. What has changed is loaded in the order in which that was
+ * seen, so many for each plan: it may come later, and is never left out. */
 export class RememberedSources {
   readonly #sources = new Map<string, RememberedSource>();
-  /** What is to be loaded, the longest waiting first. */
+  /** The longest waiting first. */
   readonly #waiting = new Set<RememberedSource>();
-  /** What was loaded, the longest ago first. */
+  /** The longest ago first. */
   readonly #loaded = new Set<RememberedSource>();
   #round = 0;
 
-  /** How many there were at the last plan; 0 before the first. */
   get size(): number {
     return this.#sources.size;
   }
 
-  /** Looks at all sources and loads what has changed. All of them, in the order of a plan; `onSurvey` is called for each. */
   async refresh(
     store: Loads,
     options: RememberOptions,
@@ -96,7 +91,6 @@ export class RememberedSources {
     }
   }
 
-  /** So many of those that were loaded longest ago and have not changed. */
   #oldest(most: number): readonly RememberedSource[] {
     const oldest: RememberedSource[] = [];
     for (const source of this.#loaded) {
@@ -124,7 +118,7 @@ export class RememberedSources {
   }
 }
 
-/** Until when a lane has nothing to do, and with which pause between settle passes this was found. */
+/** Until when a lane is idle, and the pause between settle passes by which that was found. */
 interface Idle {
   readonly untilMs: number;
   readonly settleMs: number;
@@ -133,13 +127,12 @@ interface Idle {
 interface Loaded {
   readonly version: string;
   readonly progress: PackedProgress;
-  /** It is about to be changed otherwise than by a commit. */
+  /** About to be changed otherwise than by a commit. */
   readonly isPassing: boolean;
 }
 
 /**
- * A source as this process knows it from plan to plan: from the last survey, and as it was loaded, which counts until its version changes. There
- * is one of it for each of many sources, so it is made once, and small.
+ * A source from plan to plan: from the last survey, and as it was loaded. One of many, so it is made once, and small.
  */
 class RememberedSource implements PlannedSource {
   readonly kind: string;
@@ -150,7 +143,6 @@ class RememberedSource implements PlannedSource {
   walking = false;
   restMs: SourceState['restMs'] = {};
   eventRate: SourceState['eventRate'];
-  /** The survey that it was in last. */
   round = 0;
   #version = '';
   #readSpan: Range | undefined;
@@ -186,7 +178,7 @@ class RememberedSource implements PlannedSource {
     return this.#loaded?.version !== this.#version || this.#loaded.isPassing;
   }
 
-  /** What is the same stays the same object: surveys leave no garbage behind that is as old as they are apart. */
+  /** What is the same stays the same object: surveys leave no garbage behind. */
   survey(survey: SourceSurvey, round: number): void {
     const { refused, heldElsewhere, walking, restMs, version, eventRate, readSpan } = survey;
     this.round = round;
@@ -200,7 +192,7 @@ class RememberedSource implements PlannedSource {
     this.#readSpan = readSpan;
   }
 
-  /** `version`: that of the survey before. If the source has changed since, the next survey says so. `delaysMs`: of pass 0, 1, … */
+  /** `version`: of the survey before. If the source has changed since, the next survey says so. */
   load(state: SourceState, version: string, nowMs: number, delaysMs: readonly number[]): void {
     // What claims the future is about to be cut (trimFuture).
     const isPassing = state.coverage.some((ranges, pass) => (ranges.at(-1)?.toMs ?? 0) > nowMs - (delaysMs[pass] ?? 0));
@@ -210,10 +202,8 @@ class RememberedSource implements PlannedSource {
     this.#scrub = undefined;
   }
 
-  /**
-   * If the source has changed since it was loaded, the live lane alone is planned, from what the survey says: there, the end of the first reading is
-   * all that counts. (Unless a hole or an open walk does: then the turn itself decides.)
-   */
+  /** If the source has changed since it was loaded, the live lane alone is planned, by the end of the first reading as
+   * surveyed. (A hole or an open walk may count as well: the turn itself decides.) */
   progressFor(lane: Lane, nowMs: number, { intervals: { settleMs } }: PlanPolicy): SourceProgress | undefined {
     if (this.#loaded?.version !== this.#version) return lane === 'live' ? this.#surveyed() : undefined;
     const idle = this.#idleOf(lane);
@@ -246,16 +236,13 @@ class RememberedSource implements PlannedSource {
   }
 }
 
-/**
- * All of a source's progress that decides whether its lanes have something to do, and not how wide a window they would read: in numbers, a
- * tenth of the memory. A source with an open walk, one of few, stays as it is.
- */
+/** All that decides whether lanes have something to do, and not how wide their windows are: in numbers, a tenth of the
+ * memory. A source with an open walk, one of few, stays as it is. */
 type PackedProgress = readonly number[] | SourceProgress;
 
 const isOpen = (progress: SourceProgress): boolean =>
   Object.values(progress.lanes).some((state) => state?.walk !== undefined);
 
-/** `unpacked` gives it back. Used to remember what a process has loaded. */
 export const packed = (progress: SourceProgress): PackedProgress => {
   const { coverage, unproven = [], readBefore = [], lanes, holes, largestPage } = progress;
   if (isOpen(progress)) return { coverage, unproven, readBefore, lanes, holes, largestPage };
@@ -278,7 +265,6 @@ const packedRanges = (ranges: Coverage): readonly number[] => [
   ...ranges.flatMap(({ fromMs, toMs }) => [fromMs, toMs]),
 ];
 
-/** What `packed` was given, as far as it decides which lanes have something to do. */
 export const unpacked = (progress: PackedProgress): SourceProgress => {
   if (!isNumbers(progress)) return progress;
   const numbers = new Numbers(progress);
@@ -303,7 +289,7 @@ export const unpacked = (progress: PackedProgress): SourceProgress => {
   return { coverage, unproven, readBefore, holes, lanes: lanesWith(round, older), largestPage: 0 };
 };
 
-/** `endOfReadFrom` of the first reading, without unpacking it: every plan asks that of all sources. */
+/** Without unpacking it: every plan asks that of all sources. */
 export const readUpTo = (progress: PackedProgress, fromMs: number): number => {
   if (!isNumbers(progress)) return endOfReadFrom(fromMs, progress.coverage[0] ?? []);
   const [passes = 0, ranges = 0] = progress;
@@ -329,7 +315,6 @@ const lanesWith = (
   ...(older && { backfill: { ...idleLane, older } }),
 });
 
-/** Reads them one after the other. */
 class Numbers {
   readonly #numbers: readonly number[];
   #at = 0;
@@ -353,7 +338,6 @@ class Numbers {
     return this.list(() => this.range());
   }
 
-  /** As many as the next number says. */
   list<T>(read: () => T): T[] {
     const list: T[] = [];
     for (let left = this.next(); left > 0; left -= 1) list.push(read());
@@ -361,17 +345,14 @@ class Numbers {
   }
 }
 
-/** All of so few is loaded for every plan. */
+/** All of so few are loaded for every plan. */
 const MOST_LOADED_WHOLE = 2_000;
-/** Of more, as many as take so long, beside what else a tick does. */
+/** Time for loading, beside what else a tick does. */
 const LOADING_MS = 250;
 
 type Parts = Pick<SyncContext, 'store' | 'time' | 'windows' | 'settleDelaysMs' | 'tickMs' | 'mostLoadedWhole'>;
 
-/**
- * All sources that are wanted, for one plan. Of many, those are loaded that have changed since the last one, and the others are remembered. `whole`:
- * nothing is left for a later plan.
- */
+/** Of many sources, only changed ones are loaded. `whole`: nothing is left for a later plan. */
 export const sourcesOfPlan = async (
   { store, time, windows, settleDelaysMs, tickMs, mostLoadedWhole = MOST_LOADED_WHOLE }: Parts,
   { nowMs }: PlanningTime,

@@ -5,43 +5,34 @@ import { type Discovered, discoverInTurn, findSubOrganizations, readProfiles } f
 import { discoverAccounts } from './discovery/discover-accounts.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
+import type { TurnOptions } from './run/page-exchange.ts';
 import type { TurnResult } from './run/run-source.ts';
 import type { Job } from './work-pool.ts';
 
-/** Between two attempts at what failed. */
 const MAX_RETRY_WAIT_MS = 10_000;
-/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
+/** Longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
 
-export interface SyncOnceOptions {
-  /** Aborts at once what is under way; the signal's reason is then thrown. */
-  readonly signal: AbortSignal;
-  /** True once no further page should be begun. */
-  readonly stopping: () => boolean;
-  /** How often a lane that failed, or a listing, is retried; a window that is halved counts as progress. */
+export interface SyncOnceOptions extends TurnOptions {
+  /** How often a lane, or a listing, is tried again; a window that is halved counts as progress. */
   readonly retries: number;
 }
 
 export interface SyncReport {
   readonly sources: number;
-  /** Sources that were given up. */
   readonly failed: readonly SourceKey[];
-  /** Sources that another process held all the time: it is at work on them. */
+  /** Another process held these all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
-  /** Why the listing failed, if it did; the organizations known before were then pulled. */
   readonly discoveryError: unknown;
-  /** Why a listing of accounts failed, if one did and was not refused, or all were: accounts may be missing. */
+  /** Set if a listing failed and was not refused, or all were: accounts may be missing. */
   readonly accountsError?: ApiError | undefined;
-  /** False if it was stopped before its end. */
   readonly finished: boolean;
 }
 
-/**
- * Lists the organizations, then is the daemon until nothing is left as of Cloudflare's time at the start. Called by the commands
- * `sync` and `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
- */
+/** The daemon until nothing is left as of Cloudflare's time at the start. Throws when the database fails, when the
+ * signal aborts, or when nothing is known yet and the listing failed. */
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
   const { organizations: discoveryError, accounts: accountsError } = await discoverUntilNothingIsNew(context, options);
   const time = await planningTime(context);
@@ -56,12 +47,7 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
   return { ...outcome, discoveryError, accountsError, finished: !options.stopping() };
 };
 
-/** Works off everything as of a time. Throws what made it fail as a whole. */
-const workOff = async (
-  context: SyncContext,
-  time: PlanningTime,
-  options: SyncOnceOptions,
-): Promise<Pick<SyncReport, 'sources' | 'failed' | 'held'>> => {
+const workOff = async (context: SyncContext, time: PlanningTime, options: SyncOnceOptions) => {
   const faults: unknown[] = [];
   const retries = new JobRetries(context.time.nowMs, options.retries);
   const daemon = createDaemon(context, {
@@ -93,7 +79,7 @@ const rounds = async (
   }
 };
 
-/** Counts the outcomes of each lane of each source, and says when to give up a lane. */
+/** Says when to give up a lane. */
 class JobRetries {
   readonly #nowMs: () => number;
   readonly #retries: number;
@@ -139,7 +125,7 @@ class JobRetries {
     );
   }
 
-  /** How long to wait before another round; asked once after each. */
+  /** Asked once after each round. */
   waitMs(): number {
     const waitMs = this.#waitMs;
     this.#waitMs = 0;
@@ -156,10 +142,7 @@ class JobRetries {
 }
 
 /** A listing can miss an organization, and a repeated page token ends it early: it is asked for until nothing new appears. */
-const discoverUntilNothingIsNew = async (
-  context: SyncContext,
-  options: SyncOnceOptions,
-): Promise<{ readonly organizations: ApiError | undefined; readonly accounts: ApiError | undefined }> => {
+const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnceOptions) => {
   let accounts: ApiError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const last = attempt >= options.retries;
@@ -179,7 +162,6 @@ const discoverUntilNothingIsNew = async (
   }
 };
 
-/** Waits while another process lists. */
 const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<Discovered> => {
   for (;;) {
     const result = await discoverInTurn(context, 0, signal);

@@ -31,8 +31,7 @@ import {
   withoutProfile,
 } from './discovery/organizations.sql.ts';
 import { kindPolicyOf } from './plan-jobs.ts';
-import type { SyncStore } from './ports.ts';
-import { noteScrub } from './scrub-rounds.sql.ts';
+import type { ScrubPart, SyncStore } from './ports.ts';
 import {
   createPartitions,
   nearestStored,
@@ -60,35 +59,30 @@ import {
   trimFuture,
 } from './store/sources.sql.ts';
 
-/** What another credential is refused: then that process leaves the source to its reader. */
+/** Another process may read what is refused here. */
 const REFUSALS: readonly string[] = ['refused', 'unauthorized', 'not_found'];
 const LATER_REFUSAL_RESTS_MS = 3_600_000;
-/** Partitions are made this far ahead of need; the check costs one statement. */
+/** Partitions are made two months ahead. */
 const PARTITION_CHECK_MS = 3_600_000;
 
-/** Receives what the statements do. Implemented by the metrics. */
 export interface SyncStoreObserver {
   leaseTaken(): void;
   pageCommitSeconds(seconds: number): void;
 }
 
 export interface SyncStoreOptions {
-  /** Names this process in leases. */
   readonly owner: string;
   readonly leaseMs: number;
   readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
-  /** How much is wanted as of any moment. */
   readonly historyMs: number;
   readonly scope: SourceScope;
-  /** Named in the configuration: they are pulled whether or not a listing shows them. */
+  /** Pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
-  /** Those that this process reads with now. Default: one. */
   readonly credentials?: () => readonly ReadingCredential[];
   readonly observer: SyncStoreObserver;
 }
 
-/** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
   const { owner, leaseMs, kinds, settleDelaysMs, scope, observer } = options;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
@@ -152,6 +146,20 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   };
 };
 
+/** A statement of its own, after the page is committed: a process that dies in between leaves the page out of the result of
+ * its round (table checks), and one that comes again counts again. */
+const noteScrub = async (pool: Pool, owner: string, { source, filterHash, round, ...counts }: ScrubPart) => {
+  const { number, beganMs, untilMs: beforeMs } = round;
+  const result = JSON.stringify({ ...counts, round: number, beganMs, beforeMs });
+  await pool.query('select orgtrail_note_scrub($1, $2, $3, $4, $5)', [
+    source.kind,
+    source.id,
+    filterHash,
+    owner,
+    result,
+  ]);
+};
+
 const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () => readonly string[]) =>
   ({
     recordListing: (found, listing) =>
@@ -165,11 +173,11 @@ const organizationsOf = (pool: Pool, { organizationIds }: SourceScope, keys: () 
     recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
   }) satisfies Partial<SyncStore>;
 
-/** What another process reads with another credential: what this one is refused is left to that one, and does not count. */
+/** What another process reads with another credential is left to it where this one is refused. */
 const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncStoreOptions, 'credentials'>) => {
   const known = new Set<string>();
   const left = new Map<string, { readonly untilMs: number; readonly times: number }>();
-  /** With those that were renewed meanwhile: they were this process's own. */
+  /** Keys of renewed credentials stay: they were this process's own. */
   const keys = (): readonly string[] => {
     for (const { key } of credentials()) known.add(key);
     return [...known];
@@ -196,7 +204,6 @@ const createElsewhere = (pool: Pool, { credentials = oneCredential }: Pick<SyncS
 };
 
 const oneCredential = (): readonly ReadingCredential[] => [{ name: 'default', key: 'default', listsAccounts: true }];
-/** Syncs the sources, and makes the months that they are read into. */
 const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncSources'] => {
   const { kinds, historyMs } = options;
   const isDeep = kinds.some(({ keptSinceMs }) => keptSinceMs !== undefined);
@@ -209,13 +216,8 @@ const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncS
   };
 };
 
-/** Of what retention may drop, the months that are not read: the others were dropped, or have no events. */
-const makeMonths = async (
-  pool: Pool,
-  { kinds, scope }: SyncStoreOptions,
-  nowMs: number,
-  oldestMs: number,
-): Promise<void> => {
+/** Months before the retention get a partition only if they are not read: others were dropped, or have no events. */
+const makeMonths = async (pool: Pool, { kinds, scope }: SyncStoreOptions, nowMs: number, oldestMs: number) => {
   const keptMs = Math.min(
     ...kinds.map(({ horizonMs, keptSinceMs = horizonMs }) => Math.max(keptSinceMs(nowMs), horizonMs(nowMs))),
   );
@@ -226,21 +228,7 @@ const makeMonths = async (
   }
 };
 
-type AccountStatements =
-  | 'dueAccountListings'
-  | 'claimAccountListing'
-  | 'renewAccountListing'
-  | 'pauseAccountListing'
-  | 'countWalkedAccounts'
-  | 'recordAccounts'
-  | 'endAccountListing'
-  | 'countAccountListings'
-  | 'countAccounts'
-  | 'refusedAccountListings'
-  | 'nameAccounts'
-  | 'takeGoneAccounts';
-
-const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, AccountStatements> => {
+const accountsOf = (pool: Pool, options: SyncStoreOptions) => {
   const { owner, leaseMs, scope, accountIds, credentials = oneCredential } = options;
   const { organizationIds, accounts: wanted } = scope;
   const listings = () => ({ organizationIds, wanted, credentials: credentials() });
@@ -267,5 +255,5 @@ const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, Acco
     refusedAccountListings: async () => (typeof wanted === 'string' ? await refusedListings(pool) : undefined),
     nameAccounts: () => nameAccounts(pool, accountIds),
     takeGoneAccounts: () => takeGone(pool, listings(), accountIds),
-  };
+  } satisfies Partial<SyncStore>;
 };

@@ -4,7 +4,7 @@ import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
-/** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
+/** How long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
 
 /** Narrower windows are refused for what is in them, and not for their width. */
@@ -13,10 +13,8 @@ const MIN_TIMEOUT_MS = 2_500;
 const TIMEOUT_FACTOR = 4;
 const PART_TIMEOUT_MS = 5_000;
 
-/**
- * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
- * for a while. Each source finds its own limits as well (lane.ts); this spares them the same two failures each.
- */
+/** What the API has served to this process: if wider windows were refused, no source tries as wide a one for a while.
+ * Each source finds its own limits as well (lane.ts); this spares them the same two failures each. */
 export class WindowLimit {
   readonly #time: Pick<Time, 'nowMs'>;
   #servedMs = 0;
@@ -25,10 +23,8 @@ export class WindowLimit {
   /** How far before the end of a window an entry has come, and how far behind its beginning. */
   #shownBackMs = 0;
   #shownOnMs = 0;
-  /** The widest window that was answered with an entry. */
   #widestMs = 0;
   readonly #endless = new Set<string>();
-  /** The narrowest for a while. */
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
 
@@ -36,31 +32,28 @@ export class WindowLimit {
     this.#time = time;
   }
 
-  /** A page of so many entries has come, now or before this process began. */
+  /** Now or before this process began. */
   sawPage(entries: number): void {
     this.#largestPage = Math.max(this.#largestPage, entries);
   }
 
-  /** The most entries that a page of any source has had. */
   get largestPage(): number {
     return this.#largestPage;
   }
 
   /**
-   * Entries have come from so far from both ends of windows: no wider one is believed to be empty, nor to have been shown as a whole. What is left of
-   * the widest that had entries is nothing if it is short.
+   * Entries have come from so far from both ends: no wider window is believed to be empty, nor to be shown as a whole.
    */
   get shownMs(): number {
     const shownMs = Math.min(this.#shownBackMs, this.#shownOnMs);
     return shownMs >= (1 - SHORT_REST) * this.#widestMs ? this.#widestMs : shownMs;
   }
 
-  /** Whether the last entry of this source is known to have empty pages without end behind it. */
+  /** Empty pages without end are known to come behind its last entry. */
   hasEndlessTails(source: SourceKey): boolean {
     return this.#endless.has(keyOf(source));
   }
 
-  /** A walk of this source has been read to its end. */
   ended(source: SourceKey, walk: Walk): void {
     const { oldestMs, newestMs, emptyPages } = walk;
     if (oldestMs === undefined || newestMs === undefined) return;
@@ -71,29 +64,23 @@ export class WindowLimit {
     this.#shownOnMs = Math.max(this.#shownOnMs, newestMs - fromMs);
   }
 
-  /** How long to wait for a look back, or for a part of a second that could not be read as a whole: its source's live tail waits as long. */
+  /** The live tail waits as long as a look back, or a part of a second, takes. */
   get partTimeoutMs(): number {
     return Math.max(PART_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs);
   }
 
-  /** The first page of a window of this width was answered, after so long. */
   served(widthMs: number, tookMs: number): void {
     this.#servedMs = Math.max(this.#servedMs, widthMs);
     this.#slowestMs = Math.max(this.#slowestMs, tookMs);
   }
 
-  /**
-   * How long to wait for a window that is wider than any that was served: its source's live tail waits as long. By what this API has taken
-   * for others. Undefined for a width that has been served.
-   */
+  /** The live tail waits as long as a window wider than any before takes. Undefined for a width that was served. */
   timeoutMs(widthMs: number): number | undefined {
     return widthMs > this.#servedMs ? Math.max(MIN_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs) : undefined;
   }
 
-  /**
-   * A window could not be read, while the API answered other requests. A single window may contain an entry that cannot be read: only two
-   * windows that share no time, or are of two sources, are evidence against their width.
-   */
+  /** It failed while the API answered other requests. One window may hold an entry that cannot be read: only two that
+   * share no time, or are of two sources, speak against their width. */
   refused(source: string, range: Range): void {
     const atMs = this.#time.nowMs();
     const before = this.#suspected;
@@ -105,13 +92,12 @@ export class WindowLimit {
     this.#refused = { widthMs: Math.min(this.#limit() ?? widthMs, widthMs), atMs };
   }
 
-  /** What is still worth trying: half of what was refused, or what has been served. Undefined if nothing speaks against any width. */
+  /** Half of what was refused, or what has been served; undefined if nothing speaks against any width. */
   get widestMs(): number | undefined {
     const refusedMs = this.#limit();
     return refusedMs && Math.max(NARROWEST_LIMIT_MS, this.#servedMs, refusedMs / 2);
   }
 
-  /** The width that has been refused for a while; undefined if wider ones have been served. */
   #limit(): number | undefined {
     const { widthMs = 0, atMs = Number.NEGATIVE_INFINITY } = this.#refused ?? {};
     return widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS ? widthMs : undefined;

@@ -3,7 +3,6 @@ import { keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes } from '../planning/walk.ts';
 import type { JobClock } from './planning-time.ts';
 
-/** A source that has something to do in a lane, as of Cloudflare's time `nowMs`. */
 export interface Job {
   readonly source: SourceKey;
   readonly lane: Lane;
@@ -12,37 +11,33 @@ export interface Job {
   readonly policy: PlanPolicy;
 }
 
-/** What a turn leaves. */
 export interface WorkLeft {
-  /** The lanes of its source with work left as of the job's time; undefined: it is to be left alone until the next plan. */
+  /** As of the job's time; undefined: the source is left alone until the next plan. */
   readonly lanes: readonly Lane[] | undefined;
-  /** The API did not answer: another turn of the same source may hang as well. */
+  /** Another turn of the same source may hang as well. */
   readonly timedOut: boolean;
-  /** That the turn has made. */
   readonly requests: number;
 }
 
-/** Takes one turn of a job. Rejects if the database fails or the signal aborts. */
+/** Rejects if the database fails or the signal aborts. */
 type Work = (job: Job) => Promise<WorkLeft>;
 
-/** One in so many workers is kept for the live lane, and sources that timed out last have no more than so many. */
+/** One quarter is kept for the live lane; sources that timed out last have no more than one. */
 const QUARTERS = 4;
 
 /**
- * Shares the requests among the lanes: if the live tails of all sources take longer than a tick (many sources, a small budget, a slow API), the
- * other lanes would else never have a turn. Within that, the more urgent lane comes first. A lane that has had no work for a while neither
- * saves up its share nor owes what it took meanwhile. Pure but for its own state. Used by the work pool.
+ * If the live tails of all sources take longer than a tick, the other lanes would never have a turn. Within its share,
+ * the more urgent lane comes first. A lane without work for a while neither saves up its share nor owes what it took
+ * meanwhile.
  */
 class LaneShares {
-  /** What each lane has taken, in requests by its share. */
+  /** Requests taken, by the lane's share. */
   readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
   #atWork: readonly Lane[] = [];
   #now = 0;
 
-  /**
-   * The lane whose turn it is, of those whose work can begin; undefined if there is none. Counts a turn as begun, with one request. A lane
-   * in `atWork` has work under way, or such that cannot begin yet: it keeps its claim.
-   */
+  /** The lane whose turn it is, of those in `ready`; it counts as one request. A lane in `atWork` has work under way,
+   * or waiting for its source, and keeps its claim. */
   next(ready: readonly Lane[], atWork: readonly Lane[] = ready): Lane | undefined {
     for (const lane of atWork) {
       if (!this.#atWork.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);
@@ -56,34 +51,27 @@ class LaneShares {
     return chosen;
   }
 
-  /** A turn of this lane has ended, and has made so many requests. */
   ended(lane: Lane, requests: number): void {
     this.#taken[lane] += (requests - 1) / SHARES[lane];
   }
 }
-/**
- * How far a lane may fall behind a more urgent one, in requests by its share, before it has its turn. Within this bound the
- * live lane comes first, so that no lane starves.
- */
+/** Requests by the lane's share. Within this bound the more urgent lane comes first, so that no lane starves. */
 const MAX_LEAD = 50;
 
-/** Of the requests, if every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
 
 /**
- * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
- * for the share of the requests that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
- * before all live tails are read would bring it back to the live lane each time, and its history would never be reached.
- * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10): sources that timed out last have at
- * most a quarter of the workers together, and the lanes that are not live leave a quarter to the live one.
- * After a fault (the database is away) what waits is dropped: the next plan brings it again.
+ * The most urgent lane first, within the share of each. A source waits in every lane in which it has work: else a tick
+ * that comes before all live tails are read would bring it back to the live lane each time. It has one turn at a time.
+ * One that hangs keeps its place and nothing else (invariant 10): sources that timed out last have a quarter of the
+ * workers at most, and the other lanes leave a quarter to the live one. After a fault (the database is away) what waits
+ * is dropped: the next plan brings it again.
  */
 export class WorkPool {
   readonly #concurrency: number;
   readonly #work: Work;
   readonly #onFault: (error: unknown) => void;
   readonly #shares = new LaneShares();
-  /** By source, in the order in which they wait. */
   readonly #waiting: Record<Lane, Map<string, Job>> = {
     live: new Map(),
     settle: new Map(),
@@ -105,7 +93,7 @@ export class WorkPool {
     return lanes.reduce((sum, lane) => sum + this.#waiting[lane].size, 0);
   }
 
-  /** Puts these jobs in place of what waits. What is under way goes on, and is not begun a second time. */
+  /** What is under way goes on, and is not begun a second time. */
   refill(jobs: readonly Job[]): void {
     this.clear();
     for (const job of jobs) {
@@ -116,7 +104,7 @@ export class WorkPool {
     this.#pump();
   }
 
-  /** Adds a job whose lane has rested. Nothing changes if its source waits in that lane already, or is under way. */
+  /** Its lane has rested. Nothing changes if it waits already, or its source is under way. */
   add(job: Job): void {
     const key = keyOf(job.source);
     if (this.#inHand.has(key) || this.#waiting[job.lane].has(key)) return;
@@ -125,12 +113,10 @@ export class WorkPool {
     this.#pump();
   }
 
-  /** Drops what waits. What is under way goes on. */
   clear(): void {
     for (const lane of lanes) this.#waiting[lane].clear();
   }
 
-  /** Resolves once nothing waits and nothing is under way. */
   idle(): Promise<void> {
     return this.#idle.promise;
   }

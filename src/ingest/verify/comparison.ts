@@ -1,52 +1,36 @@
-import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { SourceKey, SourceState } from '../planning/source.ts';
-import type { SyncContext } from '../sync/ports.ts';
+import type { TurnOptions } from '../sync/run/page-exchange.ts';
 
-/** Entries that were served, held against the store. Ids are those that the store would give. */
 interface Compared {
-  /** Of the entries that are stored. */
   readonly positions: readonly number[];
-  /** Served, not stored. */
   readonly missing: readonly string[];
   /** Stored with other content, and that content is not among the known changes. */
   readonly changed: readonly string[];
 }
 
-/** A page, by where the times of its entries lie. What lies outside of the window is left out. */
+/** By the times of its entries; those outside of the window are left out. */
 export interface PageComparison {
-  /** In the section that is being read. */
   readonly here: Compared;
-  /** In another section of the window: pages overlap. It is counted when that one is read, unless it is repaired now. */
+  /** Entries of another section are counted when that one is read, unless they are repaired now. */
   readonly beside: Compared;
-  /** Without a readable time: in each section that it is served for. */
+  /** Entries without a time are in each section that they are served for. */
   readonly timeless: Compared;
 }
 
 export const nothingCompared: Compared = { positions: [], missing: [], changed: [] };
 
-/** Stored entries that were not served. */
 export interface Unserved {
   readonly entries: number;
-  /** The ids of some of them. */
   readonly ids: readonly string[];
-  /** From the first to just behind the last; undefined if there are none. */
+  /** Ends just behind the last one; undefined if there are none. */
   readonly within: Range | undefined;
 }
 
-/** How many ids of each kind of difference a report names. */
 export const MAX_EXAMPLES = 100;
 
-/** Entries that differ in one way: as many as there were, repaired ones included. */
-interface Difference {
-  readonly entries: number;
-  /** Of these, stored or recorded by `--fix`. */
-  readonly fixed: number;
-  readonly ids: readonly string[];
-}
-
-/** The ids that differ in one way. */
-class Differences implements Difference {
+/** Entries that differ in one way, repaired ones included. */
+class Differences {
   readonly ids: string[] = [];
   fixed = 0;
   #left = 0;
@@ -56,7 +40,6 @@ class Differences implements Difference {
     return this.#left + this.fixed + this.#open.size;
   }
 
-  /** In the section in hand, and not repaired. */
   get open(): number {
     return this.#open.size;
   }
@@ -65,7 +48,7 @@ class Differences implements Difference {
     for (const id of ids) this.#open.add(id);
   }
 
-  /** Of `before`, those that do not differ any more are fixed. */
+  /** What does not differ any more is fixed. */
   repair(before: readonly string[], after: readonly string[]): void {
     const left = new Set(after);
     const fixed = before.filter((id) => !left.has(id));
@@ -88,10 +71,8 @@ class Differences implements Difference {
   }
 }
 
-/**
- * What has been found of one source. The window is read section by section, and only the section in hand is in memory. Each entry
- * counts once, however often pages overlap and walks begin again; a section can be dropped and read again in smaller ones.
- */
+/** Only the section in hand is in memory. Each entry counts once, however often pages overlap and walks begin again; a
+ * section can be dropped and read again in smaller ones. */
 export class Findings {
   readonly missing = new Differences();
   readonly changed = new Differences();
@@ -102,17 +83,14 @@ export class Findings {
   #timelessHere = new Set<number | string>();
   #timelessBefore: ReadonlySet<number | string> = new Set();
 
-  /** Entries held against the store so far. */
   get compared(): number {
     return this.#compared + this.#inHand();
   }
 
-  /** The positions of the stored entries seen in the section in hand. */
   get seen(): ReadonlySet<number> {
     return this.#seen;
   }
 
-  /** Takes a page in. */
   add({ here, timeless }: PageComparison): void {
     for (const position of here.positions) this.#seen.add(position);
     this.missing.add(here.missing);
@@ -125,7 +103,6 @@ export class Findings {
     for (const id of timeless.changed) this.#timelessHere.add(id);
   }
 
-  /** Takes in what is found of the same page once it has been repaired. */
   addRepaired(before: PageComparison, after: PageComparison): void {
     this.missing.repair(idsOf(before, 'missing'), idsOf(after, 'missing'));
     this.changed.repair(idsOf(before, 'changed'), idsOf(after, 'changed'));
@@ -137,7 +114,6 @@ export class Findings {
     this.extraIds.push(...extra.ids.slice(0, MAX_EXAMPLES - this.extraIds.length));
   }
 
-  /** The section has been read to its end, or nothing more of the source will be. */
   endSection(): void {
     this.#compared += this.#inHand();
     this.missing.endSection();
@@ -146,7 +122,7 @@ export class Findings {
     this.dropSection();
   }
 
-  /** The section will be read again. What was repaired stays counted. */
+  /** What was repaired stays counted. */
   dropSection(): void {
     this.#seen = new Set();
     this.#timelessHere = new Set();
@@ -165,55 +141,27 @@ const idsOf = (page: PageComparison, kind: 'missing' | 'changed'): string[] => [
   ...page.timeless[kind],
 ];
 
-/** What verifying needs of the store beside what syncing does. None of it writes. */
-export interface VerifyStore {
-  /** Position of the newest stored event. */
-  headPosition(): Promise<number>;
-  /** Entries stored with a time in the range. */
-  countStored(source: SourceKey, range: Range): Promise<number>;
-  /** Looks at the entries of a page with a time in the window that contains the section, and at those without one. */
-  comparePage(source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison>;
-  /** Entries with a time in the range that are stored up to a position and are not among those seen. */
-  findUnserved(source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved>;
-  /** Has anything of the source ever been read under other filters? */
-  hasOtherFilters(source: SourceKey): Promise<boolean>;
-}
-
-export interface VerifyContext extends SyncContext {
-  readonly verifyStore: VerifyStore;
-}
-
-export interface VerifyOptions {
+export interface VerifyOptions extends TurnOptions {
   readonly window: Range;
-  /** Cloudflare's time at the start. */
   readonly nowMs: number;
-  /** Commit the pages that differ. */
   readonly fix: boolean;
   /** Filters are in force: what is stored may rightly not be served. */
   readonly filtered: boolean;
-  /** What a section of the window should hold: it decides how much is in memory, and what is lost by beginning it again. */
+  /** Decides how much is in memory, and is lost by beginning again. */
   readonly sectionEntries: number;
-  /** How often in a row a source may fail. */
   readonly retries: number;
-  /** Aborts at once what is under way; the signal's reason is then thrown. */
-  readonly signal: AbortSignal;
-  /** True once no further page should be begun. */
-  readonly stopping: () => boolean;
-  /** After each page, and after each source: for progress. */
   readonly onPage: (source: SourceKey, entries: number, findings: Findings) => void;
   readonly onSource: (result: SourceVerification) => void;
 }
 
-/** What is known of one source after its window has been read again. */
 export interface SourceVerification {
   readonly source: SourceState;
   readonly findings: Findings;
-  /** Stored, not served, and perhaps for no other reason than that it was read under other filters. */
+  /** Stored, not served, perhaps only since it was read under other filters. */
   readonly otherFilters: number;
-  /** How much of the window the store has never read: what is missing there was to be expected. */
+  /** Time that was never read: what is missing there was to be expected. */
   readonly unreadMs: number;
   /** All before this has been compared. */
   readonly comparedUntilMs: number;
-  /** Why it was not compared to its end. */
   readonly failure: string | undefined;
 }

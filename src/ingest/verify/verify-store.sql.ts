@@ -42,7 +42,7 @@ from (select distinct place from placed) places`;
 
 const compareStatements = { plain: compareStatement('plain'), careful: compareStatement('careful') } as const;
 
-/** Entries with a time in the range: $1 kind, $2 source id, $3 and $4 the range. Those without a time belong to no range. */
+/** $1 kind, $2 source id, $3 and $4 the range. Entries without a time belong to no range. */
 const inRange = `source_kind = $1 and source_id = $2 and action_time >= to_timestamp($3::float8 / 1000)
   and action_time < to_timestamp($4::float8 / 1000)`;
 
@@ -53,7 +53,7 @@ from audit_events e
 where ${inRange} and position <= $5
   and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
 
-/** What the command `verify` asks of the database: statements that read. Joined to the port that sync declares by the command. */
+/** None of it writes. Ids are those that the store would give. */
 export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => ({
   headPosition: async (): Promise<number> => {
     const [head] = await db(pool).select({ position: feedHead.position }).from(feedHead);
@@ -66,6 +66,7 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
     );
     return rows[0]?.stored ?? 0;
   },
+  /** Entries with a time in the window that contains the section, and those without one. */
   comparePage: async (source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison> => {
     const compared = await inPageForm(pool, page, async (form, pageText) => {
       const ranges = [window.fromMs, window.toMs, section.fromMs, section.toMs];
@@ -75,6 +76,7 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
     const of = (place: ComparedRow['place']) => compared.rows.find((row) => row.place === place) ?? nothingCompared;
     return { here: of('here'), beside: of('beside'), timeless: of('timeless') };
   },
+  /** Stored up to position `head`, and not among those seen. */
   findUnserved: async (source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved> => {
     const parameters = [source.kind, source.id, range.fromMs, range.toMs, head, `{${[...seen].join(',')}}`];
     const { rows } = await pool.query<UnservedRow>(unservedStatement, parameters);
@@ -93,6 +95,8 @@ export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => (
   },
 });
 
+export type VerifyStore = ReturnType<typeof createVerifyStore>;
+
 interface ComparedRow {
   readonly place: keyof PageComparison;
   readonly positions: readonly number[];
@@ -107,22 +111,20 @@ interface UnservedRow {
   readonly newest: number | null;
 }
 
-/** Of so many sources the differences are kept one by one; of each so many ids. */
+/** How many sources, and ids of each, are kept with their differences. */
 const MAX_SOURCES = 100;
 const MAX_IDS = 5;
 const MAX_FAILURE = 300;
 
-/** A run of `verify` that has come to its end, or was stopped. */
 export interface VerificationRun {
   readonly window: Range;
   readonly beganAt: Date;
   readonly fix: boolean;
-  /** Who is said to have made it. */
   readonly by: string | undefined;
   readonly results: readonly SourceVerification[];
 }
 
-/** Keeps the result of a run (table checks). Rejects if the account may not. */
+/** Stored in the table checks. Rejects if the account may not. */
 export const noteVerification = async (pool: Pool, run: VerificationRun): Promise<void> => {
   await pool.query('select orgtrail_note_verification($1::jsonb)', [JSON.stringify(runOf(run), storable)]);
 };

@@ -3,26 +3,30 @@ import { laneBackoffMs } from '../../base/time.ts';
 import { idsOf, type Page } from '../entries/page.ts';
 import { gapsIn, type Range } from '../planning/coverage.ts';
 import { OTHER_LIMIT } from '../planning/proof.ts';
-import { type CommitResult, type SourceKey, type SourceState, sortLateEntries } from '../planning/source.ts';
+import { type SourceKey, type SourceState, sortLateEntries } from '../planning/source.ts';
 import { afterEnd, afterPage, startWalk, suspectedFrom, type Walk } from '../planning/walk.ts';
 import { kindOf } from '../sources/registry.ts';
 import { kindPolicyOf } from '../sync/plan-jobs.ts';
 import type { SyncContext } from '../sync/ports.ts';
-import { blameOf, UnprovenError } from '../sync/run/page-exchange.ts';
+import { blameOf, orApiError, UnprovenError } from '../sync/run/page-exchange.ts';
 import { type DoubtfulWalk, proveWith } from '../sync/run/prove.ts';
-import { Findings, type SourceVerification, type VerifyContext, type VerifyOptions } from './comparison.ts';
+import { Findings, type SourceVerification, type VerifyOptions } from './comparison.ts';
+import type { VerifyStore } from './verify-store.sql.ts';
 
-/** What there is to verify, and what time it is. */
+export interface VerifyContext extends SyncContext {
+  readonly verifyStore: VerifyStore;
+}
+
 export interface VerifyScope {
   readonly nowMs: number;
   readonly sources: readonly SourceState[];
-  /** Organizations that Cloudflare lists (or that were named) and the store does not know: nothing of them is stored. */
+  /** Listed (or named) and not known to the store: nothing of them is stored. */
   readonly unknown: readonly string[];
-  /** The listing was refused: organizations that the store does not know were not looked for. */
+  /** Organizations that the store does not know were not looked for. */
   readonly listingRefused: boolean;
 }
 
-/** Lists the organizations, if their logs are read, and looks which the store knows. Throws ApiError if Cloudflare cannot be asked. */
+/** Throws ApiError if Cloudflare cannot be asked. */
 export const findScope = async (context: SyncContext, signal: AbortSignal): Promise<VerifyScope> => {
   const { api, store, organizationIds, kinds } = context;
   const wanted = kinds.some((kind) => kindOf(kind).owner === 'organization');
@@ -36,12 +40,8 @@ export const findScope = async (context: SyncContext, signal: AbortSignal): Prom
   return { nowMs, sources, unknown, listingRefused: refused };
 };
 
-/** Without `all` it is asked for its first page alone, which says what time it is. */
-const listedIds = async (
-  { api, organizationIds }: SyncContext,
-  signal: AbortSignal,
-  all: boolean,
-): Promise<{ readonly listed: ReadonlySet<string>; readonly refused: boolean }> => {
+/** Without `all`, its first page alone, which says what time it is. */
+const listedIds = async ({ api, organizationIds }: SyncContext, signal: AbortSignal, all: boolean) => {
   const listed = new Set<string>();
   try {
     for await (const page of api.listOrganizations({ ids: organizationIds }, signal)) {
@@ -55,10 +55,8 @@ const listedIds = async (
   return { listed, refused: false };
 };
 
-/**
- * Reads a closed window of every source again and compares it with the store, several at a time.
- * Called by the command `verify`. Throws when the database fails or the signal aborts; what Cloudflare does is in the results.
- */
+/** Several sources at a time. Throws when the database fails or the signal aborts; what Cloudflare does is in the
+ * results. */
 export const verifySources = async (
   context: VerifyContext,
   sources: readonly SourceState[],
@@ -77,7 +75,7 @@ export const verifySources = async (
   return results;
 };
 
-/** A section with so many times what it should hold is given up, and half of it is read. */
+/** A section that holds more than this many times its share is halved. */
 const OVERFULL = 5;
 const MIN_SECTION_MS = 1_000;
 /** An API may find nothing in a wider window, if it has not been seen to. */
@@ -87,10 +85,9 @@ const MAX_RETRY_WAIT_MS = 10_000;
 type MutableVerification = { -readonly [Key in keyof SourceVerification]: SourceVerification[Key] };
 
 /**
- * Reads the window of one source again, section by section, and compares each page with the store by id. Each section is read
- * to a credible end, as the daemon does, but from its other side and with another page size, so that it shares no mistake with the first
- * reading. What is missing or changed was served, so that broken paging cannot make it up; what looks
- * extra is asked for once more. Never throws for what Cloudflare does.
+ * Each section is read to a credible end, as the daemon does, but from its other side and with another page size, so
+ * that it shares no mistake with the first reading. What is missing or changed was served, so broken paging cannot make
+ * it up; what looks extra is asked for once more. Never throws for what Cloudflare does.
  */
 const verifySource = async (
   context: VerifyContext,
@@ -152,7 +149,7 @@ const isLasting = (fault: Fault): boolean =>
   fault instanceof SourceHeldError ||
   (fault instanceof ApiError && ['refused', 'unauthorized', 'not_found'].includes(fault.failure));
 
-/** As many entries as are stored are to be expected, evenly spread; a section that turns out too large is halved. */
+/** Sections are sized by what is stored, evenly spread; one that turns out too large is halved. */
 const sectionLengthMs = async (
   context: VerifyContext,
   source: SourceState,
@@ -199,17 +196,15 @@ interface Reading {
   readonly context: VerifyContext;
   readonly options: VerifyOptions;
   readonly result: MutableVerification;
-  /** The part of the window that entries are counted for now. */
   readonly section: Range;
   readonly mostEntries: number;
-  /** The largest page that the source has sent. */
   largestPage: number;
 }
 
 const suspicion = ({ largestPage, context }: Reading): number =>
   suspectedFrom(largestPage, context.windows.largestPage);
 
-/** Walks a range to a credible end and compares every page. Throws ApiError and UnprovenError. */
+/** Throws ApiError and UnprovenError. */
 const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stopped' | 'too_large'> => {
   const { context, options, result } = reading;
   const comparedBefore = result.findings.compared;
@@ -221,7 +216,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   let walk = startWalk('settle', range, { readAtMs: options.nowMs, direction: 'desc', pageLimit: OTHER_LIMIT });
   for (;;) {
     if (options.stopping()) return 'stopped';
-    const page = await fetchPage(context, result.source, walk, options.signal);
+    const page = await orApiError(context.api.fetchPage(result.source, walk, options.signal));
     if (page instanceof ApiError) {
       const again = afterFailedPage(walk, page);
       if (again === undefined) {
@@ -250,7 +245,9 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   }
 };
 
-/** The walk as it is asked for again, or undefined if its cursor is refused. Throws the error if it says nothing about the walk. */
+/**
+ * The walk to ask for again; undefined if its cursor is refused. Throws the error if it says nothing about the walk.
+ */
 const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
   const blame = blameOf(error, walk);
   if (blame === 'size' && walk.pageLimit > 1) {
@@ -262,7 +259,7 @@ const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
   return walk.failures > 0 ? undefined : { ...walk, failures: walk.failures + 1 };
 };
 
-/** Whether other questions about the same time bring nothing that has not been compared. */
+/** Other questions about the same time bring nothing that has not been compared. */
 const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolean> => {
   const { context, options, result } = reading;
   const take = async (page: Page): Promise<number> => {
@@ -270,7 +267,7 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     await comparePage(reading, page);
     return result.findings.compared - before;
   };
-  const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
+  const fetch = (asked: Walk) => orApiError(context.api.fetchPage(result.source, asked, options.signal));
   const prover = {
     fetch,
     take,
@@ -279,20 +276,6 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     hasEndlessTails: context.windows.hasEndlessTails(result.source),
   };
   return await proveWith(prover, doubtful);
-};
-
-const fetchPage = async (
-  { api }: VerifyContext,
-  source: SourceState,
-  walk: Walk,
-  signal: AbortSignal,
-): Promise<Page | ApiError> => {
-  try {
-    return await api.fetchPage(source, walk, signal);
-  } catch (error) {
-    if (error instanceof ApiError) return error;
-    throw error;
-  }
 };
 
 const comparePage = async ({ context, options, result, section }: Reading, page: Page): Promise<void> => {
@@ -311,11 +294,10 @@ const comparePage = async ({ context, options, result, section }: Reading, page:
   options.onPage(source, page.entries, findings);
 };
 
-/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
+/** Longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const LEASE_WAIT_TIMEOUT_MS = 90_000;
 
-/** Another process had the source all the time. */
 class SourceHeldError extends Error {
   override readonly name = 'SourceHeldError';
 
@@ -324,11 +306,8 @@ class SourceHeldError extends Error {
   }
 }
 
-/**
- * Commits a page that was read beside the daemon, through the daemon's own statement: what is stored stays, what is
- * missing is added, other content is recorded. Claims nothing for coverage, and leaves the lanes as they are. Holds
- * the lease for this one page, so that the live tail goes on in between. Throws SourceHeldError.
- */
+/** Through the daemon's own statement: what is missing is added, other content is recorded; claims nothing, and leaves
+ * the lanes as they are. Holds the lease for this one page, so that the live tail goes on. Throws SourceHeldError. */
 const repairPage = async (
   context: SyncContext,
   source: SourceKey,
@@ -349,11 +328,7 @@ const repairPage = async (
   }
 };
 
-const commitUnderLease = async (
-  { store, kinds }: SyncContext,
-  source: SourceKey,
-  page: Page,
-): Promise<CommitResult | undefined> => {
+const commitUnderLease = async ({ store, kinds }: SyncContext, source: SourceKey, page: Page) => {
   const claimed = await store.claim(source);
   if (claimed === undefined) return undefined;
   const { lease } = claimed;

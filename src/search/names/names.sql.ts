@@ -1,8 +1,8 @@
 import { eq, isNotNull, ne, or, sql } from 'drizzle-orm';
 import type { Pool, PoolClient } from 'pg';
+import type { AuditApiOptions } from '../../ingest/cloudflare/audit-api.ts';
 import type { SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
-import type { AccountsPage, AuditApi } from '../../ingest/sync/ports.ts';
 import { db, readOnly } from '../../postgres/queries.ts';
 import { accounts, organizations } from '../../postgres/tables/sources.ts';
 import type { NamedOrganization, OrganizationLookup, OrganizationName } from './names.ts';
@@ -72,35 +72,20 @@ export interface Names {
 
 export const noNames: Names = { organization: () => undefined, account: () => undefined, source: () => undefined };
 
-/** Knows the names in the database, and those of every listing since. A start does not wait for them. */
-export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: AuditApi } => {
-  const organizations = new Map<string, string>();
-  const accounts = new Map<string, string>();
-  learn(organizations, readNamedOrganizations(pool));
-  learn(accounts, readNamedAccounts(pool));
-  const seen = async function* (pages: AsyncIterable<AccountsPage>): AsyncIterable<AccountsPage> {
-    for await (const page of pages) {
-      for (const { id, name } of page.accounts) if (name !== undefined) accounts.set(id, name);
-      yield page;
-    }
-  };
+/** Knows the names that the database has, and those that listings have told since (`onListed`). A start does not wait for them. */
+export const watchNames = (pool: Pool): { names: Names; onListed: NonNullable<AuditApiOptions['onListed']> } => {
+  const organization = new Map<string, string>();
+  const account = new Map<string, string>();
+  learn(organization, readNamedOrganizations(pool));
+  learn(account, readNamedAccounts(pool));
+  const known = { organization, account };
   return {
     names: {
-      organization: (id) => organizations.get(id),
-      account: (id) => accounts.get(id),
-      source: (source) => (kindOf(source).owner === 'account' ? accounts : organizations).get(source.id),
+      organization: (id) => organization.get(id),
+      account: (id) => account.get(id),
+      source: (source) => known[kindOf(source).owner].get(source.id),
     },
-    api: {
-      ...api,
-      listOrganizations: async function* (filter, signal) {
-        for await (const page of api.listOrganizations(filter, signal)) {
-          for (const { id, name } of page) if (name !== undefined) organizations.set(id, name);
-          yield page;
-        }
-      },
-      listAccounts: (...asked) => seen(api.listAccounts(...asked)),
-      listAccountsOf: (...asked) => seen(api.listAccountsOf(...asked)),
-    },
+    onListed: (owner, id, name) => known[owner].set(id, name),
   };
 };
 

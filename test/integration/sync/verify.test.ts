@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
-import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/comparison.ts';
+import type { SourceVerification, VerifyOptions } from '../../../src/ingest/verify/comparison.ts';
 import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
-import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
+import { createVerifyStore, type VerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
 import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync/sync-world.ts';

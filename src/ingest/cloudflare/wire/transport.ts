@@ -15,7 +15,7 @@ import { parseHttpDate, parseRateLimits, parseRetryAfter, type ServerClock } fro
 import type { ApiRequest, ApiText, Outcome, Send } from './request.ts';
 
 interface TransportDeps {
-  /** `https://host/prefix`; what else a URL can have (user, query) is not sent. */
+  /** `https://host/prefix`; user and query of a URL are not sent. */
   readonly baseUrl: string;
   readonly credential: Credential | CredentialSource;
   readonly userAgent: string;
@@ -24,25 +24,19 @@ interface TransportDeps {
   readonly clock: ServerClock;
 }
 
-interface Transport {
-  readonly send: Send;
-  /** Closes all connections; what is still under way fails with `connection`. */
-  close(): Promise<void>;
-}
-
-/** As many workers as there may be (ORGTRAIL_CONCURRENCY), and the listing beside them: none waits for one that hangs. */
+/** Every worker (ORGTRAIL_CONCURRENCY) and the listing have one: none waits for one that hangs. */
 const MAX_CONNECTIONS = 72;
 
 /** Longer than the default schedule's 30 s, so that a quiet daemon does not need a new handshake for every tick. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** Cloudflare's error bodies have a few hundred bytes; of a longer one nothing is wanted. */
+/** Cloudflare's error bodies have a few hundred bytes; longer ones are ignored. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
 type Headers = Dispatcher.ResponseData['headers'];
 
 /** One attempt over the network, without budget or retries. Follows no redirect. */
-export function createTransport(deps: TransportDeps): Transport {
+export function createTransport(deps: TransportDeps): { readonly send: Send; close(): Promise<void> } {
   const { timeouts } = deps;
   const base = new URL(deps.baseUrl);
   const prefix = base.pathname.replace(/\/+$/, '');
@@ -52,7 +46,7 @@ export function createTransport(deps: TransportDeps): Transport {
     accept: 'application/json',
     'user-agent': deps.userAgent,
   });
-  // One that no header can carry is said at once.
+  // Throws at once if no header can carry it.
   headersNow();
   const agent = createAgent(timeouts);
 
@@ -76,7 +70,7 @@ export function createTransport(deps: TransportDeps): Transport {
     } catch (error) {
       request.signal.throwIfAborted();
       const failure = attempt.signal.aborted
-        ? attemptTimeout(request.path, { ...timeouts, attemptMs })
+        ? new ApiError('timeout', `GET ${request.path}: the whole attempt was not done within ${attemptMs} ms`)
         : connectionFailure(error, request.path, timeouts, redact);
       if (failure === undefined) throw error;
       return { ok: false, error: failure, rateLimits: [] };
@@ -85,6 +79,7 @@ export function createTransport(deps: TransportDeps): Transport {
     }
   }
 
+  // What is still under way fails with `connection`.
   return { send, close: () => agent.destroy() };
 }
 
@@ -102,7 +97,7 @@ function createAgent(timeouts: Timeouts): Agent {
   });
 }
 
-/** A signal that follows the caller's and also aborts when the time is up. `end` leaves no timer or listener behind. */
+/** Follows the caller's signal, and aborts when the time is up. `end` leaves no timer or listener behind. */
 function startAttempt(caller: AbortSignal, attemptMs: number): { signal: AbortSignal; end(): void } {
   caller.throwIfAborted();
   const controller = new AbortController();
@@ -140,7 +135,7 @@ async function readAnswer<T>(
   }
 }
 
-/** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
+/** Most bodies are read from their bytes: as text, one accent makes a page two bytes a character. */
 const apiText = (head: Pick<ApiText, 'rateLimits' | 'dateMs' | 'cfRay'>, { bytes, release }: Body): ApiText => {
   let text: string | undefined;
   return {
@@ -183,7 +178,6 @@ async function readFailure(
   return { ok: false, error, rateLimits: rateLimitsOf(headers) };
 }
 
-/** What is kept of a header is bounded, and no more than a name. */
 function parseRay(value: string | undefined): string | undefined {
   return value !== undefined && /^[\w.-]{1,64}$/.test(value) ? value : undefined;
 }
@@ -197,7 +191,6 @@ function header(headers: Headers, name: string): string | undefined {
   return [headers[name]].flat()[0];
 }
 
-/** How long each phase of one attempt may take. */
 export interface Timeouts {
   readonly connectMs: number;
   readonly headersMs: number;
@@ -222,15 +215,7 @@ const TIMED_OUT: Record<string, (timeouts: Timeouts) => string> = {
   UND_ERR_BODY_TIMEOUT: ({ bodyIdleMs }) => `no further data of the response body within ${bodyIdleMs} ms`,
 };
 
-/** The error of an attempt whose time as a whole was up. */
-function attemptTimeout(path: string, { attemptMs }: Timeouts): ApiError {
-  return new ApiError('timeout', `GET ${path}: the whole attempt was not done within ${attemptMs} ms`);
-}
-
-/**
- * The error of an attempt that got no complete answer; undefined when `error` is no fault of the network but a bug.
- * undici's error is told, not kept as `cause`: some of its errors hold parts of the traffic.
- */
+/** Undefined for a bug of our own. undici's error is told, not kept as `cause`: some hold parts of the traffic. */
 function connectionFailure(error: unknown, path: string, timeouts: Timeouts, redact: Redact): ApiError | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = codeOf(error);
@@ -248,11 +233,9 @@ function codeOf(error: Error): string | undefined {
   return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** What a non-2xx answer is made into an error from. */
 interface FailedResponse {
   readonly path: string;
   readonly status: number;
-  /** The body, if it came complete and of a sensible size. */
   readonly text: string | undefined;
   readonly location: string | undefined;
   readonly retryAfterMs: number | undefined;
@@ -262,7 +245,6 @@ interface FailedResponse {
 const MAX_QUOTED_CHARACTERS = 200;
 const MAX_QUOTED_ERRORS = 3;
 
-/** The error of an answer other than 200, with Cloudflare's codes and its own words, from which the credential is removed. */
 function responseFailure(response: FailedResponse, redact: Redact): ApiError {
   const errors = readErrors(response.text);
   const said = errors.map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(' '));
@@ -297,10 +279,7 @@ interface SaidError {
   readonly message: string | undefined;
 }
 
-/**
- * `errors` of the envelope, as far as it is one, each with its `error_chain`, in which the useful sentence stands: entries have `code` and
- * `message`, either, or neither.
- */
+/** The useful sentence is in `error_chain`; entries have `code` and `message`, either, or neither. */
 function readErrors(text: string | undefined): SaidError[] {
   const body = parseJson(text ?? '');
   const errors = isObject(body) && Array.isArray(body['errors']) ? body['errors'] : [];
@@ -339,11 +318,9 @@ function redirection(location: string): string {
   return `${target}; redirects are not followed, the credential is for the configured host only`;
 }
 
-/** Smaller ones are not worth keeping. */
 const POOLED_BYTES = 65_536;
 const buffers = new BufferPool();
 
-/** A whole body. */
 interface Body {
   readonly bytes: Buffer;
   /** Returns the memory for another body. Call it once at most, and only when `bytes` is no longer read. */
@@ -351,8 +328,7 @@ interface Body {
 }
 
 /**
- * The whole body, or undefined when it is longer than `maxBytes`. Keeps no more than that, and leaves nothing open:
- * a body that is too long, or not wanted to its end, takes its connection with it. Rejects when the body is cut off.
+ * Undefined when it is longer than `maxBytes`: then it takes its connection with it. Rejects when the body is cut off.
  */
 async function readBody(
   body: Readable,

@@ -1,19 +1,19 @@
-/** How a call ended for one of its items: with this result, or as if the item had not been in it. */
+/** How a call ended for one item; 'alone': as if it had not been in it. */
 export type Outcome<Result> = { readonly result: Result } | 'alone';
 
 export interface GatheringOptions<Item, Result> {
-  /** One call for all of them. An item's outcome has its place. If it rejects, all of them have failed. */
+  /** One call for all, with an outcome for each. If it rejects, all have failed. */
   together(items: readonly Item[]): Promise<readonly Outcome<Result>[]>;
   alone(item: Item): Promise<Result>;
-  /** What it takes of a call, which has room for 1. An item that takes more than half goes at once, by itself. */
+  /** Its share of a call, which has room for 1. An item of more than half goes by itself. */
   weightOf(item: Item): number;
-  /** So many calls at once, beside those of heavy items; what comes meanwhile waits. */
+  /** Calls at once, beside those of heavy items; other items wait. */
   readonly maxCalls: number;
   /** A call that takes longer does not hold up what waits. */
   readonly slowCallMs: number;
 }
 
-/** Two that are heavier gain nothing by each other. */
+/** Two heavier ones gain nothing by each other. */
 const MOST_TOGETHER = 0.5;
 
 interface Waiting<Item, Result> {
@@ -22,10 +22,8 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/**
- * Does together what waits anyway. An item is begun at once while there are calls to spare; what comes while all are under way waits for
- * the first that ends, and goes with all that waits by then, in the order of its coming. Nothing waits for others to come.
- */
+/** An item is begun at once while there are calls to spare; what comes while all are under way goes with the first that
+ * ends, in order. Nothing waits for others to come. */
 export class Gathering<Item, Result> {
   readonly #options: GatheringOptions<Item, Result>;
   readonly #waiting: Waiting<Item, Result>[] = [];
@@ -35,7 +33,6 @@ export class Gathering<Item, Result> {
     this.#options = options;
   }
 
-  /** Settles as the item's call does. */
   add(item: Item): Promise<Result> {
     if (this.#options.weightOf(item) > MOST_TOGETHER) return this.#options.alone(item);
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
@@ -48,7 +45,6 @@ export class Gathering<Item, Result> {
     while (this.#waiting.length > 0 && this.#calls < this.#options.maxCalls) void this.#call(this.#next());
   }
 
-  /** As many as one call has room for, one at least. */
   #next(): readonly Waiting<Item, Result>[] {
     let weight = 0;
     let count = 0;
@@ -81,7 +77,6 @@ export class Gathering<Item, Result> {
     release();
   }
 
-  /** Counts a call, until it ends or turns out to be slow. */
   #take(): () => void {
     this.#calls += 1;
     let isCounted = true;

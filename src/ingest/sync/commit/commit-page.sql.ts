@@ -15,11 +15,10 @@ import type { CommitResult, CoveredEntries, PageCommit } from '../../planning/so
 import { fixedParameters, rowParameters } from './page-parameters.ts';
 
 /**
- * Commits a page: fence, entries, their positions, the lane with its walk and the coverage, in one autocommit statement,
- * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
- * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the
- * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault. `onRefused`: it has
- * refused the page as it came.
+ * Fence, entries, positions, the lane with its walk and the coverage, in one autocommit statement, together or not at
+ * all (invariant 1): there is no other way to move a cursor. Safe to repeat after an ambiguous failure: what is stored
+ * is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the database refuses
+ * the page even with each entry as text. `onRefused`: it has refused the page as it came.
  */
 export const commitPage = async (
   pool: Pool,
@@ -60,7 +59,7 @@ const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows
   return result;
 };
 
-/** Runs a statement with the page in a form that the database takes. Used for comparing. */
+/** Runs a statement with the page in a form that the database takes: for comparing. */
 export const inPageForm = async <T>(
   pool: Pool,
   page: Page,
@@ -73,7 +72,7 @@ export const inPageForm = async <T>(
     (rows) => send('careful', rows),
   );
 
-/** Sends a page; if the database refuses what is in it, sends it again with what it cannot hold as text. */
+/** If the database refuses what is in it, sends the page again with what it cannot hold as text. */
 const retryWithoutRejected = async <T>(
   pool: Pool,
   page: Page,
@@ -93,7 +92,7 @@ const retryWithoutRejected = async <T>(
   }
 };
 
-/** Asks the database about each entry of a page that it refused, and keeps as text what it cannot hold as JSON; cuts what no index takes. */
+/** Keeps as text what it cannot hold as JSON; cuts what no index takes. */
 const withoutRefused = async (pool: Pool, page: Page): Promise<readonly CarefulEntry[]> => {
   const entries: CarefulEntry[] = [];
   for (const entry of readCarefully(page)) {
@@ -121,7 +120,6 @@ const toRows = (entries: readonly CarefulEntry[]): string =>
     })),
   );
 
-/** What the function returns. */
 export interface CommitRow {
   readonly fence: number;
   readonly entries: number;
@@ -143,7 +141,6 @@ const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPa
   return resultOf(commit, rows[0]);
 };
 
-/** What the row says that the function returns. */
 export const resultOf = ({ lease }: PageCommit, row: CommitRow | undefined): CommitResult => {
   if (row === undefined || row.fence === 0) return { kind: 'fenced' };
   return {
@@ -161,15 +158,12 @@ export const resultOf = ({ lease }: PageCommit, row: CommitRow | undefined): Com
 /** Who takes the page apart for comparing: the database alone, or with what was read of each entry here. */
 export type PageForm = 'plain' | 'careful';
 
-/**
- * Every entry is plain: PostgreSQL takes the array's exact text apart and reads each entry once (`offset 0`: else once for
- * each use of `j`).
- */
+/** `offset 0`: else each entry is read once for each use of `j`. */
 const plainPage = (page: string): string => `
   select n, e as raw, e::jsonb as j, null::text as known_id, null::text as known_time, null::text[] as defects
   from json_array_elements(${page}::json) with ordinality as x (e, n) offset 0`;
 
-/** Some entry is defective: each comes with its exact text, what was read of it, and JSON that gives the columns. */
+/** Each entry comes with its exact text, what was read of it, and JSON that gives the columns. */
 const carefulPage = (page: string): string => `
   select n, (e ->> 'raw')::json as raw, (e ->> 'columns')::jsonb as j, e ->> 'id' as known_id, e ->> 'time' as known_time,
     case when jsonb_array_length(e -> 'defects') > 0
@@ -180,7 +174,7 @@ const sqlList = (names: readonly string[]): string => `array[${names.map((name) 
 const heldAsText = sqlList(textDefects);
 const notJsonb = sqlList([...jsonbDefects, ...textDefects]);
 
-/** The entries of a page with the id and the time that they are stored under. `page` is the parameter that holds it. */
+/** The entries of a page, given by the parameter `page`, with the id and the time that they are stored under. */
 export const pageEntries = (form: PageForm, page: string): string => `
   select n, raw, j, defects,
     coalesce(case when 'id_too_long' = any(defects) then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
@@ -190,18 +184,15 @@ export const pageEntries = (form: PageForm, page: string): string => `
     coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
   from (${form === 'plain' ? plainPage(page) : carefulPage(page)}) as read`;
 
-/** True if two contents of one entry differ in more than their form. `a` and `b` have `raw` and `defects`. */
 export const contentDiffers = (a: string, b: string): string => `
   (${a}.raw::text <> ${b}.raw::text and case
     when ${a}.defects && ${notJsonb} or ${b}.defects && ${notJsonb} then true
     else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
 
-/** Of the function's parameters, those that no page has. */
 const FIXED_PARAMETERS = 21;
 const columnNames = columnExpressions.map(([name]) => name);
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 
-/** How many parameters a page in columns has. */
 const PAGE_PARAMETERS = FIXED_PARAMETERS + pageNames.length;
 
 const parameters = (first: number, last: number): string =>
@@ -218,10 +209,8 @@ with page as (
 arrays as (select ${pageNames.map((name) => `array_agg(${name} order by n) as ${name}`).join(', ')} from page)
 select result.* from arrays, ${call(pageNames.map((name) => `arrays.${name}`).join(', '))} as result`;
 
-/**
- * The statements that commit a page, by how it comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of
- * JSON for the database to read. Before it, in all, what the function in drizzle/ begins with. Used by commit-page.ts.
- */
+/** By how a page comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of JSON for the
+ * database to read. */
 const commitStatements = {
   rows: `select * from ${call(parameters(FIXED_PARAMETERS + 1, FIXED_PARAMETERS + pageNames.length))}`,
   plain: ofJson('plain'),
@@ -229,9 +218,9 @@ const commitStatements = {
 } as const;
 
 /**
- * The statement that commits so many pages in columns, each of another source: their parameters one page after the other, in the order of the
- * sources' keys, which is the order of all locks. Returns a row for each page, with its number from 1; none for a page whose source
- * another statement holds: it would wait, and the others with it, with the feed's head locked.
+ * For pages in columns, each of another source, in the order of the sources' keys, which is the order of all locks.
+ * Returns a numbered row for each; none for a page whose source another statement holds: it would wait, and the others
+ * with it, with the feed's head locked.
  */
 export const commitTogether = (pages: number): string => {
   const numbers = Array.from({ length: pages }, (_, index) => index);

@@ -6,35 +6,33 @@ import { Gathering, type Outcome } from './batcher.ts';
 import { type CommitRow, commitPage, commitTogether, resultOf, rowsOf } from './commit-page.sql.ts';
 import { fixedParameters, rowParameters } from './page-parameters.ts';
 
-/** The feed's head lets one statement store at a time: of two, the other is at reading its pages and looking for what is known. */
+/** The feed's head lets one statement store at a time; the other reads its pages and looks for what is known. */
 const MAX_CALLS = 2;
-/** A call that waits for something else than a few hundred rows. */
+/** A slower call waits for something else than a few hundred rows. */
 const SLOW_CALL_MS = 1_000;
 const MAX_PAGES = 16;
 const MAX_ENTRIES = 1_000;
 const MAX_BYTES = 2_000_000;
 
-/** Commits pages as `commitPage` does, those that wait at the same time in one call. */
 export type CommitPages = (commit: PageCommit) => Promise<CommitResult>;
 
 /**
- * Small pages of several sources that wait for the database go in one statement: one commit, one write to disk and one turn at the feed's
- * head for all. Each has its own fence, and its own fate: if the statement fails, nothing of it is stored, and each page goes alone.
+ * Small pages of several sources that wait for the database go in one statement: one commit, one write to disk, one
+ * turn at the feed's head. Each has its own fence; if the statement fails, nothing is stored, and each page goes alone.
  */
 export const createPageCommits = (pool: Pool, leaseMs: number): CommitPages => {
   // Sources whose last page failed: with others, it would fail them all each time.
   const apart = new Set<string>();
   const alone = async (commit: PageCommit): Promise<CommitResult> => {
     const key = keyOf(commit.lease);
-    let isRefused = true;
-    try {
-      const [result, refused] = await commitWatched(pool, commit, leaseMs);
-      isRefused = refused;
-      return result;
-    } finally {
-      if (isRefused) apart.add(key);
-      else apart.delete(key);
-    }
+    let isRefused = false;
+    // Until it has been stored as it came.
+    apart.add(key);
+    const result = await commitPage(pool, commit, leaseMs, () => {
+      isRefused = true;
+    });
+    if (!isRefused) apart.delete(key);
+    return result;
   };
   const gathering = new Gathering<PageCommit, CommitResult>({
     together: async (commits) => {
@@ -57,18 +55,6 @@ const weightOf = ({ page }: PageCommit): number =>
   rowsOf(page) === undefined
     ? Number.POSITIVE_INFINITY
     : Math.max(1 / MAX_PAGES, page.entries / MAX_ENTRIES, page.sizeBytes / MAX_BYTES);
-
-const commitWatched = async (
-  pool: Pool,
-  commit: PageCommit,
-  leaseMs: number,
-): Promise<[result: CommitResult, refused: boolean]> => {
-  let refused = false;
-  const result = await commitPage(pool, commit, leaseMs, () => {
-    refused = true;
-  });
-  return [result, refused];
-};
 
 /** The server has answered that the statement failed: no page of it is stored. */
 const isRolledBack = (error: unknown): boolean =>

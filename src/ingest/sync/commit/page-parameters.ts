@@ -3,7 +3,6 @@ import type { PageParameter } from '../../../postgres/page-query.ts';
 import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../entries/columns.ts';
 import type { Page } from '../../entries/page.ts';
 import { toMultirange } from '../../planning/coverage.ts';
-import type { Hole } from '../../planning/lane.ts';
 import type { ClaimedReads, PageCommit } from '../../planning/source.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -14,14 +13,12 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 
 const buffers = new BufferPool();
 
-/** The entries of a page as parameters, in memory that is used again. */
 interface RowParameters {
   readonly parameters: readonly PageParameter[];
   /** Not after a failure: the connection may still be sending from it. */
   giveBack(): void;
 }
 
-/** What the function takes of a page in columns, in its order. */
 export const rowParameters = (rows: PageRows): RowParameters => {
   const sizes = arrays.map(({ at }) => sizeOfArray(rows, at));
   const buffer = buffers.take(sizes.reduce((sum, size) => sum + size));
@@ -39,7 +36,6 @@ export const rowParameters = (rows: PageRows): RowParameters => {
   };
 };
 
-/** What goes as arrays of texts, in the order of the statement's parameters. */
 const arrays = [
   { at: place.text, type: 'json' as const },
   ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
@@ -47,25 +43,9 @@ const arrays = [
   ),
 ];
 
-/** What the function takes before the page, in its order. */
-export const fixedParameters = (
-  {
-    lease,
-    state,
-    claims,
-    page,
-    lane,
-    filterHash,
-    eventRate,
-    largestPage,
-    holes = [],
-    reading,
-    reads,
-    endsTurn,
-  }: PageCommit,
-  leaseMs: number,
-): readonly PageParameter[] => {
-  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
+export const fixedParameters = (commit: PageCommit, leaseMs: number): readonly PageParameter[] => {
+  const { lease, page, state, eventRate, holes = [], reading, reads } = commit;
+  const claimed = commit.claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
   return [
     lease.kind,
     lease.id,
@@ -74,32 +54,29 @@ export const fixedParameters = (
     lease.owner,
     lease.commitSeq,
     // Without it, the lease ends.
-    endsTurn === true ? null : leaseMs,
-    lane,
-    filterHash,
-    latest(page.timesMs),
+    commit.endsTurn === true ? null : leaseMs,
+    commit.lane,
+    commit.filterHash,
+    page.timesMs.reduce<number | null>((latest, timeMs) => Math.max(latest ?? timeMs, timeMs), null),
     eventRate?.perHour ?? null,
     eventRate?.recentPerHour ?? null,
     claimed.map(({ pass }) => pass),
     claimed.map(({ ranges }) => toMultirange(ranges)),
     ...dedupeBounds(page),
-    state === undefined ? null : JSON.stringify(state),
-    holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
-    reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
-    largestPage ?? page.entries,
-    reads === undefined || claimed.length === 0 ? null : JSON.stringify(toReads(reads)),
+    json(state),
+    holes.length === 0 ? null : json(holes.map(({ range, ...hole }) => ({ ...range, ...hole }))),
+    json(reading && { ...reading, ...reading.range }),
+    commit.largestPage ?? page.entries,
+    claimed.length === 0 ? null : json(reads && toReads(reads)),
   ];
 };
 
+const json = (value: object | undefined): string | null => (value === undefined ? null : JSON.stringify(value));
+
 const toReads = ({ window, pages, entries, answers }: ClaimedReads) => ({ ...window, pages, entries, ...answers });
 
-const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
-
-/**
- * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its
- * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
- * would be stored twice.
- */
+/** Where to look for a known entry: everywhere for an ordinary page; for a large one, five weeks around its own times,
+ * a few partitions. Only an entry that comes again with a time further off, on a large page, would be stored twice. */
 export const dedupeBounds = (page: Page): [string, string] => {
   if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
   const bound = (timeMs: number) => new Date(timeMs).toISOString();
@@ -107,12 +84,6 @@ export const dedupeBounds = (page: Page): [string, string] => {
   const latestMs = page.timesMs.reduce((a, b) => Math.max(a, b));
   if (earliestMs < EARLIEST_BOUND_MS || latestMs > LATEST_BOUND_MS) return ['-infinity', 'infinity'];
   return [bound(earliestMs - DEDUPE_MARGIN_MS), bound(latestMs + DEDUPE_MARGIN_MS)];
-};
-
-const latest = (timesMs: readonly number[]): number | null => {
-  let latestMs: number | null = null;
-  for (const timeMs of timesMs) if (latestMs === null || timeMs > latestMs) latestMs = timeMs;
-  return latestMs;
 };
 
 /** OIDs of PostgreSQL's types, the same in every database. */
@@ -128,7 +99,6 @@ const SHORT_BYTES = 48;
 type ElementType = 'text' | 'json';
 const oids = { text: TEXT, json: JSON_TYPE } as const satisfies Record<ElementType, number>;
 
-/** How many bytes `writeArray` writes. */
 export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number): number => {
   let size = HEADER_BYTES + firsts.length * LENGTH_BYTES;
   for (let row = 0; row < firsts.length; row += 1) {
@@ -140,10 +110,8 @@ export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number
   return size;
 };
 
-/**
- * Writes the values of one place of all rows as an array in PostgreSQL's binary format, into exactly `sizeOfArray` bytes. The text
- * format would have every quote and backslash of a page escaped here and read again there, character by character.
- */
+/** PostgreSQL's binary array format, into exactly `sizeOfArray` bytes. The text format would have every quote and
+ * backslash escaped here and read again there, character by character. */
 export const writeArray = (rows: PageRows, place: number, type: ElementType, target: Buffer): void => {
   const { bytes, spans } = rows;
   let at = writeHeader(target, rows.firsts.length, true, oids[type]);
@@ -173,7 +141,6 @@ const copy = (source: Buffer, start: number, length: number, target: Buffer, at:
   for (let index = 0; index < length; index += 1) target[at + index] = source[start + index] ?? 0;
 };
 
-/** An array of integers, as `writeArray` writes those of texts. */
 export const integerArray = (values: readonly (number | null)[]): Buffer => {
   const nulls = values.reduce<number>((count, value) => count + (value === null ? 1 : 0), 0);
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + values.length * 8 - nulls * 4);

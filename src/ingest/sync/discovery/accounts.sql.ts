@@ -8,19 +8,17 @@ import type { ReadingCredential } from '../store/leases.sql.ts';
 import type { SourceScope } from '../store/sources.sql.ts';
 import { LEFT_AFTER } from './organizations.sql.ts';
 
-/** The listing of what one credential reaches, before its key. */
 const CREDENTIAL_SCOPE = 'credential:';
 const ORGANIZATION_SCOPE = 'organization:';
-/** An account is gone once every listing that counts has reached its end so often without it, and its log has refused for a while. */
+/** An account is gone after this many misses by every listing that counts, if its log has refused for a while. */
 const MISSES_UNTIL_GONE = 2;
-/** A listing rests for 25 hours at most: one that no process has tried for so long is of a credential or a setting of the past. */
+/** A listing rests for 25 hours at most: one not tried for so long is of a credential or a setting of the past. */
 export const LISTING_ENDS = "interval '2 days'";
-/** A walk that is older begins again. */
+/** An older walk begins again. */
 const WALK_ENDS = "interval '1 day'";
-/** A listing may not show yet what an entry tells of that is so young. */
+/** A listing may not show yet what so young an entry tells of. */
 const LATE_INTERVAL = "interval '5 minutes'";
 
-/** Which listings this process makes. */
 export interface ListingsWanted {
   readonly organizationIds: readonly string[] | undefined;
   readonly wanted: SourceScope['accounts'];
@@ -29,20 +27,16 @@ export interface ListingsWanted {
 
 interface ListingsAtOnce {
   readonly limit: number;
-  /** Of organizations, once a credential has listed all accounts that it reaches; those that an organization's own log asks for are not counted. */
+  /** Once a credential has listed all it reaches; not counting those that an organization's own log asks for. */
   readonly mostOfOrganizations: number;
-  /** This process. */
   readonly owner: string;
 }
 
-/** The credentials whose own listings count. */
 const ownListings = ({ organizationIds, wanted, credentials }: ListingsWanted): readonly ReadingCredential[] =>
   wanted === 'all' && organizationIds === undefined ? credentials.filter(({ listsAccounts }) => listsAccounts) : [];
 
-/**
- * The listings that are due, the longest waiting first. One of an organization is due at once when its own log has told of accounts since it was
- * listed last. Makes the rows of listings that are new. Called by discovery.
- */
+/** The longest waiting first. One of an organization is due at once when its log has told of accounts since. Makes new
+ * rows. */
 export const dueListings = async (
   pool: Pool,
   listings: ListingsWanted,
@@ -122,7 +116,7 @@ export const renewListing = async (pool: Pool, scope: string, owner: string, lea
   return rowCount === 1;
 };
 
-/** Gives it back in the middle of its walk, which goes on after the others that are due. */
+/** Its walk goes on after the others that are due. */
 export const pauseListing = async (pool: Pool, scope: string, owner: string): Promise<void> => {
   await pool.query(
     `update account_listings set lease_until = null, last_attempt_at = clock_timestamp() where scope = $1 and lease_owner = $2`,
@@ -130,7 +124,6 @@ export const pauseListing = async (pool: Pool, scope: string, owner: string): Pr
   );
 };
 
-/** How many accounts the walk under way has named so far. */
 export const countWalked = async (pool: Pool, scope: string): Promise<number> => {
   const { rows } = await pool.query<{ named: number }>(
     `select count(*)::integer as named from account_organizations s join account_listings l using (scope)
@@ -145,7 +138,6 @@ const afterPrefix = (text: string, prefix: string): string | undefined =>
 
 const ALL_LISTINGS = 1_000_000;
 
-/** How many listings there are. */
 export const countListings = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ listings: number }>(
     'select count(*)::integer as listings from account_listings l where l.scope not like $1 or exists (select from organizations o where o.id = substr(l.scope, $2) and o.state <> $3)',
@@ -154,20 +146,18 @@ export const countListings = async (pool: Pool): Promise<number> => {
   return rows[0]?.listings ?? 0;
 };
 
-/** SQL: what refused the listings of accounts, if all that have been tried are refused now; null: one works, or none was tried. */
+/** SQL: what refused them, if all that were tried are refused now. */
 export const REFUSED_LISTINGS = `(select last_error from account_listings
   where last_failure in ('refused', 'unauthorized', 'not_found') and last_attempt_at > clock_timestamp() - ${LISTING_ENDS}
     and not exists (select from account_listings where last_failure is null and last_success_at is not null
       and last_attempt_at > clock_timestamp() - ${LISTING_ENDS})
   order by scope like '${CREDENTIAL_SCOPE}%' desc, last_attempt_at desc limit 1)`;
 
-/** What refused them, in Cloudflare's words; undefined if one works, or none was tried. */
 export const refusedListings = async (pool: Pool): Promise<string | undefined> => {
   const { rows } = await pool.query<{ reason: string | null }>(`select ${REFUSED_LISTINGS} as reason`);
   return rows[0]?.reason ?? undefined;
 };
 
-/** How many accounts there are that are not gone. */
 export const countAccounts = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ accounts: number }>(
     "select count(*)::integer as accounts from accounts where state <> 'gone'",
@@ -175,7 +165,7 @@ export const countAccounts = async (pool: Pool): Promise<number> => {
   return rows[0]?.accounts ?? 0;
 };
 
-/** $1 what was found, $2 the scope of the listing, null for accounts that the configuration names. */
+/** $1 what was found, $2 the listing, null for accounts that the configuration names. */
 const recordStatement = `
 with found as materialized (
   select * from jsonb_to_recordset($1::jsonb)
@@ -208,10 +198,8 @@ where s.missed > 0 or s.organization_id is distinct from excluded.organization_i
   -- By that the walk knows at its end what it has named.
   or s.last_listed_at < coalesce((select walk_began_at from account_listings l where l.scope = $2), clock_timestamp())`;
 
-/**
- * The organization of an account, chosen alike by every replica: the one that GET /accounts names as its parent, else the one farthest down that
- * lists it, else the one with the smallest id. $1: the accounts in question.
- */
+/** Chosen alike by every replica: the parent that GET /accounts names, else the organization farthest down that lists
+ * it, else the smallest id. $1: the accounts. */
 const moveStatement = `
 with recursive depths (id, depth, path) as (
   select id, 0, array[id] from organizations o where not exists (select from organizations p where p.id = o.parent_id)
@@ -237,10 +225,7 @@ updated as (update accounts a set organization_id = moved.new_value from moved w
 insert into account_changes (account_id, change, old_value, new_value)
 select id, 'moved', old_value, new_value from moved where old_value is not null and not is_closer returning account_id, change`;
 
-/**
- * Stores the accounts of a page, what changed, and where the walk goes on, in one transaction. `scope` null: the configuration names them, no
- * listing. Called by discovery for each page.
- */
+/** Accounts, changes, and where the walk goes on, in one transaction. `scope` null: the configuration names them. */
 export const recordAccounts = async (
   pool: Pool,
   scope: string | null,
@@ -261,7 +246,7 @@ export const recordAccounts = async (
   });
 };
 
-/** Makes known the accounts that the configuration names; those that are known and active stay as they are. */
+/** Known and active ones stay as they are. */
 export const nameAccounts = async (pool: Pool, ids: readonly string[]): Promise<readonly AccountChange[]> => {
   if (ids.length === 0) return [];
   const { rows } = await pool.query<{ id: string }>(
@@ -291,10 +276,9 @@ const toRows = (found: readonly FoundAccount[]): string =>
     })),
   );
 
-/** What the pages that follow may say of a walk that broke; of one that failed otherwise the next attempt goes on at its page. */
+/** A walk that broke begins again; one that failed otherwise goes on at its page. */
 const BROKEN_WALKS = ['unreadable', 'bad_request', 'not_found'];
 
-/** Notes how a listing ended, gives it back, and counts what a complete one has missed; see `SyncStore.endAccountListing`. */
 export const endListing = async (
   pool: Pool,
   { scope, credential }: Pick<DueListing, 'scope' | 'credential'>,
@@ -330,15 +314,11 @@ export const endListing = async (
 };
 
 /**
- * Makes those gone that no listing shows any more and whose log refuses, and was asked again after a while, and notes which have left although
- * their log answers. A listing counts if this process makes it, or if any has tried it lately; of an organization that is gone it never does. Where
- * none has missed the account, its log must have refused for as long: another process, whose credential lists it, may just be away.
+ * Gone: shown by no listing, and refused, and again after a while; left: its log answers. A listing counts if this
+ * process makes it, or any has tried it lately; never that of a gone organization. Where none has missed the account,
+ * its log must have refused for as long: another process, whose credential lists it, may just be away.
  */
-export const takeGone = async (
-  pool: Pool,
-  listings: ListingsWanted,
-  named: readonly string[],
-): Promise<readonly AccountChange[]> => {
+export const takeGone = async (pool: Pool, listings: ListingsWanted, named: readonly string[]) => {
   const { rows } = await pool.query<ChangeRow>(
     `with shown as materialized (
        select s.account_id, bool_or(s.missed < $1 and coalesce(o.state, '') <> 'gone' and (l.last_attempt_at > clock_timestamp() - ${LISTING_ENDS}
@@ -370,12 +350,8 @@ export const takeGone = async (
   return rows.map(toChange);
 };
 
-/** Notes that the log of an account is refused, or served again. True if that is news. */
-export const recordAccountAccess = async (
-  pool: Pool,
-  { kind, id }: SourceKey,
-  access: 'refused' | 'restored',
-): Promise<boolean> => {
+/** True if that is news. */
+export const recordAccountAccess = async (pool: Pool, { kind, id }: SourceKey, access: 'refused' | 'restored') => {
   const { rowCount } = await pool.query(
     `with changed as (
        update sources set access = $3, refused_since = case $3 when 'refused' then clock_timestamp() end

@@ -5,47 +5,40 @@ import { credibleNowMs } from '../planning-time.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
 import { PartialListingError } from './discover.ts';
 
-/** A listing that names all accounts is repeated after this, or later if it takes many requests, or there are many. */
+/** Longer if a listing takes many requests, or there are many. */
 const COMPLETE_REST_MS = 900_000;
-/** A listing that is refused is retried after an hour, or later if there are so many of them. */
 const REFUSED_REST_MS = 3_600_000;
-/** One that failed is retried after a minute. */
 const FAILED_REST_MS = 60_000;
-/** One that is empty is not believed before it is empty again after this. */
+/** An empty one is not believed before it is empty again. */
 const EMPTY_REST_MS = 60_000;
-/** One that did not name all accounts that it counts: it costs as many requests as there are pages. */
+/** A listing that did not name all that it counts costs as many requests as there are pages. */
 const INCOMPLETE_REST_MS = 300_000;
-/** So long no page may be missing: one organization whose accounts are never answered for holds up the listings of the others. */
+/** One organization whose accounts are never answered for holds up the listings of the others. */
 const STALL_MS = 60_000;
-/** A command that lists once and ends cannot wait for that. */
+/** A command that lists once cannot wait for INCOMPLETE_REST_MS. */
 const ATTEMPTS_OF_COMMAND = 5;
-/** Asked for at once: what is due changes meanwhile. */
+/** What is due changes meanwhile. */
 const LISTINGS_AT_ONCE = 20;
-/** Of GET /accounts, at most. */
 const ACCOUNTS_PER_PAGE = 50;
 /** A command waits for a listing that another process walks. */
 const HELD_POLL_MS = 500;
 
 interface AccountsDiscovery {
-  /** Pages are asked for so long, and a listing that is under way goes on afterwards; undefined: until none is due. */
+  /** No new page is asked for after this; undefined: until none is due. */
   readonly forMs?: number;
-  /** Called when accounts are new, or are there again, and have their sources. */
+  /** When accounts that are new, or there again, have their sources. */
   readonly found?: () => void;
 }
 
 interface AccountsFound {
-  /** How many accounts are new, or are there again. */
   readonly appeared: number;
-  /** Why a listing failed, if one did and was not refused, or all were. */
   readonly error?: ApiError | undefined;
-  /** The time was over before all that was due was listed. */
+  /** Time was over before all that was due was listed. */
   readonly more: boolean;
 }
 
-/**
- * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing has a lease of its
- * own and is for itself: one that fails rests, and the others go on. Throws when the database fails or the signal aborts.
- */
+/** Each listing that is due has a lease of its own: one that fails rests, and the others go on. Accounts that the
+ * configuration names are made known, too. Throws when the database fails or the signal aborts. */
 export const discoverAccounts = async (
   context: SyncContext,
   signal: AbortSignal,
@@ -90,7 +83,6 @@ const refusalOfAll = async ({ store }: SyncContext): Promise<ApiError | undefine
   return reason === undefined ? undefined : new ApiError('refused', `no credential may list accounts: ${reason}`);
 };
 
-/** What is new has its source at once. Returns how many of the accounts are new or restored. */
 const tell = async (
   context: SyncContext,
   changes: Awaited<ReturnType<SyncContext['store']['nameAccounts']>>,
@@ -115,7 +107,6 @@ interface Listing {
 
 interface ListingResult {
   readonly appeared: number;
-  /** Why it failed, unless it was refused. */
   readonly error?: ApiError;
 }
 
@@ -203,7 +194,7 @@ const pagesOf = (
     ? api.listAccounts(signal, credential, from)
     : api.listAccountsOf(organizationId, signal, from);
 
-/** Throws PartialListingError if the walk that ends with this page has not named all there are. */
+/** Throws PartialListingError if the walk that ends with this page has not named all. */
 const expectWhole = async ({ store }: SyncContext, listing: DueListing, page: AccountsPage): Promise<void> => {
   const named = await store.countWalkedAccounts(listing);
   if (page.complete && named >= (page.total ?? 0)) return;
@@ -211,9 +202,7 @@ const expectWhole = async ({ store }: SyncContext, listing: DueListing, page: Ac
   throw new PartialListingError(new ApiError('unreadable', `the listing named ${named} accounts${lacking}`));
 };
 
-/** Aborts what makes no progress for a time. */
 export class StallGuard {
-  /** Aborts with the signal that was given, and when nothing goes on. */
   readonly signal: AbortSignal;
   readonly #stalled = new AbortController();
   readonly #limitMs: number;
@@ -234,7 +223,7 @@ export class StallGuard {
     clearTimeout(this.#timer);
   }
 
-  /** What was thrown: ApiError `timeout` if the guard has aborted it. */
+  /** ApiError `timeout` if the guard has aborted it. */
   reasonOf(thrown: unknown): unknown {
     if (!this.#stalled.signal.aborted || thrown !== this.signal.reason) return thrown;
     return new ApiError('timeout', `the listing brought no page within ${this.#limitMs / 1_000} s`);

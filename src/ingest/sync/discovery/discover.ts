@@ -6,13 +6,11 @@ import { credibleNowMs, knownNowMs } from '../planning-time.ts';
 import type { AuditApi, SyncContext } from '../ports.ts';
 
 export interface Discovered {
-  /** How many organizations are new, or there again. */
   readonly appeared: number;
 }
 
 /**
- * A discovery by one replica at a time. No discovery if another one lists, or one did within `restMs`: then `serverTimeMs` is
- * what it learned of Cloudflare's time.
+ * None if another replica lists, or did within `restMs`: then `serverTimeMs` is what it learned of Cloudflare's time.
  */
 export const discoverInTurn = async (
   context: SyncContext,
@@ -34,17 +32,12 @@ export const discoverInTurn = async (
 };
 
 /**
- * Walks the listing of organizations. Each page counts by itself: what it names is stored, and has its source, before the
- * next page is asked for. A listing that reached its end is complete: what it did not name is missed, and what has been
- * missed again is asked for its audit log. If the credential may not list and an allow-list is configured, each of its
- * organizations is asked for by id instead.
- * Throws what made it fail, after noting it for readiness.
+ * Each page counts by itself: what it names is stored, and has its source, before the next page is asked for. What a
+ * complete listing did not name is missed, and what is missed again is asked for its audit log. If the credential may
+ * not list, the organizations of the allow-list are asked for by id. Throws what made it fail, after noting it for
+ * readiness.
  */
-export const discover = async (
-  context: SyncContext,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<Discovered> => {
+export const discover = async (context: SyncContext, signal: AbortSignal, lease: Pick<KeptLease, 'throwIfLost'>) => {
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
   try {
@@ -100,13 +93,10 @@ const listOrganizations = async (
   return { complete: true };
 };
 
-/** A credential that may not list organizations is asked so seldom, if only accounts are read. */
+/** A credential that may not list organizations is asked seldom, if only accounts are read. */
 const REFUSED_REST_MS = 3_600_000;
 
-/**
- * True if the organizations have been listed. If only accounts are read, a credential that may not list them (a token of an account) is no
- * failure, and they are asked for again after an hour.
- */
+/** If only accounts are read, a credential that may not list organizations (an account's token) is no failure. */
 const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): Promise<boolean> => {
   const { kinds, time, organizationListing } = context;
   const mustList = kinds.some((each) => kindOf(each).owner === 'organization');
@@ -122,16 +112,9 @@ const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): P
   }
 };
 
-/**
- * Reads profiles that have never been read, or not for a day, up to `atOnce` at the same time. One that fails is left for the next time. If the
- * credential may read none, which is documented for API tokens, one request a day finds that out: the first one is sent alone.
- */
-export const readProfiles = async (
-  context: SyncContext,
-  limit: number,
-  signal: AbortSignal,
-  atOnce = 1,
-): Promise<void> => {
+/** Profiles that were never read, or not for a day. One that fails is left for the next time. If the credential may
+ * read none, which is documented for API tokens, one request a day finds that out: the first one is sent alone. */
+export const readProfiles = async (context: SyncContext, limit: number, signal: AbortSignal, atOnce = 1) => {
   const waiting = [...(await context.store.withoutProfile(limit))];
   const first = waiting.shift();
   if (first === undefined || signal.aborted || !(await readProfile(context, first, signal))) return;
@@ -147,7 +130,6 @@ export const readProfiles = async (
   await Promise.all(Array.from({ length: atOnce }, worker));
 };
 
-/** False if the credential may read no profile at all. */
 const readProfile = async ({ api, store }: SyncContext, id: string, signal: AbortSignal): Promise<boolean> => {
   try {
     await store.recordProfile(id, await api.getProfile(id, signal));
@@ -159,10 +141,9 @@ const readProfile = async ({ api, store }: SyncContext, id: string, signal: Abor
   }
 };
 
-/** At a discovery, of those that no listing shows. */
 const ASKED_BY_ID_AGAIN = 5;
 
-/** The organizations of an allow-list: as the listing shows them, else by their ids. Throws what failed after all are stored. */
+/** The allow-list, as the listing shows it, else by ids. Throws what failed after all are stored. */
 const discoverByName = async (
   { api, organizationListing }: SyncContext,
   names: readonly string[],
@@ -206,7 +187,6 @@ const discoverByName = async (
   if (failure !== undefined) throw failure;
 };
 
-/** All that were never asked for, and some of those that were asked for longest ago: their names seldom change. */
 const askedNow = (ids: readonly string[], askedById: ReadonlySet<string>): ReadonlySet<string> => {
   const wanted = new Set(ids);
   const again = Array.from(askedById)
@@ -225,23 +205,19 @@ const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<
   }
 };
 
-/** So many audit logs are asked per listing at most, so that one that names nothing costs little. */
+/** A listing that names nothing costs little. */
 const MAX_ASKED = 10;
-/** A log that has not answered by then is asked after another listing: discovery is not held up by it. */
+/** After that it is asked after another listing: discovery is not held up by it. */
 const TIMEOUT_MS = 10_000;
 
 type Answer = 'open' | 'refused' | undefined;
 
 /**
- * Asks the audit logs of organizations that complete listings miss again and again. Only one that goes on
- * refusing makes its organization gone: a listing that is empty or partial by mistake must not end any pulling. Called after every complete
- * listing, while it is still this replica's turn. Throws what made it fail, except what Cloudflare answered.
+ * Asks the logs of organizations that complete listings miss. Only one that goes on refusing makes its organization
+ * gone: an empty or partial listing must not end any pulling. Throws what made it fail, except what Cloudflare
+ * answered.
  */
-const confirmGone = async (
-  context: SyncContext,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<void> => {
+const confirmGone = async (context: SyncContext, signal: AbortSignal, lease: Pick<KeptLease, 'throwIfLost'>) => {
   const { store, observer } = context;
   const ids = await store.takeMissed(MAX_ASKED);
   if (ids.length === 0) return;
@@ -253,11 +229,7 @@ const confirmGone = async (
   }
 };
 
-const askAll = async (
-  { api, time }: SyncContext,
-  ids: readonly string[],
-  signal: AbortSignal,
-): Promise<readonly (readonly [id: string, answer: Answer])[]> => {
+const askAll = async ({ api, time }: SyncContext, ids: readonly string[], signal: AbortSignal) => {
   const timeout = new AbortController();
   const answered = new AbortController();
   time.sleep(TIMEOUT_MS, answered.signal).then(
@@ -280,16 +252,9 @@ const askAll = async (
   });
 };
 
-/**
- * Asks for the organizations below those that are known. Cloudflare does not say whether its listing shows them unasked; as
- * soon as it has shown one, there is nothing to ask for. Else each organization is asked about once a day, `limit` of
- * them at a time. Returns how many are new; they have their sources, and are asked about in turn.
- */
-export const findSubOrganizations = async (
-  context: SyncContext,
-  limit: number,
-  signal: AbortSignal,
-): Promise<number> => {
+/** Cloudflare does not say whether its listing shows organizations below others unasked; once it has shown one, nothing
+ * is asked. Else each organization is asked about once a day, `limit` of them at a time. Returns how many are new. */
+export const findSubOrganizations = async (context: SyncContext, limit: number, signal: AbortSignal) => {
   const { api, store, observer, organizationIds } = context;
   if (organizationIds !== undefined) return 0;
   let appeared = 0;
@@ -322,11 +287,10 @@ export const findSubOrganizations = async (
   return appeared;
 };
 
-/** Of the discovery under way. */
 type Lease = Pick<KeptLease, 'throwIfLost'>;
 type Recorder = ReturnType<typeof createRecorder>;
 
-/** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
+/** Throws LeaseLostError once another replica may have listed since. */
 const createRecorder = (context: SyncContext, lease: Lease) => {
   const { store, observer, window } = context;
   const ids = new Set<string>();
@@ -351,7 +315,7 @@ const createRecorder = (context: SyncContext, lease: Lease) => {
       for (const { id } of found) ids.add(id);
       await write(found, false);
     },
-    /** The listing reached its end: what is known and was on none of its pages is missed. */
+    /** What is known and was on none of its pages is missed. */
     end: () =>
       write(
         Array.from(ids, (id) => ({ id })),
@@ -360,7 +324,7 @@ const createRecorder = (context: SyncContext, lease: Lease) => {
   };
 };
 
-/** A listing counts more than it has named, or another credential, which may show more, has not listed: nothing is missed by it. */
+/** A listing counts more than it named, or a credential that may show more has not listed: nothing is missed by it. */
 export class PartialListingError extends ApiError {
   constructor(cause: ApiError) {
     super(cause.failure, cause.message, { cause, apiCodes: cause.apiCodes });

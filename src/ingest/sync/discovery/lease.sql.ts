@@ -7,16 +7,14 @@ import { discovery } from '../../../postgres/tables/sources.ts';
 /** SQL: the last listing failed. One that was short has an error, too. */
 const HAS_FAILED = '(last_error is not null and short_since is null)';
 
-/** Whether this replica is to list now; if not, what the last listing said of Cloudflare's time. */
+/** If not `mine`: what the last listing said of Cloudflare's time. */
 export interface DiscoveryTurn {
   readonly mine: boolean;
   readonly serverTimeMs: number | undefined;
 }
 
-/**
- * Takes the right to list the organizations, so that of many replicas one does. Not given while another replica lists, nor
- * for `restMs` after the last attempt: replicas tick at the same moments. Who tried last and failed may try again at once: so an outage ends.
- */
+/** Not given while another replica lists, nor for `restMs` after the last attempt: replicas tick at the same moments.
+ * Who tried last and failed may try again at once: so an outage ends. */
 export const claimDiscovery = async (
   pool: Pool,
   owner: string,
@@ -39,10 +37,8 @@ export const claimDiscovery = async (
   return { mine: false, serverTimeMs: last?.serverTime?.getTime() };
 };
 
-/**
- * Gives the right back if its owner is known to be dead: killed while it listed. True if that was so. Safe even if it
- * lives: it lists what another one lists, too, until it asks for its right again. Used if a claim was refused.
- */
+/** Gives the right back if its owner was killed while it listed. Safe even if it lives: both list, until it asks for
+ * its right again. */
 export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) => boolean): Promise<boolean> => {
   const [held] = await db(pool)
     .select({ owner: discovery.leaseOwner })
@@ -54,34 +50,28 @@ export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) =
   return rowCount === 1;
 };
 
-/** Lets a long listing keep the right. False if another replica has it by now. */
+/** False if another replica has it by now. */
 export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number): Promise<boolean> => {
   const leaseUntil = sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)`;
   const { rowCount } = await db(pool).update(discovery).set({ leaseUntil }).where(eq(discovery.leaseOwner, owner));
   return rowCount === 1;
 };
 
-/** What a listing came to. `short`: why it may lack some. */
+/** `short`: why it may lack some. */
 export type DiscoveryResult =
   | { readonly organizations: number; readonly serverTimeMs: number; readonly short?: string | undefined }
   | { readonly error: string };
 
-/** What a lane fails with when Cloudflare, the way there or the credential fails for all. */
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
 
-/** What a credential that is new or renewed may be answered otherwise. */
 const REFUSALS = ['refused', 'unauthorized', 'not_found'];
 
-/** Lanes that rest because they were refused may ask again now, since credentials have changed. */
 export const endRestsOfRefused = async (pool: Pool): Promise<void> => {
   await pool.query('select orgtrail_end_rests($1)', [REFUSALS]);
 };
 
-/**
- * Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success, and
- * `server_time` is Cloudflare's time at that very moment. The first success after a failure ends an outage: lanes that
- * failed with it need not rest on, which can be minutes.
- */
+/** Readiness depends on the age of the last success, and `server_time` is Cloudflare's time at that moment. The first
+ * success after a failure ends an outage: lanes that failed with it need not rest on, which can be minutes. */
 export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
   const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
   if ('error' in result) {

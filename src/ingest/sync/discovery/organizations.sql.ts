@@ -10,13 +10,12 @@ import { toJsonbText } from '../../entries/entry.ts';
 import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
 import type { LogNews } from '../ports.ts';
 
-/** From the second complete listing in a row that does not name it, the audit log of an organization is asked. */
 const MISSES_UNTIL_ASKED = 2;
 
-/** A listing that misses it for less may be a short one by mistake, and a log that refuses for less may be so as well. */
+/** A listing that misses it, or a log that refuses, for less may do so by mistake. */
 export const LEFT_AFTER = "interval '15 minutes'";
 
-/** SQL: one of these credentials listed it last, or one that has not been used for two days: of what others list nothing is missed. */
+/** SQL: of what other credentials list nothing is missed, unless they have not been used for two days. */
 const LISTED_HERE = `(o.listed_by is null or o.listed_by = any($5) or not exists (select from api_budget b
     where b.credential = o.listed_by and b.next_free_at > clock_timestamp() - interval '2 days'))`;
 
@@ -67,16 +66,9 @@ changes (organization_id, change, old_value, new_value) as (
 insert into organization_changes (organization_id, change, old_value, new_value)
 select * from changes returning organization_id as "organizationId", change`;
 
-/**
- * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
- * that it did not name are counted as missed, which alone makes none gone; `within` limits that to an allow-list. Called by
- * discovery for each page, and at the end for the ids of all of them.
- */
-export const recordListing = async (
-  pool: Pool,
-  found: readonly FoundOrganization[],
-  options: ListingOptions,
-): Promise<readonly OrganizationChange[]> => {
+/** With `complete`, those that it did not name are counted as missed, which alone makes none gone; `within` limits that
+ * to an allow-list. Called for each page, and at the end for the ids of all. */
+export const recordListing = async (pool: Pool, found: readonly FoundOrganization[], options: ListingOptions) => {
   const { complete, within, under, keys = [] } = options;
   const parameters = [toRows(found), complete, within ?? null, under ?? null, keys];
   return await inTransaction(pool, async (client) => {
@@ -90,7 +82,6 @@ export const recordListing = async (
 export interface ListingOptions {
   readonly complete: boolean;
   readonly within: readonly string[] | undefined;
-  /** What was listed is what is below this organization, which the listing without a filter may not show. */
   readonly under?: string | undefined;
   /** The credentials of this process, as api_budget names them. */
   readonly keys?: readonly string[] | undefined;
@@ -110,12 +101,8 @@ const toRows = (found: readonly FoundOrganization[]): string =>
     })),
   );
 
-/** Notes that the audit log of an organization is refused, or served again. True if that is news. */
-export const recordAccess = async (
-  pool: Pool,
-  organizationId: string,
-  access: 'refused' | 'restored',
-): Promise<boolean> => {
+/** True if that is news. */
+export const recordAccess = async (pool: Pool, organizationId: string, access: 'refused' | 'restored') => {
   const [from, to] = access === 'refused' ? ['active', 'refused'] : ['refused', 'active'];
   const { rowCount } = await pool.query(
     `with changed as (update organizations set state = $3 where id = $1 and state = $2 returning id)
@@ -126,9 +113,8 @@ export const recordAccess = async (
 };
 
 /**
- * Up to `limit` organizations that the last complete listings have missed, and whose audit log is to be asked now: from the
- * second miss on, after an answer only at twice as many misses or a day later. The longest unasked come first, so that
- * one whose log never answers does not keep the others waiting. Called after every complete listing.
+ * Missed by the last complete listings, and to be asked now: from the second miss on, after an answer only at twice as
+ * many misses or a day later. The longest unasked first: one whose log never answers does not keep the others waiting.
  */
 export const takeMissed = async (pool: Pool, limit: number): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ id: string }>(
@@ -146,16 +132,9 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
   return rows.map((row) => row.id);
 };
 
-/**
- * Notes what the audit log of a missed organization answered, and returns what is news by that: a refusal makes it `refused`, and `gone` once it has been
- * refused for a while: for a moment any log may be. Undefined also if the answer does not count any more, since the organization has been listed
- * again, or is gone already.
- */
-export const recordLogAnswer = async (
-  pool: Pool,
-  organizationId: string,
-  answer: 'open' | 'refused',
-): Promise<LogNews | undefined> => {
+/** What is news: a refusal makes it `refused`, and `gone` after a while: for a moment any log may be refused. Undefined
+ * also if it has been listed again, or is gone already. */
+export const recordLogAnswer = async (pool: Pool, organizationId: string, answer: 'open' | 'refused') => {
   const { rows } = await pool.query<{ news: LogNews }>(
     answer === 'open'
       ? `with before as materialized (
@@ -182,7 +161,6 @@ export const recordLogAnswer = async (
 
 const { id, state, profileReadAt, childrenListedAt } = organizations;
 
-/** Those for which this was never done, or not for a day; the longest ago comes first. */
 const notForADay = async (pool: Pool, doneAt: PgColumn, limit: number, only?: SQL): Promise<readonly string[]> => {
   const isDue = or(isNull(doneAt), sql`${doneAt} < clock_timestamp() - interval '1 day'`);
   const rows = await db(pool)
@@ -194,25 +172,20 @@ const notForADay = async (pool: Pool, doneAt: PgColumn, limit: number, only?: SQ
   return rows.map((row) => row.id);
 };
 
-/** The organizations whose profile has never been read, or not for a day. */
 export const withoutProfile = (pool: Pool, limit: number): Promise<readonly string[]> =>
   notForADay(pool, profileReadAt, limit);
 
-/**
- * The organizations that have not been asked for a day what is below them; none if the listing itself shows
- * organizations that are below others.
- */
+/** None if the listing itself shows organizations that are below others. */
 export const withoutChildrenListed = (pool: Pool, limit: number): Promise<readonly string[]> => {
   const showsOthers = sql`exists (select from organizations where parent_id is not null and listed_under is null)`;
   return notForADay(pool, childrenListedAt, limit, not(showsOthers));
 };
 
-/** Notes that an organization was asked what is below it. */
 export const recordChildrenListed = async (pool: Pool, organizationId: string): Promise<void> => {
   await db(pool).update(organizations).set({ childrenListedAt: databaseTime }).where(eq(id, organizationId));
 };
 
-/** Stores a profile; undefined notes that it was asked for and there is none. */
+/** `undefined`: there is none. */
 export const recordProfile = async (pool: Pool, organizationId: string, profile: unknown): Promise<void> => {
   const stored = profile === undefined ? undefined : sql`${toJsonbText(profile)}::jsonb`;
   await db(pool)
@@ -221,7 +194,7 @@ export const recordProfile = async (pool: Pool, organizationId: string, profile:
     .where(eq(id, organizationId));
 };
 
-/** Notes that a profile was refused: that of all organizations if none has ever been read. None of these is due before a day is over. */
+/** `all` if no profile has ever been read: then none is due before a day is over. */
 export const recordProfileRefused = async (pool: Pool, organizationId: string): Promise<'one' | 'all'> => {
   const noneRead = sql`not exists (select from organizations where profile is not null)`;
   const isDue = or(isNull(profileReadAt), sql`${profileReadAt} < clock_timestamp() - interval '1 day'`);

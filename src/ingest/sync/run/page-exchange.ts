@@ -44,61 +44,50 @@ import { credibleNow } from '../planning-time.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 
-interface FetchOptions {
-  readonly abort?: AbortSignal;
-  /** How long the answer is waited for; undefined: as long as the client allows. */
-  readonly attemptMs?: number | undefined;
-}
-
-/** The next page of a walk, or why it could not be read. Throws LeaseLostError, and the reason of an abort. */
+/** Returns why it could not be read. Throws LeaseLostError, and the reason of an abort. */
 export const fetchPage = async (
   turn: Turn,
   walk: Walk,
-  { abort, attemptMs = timeoutMs(turn, walk) }: FetchOptions = {},
+  { abort, attemptMs = timeoutMs(turn, walk) }: { readonly abort?: AbortSignal; readonly attemptMs?: number } = {},
 ): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
-  turn.requests += 1;
+  set(turn, { requests: turn.requests + 1 });
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
-  try {
-    const page = await context.api.fetchPage(source, walk, signal, attemptMs);
-    if (missesSentinel(walk)) page.ids = idsOf(page);
-    const { databaseMs, atMs } = job.clock;
-    const serverMs = page.servedAtMs ?? context.api.nowMs();
-    if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
-    turn.nowMs = Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs);
-    return page;
-  } catch (error) {
-    if (error instanceof ApiError) return error;
-    throw error;
-  }
+  const page = await orApiError(context.api.fetchPage(source, walk, signal, attemptMs));
+  if (page instanceof ApiError) return page;
+  if (missesSentinel(walk)) page.ids = idsOf(page);
+  const { databaseMs, atMs } = job.clock;
+  const serverMs = page.servedAtMs ?? context.api.nowMs();
+  if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+  set(turn, { nowMs: Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs) });
+  return page;
 };
 
-/** How long an answer is waited for; undefined: as long as the client allows. */
+export const orApiError = <T>(answer: Promise<T>): Promise<T | ApiError> =>
+  answer.catch((error: unknown) => {
+    if (error instanceof ApiError) return error;
+    throw error;
+  });
+
 const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
   const { lane, pages, claim } = walk;
   if (isLookBack(walk)) return context.windows.partTimeoutMs;
   return lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
 };
 
-/** From which size a page of the turn's source may have been cut, by the pages before. */
 export const suspicion = ({ largestPage, context }: Turn): number =>
   suspectedFrom(largestPage, context.windows.largestPage);
 
 interface CommitMore {
-  /** What coverage grows by, for each pass. */
   readonly claims?: readonly Coverage[];
-  /** The walk that ends with it. */
   readonly walk?: Walk;
   readonly holes?: readonly Hole[];
-  /** Nothing is committed in this turn after it. */
   readonly endsTurn?: boolean;
 }
 
-/**
- * Commits a page with the new state of its lane, and updates the turn. If `state` is undefined, the lane stays as it is. Throws FencedError if the
- * source has gone to another replica, PageRefusedError for what the database refuses to hold.
- */
+/** `state` undefined: the lane stays as it is. Throws FencedError, and PageRefusedError for what the database refuses
+ * to hold. */
 export const commitPart = async (
   turn: Turn,
   page: Page,
@@ -134,12 +123,14 @@ export const commitPart = async (
   if (result.kind === 'fenced') throw new FencedError();
   if (endsTurn) turn.kept.end();
   else turn.kept.renewed(sentAtMs);
-  turn.isReleased = endsTurn;
-  turn.lease = result.lease;
-  turn.eventRate = eventRate ?? turn.eventRate;
-  turn.state = state ?? turn.state;
   notePage(turn, page, result);
-  turn.progress = advance(turn, claims, holes);
+  set(turn, {
+    isReleased: endsTurn,
+    lease: result.lease,
+    eventRate: eventRate ?? turn.eventRate,
+    state: state ?? turn.state,
+  });
+  set(turn, { progress: advance(turn, claims, holes) });
   const found = foundByScrub(result.covered, lane);
   if (found !== undefined && turn.window !== undefined) {
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
@@ -149,7 +140,7 @@ export const commitPart = async (
   return result;
 };
 
-/** Tells what became of a page, before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
+/** Comes before the turn knows what it claims: what the first walk of a source finds is history, and not late. */
 export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
   const { context, source, job, progress } = turn;
   const { lane } = job;
@@ -159,7 +150,6 @@ export const notePage = (turn: Turn, page: Page, counts: PageCounts): void => {
   context.observer.pageCommitted?.({ ...counts, latenessSeconds, source, lane, entries: page.entries, late });
 };
 
-/** Of a page whose entries are all stored already. */
 export const nothingNew = ({ entries }: Page): PageCounts => ({
   stored: 0,
   duplicates: entries,
@@ -176,12 +166,10 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
   return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
 
-/**
- * Notes how large pages get, and returns how large the largest of the source is. Entries that come twice on a page do not make it larger: a page
- * that is cut shorter would then look whole.
- */
+/** Returns the largest page of the source. Entries that come twice do not count: a page that is cut shorter would then
+ * look whole. */
 export const noteSize = (turn: Turn, page: Page): number => {
-  if (page.entries > turn.largestPage) turn.largestPage = Math.max(turn.largestPage, idsOf(page).size);
+  if (page.entries > turn.largestPage) set(turn, { largestPage: Math.max(turn.largestPage, idsOf(page).size) });
   turn.context.windows.sawPage(turn.largestPage);
   return turn.largestPage;
 };
@@ -205,13 +193,8 @@ const advance = (
   eventRate,
 });
 
-/** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
-export const finish = async (
-  turn: Turn,
-  ended: Walk,
-  page: Page,
-  result: 'done' | 'proven' = 'done',
-): Promise<void> => {
+/** Claims a walk with its last page. Nothing is committed in this turn afterwards. */
+export const finish = async (turn: Turn, ended: Walk, page: Page, result: 'done' | 'proven' = 'done') => {
   const { context, job, source } = turn;
   context.windows.ended(source, ended);
   const walk = withoutSilence(ended, context.windows.shownMs, turn.progress.coverage[0] ?? []);
@@ -225,7 +208,6 @@ export const finish = async (
   context.observer.walkEnded?.({ source, lane: job.lane, result });
 };
 
-/** The pass that a window is read for. */
 export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim: Walk['claim']): number => {
   if (job.lane === 'scrub') return SCRUB_PASS;
   if (job.lane !== 'settle') return 0;
@@ -235,7 +217,6 @@ export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim:
   return lacking === -1 ? progress.coverage.length : lacking;
 };
 
-/** The record of a walk that has been read to its end: when and how its time was proven. */
 const readingOf = (turn: Pick<Turn, 'context' | 'job' | 'progress'>, { claim, direction, round }: Walk): Reading => {
   const how = { range: claim, direction, againAfterMs: readAgainAfterMs(turn.context.scrub?.everyMs) };
   if (round !== undefined) return { ...how, method: 'scrub', number: round.number };
@@ -244,44 +225,61 @@ const readingOf = (turn: Pick<Turn, 'context' | 'job' | 'progress'>, { claim, di
 };
 
 export interface TurnOptions {
-  /** Aborts at once what is under way. */
+  /** Aborts at once what is under way; its reason is then thrown. */
   readonly signal: AbortSignal;
-  /** True once no further page should be begun (shutdown); the page in hand is still committed. */
+  /** No further page should be begun (shutdown); the page in hand is still committed. */
   readonly stopping: () => boolean;
 }
 
-/** One source in the hands of this process, for a few pages of one lane. */
+/**
+ * One source in the hands of this process, for a few pages of one lane. It is shared by what runs at the same time (the next page is asked
+ * for while one is committed), and read by whoever handles a failure: so it is changed in place, by `set` in this file alone.
+ */
 export interface Turn {
   readonly context: SyncContext;
   readonly job: Job;
   readonly options: TurnOptions;
   readonly source: SourceState;
   readonly kept: KeptLease;
-  lease: Lease;
-  /** The lane at work, as last committed. */
-  state: LaneState;
-  progress: SourceProgress;
-  eventRate: EventRate | undefined;
-  largestPage: number;
-  pages: number;
-  /** That it has asked for, retries of the client not counted. */
-  requests: number;
+  /** The window being read. Set by `beginWindow`. */
+  readonly window: Range | undefined;
+
+  // By fetchPage:
+  /** Retries of the client not counted. */
+  readonly requests: number;
   /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
-  nowMs: number;
+  readonly nowMs: number;
+
+  // By noteAnswer:
+  /** Pages that are none of the walk: to questions that prove its end, or parts of a second. */
+  readonly asked: readonly PageAnswer[];
+
+  // By commitPart:
+  readonly lease: Lease;
+  readonly state: LaneState;
+  readonly progress: SourceProgress;
+  readonly eventRate: EventRate | undefined;
+  /** Also by noteSize, for a page that is held. */
+  readonly largestPage: number;
   /** Its last commit has given the lease back: nothing more may be committed. */
-  isReleased: boolean;
-  /** What is being read. */
-  window: Range | undefined;
-  /** Answers that are no pages of the walk: to questions that prove its end, or parts of a second. */
-  readonly asked: PageAnswer[];
+  readonly isReleased: boolean;
 }
 
-/** The lease has gone to another replica, as a commit found out: it wrote nothing. */
+const set = (turn: Turn, changed: Partial<Turn>): void => {
+  Object.assign(turn, changed);
+};
+
+export const beginWindow = (turn: Turn, window: Range): void => set(turn, { window });
+
+export const noteAnswer = (turn: Turn, { answer }: Page): void => {
+  if (answer !== undefined) set(turn, { asked: [...turn.asked, answer] });
+};
+
 export class FencedError extends LeaseLostError {
   override readonly name = 'FencedError';
 }
 
-/** PostgreSQL refuses the content of a page in every form: treated like a page that could not be read. */
+/** PostgreSQL refuses a page in every form: treated like one that could not be read. */
 export class PageRefusedError extends Error {
   override readonly name = 'PageRefusedError';
   readonly error: ApiError;
@@ -307,14 +305,12 @@ export class RestError extends Error {
   }
 }
 
-/** Failures that an immediate retry does not fix. */
 export const lastingFailures: readonly ApiFailure[] = ['refused', 'unauthorized', 'not_found'];
 
 /**
  * What a failure is evidence about.
  * - all: the credential, the organization or the budget; nothing about the walk
  * - walk: the API has answered, and refuses this very request
- * - size: the API or the client refuses the answer for its size
  * - unsure: it may be the request, and it may be an outage
  */
 export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk' | 'size' | 'unsure' => {
@@ -334,7 +330,7 @@ export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk'
   }
 };
 
-/** A window could not be read to a credible end, and is too narrow to be halved. */
+/** Too narrow to be halved. */
 export class UnprovenError extends Error {
   override readonly name = 'UnprovenError';
 
@@ -353,7 +349,7 @@ const noAnswers: WalkAnswers = {
   sha256: '0'.repeat(64),
 };
 
-/** With one more answer. An answer that is not known, as in tests of other things, is not counted. */
+/** An answer that is not known, as in tests of other things, is not counted. */
 export const withAnswer = (
   before: WalkAnswers | undefined,
   answer: PageAnswer | undefined,
@@ -371,7 +367,7 @@ export const withAnswer = (
   };
 };
 
-/** What is recorded of a walk that has come to its end, with what was asked about it beside its own pages. Undefined if nothing is known of its answers. */
+/** `asked`: beside the walk's own pages. Undefined if nothing is known of its answers. */
 export const claimedReads = (walk: Walk, asked: readonly PageAnswer[]): ClaimedReads | undefined => {
   const answers = asked.reduce(withAnswer, walk.answers);
   const { pages, entries } = walk;
@@ -389,7 +385,7 @@ export const noteAccess = async (
   else observer.organizationChanged?.({ organizationId: source.id, change });
 };
 
-/** Keeps what a page of the scrub lane showed with the result of its round. `claims`: the time that was read to its end with it. */
+/** Kept with the result of its round. `claims`: the time that was read to its end with it. */
 const noteRound = async (
   { context, source, job, progress }: Turn,
   entries: number,

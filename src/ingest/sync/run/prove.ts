@@ -27,6 +27,7 @@ import {
   blameOf,
   commitPart,
   fetchPage,
+  noteAnswer,
   notePage,
   noteSize,
   nothingNew,
@@ -34,33 +35,28 @@ import {
   type Turn,
 } from './page-exchange.ts';
 
-/** How questions are asked, and what is done with the answers. */
 interface Prover {
   fetch(walk: Walk): Promise<Page | ApiError>;
-  /** Takes a page in, and says how many of its entries were not known before. */
+  /** Says how many of its entries were not known before. */
   take(page: Page): Promise<number>;
-  /** From which size a page may have been cut. */
   readonly suspectedFrom: number;
-  /** The largest page that any source has sent. */
   readonly largestOfAll: number;
-  /** Empty pages without end are known to come behind the last entry of this source. */
+  /** Empty pages are known to follow the last entry of this source without end. */
   readonly hasEndlessTails: boolean;
 }
 
-/** A walk that has come to an end that is not credible by itself. */
 export interface DoubtfulWalk {
   readonly walk: Walk;
   readonly doubts: readonly Doubt[];
-  /** The entries of the last page that had any; undefined: not known. */
   readonly lastIds: ReadonlySet<string> | undefined;
-  /** It is a look at all of history, smaller than pages get, and its size is the only doubt. */
+  /** A look at all of history, smaller than pages get; its size is the only doubt. */
   readonly isLook?: boolean;
 }
 
-/** An answer to a question has no more pages than twice those of what it is about, and so many. */
+/** Pages of an answer beyond twice those of what the question is about. */
 const MORE_PAGES = 20;
 
-/** In a turn of the daemon: what comes is stored, but for a page that is held, which need not go to the database if it comes again. */
+/** Pages are stored, but for a held page that comes again: it need not go to the database. */
 export const prove = async (turn: Turn, doubtful: DoubtfulWalk, heldPage?: HeldPage): Promise<boolean> =>
   await proveWith(proverOf(turn, heldPage), doubtful);
 
@@ -70,7 +66,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     return heldPage?.during(answer) ?? answer;
   },
   take: async (page) => {
-    if (page.answer !== undefined) turn.asked.push(page.answer);
+    noteAnswer(turn, page);
     if (heldPage === undefined || !isRepetition(page, heldPage.page)) {
       await heldPage?.store();
       return (await commitPart(turn, page, undefined)).stored;
@@ -83,7 +79,6 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
-/** Whether what a walk has missed is no longer available. */
 const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   const { sentinel } = walk;
   if (sentinel === undefined) return true;
@@ -98,9 +93,9 @@ const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
 };
 
 /**
- * Whether a walk whose end is in doubt has been read to its end after all. All of its window is asked for from the other side: all of its entries
- * must come again, those of its last page among them, in the other order, and nothing new. If the order does not turn, or its last page is
- * as large as the largest of all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry.
+ * All of the window is asked for from the other side: all of its entries must come again, those of its last page among
+ * them, in the other order, and nothing new. If the order does not turn, or its last page is as large as the largest of
+ * all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry.
  * Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (
@@ -146,7 +141,6 @@ export const proveWith = async (
   return ids.size === walk.entries;
 };
 
-/** Whether nothing lies beside the second of entries that are all of one. */
 const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   for (const question of besideOf(walk)) {
     const reply = await ask(prover, question, walk);
@@ -155,10 +149,8 @@ const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   return true;
 };
 
-/**
- * Whether a window beside a hole fails as a whole, so that halving it brings nothing: by a fault of its answer in both halves, or by a failure of
- * its request in its first, its middle and its last second. What comes is stored. Throws ApiError if the API refuses to answer at all.
- */
+/** Beside a hole, halving brings nothing if a fault of the answer is in both halves, or a failure of the request in the
+ * first, the middle and the last second. What comes is stored. Throws ApiError if the API refuses to answer at all. */
 export const failsThroughout = async (turn: Turn, walk: Walk, reason: string): Promise<boolean> => {
   const prover = proverOf(turn);
   const isOfAnswer = answerFaults.has(reason);
@@ -179,7 +171,7 @@ interface Reply {
   readonly fault: WalkFault | undefined;
 }
 
-/** Reads what a question is about to its end. Undefined if it was not answered, or something new has come, which `takesNew` allows. */
+/** Undefined if it was not answered, or something new has come, which `takesNew` allows. */
 const ask = async (
   prover: Prover,
   question: ProofQuestion,
@@ -221,24 +213,21 @@ const ask = async (
   }
 };
 
-/** Entries of history are visible later by so much at most. */
+/** Entries of history are visible later by this much at most. */
 const HELD_MS = 1_000;
 
-/** The only page of a walk, which is committed together with its proof if that comes soon, and else by itself. */
+/** The only page of a walk: committed together with its proof if that comes soon, else by itself. */
 export interface HeldPage {
   readonly page: Page;
-  /** Whether it is being committed by itself, or has been. */
   readonly isStored: boolean;
-  /** Commits it by itself, unless that has been done. Throws as `commitPart`. */
+  /** Commits the page by itself, once. Throws as `commitPart`. */
   store(): Promise<void>;
-  /** Resolves with an answer. The page is committed by itself if it has been held for too long by then. */
+  /** The page is committed by itself if it has been held for too long by then. */
   during<T>(answer: Promise<T>): Promise<T>;
 }
 
-/**
- * Holds a page back until what it proves is known: nothing is claimed before it is stored, so a process that dies meanwhile only asks for it
- * again. `state`: of its lane, should it be committed by itself. `heldMs`: for how long at most.
- */
+/** Nothing is claimed before it is stored: a process that dies only asks for it again. `state`: should it be committed
+ * by itself. */
 export const holdPage = (turn: Turn, page: Page, state: LaneState, heldMs = HELD_MS): HeldPage => {
   const { time } = turn.context;
   const beganMs = time.nowMs();
@@ -257,7 +246,6 @@ export const holdPage = (turn: Turn, page: Page, state: LaneState, heldMs = HELD
     during: async (answer) => {
       const answered = new AbortController();
       const late = time.sleep(Math.max(0, beganMs + heldMs - time.nowMs()), answered.signal);
-      // That it fails shows below.
       late.then(store).catch(() => {});
       try {
         return await answer;

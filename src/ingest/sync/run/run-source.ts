@@ -18,6 +18,7 @@ import { kindPolicyOf } from '../plan-jobs.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 import {
+  beginWindow,
   FencedError,
   lastingFailures,
   noteAccess,
@@ -28,10 +29,10 @@ import {
 } from './page-exchange.ts';
 import { walkPages } from './walk-pages.ts';
 
-/** A look far back reaches over all stored entries if they are no more than this, and fit a page; else over so few that it cannot have been cut. */
+/** A look far back reaches over all stored entries if these few fit a page; else over so few that it cannot have been
+ * cut. */
 const LOOK_BACK_ENTRIES = 200;
 
-/** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
 type TurnEnd =
   | { readonly kind: 'more'; readonly lanes: readonly Lane[] }
   | { readonly kind: 'idle' }
@@ -39,18 +40,15 @@ type TurnEnd =
   | {
       readonly kind: 'failed';
       readonly backoffMs: number;
-      /** An immediate retry would fail, too. */
       readonly lasting: boolean;
       readonly timedOut: boolean;
-      /** The lanes with something to do that does not rest. */
       readonly lanes: readonly Lane[];
     };
 export type TurnResult = TurnEnd & Pick<Turn, 'requests'>;
 
 /**
- * One turn of one source: takes its lease, walks what the planner says is next in the job's lane for some pages, gives the lease back.
- * Never throws for what Cloudflare does: that is this lane's trouble alone, and is recorded with a rest.
- * Throws when the database fails or the signal aborts.
+ * Takes the lease, walks what is planned for some pages, gives the lease back. Never throws for what Cloudflare does:
+ * that is this lane's trouble alone, and is recorded with a rest. Throws when the database fails or the signal aborts.
  */
 export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
   const { store, observer } = context;
@@ -93,7 +91,6 @@ const turnOf = (
   source,
   lease,
   kept,
-  pages: 0,
   requests: 0,
   nowMs: job.nowMs,
   isReleased: false,
@@ -111,7 +108,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
     const walk = plannedNow(turn);
     if (walk !== undefined) {
       const begun = await prepared(turn, walk);
-      turn.window = begun.claim;
+      beginWindow(turn, begun.claim);
       await walkPages(turn, begun);
     }
   } catch (error) {
@@ -128,7 +125,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
   return { kind: 'idle' };
 };
 
-/** A new window goes by what the API has shown and refused since the plan was made: a turn reads many. */
+/** A turn reads many windows: a new one goes by what the API has shown and refused since the plan. */
 const plannedNow = (turn: Turn): Walk | undefined => {
   const { job, progress } = turn;
   const planned = planLane(job.lane, progress, job.nowMs, { ...job.policy, shownMs: turn.context.windows.shownMs });
@@ -141,18 +138,18 @@ const policyNow = ({ job, context: { windows } }: Turn): PlanPolicy => {
   return { ...job.policy, shownMs, widestMs };
 };
 
-/** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
+/** The scrub lane has few requests: a window is cut to about a page, by what is stored. */
 const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
   if (turn.job.lane !== 'scrub') return walk;
   const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
   return { ...walk, claim: { ...walk.claim, fromMs } };
 };
 
-/** No page of it had an entry, and version 0.1, which noted no sizes, has read nothing of it: no sentinel need be looked for. */
+/** Version 0.1 noted no sizes. */
 const hasNothingStored = ({ largestPage, progress: { unproven = [] } }: Turn): boolean =>
   largestPage === 0 && unproven.length === 0;
 
-/** A new walk as it is asked for: cut to size, and over a stored entry that must come at its end. */
+/** Cut to size, and over a stored entry that must come at its end. */
 const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   if (planned.pages > 0 || planned.failures > 0 || planned.sentinel !== undefined) return planned;
   if (planned.lane === 'live')
@@ -180,10 +177,8 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   return { ...walk, claim: newestPart(walk.claim, widthMs), silenceMs: widthMs };
 };
 
-/**
- * The live tail is asked for anyway, so that a look at what lies before it costs no request: over the newest entries that are stored, or all of
- * history if there are few, from the other side. What the API did not show when that was read first comes now.
- */
+/** The live tail is asked for anyway, so a look back costs no request: over the newest stored entries, or all of
+ * history if there are few, from the other side. What the API did not show at first comes now. */
 const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   const { job, progress, source, context } = turn;
   const { claim } = walk;
@@ -203,16 +198,13 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   return { ...walk, direction: 'desc', pageLimit, lookbackMs: claim.fromMs - fromMs, sentinel };
 };
 
-/**
- * The lanes with work left that may be done at once. An answer that was behind the plan's clock leaves what is between to the next plan: asked
- * for again at once, it could be claimed as little. The scrub lane needs leave for every window.
- */
+/** An answer behind the plan's clock leaves what is between to the next plan: now it could be claimed as little. The
+ * scrub lane needs leave for every window. */
 const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): readonly Lane[] =>
   planLanes(progress, nowMs, job.policy)
     .map(({ lane }) => lane)
     .filter((lane) => lane !== resting && lane !== 'scrub' && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
 
-/** Notes why the lane failed, and lets it rest. */
 const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<TurnEnd> => {
   const { context, source, lease, job } = turn;
   const failures = turn.state.failures + 1;

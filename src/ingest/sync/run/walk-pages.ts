@@ -1,7 +1,9 @@
 import { ApiError } from '../../../base/errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../base/time.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
-import { grownHole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
+import type { Range } from '../../planning/coverage.ts';
+import { type Filter, splitsOfSecond } from '../../planning/filters.ts';
+import { afterHole, grownHole, type Hole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
 import { SILENT_LOOK_MS, silenceLimit } from '../../planning/planner.ts';
 import { SHORT_ANSWER } from '../../planning/proof.ts';
 import {
@@ -16,11 +18,13 @@ import {
   type Walk,
   type WalkStep,
 } from '../../planning/walk.ts';
+import { kindPolicyOf } from '../plan-jobs.ts';
 import {
   blameOf,
   commitPart,
   fetchPage,
   finish,
+  noteAnswer,
   PageRefusedError,
   passOf,
   RestError,
@@ -29,27 +33,25 @@ import {
   withAnswer,
 } from './page-exchange.ts';
 import { type DoubtfulWalk, failsThroughout, type HeldPage, holdPage, prove } from './prove.ts';
-import { leaveHole, readSecond } from './split-second.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
-/** Of a slow API fewer: the live tail of the same source waits as long. */
+/** A slow API gets fewer pages: the live tail of the same source waits as long. */
 const TURN_MS = 2_500;
-/** The second one shows whether the first one had the newest entries of all. */
+/** The second page shows whether the first one had the newest entries of all. */
 const FIRST_LOOK_PAGES = 2;
-/** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
+/** Twice a full page of ordinary entries. Each worker has one larger one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
 
-/**
- * Walks from `begin` until the walk ends or the turn is spent. Throws RestError or ApiError when the lane must rest, FencedError and
- * LeaseLostError when the source has gone to another replica.
- */
+/** Throws RestError or ApiError when the lane must rest, FencedError and LeaseLostError when another replica has the
+ * source. */
 export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const prefetch = new AbortController();
   const fetch = (walk: Walk) => fetchPage(turn, walk, { abort: prefetch.signal });
   const { time, windows } = turn.context;
   const beganMs = time.nowMs();
   let walk = begin;
+  let pages = 0;
   let lastIds: ReadonlySet<string> | undefined;
   /** The page before is smaller than pages that are cut. */
   let mayEnd = false;
@@ -66,8 +68,8 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       }
       const step = noted(afterPage(walk, page, suspicion(turn)), page);
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
-      turn.pages += 1;
-      const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
+      pages += 1;
+      const spent = pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       const large = page.sizeBytes > LARGE_PAGE_BYTES;
       if (step.kind !== 'next') return await endWalk(turn, walk, page, step, lastIds);
@@ -96,7 +98,6 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   }
 };
 
-/** With the answer that the page came in. */
 const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
   ...step,
   walk: { ...step.walk, answers: withAnswer(step.walk.answers, answer) },
@@ -105,7 +106,9 @@ const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
 /** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
-/** The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page before it that had entries. */
+/**
+ * The last page of a walk, or one after which it cannot go on. `idsBefore`: of the last page with entries before it.
+ */
 const endWalk = async (
   turn: Turn,
   before: Walk,
@@ -147,7 +150,6 @@ const endWalk = async (
   if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
 };
 
-/** A look at all of history. */
 const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
 
 /** The rest of history is asked for by itself. */
@@ -158,7 +160,7 @@ const finishFirstLook = async (turn: Turn, walk: Walk, page: Page): Promise<void
   page.release?.();
 };
 
-/** Windows are wider than silence is believed in beside a hole, since it may grow by all of one, and after an outage. */
+/** Beside a hole and after an outage windows are wider than silence is believed. */
 const isTooWideForSilence = ({ state, progress, context }: Turn, { lane, entries, sentinel, claim }: Walk): boolean =>
   (lane === 'live' || (lane === 'backfill' && state.besideHole === true)) &&
   entries === 0 &&
@@ -170,7 +172,7 @@ const reasonOf = (step: WalkStep): string => {
   return step.kind === 'short' ? SHORT_ANSWER : step.walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 };
 
-/** A page that is held is stored unless what it proves may be claimed together with it. */
+/** A held page is stored unless what it proves may be claimed together with it. */
 const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage | undefined): Promise<boolean> => {
   try {
     const result = await prove(turn, doubtful, heldPage);
@@ -182,13 +184,12 @@ const isProven = async (turn: Turn, doubtful: DoubtfulWalk, heldPage: HeldPage |
   }
 };
 
-/** What is known of the page before the one that could not be read. */
 interface PageBefore {
   readonly lastIds: ReadonlySet<string> | undefined;
   readonly mayEnd: boolean;
 }
 
-/** The live tail is asked for by itself from now on; of a history that may be silent, its newest day. */
+/** The live tail is then asked for by itself; of a history that may be silent, its newest day. */
 const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, {
@@ -198,10 +199,8 @@ const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<voi
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
 };
 
-/**
- * Decides after a page that could not be read: the walk to request again at once, or undefined if the walk ended here. A page gets
- * two failures; then its cursor is dropped and its window halved. Throws RestError.
- */
+/** The walk to ask for again at once; undefined if it ended here. A page gets two failures; then its cursor is dropped
+ * and its window halved. Throws RestError. */
 const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: PageBefore): Promise<Walk | undefined> => {
   const blame = blameOf(error, walk);
   const begun = walk.pages > 0 ? walk : turn.state.walk;
@@ -234,13 +233,8 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
   return undefined;
 };
 
-/** Its cursor is dropped. If it stood behind a page that cannot have been cut, that page may have been the last. */
-const giveUp = async (
-  turn: Turn,
-  walk: Walk,
-  error: ApiError,
-  lastIds: ReadonlySet<string> | undefined,
-): Promise<void> => {
+/** If its cursor stood behind a page that cannot have been cut, that page may have been the last. */
+const giveUp = async (turn: Turn, walk: Walk, error: ApiError, lastIds: ReadonlySet<string> | undefined) => {
   const { pages, lastPageEntries } = walk;
   const end = pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
   // Of entries of one time, as many as pages have, more may lie behind a cursor that fails.
@@ -257,7 +251,7 @@ const giveUp = async (
   await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
 };
 
-/** Asks for half of the window from now on, and inside a second for what happened in it part by part. Beside a hole, all of it may join that. */
+/** Halves the window, and reads a second part by part. Beside a hole, all of it may join that. */
 const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
   if (isLookBack(walk)) return await dropLookBack(turn, walk, reason);
   const { context, job, source } = turn;
@@ -282,10 +276,8 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
 };
 
-/**
- * Whether the API serves another second of the same log, one that it has served before if there is one: if not, the failure says nothing
- * about the walk.
- */
+/** If it does not serve another second of the log, served before if there is one, the failure says nothing about the
+ * walk. */
 const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const { policy, nowMs } = turn.job;
   const read = turn.progress.coverage[0]?.at(-1);
@@ -298,4 +290,104 @@ const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
     { readAtMs: nowMs, pageLimit: 10, narrow: true },
   );
   return !((await fetchPage(turn, other)) instanceof ApiError);
+};
+
+/** A second with more pages does not end. */
+const MAX_PAGES_OF_SECOND = 2_000;
+/** After this many parts have failed, telling them apart by a field does not help. */
+const FAILED_PARTS = 3;
+/** The source's other lanes wait as long as parts hang. */
+const MAX_TIMEOUTS = 6;
+
+interface SecondReading {
+  readonly turn: Turn;
+  readonly claim: Range;
+  readonly splits: readonly (readonly (readonly Filter[])[])[];
+  readAtMs: number;
+  readonly faults: string[];
+  timeouts: number;
+}
+
+/** Part by part. If a part still fails, the second becomes a hole, which is never claimed and retried seldom. Throws
+ * ApiError if the API refuses to answer at all. */
+const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
+  const { context, source } = turn;
+  const { claim } = walk;
+  const splits = splitsOfSecond(
+    kindPolicyOf(context, source).filters,
+    await context.store.resourceTypes(source, claim),
+  );
+  const reading: SecondReading = { turn, claim, splits, readAtMs: walk.readAtMs, faults: [], timeouts: 0 };
+  await readPart(reading, [], 0);
+  const { readAtMs, faults } = reading;
+  if (faults.length === 0) return await finish(turn, { ...walk, readAtMs }, emptyPage, 'proven');
+  const [reason = 'unknown'] = faults;
+  await leaveHole(turn, { range: claim, pass: passOf(turn, claim), reason, message: because }, claim);
+};
+
+/** `claim`: the part of it that has been read now. */
+const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> => {
+  const { context, job, source } = turn;
+  await commitPart(turn, emptyPage, afterHole(turn.state, { range: claim }), { holes: [hole] });
+  context.observer.walkEnded?.({ source, lane: job.lane, result: 'hole' });
+  context.observer.holeFound?.({ source, ...hole });
+};
+
+/** True if all of it was read. What fails like all beside it is not told apart further. */
+const readPart = async (reading: SecondReading, filters: readonly Filter[], depth: number): Promise<boolean> => {
+  const fault = await readToEnd(reading, filters);
+  if (fault === undefined) return true;
+  const parts = reading.splits[depth];
+  if (parts === undefined) {
+    reading.faults.push(fault);
+    return false;
+  }
+  let read = 0;
+  for (const [index, part] of parts.entries()) {
+    const isHopeless = (index >= FAILED_PARTS && read === 0) || reading.timeouts >= MAX_TIMEOUTS;
+    if (isHopeless) {
+      reading.faults.push(fault);
+      return false;
+    }
+    if (await readPart(reading, [...filters, ...part], depth + 1)) read += 1;
+  }
+  return read === parts.length;
+};
+
+const readToEnd = async (reading: SecondReading, filters: readonly Filter[]): Promise<string | undefined> => {
+  try {
+    return await readPages(reading, filters);
+  } catch (error) {
+    if (error instanceof PageRefusedError) return error.error.failure;
+    throw error;
+  }
+};
+
+const readPages = async (reading: SecondReading, filters: readonly Filter[]): Promise<string | undefined> => {
+  const { turn, claim } = reading;
+  const { pageLimit } = turn.state;
+  const { windows } = turn.context;
+  let walk = startWalk(turn.job.lane, claim, { readAtMs: reading.readAtMs, narrow: true, pageLimit, filters });
+  let lastIds: ReadonlySet<string> | undefined;
+  while (walk.pages < MAX_PAGES_OF_SECOND) {
+    const page = await fetchPage(turn, walk, { attemptMs: windows.partTimeoutMs });
+    if (page instanceof ApiError) {
+      if (blameOf(page, walk) === 'all') throw page;
+      if (page.failure === 'timeout') reading.timeouts += 1;
+      const end = walk.pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
+      const isWhole = end?.kind === 'doubtful' && (await prove(turn, { ...end, lastIds }));
+      return isWhole ? undefined : page.failure;
+    }
+    const step = afterPage(walk, page, suspicion(turn));
+    if (page.entries > 0) lastIds = idsOf(page);
+    noteAnswer(turn, page);
+    await commitPart(turn, page, undefined);
+    page.release?.();
+    walk = step.walk;
+    reading.readAtMs = Math.min(reading.readAtMs, walk.readAtMs);
+    if (step.kind === 'broken') return step.fault;
+    if (step.kind === 'done') return undefined;
+    if (step.kind === 'doubtful') return (await prove(turn, { ...step, lastIds })) ? undefined : 'cut';
+  }
+  return 'too_many_pages';
 };

@@ -7,7 +7,7 @@ import type { Direction, Sentinel } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { ms, REFUSED, type SourceScope, scopeParameters, wantedSources } from './sources.sql.ts';
 
-/** What kinds of resources a source has had events of around a time: for telling the entries of one second apart. */
+/** For telling the entries of one second apart. */
 export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Range): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ resource_type: string }>(
     `select resource_type from (
@@ -20,19 +20,12 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
   return rows.map((row) => row.resource_type);
 };
 
-/** The column that an index finds events of a source by. An entry that names another account is passed over: it is looked for, not relied on. */
+/** An index finds events by it. An entry that names another account is passed over. */
 const ownerColumn = (kind: string): string => `${kindOf({ kind }).owner}_id`;
 
-/**
- * Where the newest part of a range begins that holds so many stored events of the source; all of it if it holds fewer. Whole seconds, and a
- * second at least.
- */
-export const newestPart = async (
-  pool: Pool,
-  { kind, id }: SourceKey,
-  { fromMs, toMs }: Range,
-  entries: number,
-): Promise<number> => {
+/** Where the newest part begins that holds so many stored events; all of it if it holds fewer. Whole seconds, one at
+ * least. */
+export const newestPart = async (pool: Pool, { kind, id }: SourceKey, { fromMs, toMs }: Range, entries: number) => {
   const { rows } = await pool.query<{ time_ms: number }>(
     `select ${ms('action_time')}::float8 as time_ms from audit_events
      where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2
@@ -47,8 +40,8 @@ export const newestPart = async (
 };
 
 /**
- * The first stored event of the source in a range, or the last one (`desc`), with its time in milliseconds, rounded down. Undefined if there is none, and
- * if another filter set has read some of the source. Not one that has no id of its own: it is told by its text alone. Never beyond a month that
+ * The first stored event in a range, or the last (`desc`). Undefined if there is none, and if another filter set has
+ * read some of the source. Not one without an id of its own, which is told by its text alone; never beyond a month that
  * retention has dropped: what is read on the way to it would be stored again.
  */
 export const nearestStored = async (
@@ -77,14 +70,11 @@ export const nearestStored = async (
 };
 
 const LOCK_NOT_AVAILABLE = '55P03';
-/** Before that there was no Cloudflare, and the database makes no month. */
+/** The database makes no month before Cloudflare existed. */
 const FIRST_MONTH_MS = Date.UTC(2009, 0, 1);
 
-/**
- * Creates the monthly partitions of audit_events from `sinceMs` to two months from now, or to `untilMs`, if they are missing.
- * Called hourly by discovery. Returns how many it made: none if a long transaction reads the table, or another replica makes them, too;
- * the default partition takes the rows, and the next call moves them.
- */
+/** From `sinceMs` to two months from now, or to `untilMs`. Called hourly. Makes none while a long transaction reads the
+ * table, or another replica makes them, too: the default partition takes the rows, and the next call moves them. */
 export const createPartitions = async (pool: Pool, sinceMs: number, untilMs?: number): Promise<number> => {
   // It may have to move rows.
   const statement = longStatement(
@@ -101,21 +91,18 @@ export const createPartitions = async (pool: Pool, sinceMs: number, untilMs?: nu
   }
 };
 
-/** What is asked of each walk beyond its claim, and more: a month is read when this much beside it is, too. */
+/** More than walks ask for beyond their claim: a month is read when this much beside it is, too. */
 const BESIDE_MONTH_MS = 86_400_000;
 
 interface UnreadOptions {
   readonly nowMs: number;
-  /** Nothing younger is looked at. */
   readonly untilMs: number;
-  /** A month counts as unread with time beside it that is. */
+  /** Beside a month, unread time counts as well. */
   readonly besideMs?: number;
 }
 
-/**
- * The months (`2024-01`) before a time that are wanted and not read in full, oldest first, each with one of its sources. One that Cloudflare
- * refuses counts only where a part of it has been read.
- */
+/** The months (`2024-01`) not read in full, oldest first, each with one of its sources. A source that Cloudflare
+ * refuses counts only where a part of the month has been read. */
 export const readUnreadMonths = async (
   pool: Pool,
   kinds: readonly KindPolicy[],

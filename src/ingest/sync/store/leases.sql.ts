@@ -6,10 +6,8 @@ import { sources } from '../../../postgres/tables/sources.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../../planning/source.ts';
 import { type SourceRow, toSource } from './sources.sql.ts';
 
-/**
- * Takes the lease of a source, with its state as of then. Undefined if another process holds it. Every taking is a new
- * epoch, so that whatever an earlier holder (this process included) still has under way writes nothing.
- */
+/** Undefined if another process holds it. Every taking is a new epoch, so that whatever an earlier holder still has
+ * under way writes nothing. */
 export const claimSource = async (
   pool: Pool,
   source: SourceKey,
@@ -36,8 +34,7 @@ interface ClaimRow {
 }
 
 /**
- * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
- * one lives: the next claim is a new epoch. Called before every plan.
+ * A restart need not wait for leases of dead owners to run out. Safe even if one lives: the next claim is a new epoch.
  */
 export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
   const held = await db(pool)
@@ -54,11 +51,8 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
   );
 };
 
-/** A credential that this process reads with. */
 export interface ReadingCredential {
-  /** As the configuration names it. */
   readonly name: string;
-  /** As api_budget names it: the same in every process that has it, whatever its name there. */
   readonly key: string;
   readonly listsAccounts: boolean;
 }
@@ -66,15 +60,9 @@ export interface ReadingCredential {
 /** A daemon that reads sends a request at least every four minutes: to list organizations. */
 export const READER_RESTS_MS = 600_000;
 
-/**
- * Which of these are read, or not read yet and listed, with a credential that none of `keys` is, and that has lately been used: what these are
- * refused says nothing of them.
- */
-export const readElsewhere = async (
-  pool: Pool,
-  sources: readonly SourceKey[],
-  keys: readonly string[],
-): Promise<readonly SourceKey[]> => {
+/** Those read, or listed and not read yet, with another credential that has lately been used: a refusal here says
+ * nothing of them. */
+export const readElsewhere = async (pool: Pool, sources: readonly SourceKey[], keys: readonly string[]) => {
   const { rows } = await pool.query<SourceKey>(
     `select s.kind, s.id from unnest($1::text[], $2::text[]) as asked (kind, id) join sources s using (kind, id)
      where exists (
@@ -92,7 +80,7 @@ export const readElsewhere = async (
 const ofLease = (lease: Lease) =>
   and(eq(sources.kind, lease.kind), eq(sources.id, lease.id), eq(sources.leaseEpoch, lease.epoch));
 
-/** Lets the lease last longer, while a page is waited for. False if it has gone to another process. */
+/** While a page is waited for. False if it has gone to another process. */
 export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
   const { rowCount } = await db(pool)
     .update(sources)
@@ -102,12 +90,12 @@ export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Pr
   return rowCount === 1;
 };
 
-/** Gives the lease back, so that no process has to wait for it to run out. Does nothing if it has already gone. */
+/** Does nothing if it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
   await db(pool).update(sources).set({ leaseUntil: null }).where(ofLease(lease));
 };
 
-/** Notes that a lane failed, and lets it rest. Does nothing if the lease has gone to another process. */
+/** Does nothing if the lease has gone to another process. */
 export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
   await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
     lease.kind,

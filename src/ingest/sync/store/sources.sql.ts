@@ -8,23 +8,21 @@ import { type Lane, lanes } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import type { SourceSurvey } from '../planned-source.ts';
 
-/** What the database says about time, at the moment of the statement. */
 export interface StoredTime {
-  /** The clock of the database. */
   readonly databaseMs: number;
-  /** Cloudflare's time as of the last listing, and the time since then on the clock of the database; undefined before the first. */
+  /** As of the last listing, plus the time since then; undefined before the first. */
   readonly serverMs: number | undefined;
 }
 
-/** Which sources are wanted. */
 export interface SourceScope {
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** `all`; those that an organization which is wanted lists; or these. */
   readonly accounts: 'all' | 'organizations' | readonly string[];
 }
 
-/** SQL: the wanted sources as `s`, with what is in force for each as `k`, and what else is joined. Its parameters are `scopeParameters`. */
+/**
+ * SQL: the wanted sources as `s`, what is in force for each as `k`, and what else is joined; with `scopeParameters`.
+ */
 export const wantedSources = (joins = ''): string => `sources s
      join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS} ${joins}
      where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
@@ -33,16 +31,13 @@ export const wantedSources = (joins = ''): string => `sources s
        else not $6 or exists (select from account_organizations shown where shown.account_id = a.id
          and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end`;
 
-/** SQL: the order in which sources are planned that are alike. */
+/** SQL: of sources that are alike. */
 const PLAN_ORDER = 'order by s.last_attempt_at nulls first, s.kind, s.id';
 
-/** SQL: another process than `$1` holds the source. */
 const HELD_ELSEWHERE = `coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"`;
 
-/** Which filters are in force. */
 type FilteredKind = Pick<KindPolicy, 'kind' | 'filterHash'>;
 
-/** The first parameters of a statement over `wantedSources`. */
 export const scopeParameters = (
   owner: string,
   kinds: readonly FilteredKind[],
@@ -56,10 +51,7 @@ export const scopeParameters = (
   accounts === 'organizations',
 ];
 
-/**
- * All sources of the kinds in force whose owner is still there, for planning, or those of `keys`. `scope` limits them to allow-lists. Called for
- * every plan.
- */
+/** Wanted sources whose owner is still there, or those of `keys`. */
 export const loadSources = async (
   pool: Pool,
   owner: string,
@@ -76,13 +68,7 @@ export const loadSources = async (
   return rows.map(toSource);
 };
 
-/** Whether more sources are wanted than so many. */
-export const hasMoreSources = async (
-  pool: Pool,
-  kinds: readonly FilteredKind[],
-  scope: SourceScope,
-  most: number,
-): Promise<boolean> => {
+export const hasMoreSources = async (pool: Pool, kinds: readonly FilteredKind[], scope: SourceScope, most: number) => {
   const { rows } = await pool.query<{ has_more: boolean }>(
     `select count(*) > $7 as has_more from (select $1::text from ${wantedSources()} limit $7::bigint + 1) wanted`,
     [...scopeParameters('', kinds, scope), most],
@@ -90,7 +76,7 @@ export const hasMoreSources = async (
   return rows[0]?.has_more ?? false;
 };
 
-/** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
+/** Asked before every plan: what time it is for a process without an answer yet, and what none may go beyond. */
 export const readTime = async (pool: Pool): Promise<StoredTime> => {
   const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
     // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
@@ -105,10 +91,8 @@ export const readTime = async (pool: Pool): Promise<StoredTime> => {
 const restOf = (lane: Lane): string =>
   `(max(${ms('l.next_attempt_at - clock_timestamp()')}) filter (where l.lane = '${lane}'))::float8`;
 
-/**
- * Of the same sources as `loadSources`, in the same order, what changes without a commit, and a version that every commit, every failure and every
- * hole that becomes due changes. Each table is read once, in no order: that is a tenth of the time that all of their state takes.
- */
+/** In the order of `loadSources`: what changes without a commit, and a version that every commit, failure and due hole
+ * changes. Each table is read once, in no order: a tenth of the time that all of their state takes. */
 export const surveySources = async (
   pool: Pool,
   owner: string,
@@ -179,7 +163,6 @@ const nothingRests = {};
 const restsOf = (rests: TextRow): SourceSurvey['restMs'] =>
   Object.fromEntries(lanes.map((lane, n) => [lane, Math.max(0, Number(rests[n] ?? 0))]));
 
-/** The text of each field of a row, in the order in which they were selected. */
 type TextRow = readonly (string | null)[];
 
 /** What the driver's queries have beside what its types say. */
@@ -188,16 +171,9 @@ interface StreamedQuery {
   handleDataRow: (message: { readonly fields: TextRow }) => void;
 }
 
-/**
- * Runs a statement and hands each row to `take` as it comes: of tens of thousands, no two are in memory at once. Errors are those of
- * `Pool.query`; rejects with what `take` threw, after the last row.
- */
-const eachRow = async (
-  pool: Pool,
-  text: string,
-  values: readonly unknown[],
-  take: (row: TextRow) => void,
-): Promise<void> => {
+/** Hands over each row as it comes: of tens of thousands, no two are in memory at once. Rejects with what `take` threw,
+ * after the last row. */
+const eachRow = async (pool: Pool, text: string, values: readonly unknown[], take: (row: TextRow) => void) => {
   const client = await pool.connect();
   // A connection that breaks also fails the statement; without a listener it would end the process as well.
   const onError = () => {};
@@ -232,7 +208,6 @@ type RangeRow = readonly [fromMs: number, toMs: number];
 const { kind, id, eventRate, recentEventRate, largestPage } = sources;
 const plainColumns = { kind, id, eventRate, recentEventRate, largestPage };
 
-/** A source with its state, as `sourceColumns` selects it. */
 export interface SourceRow extends Row<typeof plainColumns> {
   readonly organizationId: string | null;
   readonly refused: boolean;
@@ -244,13 +219,12 @@ export interface SourceRow extends Row<typeof plainColumns> {
   readonly holes: readonly (Omit<KnownHole, 'range'> & { readonly range: RangeRow })[];
 }
 
-/** SQL: a time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
+/** SQL: milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
 export const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
-/** SQL: Cloudflare refuses the log. */
 export const REFUSED = `(s.access = 'refused' or s.account_id is null and o.state = 'refused')`;
 
-/** SQL: what a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
+/** SQL: coverage, lanes and holes of a process's own filter set. */
 const sourceColumns = (filterHash: string): string => `
   ${selectList('s', plainColumns)}, o.id as "organizationId",
   ${REFUSED} as refused,
@@ -273,13 +247,12 @@ const sourceColumns = (filterHash: string): string => `
     from coverage_holes h
     where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}), '[]') as holes`;
 
-/** SQL: with what a source belongs to: an organization, or an account, and the organization that this belongs to. */
+/** SQL: an organization, or an account and the organization that it belongs to. */
 const SOURCE_OWNERS = `left join accounts a on a.id = s.account_id
   left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)`;
 
 const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
 
-/** What a row says, as planning takes it. */
 export const toSource = (stored: SourceRow): SourceState => {
   const {
     coverage: read,
@@ -305,19 +278,11 @@ export const toSource = (stored: SourceRow): SourceState => {
   };
 };
 
-/** What the views show of the kinds in force. */
 const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (kind, filter_hash, horizon_ms, owner)`;
 
-/**
- * Gives every known organization and account its sources, one of each kind in force, and all sources of these kinds the horizon and filter
- * set in force, for the views. `historyMs`: how much is wanted as of any moment. Returns how many sources are new. Called by discovery, after each page that brings something.
- */
-export const syncSources = async (
-  pool: Pool,
-  kinds: readonly KindPolicy[],
-  nowMs: number,
-  historyMs: number,
-): Promise<number> => {
+/** Gives every known owner its sources, and the kinds in force their horizon and filter set, for the views.
+ * `historyMs`: how much is wanted at any time. Returns how many sources are new. */
+export const syncSources = async (pool: Pool, kinds: readonly KindPolicy[], nowMs: number, historyMs: number) => {
   const parameters = [
     kinds.map(({ kind }) => kind),
     kinds.map(({ filterHash }) => filterHash),
@@ -350,10 +315,8 @@ export const syncSources = async (
   return rowCount ?? 0;
 };
 
-/**
- * Takes back what was claimed of the future: of a server whose clock was ahead, or by version 0.1. Returns how many rows of
- * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
- */
+/** Takes back what was claimed of the future, of a server whose clock was ahead. `delaysMs`: of pass 0, 1, …: each may
+ * claim up to its delay before now. */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
   const { rows } = await pool.query<{ trimmed: number }>('select orgtrail_trim_coverage($1) as trimmed', [delaysMs]);
   return rows[0]?.trimmed ?? 0;

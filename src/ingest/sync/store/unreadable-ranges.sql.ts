@@ -16,7 +16,7 @@ interface OrganizationHole extends CoverageHole {
 }
 
 export interface WantedHoles {
-  /** Of all of them. */
+  /** All holes, not only those listed. */
   readonly seconds: number;
   /** Oldest first, no more than 1,000. */
   readonly holes: readonly OrganizationHole[];
@@ -24,7 +24,6 @@ export interface WantedHoles {
 
 export interface HoleScope {
   readonly kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[];
-  /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
   /** Undefined: those of these organizations. */
   readonly accountIds?: readonly string[] | undefined;
@@ -34,7 +33,6 @@ export interface HoleScope {
 
 const MAX_HOLES = 1_000;
 
-/** The holes within the time that was asked for. Called by `sync` and `backfill` at their end. */
 export const readHoles = async (
   pool: Pool,
   { kinds, organizationIds, accountIds, window }: HoleScope,

@@ -1,11 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import {
-  createOrganizationsApi,
-  type ListOptions,
-  type Organization,
-  type OrganizationsApi,
-} from '../../../../src/ingest/cloudflare/audit-api.ts';
+import { createOrganizationsApi } from '../../../../src/ingest/cloudflare/audit-api.ts';
 import { PartialListingError } from '../../../../src/ingest/sync/discovery/discover.ts';
 import { answer, type LocalServer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, startApi } from './test-client.ts';
@@ -93,7 +88,7 @@ describe('list', () => {
     const broken = [{ id: '' }, { id: 7 }, { name: 'x' }, null, 'a'];
     await using test = await startApi(page([...broken, { id: 'a' }]));
     const unreadable: unknown[] = [];
-    const api = createOrganizationsApi(test.client, { onUnreadable: (item) => unreadable.push(item) });
+    const api = createOrganizationsApi(test.client, (item) => unreadable.push(item));
     expect(await idsOf(api)).toEqual([['a']]);
     expect(unreadable).toEqual(broken);
   });
@@ -143,7 +138,7 @@ it('an organization is read with everything it has, wherever managed_by is', asy
   expect(await api.get('o/1', signal)).toEqual({
     id: 'o',
     name: 'Acme',
-    createTime: new Date('2026-04-06T01:02:03Z'),
+    createTime: '2026-04-06T01:02:03.000Z',
     parentId: 'p',
     managedBy: 'partner',
     meta,
@@ -191,8 +186,10 @@ const page = (result: unknown, next?: unknown): RequestListener =>
 
 const queries = (server: LocalServer) => server.requests.map((request) => request.url?.split('?')[1]);
 
-async function idsOf(api: OrganizationsApi, options: Partial<ListOptions> = {}): Promise<string[][]> {
-  const pages: Organization[][] = [];
-  for await (const organizations of api.list({ signal, ...options })) pages.push(organizations);
-  return pages.map((organizations) => organizations.map(({ id }) => id));
+type Api = ReturnType<typeof createOrganizationsApi>;
+
+async function idsOf(api: Api, options: Partial<Parameters<Api['list']>[0]> = {}): Promise<string[][]> {
+  const pages: string[][] = [];
+  for await (const page of api.list({ signal, ...options })) pages.push(page.map(({ id }) => id));
+  return pages;
 }

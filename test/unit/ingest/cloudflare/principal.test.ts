@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../../../src/ingest/cloudflare/credentials.ts';
-import { createPrincipal, withPrincipal } from '../../../../src/ingest/cloudflare/principal.ts';
+import { createPrincipal } from '../../../../src/ingest/cloudflare/principal.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText } from './test-client.ts';
 
@@ -11,8 +11,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
   it('is asked before the first request, once, and is the user', async () => {
     await using server = await startHttpServer(ofUser('u1'), listing);
     const { source, principal } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     expect(principal.current()).toBeUndefined();
     await Promise.all([getText(client), getText(client), getText(client)]);
     expect(paths(server)).toEqual(['/user', '/organizations', '/organizations', '/organizations']);
@@ -36,8 +36,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
     for (const refused of refusals) {
       await using server = await startHttpServer(refused, verified, listing);
       const { source, principal, pass } = changing();
-      await using test = createTestClient(server.baseUrl, { credential: source });
-      const client = withPrincipal(test.client, principal);
+      await using test = createTestClient(server.baseUrl, { credential: source, principal });
+      const { client } = test;
       await getText(client);
       if (expected[1]) pass(3_599_999);
       await getText(client);
@@ -54,8 +54,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
       else listing(request, response);
     });
     const { source, principal, pass } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     await getText(client);
     granted = true;
     pass(3_600_000);
@@ -72,8 +72,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
       response.end('{"success":true,"result":[],"errors":[],"messages":[]}');
     });
     const { source, principal, pass } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     await getText(client);
     pass(3_600_000);
     await getText(client);
@@ -85,8 +85,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
     await using server = await startHttpServer(answer(403), listing);
     const key = { kind: 'key', email: 'a@example.com', key: 'a-key' } as const;
     const principal = createPrincipal({ current: () => key, refresh: () => false }, () => 0);
-    await using test = createTestClient(server.baseUrl, { credential: key });
-    await getText(withPrincipal(test.client, principal));
+    await using test = createTestClient(server.baseUrl, { credential: key, principal });
+    await getText(test.client);
     expect(paths(server)).toEqual(['/user', '/organizations']);
     expect([principal.isItself(), principal.isUnsure()]).toEqual([false, true]);
   });
@@ -99,8 +99,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
   ])('may be any user after %s: requests go out; it is asked again a second later, beside them', async (_, broken) => {
     await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
     const { source, principal, pass } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     expect(principal.isUnsure(), 'while it is asked, nothing else is sent').toBe(false);
     await getText(client);
     pass(999);
@@ -123,8 +123,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
       response.end('{"success":true,"result":[],"errors":[],"messages":[]}');
     });
     const { source, principal, pass, told } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     const questions = () => paths(server).filter((path) => path === '/user').length;
     await getText(client);
     let asked = 1;
@@ -146,16 +146,16 @@ describe('whom Cloudflare counts (invariant 11)', () => {
   it('stops all requests for as long as a 429 to the question says', async () => {
     await using server = await startHttpServer(answer(429, {}, { 'retry-after': '7' }), listing);
     const { source, principal } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    await getText(withPrincipal(test.client, principal));
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    await getText(test.client);
     expect(test.log).toContain('pause 7000 retry_after');
   });
 
   it('is asked for a credential that was renewed, which until then is taken for one of the same user', async () => {
     await using server = await startHttpServer(ofUser('u1'), listing, answer(503), listing, ofUser('u2'), listing);
     const { source, principal, renew, pass } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     await getText(client);
     renew('second-token');
     await getText(client);
@@ -169,8 +169,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
   it('is the credential by itself if that was renewed by one of an account', async () => {
     await using server = await startHttpServer(ofUser('u1'), listing, answer(401), answer(401), listing);
     const { source, principal, renew } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    const client = withPrincipal(test.client, principal);
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    const { client } = test;
     await getText(client);
     renew('cfat_second');
     await getText(client);
@@ -181,9 +181,9 @@ describe('whom Cloudflare counts (invariant 11)', () => {
     const asked = Promise.withResolvers<void>();
     await using server = await startHttpServer(() => asked.resolve());
     const { source, principal } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
     const gone = new AbortController();
-    const got = getText(withPrincipal(test.client, principal), { signal: gone.signal });
+    const got = getText(test.client, { signal: gone.signal });
     await asked.promise;
     gone.abort(new Error('shutdown'));
     await expect(got).rejects.toThrow('shutdown');
@@ -192,8 +192,8 @@ describe('whom Cloudflare counts (invariant 11)', () => {
   it('hides no failure of the requests themselves', async () => {
     await using server = await startHttpServer(answer(401), answer(401), answer(403));
     const { source, principal } = changing();
-    await using test = createTestClient(server.baseUrl, { credential: source });
-    expect((await apiErrorOf(getText(withPrincipal(test.client, principal)))).failure).toBe('refused');
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    expect((await apiErrorOf(getText(test.client))).failure).toBe('refused');
   });
 });
 

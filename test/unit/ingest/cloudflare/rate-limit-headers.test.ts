@@ -1,15 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ApiFailure } from '../../../../src/base/errors.ts';
-import { nextRetry, type RetryFacts, throttlePauseMs } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
 import {
   createServerClock,
   MAX_RETRY_AFTER_MS,
+  nextRetry,
   pacing,
   parseHttpDate,
   parseRateLimits,
   parseRetryAfter,
+  type RetryFacts,
   resetOf,
+  throttlePauseMs,
 } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import { forAll } from '../../for-all.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type Scheduler, startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/daemon.ts';
+import { startScheduler, tickIntervalMs } from '../../../../src/ingest/sync/daemon.ts';
 
-let scheduler: Scheduler;
+let scheduler: ReturnType<typeof startScheduler>;
 
 beforeEach(() => {
   vi.useFakeTimers({ now: Date.UTC(2026, 9, 1, 12, 0, 0, 250) });
