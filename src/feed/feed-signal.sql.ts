@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, Pool } from 'pg';
 
-/** The channel that each page commit with new events notifies (the function orgtrail_commit_page). */
+/** The channel that each page commit with new events notifies (the function orgtrail_commit_page_2). */
 const CHANNEL = 'orgtrail_feed';
 /** How long our own notification may take to come back before we believe that none do (a pooler in between). */
 const PROBE_TIMEOUT_MS = 3_000;

@@ -49,7 +49,7 @@ export interface SavedSearch {
   readonly renamedAt: Date | null;
 }
 
-/** How many are kept at most. As in drizzle/0058. */
+/** How many are kept at most. As in drizzle/schema/search.sql. */
 export const MAX_SAVED = 500;
 export const MAX_NAME_LENGTH = 100;
 const MAX_SEARCH_LENGTH = 8_000;

@@ -120,7 +120,7 @@ export interface ClaimedSink {
   readonly refusedInRow: number;
 }
 
-/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/0015_rights_by_function.sql). */
+/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/schema/sinks.sql). */
 type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
 /** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */

@@ -84,7 +84,7 @@ const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): un
   );
 };
 
-/** As in drizzle/0055_archive_blocks.sql: each so many bytes of an object have a hash of their own. */
+/** As in drizzle/schema/archive.sql: each so many bytes of an object have a hash of their own. */
 const BLOCK_BYTES = 262_144;
 const HASH_BYTES = 32;
 

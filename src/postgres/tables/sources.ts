@@ -26,13 +26,8 @@ export const sources = pgTable('sources', {
   leaseEpoch: integer64('lease_epoch').notNull().default(0),
   leaseUntil: instant('lease_until'),
   commitSeq: integer64('commit_seq').notNull().default(0),
-  failures: integer('failures').notNull().default(0),
-  nextAttemptAt: instant('next_attempt_at'),
   lastAttemptAt: instant('last_attempt_at'),
-  lastSuccessAt: instant('last_success_at'),
   lastEventAt: instant('last_event_at'),
-  lastFailure: text('last_failure'),
-  lastError: text('last_error'),
   eventRate: doublePrecision('event_rate'),
   recentEventRate: doublePrecision('recent_event_rate'),
   largestPage: integer('largest_page').notNull().default(0),
@@ -60,27 +55,6 @@ export const lanes = pgTable('lanes', {
   lastFailure: text('last_failure'),
   lastError: text('last_error'),
   found: jsonb('found').notNull().default(sql`'{}'::jsonb`),
-});
-
-/** The open walks of version 0.1. */
-export const walks = pgTable('walks', {
-  ...sourceKey,
-  lane: text('lane').notNull(),
-  filterHash: text('filter_hash').notNull(),
-  since: instant('since').notNull(),
-  before: instant('before').notNull(),
-  startedAt: instant('started_at').notNull(),
-  cursor: text('cursor'),
-  seq: integer64('seq').notNull().default(0),
-  pages: integer('pages').notNull(),
-  emptyPages: integer('empty_pages').notNull(),
-  entries: integer64('entries').notNull(),
-  lastTime: instant('last_time'),
-  inOrder: boolean('in_order').notNull(),
-  pageLimit: integer('page_limit').notNull(),
-  stalls: integer('stalls').notNull(),
-  stalledEntries: integer64('stalled_entries').notNull(),
-  lookbackMs: integer('lookback_ms').notNull(),
 });
 
 /** What has been read of a source, by pass: 0 is the first reading. */

@@ -33,7 +33,7 @@ interface FilterCondition {
 export type AddParameter = (value: unknown) => string;
 
 /**
- * The conditions of all fields but the time, one each. The expressions are those of the indexes of drizzle/0008, 0017 and 0018: e-mail
+ * The conditions of all fields but the time, one each. The expressions are those of the indexes of drizzle/schema/search.sql: e-mail
  * addresses, names of tokens and enumerations are compared in all their spellings.
  */
 export const filterConditions = (query: EventQuery, parameter: AddParameter): readonly FilterCondition[] => {
@@ -65,7 +65,7 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
 const rayCondition = (value: string, positions: readonly number[] | undefined, parameter: AddParameter): string =>
   positions === undefined ? `raw_cf_ray_id = ${parameter(value)}` : `position = any(${parameter(positions)}::bigint[])`;
 
-/** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
+/** The second as the index of drizzle/schema/search.sql has it: a name whatever the case of its letters. */
 const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 
@@ -174,7 +174,7 @@ export const termCondition = ({ field, isNegated, values }: Term, parameter: Add
   return isNegated ? `(${any} is not true)` : any;
 };
 
-/** Whatever the case of letters, by the index of small letters and that of all other spellings (drizzle/0017, 0018). */
+/** Whatever the case of letters, by the index of small letters and that of all other spellings (drizzle/schema/search.sql). */
 const spelled =
   (column: SpelledColumn): ValueCondition =>
   (value, parameter) => {

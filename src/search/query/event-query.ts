@@ -61,10 +61,10 @@ const FOLDED_LENGTH = 400;
 /** Of names of tokens; longer ones are in the other index, cut. */
 const INDEXED_BYTES = 600;
 
-/** A text in small letters, cut, as the indexes of drizzle/0017 and 0018 have it. */
+/** A text in small letters, cut, as the indexes of drizzle/schema/search.sql have it. */
 export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
 
-/** The condition of the index of other spellings: as drizzle/0017 and 0018 say it. */
+/** The condition of the index of other spellings: as drizzle/schema/search.sql says it. */
 export const hasOtherCase = (column: SpelledColumn): string =>
   column === 'actor_token_name'
     ? `(${column} <> lower(${column}) or octet_length(${column}) > ${INDEXED_BYTES})`

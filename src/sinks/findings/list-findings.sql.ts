@@ -169,7 +169,7 @@ const shared =
 const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
 
 /**
- * The views of drizzle/0012 and later, as conditions: ten views that are asked at once are planned ten times, with all partitions, and read
+ * The views of drizzle/schema/findings.sql, as conditions: ten views that are asked at once are planned ten times, with all partitions, and read
  * the same rows ten times. The other detections look through weeks.
  */
 export const singleEventRules: readonly SingleEventRule[] = [
