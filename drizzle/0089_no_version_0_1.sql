@@ -1,5 +1,6 @@
 -- own transaction
--- What only version 0.1 and its first successors called, wrote and read. Replicas of 0.2.0 use none of it. Readers of sources are locked out for a moment.
+-- What only version 0.1 and its first successors called, wrote and read. Replicas of 0.2.0 use none of it. Readers of sources are locked out for a
+-- moment.
 drop function if exists orgtrail_commit_page, orgtrail_commit_walk_page, orgtrail_commit_source_page, orgtrail_take_request;
 --> statement-breakpoint
 drop table if exists walks;
@@ -11,7 +12,7 @@ alter table sources
   drop column if exists last_failure,
   drop column if exists last_error;
 --> statement-breakpoint
--- They took over the names of others, that had these names for the default partition.
+-- A migration of 0.2.0 replaced the indexes that had these names on the default partition.
 alter index if exists audit_events_default_actor_email_idx1 rename to audit_events_default_actor_email_idx;
 --> statement-breakpoint
 alter index if exists audit_events_default_actor_ip_address_idx1 rename to audit_events_default_actor_ip_address_idx;

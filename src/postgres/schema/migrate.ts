@@ -289,7 +289,9 @@ export const refuseForeign = ({ state, applied, known }: SchemaState): void => {
     throw new OrgtrailError(
       'configuration',
       `the schema of the database is too old: it has ${applied} of the ${of020.length} migrations of 0.2.0`,
-      { hint: 'upgrade through 0.2.0 first: run `orgtrail migrate` of 0.2.0 on this database, then this version' },
+      {
+        hint: 'upgrade through 0.2.0 first: run `orgtrail migrate` of the last 0.2.0 on this database, then this version',
+      },
     );
   }
 };

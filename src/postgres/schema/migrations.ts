@@ -5,26 +5,13 @@ import { packageFile } from '../../base/package-files.ts';
 
 /**
  * What `drizzle/` holds. `schema/` is the schema, by subject: an empty database gets it as a whole, recorded under the number of the newest
- * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same schema. So whoever adds a
- * migration changes `schema/` with it; test/long/postgres/baseline.test.ts compares the two, in every detail.
+ * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same schema. So a new
+ * migration comes with a change of `schema/`; test/long/postgres/baseline.test.ts compares the two, in every detail.
  */
 const folder = packageFile('drizzle');
 
 /** In the order in which they are applied: views and triggers need what they name, functions do not. */
-const SUBJECTS = [
-  'sources',
-  'events',
-  'coverage',
-  'commit',
-  'feed',
-  'sinks',
-  'findings',
-  'archive',
-  'evidence',
-  'access',
-  'search',
-  'roles',
-];
+const SUBJECTS = 'sources events coverage commit feed sinks findings archive evidence access search roles'.split(' ');
 
 /**
  * A migration is known by its number, and recorded as so many milliseconds after this: as 0.2.0 did, which used drizzle's table. The function
