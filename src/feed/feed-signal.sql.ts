@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, Pool } from 'pg';
 
-/** Notified by each page commit with new events (the function orgtrail_commit_page). */
+/** Notified by each page commit with new events (the function orgtrail_commit_page_2). */
 const CHANNEL = 'orgtrail_feed';
 /** For our own notification to come back: if it does not, none do (there is a pooler in between). */
 const PROBE_TIMEOUT_MS = 3_000;

@@ -229,7 +229,7 @@ export const describeUrl = (databaseUrl: string): string => {
   }
 };
 
-/** SQLSTATE of the warning that the database gives when positions jump (drizzle/0012_failover.sql). */
+/** SQLSTATE of the warning that the database gives when positions jump (drizzle/schema/feed.sql). */
 const JUMP_WARNING = 'OT001';
 
 /**

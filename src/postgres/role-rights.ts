@@ -15,7 +15,6 @@ export const ingestMay: Readonly<Record<string, string>> = {
   lanes: 'select',
   coverage_holes: 'select',
   coverage_readings: 'select',
-  walks: 'select',
   audit_events: 'select',
   audit_event_changes: 'select',
   feed_head: 'select',
@@ -93,13 +92,8 @@ export const views = [
 export const ingestCalls = [
   'orgtrail_create_partitions',
   'orgtrail_drop_month',
-  // Of earlier versions, whose replicas may be at work beside this one.
-  'orgtrail_commit_page',
-  'orgtrail_commit_walk_page',
-  'orgtrail_commit_source_page',
   'orgtrail_commit_page_2',
   'orgtrail_claim_source',
-  'orgtrail_take_request',
   'orgtrail_take_requests',
   'orgtrail_fail_lane',
   'orgtrail_end_rests',

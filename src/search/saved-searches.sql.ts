@@ -42,7 +42,7 @@ export const savedSearchesIn = (pool: Pool) => ({
   },
 });
 
-/** As in drizzle/0058. */
+/** As in drizzle/schema/search.sql. */
 export const MAX_SAVED = 500;
 export const MAX_NAME_LENGTH = 100;
 const MAX_SEARCH_LENGTH = 8_000;

@@ -104,7 +104,7 @@ export interface ClaimedSink extends SinkTurn {
   readonly owner: string;
 }
 
-/** Only the owner has rights on the table: the collector's account calls functions (drizzle/0015_rights_by_function.sql). */
+/** Only the owner has rights on the table: the collector's account calls functions (drizzle/schema/sinks.sql). */
 type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
 /** At every start of a daemon. A known sink keeps its position; its rest is over. */

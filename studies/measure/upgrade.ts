@@ -1,6 +1,6 @@
 // Migrates a database of an earlier release that has many events, and measures for how long its readers and writers wait meanwhile. Not a test: figures
 // depend on the machine. Needs the history of the repository.
-// npm run lab upgrade -- --from 2714ca88 --events 1000000
+// npm run lab upgrade -- --from 1c452f5b --events 1000000
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Client, Pool } from 'pg';
@@ -12,7 +12,7 @@ import { makeLargeHistory } from '../../test/support/search/large-history.ts';
 const { values } = parseArgs({
   options: {
     /** 0.2.0. */
-    from: { type: 'string', default: '2714ca88' },
+    from: { type: 'string', default: '1c452f5b' },
     events: { type: 'string', default: '1000000' },
   },
 });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { faultsOfSql, liveObjects } from './faults-of-sql.ts';
+import { faultsOfSql, madeObjects } from './faults-of-sql.ts';
 import { faultsOfTypescript } from './faults-of-typescript.ts';
 
 /** A change of a file that a test should notice. */
@@ -21,7 +21,7 @@ export interface Mutant {
   readonly fault: Fault;
   /** In the order that a seed gives. */
   readonly rank: string;
-  /** Of the function, view, table or index, in a migration, and of what calls it there. */
+  /** Of the function, view, table or index, in the schema, and of what calls it there. */
   readonly sqlNames?: readonly string[];
 }
 
@@ -65,15 +65,14 @@ const readFaults = (
         .map((file) => [file, readFileSync(join(checkout, file), 'utf8')] as const),
     );
   const sources = read('src/**/*.ts');
-  const migrations = read('drizzle/**/*.sql');
-  // What the migrations add up to: no database is made from it.
-  migrations.delete('drizzle/schema.sql');
-  const live = liveObjects(migrations);
+  // Databases of tests are made from it; migrations are for older ones.
+  const schema = read('drizzle/schema/*.sql');
+  const live = madeObjects(schema);
   const objects = [...live].flatMap(([file, made]) =>
-    made.map((object) => ({ ...object, words: wordsOf(migrations.get(file)?.slice(object.start, object.end) ?? '') })),
+    made.map((object) => ({ ...object, words: wordsOf(schema.get(file)?.slice(object.start, object.end) ?? '') })),
   );
-  // The list of rights names functions that only an earlier version calls, too.
-  const called = wordsOf([...sources].filter(([file]) => !file.startsWith('src/postgres/schema/')).join('\n'));
+  // The list of rights names functions that nothing calls, too.
+  const called = wordsOf([...sources].filter(([file]) => file !== 'src/postgres/role-rights.ts').join('\n'));
   const withCallers = (name: string): string[] => {
     const names = new Set([name]);
     for (const one of names) {
@@ -88,7 +87,7 @@ const readFaults = (
       faults: faultsOfTypescript(source, file.endsWith('.sql.ts')),
     })),
     ...[...live].map(([file, made]) => {
-      const source = migrations.get(file) ?? '';
+      const source = schema.get(file) ?? '';
       const faults = made.flatMap(({ name, isFunction, start, end }) => {
         const sqlNames = withCallers(name);
         if (isFunction && !sqlNames.some((one) => called.has(one))) return [];

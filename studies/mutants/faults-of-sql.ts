@@ -43,7 +43,7 @@ export const faultsOfSql = (source: string, start: number, end: number): Fault[]
   );
 };
 
-/** A statement of a migration that makes something of a name. */
+/** A statement of the schema that makes something of a name. */
 export interface MadeObject {
   readonly name: string;
   readonly isFunction: boolean;
@@ -52,27 +52,14 @@ export interface MadeObject {
 }
 
 const statements = /(?:\$(\w*)\$[\s\S]*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|[^;])+;?/g;
-const makes =
-  /^\s*(create|drop)\s+(?:or replace\s+)?(?:unique\s+)?(function|view|trigger|table|index)\s+(?:if (?:not )?exists\s+)?(?:public\.)?"?(\w+)/i;
+const makes = /^\s*create\s+(?:unique\s+)?(function|view|trigger|table|index)\s+(\w+)/;
 
-/** What the migrations, in their order, leave behind, by file: a function that a later one makes again or drops is not among it. */
-export const liveObjects = (migrations: ReadonlyMap<string, string>): ReadonlyMap<string, readonly MadeObject[]> => {
-  const last = new Map<string, { file: string; verb: string; object: MadeObject }>();
-  for (const [file, text] of migrations) {
-    for (const { 0: found, index } of text.matchAll(statements)) {
-      const code = found.replaceAll(/^\s*--.*$/gm, '');
-      const [, verb, kind, name] = makes.exec(code)?.map((word) => word.toLowerCase()) ?? [];
-      if (verb === undefined || name === undefined) continue;
-      last.set(`${kind} ${name}`, {
-        file,
-        verb,
-        object: { name, isFunction: kind === 'function', start: index, end: index + found.length },
-      });
-    }
-  }
-  const live = Map.groupBy(
-    [...last.values()].filter(({ verb }) => verb === 'create'),
-    ({ file }) => file,
-  );
-  return new Map([...live].map(([file, made]) => [file, made.map(({ object }) => object)]));
+/** What the files of the schema make, by file. */
+export const madeObjects = (schema: ReadonlyMap<string, string>): ReadonlyMap<string, readonly MadeObject[]> =>
+  new Map([...schema].map(([file, text]) => [file, [...text.matchAll(statements)].flatMap(readObject)]));
+
+const readObject = ({ 0: found, index }: RegExpExecArray): readonly MadeObject[] => {
+  const [, kind, name] = makes.exec(found.replaceAll(/^\s*--.*$/gm, '')) ?? [];
+  if (name === undefined) return [];
+  return [{ name, isFunction: kind === 'function', start: index, end: index + found.length }];
 };

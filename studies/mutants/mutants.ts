@@ -11,7 +11,7 @@ import { ThrowawayCopy } from './throwaway-copy.ts';
 const help = `npm run lab mutants -- [--count 30] [--seed 1] [--only 'src/ingest/**'] [--tests npm-test|all] [--most 24] [--survivors FILE] [--json FILE]
 
 Plants one small fault after another, drawn at random, in a copy of the checkout: other operators, conditions that always or never hold, other
-numbers, calls and statements left out, in TypeScript, in the SQL texts in it and in what the migrations leave behind. Then it runs the tests
+numbers, calls and statements left out, in TypeScript, in the SQL texts in it and in drizzle/schema. Then it runs the tests
 that may notice, up to the first that fails, and prints which faults none has noticed.
 
   --only       a glob of files
@@ -20,9 +20,8 @@ that may notice, up to the first that fails, and prints which faults none has no
   --survivors  instead of drawing, the mutants that survived in the JSON of another run, for instance with --most 0
   --json       writes the results
 
-A fault that is no valid SQL, and one that the migrations cannot be applied with, is not counted: the next one is drawn. At the end the tests that
-have noticed something run once without any fault; where one fails then too, its mutant is unclear. \`npm run check\` is not run, and of the tests
-not the one that compares the schema with drizzle/schema.sql.
+A fault that is no valid SQL, and one that the schema cannot be made with, is not counted: the next one is drawn. At the end the tests that
+have noticed something run once without any fault; where one fails then too, its mutant is unclear. \`npm run check\` is not run.
 
 Before and after a change: the draw depends on the seed and on the text of each line with the name declared around it, not on its file, so the
 same seed plants the same faults in the lines that were only moved. Compare results by "id":

@@ -78,7 +78,7 @@ const inWords = (error: unknown, store: ObjectStore, { key }: HistoryObject): un
   return new OrgtrailError('archive_unreadable', reason, { cause: error });
 };
 
-/** Of a block, which has a hash of its own: as in drizzle/0055_archive_blocks.sql. */
+/** Of a block, which has a hash of its own: as in drizzle/schema/archive.sql. */
 const BLOCK_BYTES = 262_144;
 const HASH_BYTES = 32;
 

@@ -11,7 +11,7 @@ import {
   type LockRoom,
   readLockRoom,
   readSchemaState,
-  refuseNewer,
+  refuseForeign,
   requireSupportedServer,
 } from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
@@ -76,11 +76,12 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
     try {
       const server = `PostgreSQL ${await requireSupportedServer(database.pool)} at ${describeUrl(database.url)}`;
       const schema = await readSchemaState(database.pool);
-      refuseNewer(schema);
+      refuseForeign(schema);
       const state = {
         current: 'current',
         empty: 'empty: run, sync or migrate will create it',
         outdated: `${schema.known - schema.applied} migrations behind: run, sync or migrate will apply them`,
+        'too old': 'too old',
         newer: 'newer',
       }[schema.state];
       return [

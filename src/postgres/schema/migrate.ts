@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
-import { packageFile } from '../../base/package-files.ts';
 import { inTransaction, longStatement } from '../pool.ts';
 import { sqlState } from '../sql-state.ts';
+import { type Migration, of020, readBaseline, readMigrations } from './migrations.ts';
 import {
   buildIndexOnline,
   IMPATIENT,
@@ -16,7 +15,6 @@ import {
 } from './online-index.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
-const migrationsFolder = packageFile('drizzle');
 export const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
 const MAKE_TABLE = `create schema if not exists drizzle;
   create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
@@ -35,8 +33,11 @@ const IMPATIENT_LOCK_MS = 50;
 const OLDEST_SUPPORTED = 150_000;
 
 export interface SchemaState {
-  /** `empty`: no orgtrail schema yet. `newer`: made by a later orgtrail, which this one must not touch. */
-  readonly state: 'current' | 'outdated' | 'newer' | 'empty';
+  /**
+   * `empty`: no orgtrail schema yet. `newer`: made by a later orgtrail, which this one must not touch. `too old`: it lacks migrations of 0.2.0,
+   * which this one has no more.
+   */
+  readonly state: 'current' | 'outdated' | 'too old' | 'newer' | 'empty';
   readonly applied: number;
   readonly known: number;
   /** When the newest applied one was made, in milliseconds since 1970; orders them. */
@@ -44,20 +45,31 @@ export interface SchemaState {
 }
 
 /** Compares the database's migrations with those of this binary. Read-only. Called by check, status and readiness. */
-export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaState> => {
-  const migrations = readMigrationFiles({ migrationsFolder });
-  const known = migrations.length;
+export const readSchemaState = async (
+  pool: Pool | PoolClient,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<SchemaState> => {
+  const known = of020.length + migrations.length;
   const exists = await pool.query<{ found: string | null }>(
     "select to_regclass('drizzle.__drizzle_migrations') as found",
   );
   if (exists.rows[0]?.found == null) return { state: 'empty', applied: 0, known, newest: 0 };
-  const rows = await pool.query<{ applied: number; newest: number | null }>(
-    'select count(*)::integer as applied, max(created_at)::float8 as newest from drizzle.__drizzle_migrations',
+  const newestKnown = migrations.at(-1)?.madeMs ?? 0;
+  // Without parameters: in a transaction a statement with some keeps its snapshot, which an index that is built beside it waits for.
+  const { rows } = await pool.query<{ oldest: number | null; newest: number | null; of020: number; later: number }>(
+    `select min(created_at)::float8 as oldest, max(created_at)::float8 as newest,
+       (count(distinct created_at) filter (where created_at in (${of020.join()})))::integer as of020,
+       (count(*) filter (where created_at > ${newestKnown}))::integer as later
+     from drizzle.__drizzle_migrations`,
   );
-  const { applied, newest } = rows.rows[0] ?? { applied: 0, newest: null };
-  if (newest === null) return { state: 'empty', applied, known, newest: 0 };
-  const newestKnown = migrations.at(-1)?.folderMillis ?? 0;
+  const [row] = rows;
+  if (row === undefined || row.newest === null) return { state: 'empty', applied: 0, known, newest: 0 };
+  const { newest, oldest, later } = row;
+  // A database that began with the schema as a whole has none of those of 0.2.0.
+  const isTooOld = (oldest ?? 0) <= (of020.at(-1) ?? 0) && row.of020 < of020.length;
+  if (newest < newestKnown && isTooOld) return { state: 'too old', applied: row.of020, known, newest };
   const state = newest > newestKnown ? 'newer' : newest < newestKnown ? 'outdated' : 'current';
+  const applied = of020.length + migrations.filter(({ madeMs }) => madeMs <= newest).length + later;
   return { state, applied, known, newest };
 };
 
@@ -70,20 +82,22 @@ export interface MigrateOptions {
   readonly onStep?: (step: MigrationStep) => void;
   /** Hears again and again whom a statement waits for. */
   readonly onBlocked?: OnBlocked;
+  /** Those of this binary, unless a test gives others. */
+  readonly migrations?: readonly Migration[];
 }
 
 /**
  * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait. A schema that is
  * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) if a later orgtrail has been here,
- * `configuration` (exit 2) if the account may not do it.
+ * `configuration` (exit 2) if the account may not do it, or the database is of before 0.2.0.
  */
 export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
-  const found = await readSchemaState(pool);
+  const found = await readSchemaState(pool, options.migrations);
   if (found.state === 'current' && options.roles !== true) {
     await requireSupportedServer(pool);
     return found;
   }
-  refuseNewer(found);
+  refuseForeign(found);
   const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   for (let tries = 1; ; tries += 1) {
     try {
@@ -99,19 +113,20 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
 
 /** One transaction of migrations: all that are missing, or up to one that has a transaction of its own. */
 const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaState> => {
-  const found = await readSchemaState(pool);
+  const { migrations = readMigrations() } = options;
+  const found = await readSchemaState(pool, migrations);
   return await inTransaction(pool, async (client) => {
     // Otherwise it would keep a snapshot that an index built beside it waits for.
     await client.query('set transaction isolation level read committed');
-    // drizzle's own migrator takes no lock: we take its files and its bookkeeping, and apply them in one transaction, whose lock also
-    // holds behind a pooler in transaction mode.
-    await lockMigrations(client, found, options.onWait ?? (() => {}));
+    // All in one transaction, whose lock also holds behind a pooler in transaction mode.
+    await lockMigrations(client, { ...found, migrations }, options.onWait ?? (() => {}));
     await requireSupportedServer(client);
-    const before = await readSchemaState(client);
-    refuseNewer(before);
+    const before = await readSchemaState(client, migrations);
+    refuseForeign(before);
     const outdated = before.state !== 'current';
-    if (outdated) await applyMissing(pool, client, before.newest, options).catch(explainForbidden);
-    const reached = await readSchemaState(client);
+    if (before.state === 'empty') await applyBaseline(pool, client, migrations, options).catch(explainForbidden);
+    else if (outdated) await applyMissing(pool, client, { ...before, migrations }, options).catch(explainForbidden);
+    const reached = await readSchemaState(client, migrations);
     // The rights are those of the last migration: they name tables that earlier ones lack.
     const isLast = reached.state === 'current';
     const isAsked = options.roles === true;
@@ -124,7 +139,11 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
  * Only an account that may write to the table of migrations can lock it so. Making it waits for another process that is making it, which only
  * an account that may create can be.
  */
-const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait: () => void): Promise<void> => {
+const lockMigrations = async (
+  client: PoolClient,
+  { state, migrations }: KnownState,
+  onWait: () => void,
+): Promise<void> => {
   await client.query('savepoint before_lock');
   let waits = false;
   for (;;) {
@@ -136,7 +155,7 @@ const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait
       return;
     } catch (error) {
       const code = sqlState(error);
-      if (code === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, onWait);
+      if (code === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, migrations, onWait);
       // Another process made the same and has committed it.
       const isMade = state === 'empty' && MADE_MEANWHILE.includes(code ?? '');
       if (!isMade && (waits || code !== LOCK_NOT_AVAILABLE)) throw error;
@@ -148,11 +167,16 @@ const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait
 };
 
 /** An account that may not migrate waits for one that does; if none does, it hears what it may not. */
-const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
+const waitForMigration = async (
+  client: PoolClient,
+  refusal: unknown,
+  migrations: readonly Migration[],
+  onWait: () => void,
+): Promise<void> => {
   await client.query('rollback to savepoint before_lock');
   const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   let told = false;
-  while ((await readSchemaState(client)).state !== 'current') {
+  while ((await readSchemaState(client, migrations)).state !== 'current') {
     const { rowCount } = await client.query(
       `select from pg_locks l where granted and database = (select oid from pg_database where datname = current_database())
          and case when to_regclass('drizzle.__drizzle_migrations') is null
@@ -160,7 +184,7 @@ const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: ()
            then mode = 'AccessExclusiveLock' and not exists (select from pg_class c where c.oid = l.relation)
            else relation = to_regclass('drizzle.__drizzle_migrations') and mode = 'ShareRowExclusiveLock' end`,
     );
-    if (rowCount === 0 && (await readSchemaState(client)).state === 'current') return;
+    if (rowCount === 0 && (await readSchemaState(client, migrations)).state === 'current') return;
     if (rowCount === 0 || performance.now() > giveUpAt) explainForbidden(refusal);
     if (!told) onWait();
     told = true;
@@ -183,32 +207,48 @@ export interface MigrationStep {
   readonly of: number;
 }
 
+/** The schema as a whole, on an empty database: nothing waits for it, and it seldom waits for something. */
+const applyBaseline = async (
+  pool: Pool,
+  client: PoolClient,
+  migrations: readonly Migration[],
+  { onStep = () => {}, onBlocked = () => {} }: MigrateOptions,
+): Promise<void> => {
+  onStep({ number: 1, of: 1 });
+  const { hash, statements } = readBaseline();
+  for (const statement of statements) {
+    await tellBlockers(pool, statement, onBlocked, () => client.query(longStatement(statement)));
+  }
+  await record(client, hash, migrations.at(-1)?.madeMs ?? 0);
+};
+
+const record = (client: PoolClient, hash: string, madeMs: number) =>
+  client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [hash, madeMs]);
+
+type KnownState = SchemaState & Required<Pick<MigrateOptions, 'migrations'>>;
+
 const applyMissing = async (
   pool: Pool,
   client: PoolClient,
-  newest: number,
+  { newest, migrations }: KnownState,
   { onStep = () => {}, onBlocked = () => {} }: MigrateOptions,
 ): Promise<void> => {
-  const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
-  const isAlone = ({ sql: [first = ''] }: (typeof missing)[number]) => first.startsWith(OWN_TRANSACTION);
-  // On an empty database there is nothing to wait for, and nothing that would wait.
-  const end = newest === 0 ? -1 : missing.findIndex((migration, index) => index > 0 && isAlone(migration));
+  const missing = migrations.filter(({ madeMs }) => madeMs > newest);
+  const isAlone = ({ statements: [first = ''] }: Migration) => first.startsWith(OWN_TRANSACTION);
+  const end = missing.findIndex((migration, index) => index > 0 && isAlone(migration));
   const batch = missing.slice(0, end === -1 ? undefined : end);
   const [first] = batch;
-  if (newest !== 0 && first !== undefined && isAlone(first)) {
+  if (first !== undefined && isAlone(first)) {
     onStep({ number: 1, of: missing.length });
-    await buildIndexes(pool, client, first.sql, onBlocked);
+    await buildIndexes(pool, client, first.statements, onBlocked);
     await client.query(IMPATIENT);
   }
   for (const [index, migration] of batch.entries()) {
     onStep({ number: index + 1, of: missing.length });
-    for (const statement of migration.sql) {
+    for (const statement of migration.statements) {
       await tellBlockers(pool, statement, onBlocked, () => client.query(longStatement(statement)));
     }
-    await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
-      migration.hash,
-      migration.folderMillis,
-    ]);
+    await record(client, migration.hash, migration.madeMs);
   }
 };
 
@@ -236,20 +276,30 @@ const buildIndexes = async (
   }
 };
 
-/** Throws OrgtrailError `database_too_new` for a database that a later orgtrail has migrated. */
-export const refuseNewer = (schema: SchemaState): void => {
-  if (schema.state !== 'newer') return;
-  throw new OrgtrailError(
-    'database_too_new',
-    `the database has ${schema.applied} migrations, this orgtrail knows ${schema.known}: a later version has migrated it`,
-    { hint: 'run that later version, or point DATABASE_URL at another database' },
-  );
+/** Throws OrgtrailError for a database that this orgtrail can do nothing with: `database_too_new`, or `configuration` if it is too old. */
+export const refuseForeign = ({ state, applied, known }: SchemaState): void => {
+  if (state === 'newer') {
+    throw new OrgtrailError(
+      'database_too_new',
+      `the database has ${applied} migrations, this orgtrail knows ${known}: a later version has migrated it`,
+      { hint: 'run that later version, or point DATABASE_URL at another database' },
+    );
+  }
+  if (state === 'too old') {
+    throw new OrgtrailError(
+      'configuration',
+      `the schema of the database is too old: it has ${applied} of the ${of020.length} migrations of 0.2.0`,
+      {
+        hint: 'upgrade through 0.2.0 first: run `orgtrail migrate` of the last 0.2.0 on this database, then this version',
+      },
+    );
+  }
 };
 
 /** For commands that read what is there and change no schema. Throws OrgtrailError if it is not that of this version. */
 export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
-  refuseNewer(schema);
+  refuseForeign(schema);
   if (schema.state === 'current') return;
   if (schema.state === 'empty') {
     throw new OrgtrailError('configuration', 'no orgtrail data here yet: the database has no schema of orgtrail', {

@@ -49,7 +49,7 @@ export const accessLog = pgTable('access_log', {
   requests: integer64('requests').notNull(),
 });
 
-/** Searches that people keep under a name. Written by functions alone: drizzle/0058. */
+/** Searches that people keep under a name. Written by functions alone: drizzle/schema/search.sql. */
 export const savedSearches = pgTable('saved_searches', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   name: text('name').notNull(),

@@ -30,7 +30,7 @@ interface FilterCondition {
 /** Adds a value to those of the statement and returns its name, `$1` and so on. */
 export type AddParameter = (value: unknown) => string;
 
-/** One a field but the time, in the expressions of the indexes of drizzle/0008, 0017 and 0018: values count in all their spellings. */
+/** One a field but the time, in the expressions of the indexes of drizzle/schema/search.sql: values count in all their spellings. */
 export const filterConditions = (query: EventQuery, parameter: AddParameter): readonly FilterCondition[] => {
   const parts: FilterCondition[] = [];
   const add = <T>(field: SearchField, value: T | undefined, sql: (value: T) => string) => {
@@ -57,7 +57,7 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
   return parts;
 };
 
-/** As the index of drizzle/0023 has it: a name whatever the case of its letters. */
+/** As the index of drizzle/schema/search.sql has it: a name whatever the case of its letters. */
 const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 
@@ -162,7 +162,7 @@ export const termCondition = ({ field, isNegated, values }: Term, parameter: Add
   return isNegated ? `(${any} is not true)` : any;
 };
 
-/** Whatever the case of letters, by the indexes of small letters and of all other spellings (drizzle/0017, 0018). */
+/** Whatever the case of letters, by the indexes of small letters and of all other spellings (drizzle/schema/search.sql). */
 const spelled =
   (column: SpelledColumn): ValueCondition =>
   (value, parameter) => {

@@ -37,10 +37,10 @@ const FOLDED_LENGTH = 400;
 /** Longer names of tokens are in the index of other spellings, cut. */
 const INDEXED_BYTES = 600;
 
-/** A text in small letters, cut, as the indexes of drizzle/0017 and 0018 have it. */
+/** A text in small letters, cut, as the indexes of drizzle/schema/search.sql have it. */
 export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
 
-/** As drizzle/0017 and 0018 have it for the index of other spellings. */
+/** As drizzle/schema/search.sql have it for the index of other spellings. */
 export const hasOtherCase = (column: SpelledColumn): string =>
   column === 'actor_token_name'
     ? `(${column} <> lower(${column}) or octet_length(${column}) > ${INDEXED_BYTES})`

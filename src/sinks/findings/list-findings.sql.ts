@@ -147,7 +147,7 @@ const shared =
 /** They look at many events. */
 const views = ['delete_burst', 'failure_burst', 'sign_in_without_sso', 'sign_in_from_new_network'];
 
-/** The views of drizzle/0012 and later, as conditions: ten views in one statement are planned, and read the same rows, ten times. */
+/** The views of drizzle/schema/findings.sql, as conditions: ten views in one statement are planned, and read the same rows, ten times. */
 /** The condition: what the view asks of `audit_event_traits t`, besides being no copy. A test compares them. */
 const rules: readonly (readonly [name: string, severity: string, condition: string])[] = [
   ['api_token_changed', 'medium', 't.done and t.about_api_token'],

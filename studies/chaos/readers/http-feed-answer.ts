@@ -48,7 +48,9 @@ export interface WholeBody {
 /** What is wrong with a body that ended as if it were whole. */
 export const faultsOfBody = (body: WholeBody, head: FeedHead, plan: FeedPlan): string[] => {
   const { position, last, rest, tookMs } = body;
-  const expectedLast = plan.asksForLastLine ? lastLine({ ...head, position: head.nextPosition, dropped: 0 }).trimEnd() : undefined;
+  const expectedLast = plan.asksForLastLine
+    ? lastLine({ ...head, position: head.nextPosition, dropped: 0 }).trimEnd()
+    : undefined;
   const isEarly = head.nextPosition === plan.from.position && tookMs < plan.waitSeconds * 1_000 - EARLY_MS;
   return [
     ...(position === head.nextPosition

@@ -113,20 +113,18 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       const byBuilder = new RegExp(`\\.(insert|update|delete)\\(\\s*(\\w+\\.)?${declared}\\b`);
       return texts.flatMap(([name, text]) => (bySql.test(text) || byBuilder.test(text) ? [name] : [])).sort();
     };
-    // Earlier versions call these.
-    const [old, before, last] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page', 'orgtrail_commit_source_page'];
     const own = 'orgtrail_commit_page_2';
-    // Called by the latter three alone.
+    // Called by it alone.
     const reading = 'orgtrail_note_reading';
     // Called by that one alone.
     const again = 'orgtrail_note_read_again';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
-      audit_events: [old, own, last, before],
-      coverage_holes: [own, last, before],
+      audit_events: [own],
+      coverage_holes: [own],
       // Takes back what was claimed of the future.
-      coverage: [old, own, last, before, again, 'orgtrail_trim_coverage'],
+      coverage: [own, again, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
-      lanes: [own, last, before, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
+      lanes: [own, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
       sinks: [
         'orgtrail_begin_delivery',
         'orgtrail_claim_sink',
@@ -139,7 +137,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'orgtrail_release_sink',
         'orgtrail_release_sinks_of',
         'orgtrail_renew_sink',
-        // The owner's, and that of a session that has proven its token (drizzle/0065).
+        // The owner's, and that of a session that has proven its token (docs/decisions/12).
         'orgtrail_replay_sink',
         'orgtrail_skip_events',
         'orgtrail_skip_old_events',
@@ -147,9 +145,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       coverage_readings: [reading],
       // Called by the last one alone; and what is no longer promised is deleted.
       evidence_reads: ['orgtrail_note_reads', 'orgtrail_thin_reads'],
-      walks: [old],
       // The first one sets the position to what it is, for the trigger that compares timelines; the last two note the server and the time alone.
-      feed_head: ['orgtrail_check_timeline', old, own, last, before, 'orgtrail_compare_server', 'orgtrail_note_alive'],
+      feed_head: ['orgtrail_check_timeline', own, 'orgtrail_compare_server', 'orgtrail_note_alive'],
     });
   });
 });
@@ -162,7 +159,6 @@ const written = [
   'coverage_readings',
   'evidence_reads',
   'sinks',
-  'walks',
   'feed_head',
 ];
 

@@ -178,14 +178,14 @@ test('a migration that takes long says so, with its step, until it is done; a cu
   const { rows } = await blocker.query<{ pid: number }>('select pg_backend_pid() as pid');
   await blocker.query('rollback');
   blocker.release();
-  const { applied } = await migrating;
+  await migrating;
   expect(said('waiting for other sessions')[0]).toMatchObject({
     level: 'warn',
-    statement: expect.stringMatching(/^CREATE TABLE /i),
+    statement: expect.stringMatching(/^-- Organizations, /),
     blockers: [{ pid: rows[0]?.pid, state: 'idle in transaction', query: expect.stringContaining('create table') }],
   });
-  expect(entries().at(0)).toMatchObject({ level: 'info', migrations: applied, msg: 'migrating the schema' });
-  expect(entries().at(-1)).toMatchObject({ level: 'info', migrations: applied, msg: 'schema migrated' });
+  expect(entries().at(0)).toMatchObject({ level: 'info', migrations: 1, msg: 'migrating the schema' });
+  expect(entries().at(-1)).toMatchObject({ level: 'info', migrations: 1, msg: 'schema migrated' });
 
   lines.length = 0;
   await migrateWithLog(pool, logger);

@@ -177,10 +177,10 @@ describe('sync_status', () => {
   });
 
   test('names the lanes that fail, with the trouble of the worst; counts holes of the first reading, and unproven time', async () => {
-    const known = await newSource(pool, 'troubled');
+    const lease = await newSource(pool, 'troubled');
     await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
     const wanted = [{ fromMs: nowMs - 12 * HOUR * 1_000, toMs: nowMs - 4 * HOUR * 1_000 }];
-    const lease = await claimAsVersion01(pool, known, [wanted]);
+    await claimAsVersion01(pool, lease, [wanted]);
     const proven = [{ fromMs: nowMs - 5 * HOUR * 1_000, toMs: nowMs }];
     const hole = (pass: number, hours: number) => {
       const fromMs = nowMs - hours * HOUR * 1_000;

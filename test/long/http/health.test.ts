@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { recordAs020 } from '../../support/postgres/schema-0-2-0.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 import { openRunning } from '../../support/sync/running-world.ts';
@@ -72,7 +73,7 @@ describe.concurrent('health over HTTP', () => {
     await using world = await openRunning();
     await using served = await serve(world);
     await world.cycle();
-    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
+    await recordAs020(world.database.pool);
     expect(await served.get('/readyz')).toEqual({
       code: 503,
       body: { status: 'not ready', reasons: ['the schema is outdated'] },

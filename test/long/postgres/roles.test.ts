@@ -4,6 +4,7 @@ import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { recordAs020 } from '../../support/postgres/schema-0-2-0.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
@@ -29,13 +30,13 @@ const functionsNamed = (text: string) => words(text).map((name) => `orgtrail_${n
 
 /** What orgtrail_ingest may call. replay_sink refuses without a proven session of a token that was made for it. */
 const ingestFunctions = functionsNamed(`
-  access_log_shown archive_facts begin_delivery check_timeline claim_sink claim_source commit_page commit_page_2
-  commit_source_page commit_walk_page create_partitions delete_search drop_month end_rests fail_delivery fail_lane
+  access_log_shown archive_facts begin_delivery check_timeline claim_sink claim_source commit_page_2
+  create_partitions delete_search drop_month end_rests fail_delivery fail_lane
   finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of mute_detection note_access
   note_alarms note_alive note_archive_blocks note_archive_read note_archived note_detections note_scrub
   note_sink_failure note_verification prove_session read_access_log register_alarm_sinks register_sinks
   register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink replay_sink save_search
-  session_replays skip_events skip_old_events take_request take_requests token_use trim_coverage unmute_detection
+  session_replays skip_events skip_old_events take_requests token_use trim_coverage unmute_detection
   use_archive want_detections`);
 /** What orgtrail_evidence may call. */
 const evidenceFunctions = functionsNamed(`
@@ -100,9 +101,7 @@ describe('migrate --roles', () => {
     await pool.query('revoke all on function orgtrail_create_partitions, orgtrail_drop_month from orgtrail_ingest');
     await migrateDatabase(pool);
     expect(await rightsOf(pool, 'orgtrail_ingest', false), 'what is current is left alone').not.toEqual(ingest);
-    await pool.query(
-      `delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`,
-    );
+    await recordAs020(pool);
     await migrateDatabase(pool);
     await expectRights(pool);
   });
@@ -281,7 +280,7 @@ describe('an account without the rights', () => {
   test('and a schema that is not current: says that the owner must migrate', async () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
-    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
+    await recordAs020(world.database.pool);
     const { code, stderr } = await runInProcess(['run'], { ...world.env, DATABASE_URL: daemon.url });
     expect(stderr).toMatch(
       /this account may not change it: permission denied .*\nTry: run `orgtrail migrate` with an account that owns/,
@@ -309,7 +308,7 @@ const ingest: Readonly<Record<string, string>> = {
     detection_super_administrator_added detection_worker_secret_or_route_changed detections
     drizzle.__drizzle_migrations evidence_anchors evidence_coverage evidence_logs feed_head finding_head findings
     holds lanes position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches
-    sink_dead_letters sinks sync_status walks`,
+    sink_dead_letters sinks sync_status`,
   ),
   ...withRight(
     '',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { drawMutants, type Fault } from '../../../studies/mutants/draw.ts';
-import { faultsOfSql, liveObjects } from '../../../studies/mutants/faults-of-sql.ts';
+import { faultsOfSql, madeObjects } from '../../../studies/mutants/faults-of-sql.ts';
 import { faultsOfTypescript } from '../../../studies/mutants/faults-of-typescript.ts';
 import { RelatedTests } from '../../../studies/mutants/related-tests.ts';
 
@@ -37,13 +37,14 @@ test('conditions of SQL are changed, its assignments, texts and comments are not
   expect(faultsOfTypescript('const q = `where a = b and c is null`;', false)).toHaveLength(3);
 });
 
-test('of a function that is made again, and of one that is dropped, what counts is the last', () => {
-  const migrations = new Map([
-    ['0.sql', "create function a() as $$ select ';' $$;\ncreate function b() as $$ select 1 $$;"],
-    ['1.sql', 'CREATE OR REPLACE FUNCTION public.a() as $$ select 2 $$;\ndrop function b();'],
+test('what the schema makes is found by its names, whatever stands in texts and comments', () => {
+  const text =
+    "-- why; so\ncreate function a() as $$ select ';' $$;\n\ncreate unique index b on t (c);\ncomment on table t is 'create view d;';";
+  const made = madeObjects(new Map([['schema/a.sql', text]])).get('schema/a.sql');
+  expect(made?.map(({ name, isFunction }) => [name, isFunction])).toEqual([
+    ['a', true],
+    ['b', false],
   ]);
-  const live = [...liveObjects(migrations)].map(([file, objects]) => [file, objects.map(({ name }) => name)]);
-  expect(live).toEqual([['1.sql', ['a']]]);
 });
 
 test('a seed draws the same mutants, one for a line, also after a move', () => {

@@ -1,0 +1,179 @@
+-- Indexes for the questions people ask (docs/decisions/20 has what each costs), the history of one resource, and saved searches.
+
+-- Null for what is no address, never an error: an entry is stored whatever it holds.
+create function orgtrail_ip(p_text text) returns inet
+language sql immutable parallel safe as $function$
+  select case
+    when p_text ~* '^(?:::(?:ffff:)?)?(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$' then p_text::inet
+    when length(p_text) <= 40 and p_text ~* '^(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,7}:|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,5}(?::[0-9a-f]{1,4}){1,2}|(?:[0-9a-f]{1,4}:){1,4}(?::[0-9a-f]{1,4}){1,3}|(?:[0-9a-f]{1,4}:){1,3}(?::[0-9a-f]{1,4}){1,4}|(?:[0-9a-f]{1,4}:){1,2}(?::[0-9a-f]{1,4}){1,5}|[0-9a-f]{1,4}:(?::[0-9a-f]{1,4}){1,6}|:(?:(?::[0-9a-f]{1,4}){1,7}|:))$' then p_text::inet
+  end
+$function$;
+
+-- On the parent: every partition has them, and every new one.
+create index audit_events_time on audit_events (action_time, position);
+create index audit_events_organization on audit_events (organization_id, action_time, position);
+-- Values that come often are one entry with a list of rows: without the time these stay small, and a month holds few rows of each.
+create index audit_events_actor_id on audit_events (actor_id);
+create index audit_events_resource_id on audit_events (resource_id);
+create index audit_events_resource_type on audit_events (resource_type, action_type, action_time);
+create index audit_events_failures on audit_events (action_time, position) include (organization_id, actor_email, actor_ip_address)
+  where action_result = 'failure';
+-- Nearly all values of enumerations are in small letters, and found by the indexes that there are. These have the others, each in all its
+-- spellings: hardly any, so they cost nothing.
+create index audit_events_action_type_case on audit_events ((left(lower(action_type), 400) collate "C"), md5(action_type))
+  where action_type <> lower(action_type);
+create index audit_events_action_result_case on audit_events ((left(lower(action_result), 400) collate "C"), md5(action_result))
+  where action_result <> lower(action_result);
+create index audit_events_resource_product_case on audit_events ((left(lower(resource_product), 400) collate "C"), md5(resource_product))
+  where resource_product <> lower(resource_product);
+create index audit_events_resource_type_case on audit_events ((left(lower(resource_type), 400) collate "C"), md5(resource_type))
+  where resource_type <> lower(resource_type);
+-- Searches compare e-mail addresses and names of tokens whatever the case of their letters: indexes that hold each value once more, in small
+-- letters, cost a quarter of the rate of a first load. text_pattern_ops serves equality, and what a text begins with, in every locale.
+create index audit_events_actor_email on audit_events (actor_email text_pattern_ops);
+create index audit_events_actor_ip_address on audit_events (actor_ip_address text_pattern_ops);
+create index audit_events_actor_token_id on audit_events (actor_token_id text_pattern_ops) where actor_token_id is not null;
+-- Not of names that are too long for an index: entries with such names are stored already.
+create index audit_events_actor_token_name on audit_events (actor_token_name text_pattern_ops)
+  where octet_length(actor_token_name) <= 600;
+-- As those of the enumerations: only what is not in small letters, in all its spellings, and names that are too long.
+create index audit_events_actor_email_case on audit_events ((left(lower(actor_email), 400) collate "C"), md5(actor_email))
+  where actor_email <> lower(actor_email);
+create index audit_events_actor_token_name_case on audit_events ((left(lower(actor_token_name), 400) collate "C"), md5(actor_token_name))
+  where actor_token_name <> lower(actor_token_name) or octet_length(actor_token_name) > 600;
+create index audit_events_account on audit_events (account_id, action_time, position) where account_id is not null;
+create index audit_events_zone on audit_events (zone_id) where zone_id is not null;
+-- Searches take a zone by its name, whatever the case of its letters.
+create index audit_events_zone_name on audit_events ((left(lower(zone_name), 400) collate "C")) where zone_name is not null;
+-- Only entries about users go into it.
+create index audit_events_user_copies on audit_events (id, action_time, position)
+  where source_kind = 'account' and resource_scope in ('user', 'memberships');
+-- A Bloom filter for each MB: nothing is written to it with an event, but when a MB is full.
+create index audit_events_ray on audit_events
+  using brin (raw_cf_ray_id text_bloom_ops (n_distinct_per_range = 2000, false_positive_rate = 0.01))
+  with (pages_per_range = 128, autosummarize = on);
+-- Hardly any entries have defects.
+create index audit_events_defects on audit_events (action_time, position) where defects is not null;
+-- Hardly any entries have another result than these two: with it, and the index of failures, the results of an organization, or of all, are
+-- counted without reading rows (docs/decisions/25).
+create index audit_events_other_results on audit_events (action_time, position) include (organization_id, action_result)
+  where action_result is distinct from 'success' and action_result is distinct from 'failure';
+
+-- The events of one resource, for people who ask what became of it. Reads only: nothing that is stored changes.
+create function orgtrail_history_of(p_position bigint) returns table ("position" bigint, action_time timestamptz, matched_by text)
+language plpgsql stable rows 50 parallel safe set plan_cache_mode = force_custom_plan as $function$
+declare
+  subject record;
+  of_user boolean;
+begin
+  select e.position, e.action_time, nullif(e.resource_id, '') as resource_id, e.resource_product as product, e.resource_type as type,
+    e.resource_scope as scope, nullif(split_part(e.raw_uri, '?', 1), '') as path, upper(e.raw_method) as method,
+    e.organization_id, e.account_id, e.zone_id
+  into subject from audit_events e where e.position = p_position limit 1;
+  if not found then return; end if;
+  of_user := coalesce(subject.scope in ('user', 'memberships'), false);
+  return query
+  with matched as (
+    select e.position, e.action_time, 'id' as matched_by, e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is not null and e.resource_id = subject.resource_id
+      and e.resource_product is not distinct from subject.product and e.resource_type is not distinct from subject.type
+    union all
+    -- A POST goes to the collection, which many resources share.
+    select e.position, e.action_time, 'uri', e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is null and subject.path is not null and subject.method is distinct from 'POST'
+      and e.resource_type is not distinct from subject.type and split_part(e.raw_uri, '?', 1) = subject.path
+    union all
+    select e.position, e.action_time, 'type', e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is null and (subject.path is null or subject.method = 'POST')
+      and subject.type is not null and e.resource_type = subject.type
+      and e.resource_product is not distinct from subject.product
+    union all
+    select subject.position, subject.action_time, 'itself', null, null, subject.organization_id, subject.account_id, subject.zone_id
+    where subject.resource_id is null and (subject.path is null or subject.method = 'POST') and subject.type is null
+  ), owned as (
+    -- Short ids such as the name of a setting exist in every zone and account. What an entry does not say, does not tell them apart.
+    select m.* from matched m
+    where of_user or (
+      coalesce(m.zone_id = subject.zone_id, true)
+      and case
+        when m.account_id is not null and subject.account_id is not null then m.account_id = subject.account_id
+        else coalesce(m.organization_id = subject.organization_id, true) end)
+  )
+  select o.position, o.action_time, o.matched_by from (
+    select m.*, row_number() over (partition by m.source_kind, m.id, m.action_time order by m.position) as copy from owned m
+  ) o
+  -- An entry of a user is in the log of each of his accounts: the history has it once. What counts as a copy is as in audit_history.
+  where o.position = subject.position
+    or not (of_user and o.source_kind = 'account' and o.action_time > '-infinity')
+    or o.copy = 1 and not exists (select from owned own where own.position = subject.position
+      and own.source_kind = 'account' and own.id = o.id and own.action_time = o.action_time);
+end
+$function$;
+
+comment on function orgtrail_history_of(bigint) is 'The events about the resource of the event at a position, itself included. matched_by: id '
+  '(the same id, product and type), uri (the same path of the request; exact as well), type (no more than the same product and type: other '
+  'resources, too), itself (the entry does not say what it is about). Within one zone and account, or organization; of a user''s profile each '
+  'entry once.';
+
+-- Searches that people keep under a name, for all who may search (docs/console.md, docs/decisions/24).
+create table saved_searches (
+  id bigint generated always as identity primary key,
+  name text collate "C" not null check (length(name) between 1 and 100 and name = btrim(name)),
+  search text not null check (length(search) <= 8000),
+  saved_by text,
+  saved_as text not null default session_user,
+  saved_at timestamptz not null default clock_timestamp(),
+  renamed_by text,
+  renamed_at timestamptz
+);
+create unique index saved_searches_name on saved_searches ((lower(name) collate "C"));
+comment on table saved_searches is 'Searches that people keep under a name. Written by orgtrail_save_search, orgtrail_rename_search and '
+  'orgtrail_delete_search alone.';
+comment on column saved_searches.id is 'Its number.';
+comment on column saved_searches.name is 'Unique, whatever the case of its letters.';
+comment on column saved_searches.search is 'The parameters of its link, as they stand behind /events?. Relative times are kept as they were written.';
+comment on column saved_searches.saved_by is 'The name of the token, or ORGTRAIL_FEED_TOKEN; null: open on loopback, or saved by a command.';
+comment on column saved_searches.saved_as is 'The database account that saved it: that of the daemon, or of who ran the command.';
+comment on column saved_searches.saved_at is 'When it was saved.';
+comment on column saved_searches.renamed_by is 'Who renamed it last, as saved_by; null: not known, or it was not renamed.';
+comment on column saved_searches.renamed_at is 'When it was renamed last; null: it was not.';
+
+-- Keeps a search: `saved`, `name taken`, or `full` when 500 are kept.
+create function orgtrail_save_search(p_name text, p_search text, p_by text, out outcome text, out saved_id bigint)
+language plpgsql security definer set search_path from current as $function$
+begin
+  -- One at a time: else two could both be the last one that fits.
+  lock table saved_searches in share row exclusive mode;
+  if exists (select from saved_searches s where lower(s.name) collate "C" = lower(p_name) collate "C") then
+    outcome := 'name taken';
+  elsif (select count(*) from saved_searches) >= 500 then
+    outcome := 'full';
+  else
+    insert into saved_searches (name, search, saved_by) values (p_name, p_search, left(p_by, 200)) returning id into saved_id;
+    outcome := 'saved';
+  end if;
+end
+$function$;
+
+-- `renamed`, `name taken`, or `unknown` if there is no such search.
+create function orgtrail_rename_search(p_id bigint, p_name text, p_by text) returns text
+language plpgsql security definer set search_path from current as $function$
+begin
+  update saved_searches s set name = p_name, renamed_by = left(p_by, 200), renamed_at = clock_timestamp() where s.id = p_id;
+  return case when found then 'renamed' else 'unknown' end;
+exception when unique_violation then
+  return 'name taken';
+end
+$function$;
+
+-- False if there is no such search.
+create function orgtrail_delete_search(p_id bigint) returns boolean
+language plpgsql security definer set search_path from current as $function$
+begin
+  delete from saved_searches s where s.id = p_id;
+  return found;
+end
+$function$;

@@ -1,0 +1,156 @@
+import type { Pool } from 'pg';
+import { expect, test } from 'vitest';
+import { addHold } from '../../../src/archive/holds.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
+import { of020, readMigrations } from '../../../src/postgres/schema/migrations.ts';
+import { registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
+import { firstValue, valuesOf } from '../../support/postgres/rows.ts';
+import { makeSchema020 } from '../../support/postgres/schema-0-2-0.ts';
+import { dumpSchema } from '../../support/postgres/schema-dump.ts';
+import { commitAll, entryText, newSource, seconds, T0 } from '../../support/postgres/store-fixture.ts';
+import { ofEachTest } from '../../support/process/of-tests.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
+
+const database = ofEachTest(() => createTestDatabase({ empty: true }));
+
+test('a database of 0.2.0 gets by its upgrade what an empty one gets, in every detail, and keeps its data', async () => {
+  const { pool } = database;
+  await makeSchema020(pool);
+  await fill(pool);
+  const before = await contents(pool);
+  expect(await readSchemaState(pool)).toMatchObject({ state: 'outdated', applied: of020.length });
+  const states = await Promise.all(Array.from({ length: REPLICAS }, () => migrateAsReplica()));
+  const known = of020.length + readMigrations().length;
+  expect(states).toMatchObject(Array(REPLICAS).fill({ state: 'current', applied: known, known }));
+  expect(await recorded(pool), 'each migration ran once').toHaveLength(known);
+  expect(await contents(pool)).toEqual(before);
+
+  const fresh = await createTestDatabase({ empty: true });
+  try {
+    expect(await migrateDatabase(fresh.pool)).toMatchObject({ state: 'current', applied: known, known });
+    const [upgraded, made] = [await dumpSchema(pool), await dumpSchema(fresh.pool)];
+    expect(made.length).toBeGreaterThan(1_000);
+    expect(
+      upgraded.filter((object) => !made.includes(object)),
+      'only after an upgrade',
+    ).toEqual([]);
+    expect(
+      made.filter((object) => !upgraded.includes(object)),
+      'only when it was empty',
+    ).toEqual([]);
+    expect(await rowsAtFirst(fresh.pool)).toEqual({ discovery: 1, feed_head: 1, knows: true });
+    expect(await firstValue(pool, 'select orgtrail_schema_version()'), 'for the journal of the evidence').toBe(
+      await firstValue(fresh.pool, 'select orgtrail_schema_version()'),
+    );
+  } finally {
+    await fresh.close();
+  }
+});
+
+test('migrating an upgraded database again changes nothing', async () => {
+  await makeSchema020(database.pool);
+  for (const _ of ['first', 'second']) {
+    const { code, stdout } = await runInProcess(['migrate'], { DATABASE_URL: database.url });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'the schema is current: 62 of 62 migrations applied\n' });
+  }
+  const rows = await recorded(database.pool);
+  await migrateDatabase(database.pool);
+  expect(await recorded(database.pool)).toEqual(rows);
+});
+
+test('a database of before 0.2.0 is too old: exit 2, says what to do, and is left alone', async () => {
+  const { pool } = database;
+  await makeSchema020(pool, 1);
+  const before = [await dumpSchema(pool), await recorded(pool)];
+  expect(await readSchemaState(pool)).toMatchObject({ state: 'too old', applied: of020.length - 1 });
+  for (const command of ['migrate', 'check', 'status']) {
+    const { code, stdout, stderr } = await runInProcess([command], {
+      DATABASE_URL: database.url,
+      CLOUDFLARE_API_TOKEN: 'none',
+    });
+    expect(stdout + stderr, command).toMatch(
+      /the schema of the database is too old: it has 60 of the 61 migrations of 0\.2\.0/,
+    );
+    expect(stdout + stderr, command).toMatch(/Try: upgrade through 0\.2\.0 first/);
+    expect(code, command).toBe(2);
+  }
+  expect([await dumpSchema(pool), await recorded(pool)]).toEqual(before);
+});
+
+const REPLICAS = 8;
+const DAY_MS = 86_400_000;
+
+const migrateAsReplica = async () => {
+  const pool = createPool(database.url, 2, () => {});
+  try {
+    return await migrateDatabase(pool);
+  } finally {
+    await pool.end();
+  }
+};
+
+const recorded = (pool: Pool) =>
+  valuesOf<string>(pool, "select id || ' ' || hash || ' ' || created_at from drizzle.__drizzle_migrations order by id");
+
+/** Events of two months, and a row or more of most of what an installation has. */
+const fill = async (pool: Pool): Promise<void> => {
+  await pool.query('select orgtrail_create_partitions($1, $2)', [new Date(T0 - 31 * DAY_MS), new Date(T0)]);
+  const entriesOf = (source: string) =>
+    Array.from({ length: 150 }, (_, index) => entryText(`${source}-${index}`, T0 - (index % 40) * DAY_MS));
+  for (const source of ['one', 'two']) {
+    await commitAll(pool, await newSource(pool, source), [
+      entriesOf(source),
+      [entryText(`${source}-0`, T0, { more: 1 })],
+    ]);
+  }
+  await claimAsVersion01(pool, await newSource(pool, 'of 0.1'), [seconds(0, 10)]);
+  await registerSinks(pool, [
+    { name: 'siem', kind: 'webhook', target: 'example.com', start: 'beginning', maxAgeMs: undefined },
+  ]);
+  await addHold(pool, {
+    reason: 'a lawsuit',
+    by: 'counsel',
+    organizationId: 'one',
+    sinceMs: undefined,
+    beforeMs: undefined,
+  });
+  await pool.query(`
+    insert into retention_policy (shortest) values ('400 days');
+    insert into collector_tokens (token_id) values ('of the collector');
+    insert into accounts (id, name) values ('account', 'Account');
+    insert into access_tokens (name, hash, scopes) values ('token', sha256('token'), '{feed}');
+    select orgtrail_open_evidence('of.example/a', 'of.example/b');
+    -- What only version 0.1 wrote.
+    update sources set failures = 3, last_error = 'of 0.1' where id = 'of 0.1'`);
+};
+
+/** All rows of all tables, but for what is dropped, and what a connection notes when it comes. */
+const contents = async (pool: Pool): Promise<Readonly<Record<string, readonly string[]>>> => {
+  const tables = await valuesOf<string>(
+    pool,
+    `select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+       and c.relname <> 'walks' order by 1`,
+  );
+  const left = "- '{failures,next_attempt_at,last_success_at,last_failure,last_error}'::text[]";
+  const all: Record<string, readonly string[]> = {};
+  for (const table of tables) {
+    const less =
+      table === 'sources' ? left : table === 'feed_head' ? "- '{alive_at,paced_until,database_oid}'::text[]" : '';
+    all[table] = await valuesOf(pool, `select (to_jsonb(t) ${less})::text from ${table} t order by 1`);
+  }
+  expect(all['audit_events']).toHaveLength(300);
+  return all;
+};
+
+/** What an empty database begins with. */
+const rowsAtFirst = async (pool: Pool) => ({
+  discovery: Number(await firstValue(pool, 'select count(*) from discovery')),
+  feed_head: Number(await firstValue(pool, 'select count(*) from feed_head where position = 0')),
+  knows: await firstValue(
+    pool,
+    'select timeline = orgtrail_timeline(tableoid) and alive_at is not null from feed_head',
+  ),
+});
