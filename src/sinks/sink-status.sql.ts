@@ -163,8 +163,6 @@ export const readDeadLetterPage = async (
   };
 };
 
-export type SinkTroubles = ReturnType<typeof createSinkTroubles>;
-
 /** Troubles that this process knows: the database may refuse to record a failure or to return it. */
 type Trouble = Readonly<{ failures: number; reason: string }>;
 

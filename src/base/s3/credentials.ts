@@ -82,7 +82,7 @@ export const awsVariables = [
   'AWS_EC2_METADATA_SERVICE_ENDPOINT',
 ] as const;
 
-/** The machine itself answers, or nobody. */
+/** The machine itself answers, or no service does. */
 const TIMEOUT_MS = 2_000;
 const STS_TIMEOUT_MS = 10_000;
 const TOKEN_SECONDS = 300;

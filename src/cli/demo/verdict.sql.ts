@@ -15,7 +15,7 @@ type CatchUpOptions = Readonly<{ timeoutMs: number; settlePasses: number; onPaus
 
 /**
  * Compares until everything is there, since late entries show only after a settle pass. Gives up after `timeoutMs` without progress,
- * but not in a pause of the API, of which `onPause` hears once.
+ * but not in a pause of the API; `onPause` is called once for it.
  */
 export const catchUp = async (
   pool: Pool,

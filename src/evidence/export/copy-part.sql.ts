@@ -144,7 +144,7 @@ const readDisclosed = async (
   const changes = await readChanged(client, source);
   const quote = (text: string) => client.escapeLiteral(text);
   const ref = `${source.kind}/${source.id}`;
-  // Most statements are coverage of others: their names say of whom.
+  // Most statements are coverage of others: their names say which.
   const query = `select index, kind, ref, text from evidence_journal
     where generation = ${integer(generation)} and index < ${integer(journal.size)}
       and (kind in (${[...common, 'change', 'hold'].map(quote).join()}) or kind = 'source' and ref = ${quote(ref)}

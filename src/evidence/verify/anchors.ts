@@ -244,7 +244,7 @@ const verifySuccession = (report: Report, statements: SignedStatements): void =>
   }
 };
 
-/** Also replaced ones and those of earlier generations, of which a checkpoint may have been kept. */
+/** Also replaced ones and those of earlier generations: a checkpoint of them may have been kept. */
 export const withStatedKeys = (policy: Policy, statements: SignedStatements): Policy => {
   const earlier = statements.of('fork').flatMap((one) => one.old_vkeys ?? []);
   const stated = readableKeys([...new Set([...statedVkeys(statements), ...earlier])]);

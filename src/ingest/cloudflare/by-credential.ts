@@ -183,8 +183,8 @@ const LISTING = 'organizations';
 
 /**
  * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may
- * show more and the listing must be whole, it ends with PartialListingError. A credential that may not list is tried
- * again after an hour.
+ * show more and the listing must be whole, it ends with PartialListingError. A credential that may not list is
+ * retried after an hour.
  */
 const listWithEach = async function* (
   { current, facts, refusals, onListingFailed }: ByCredentialOptions,

@@ -140,7 +140,7 @@ export const oneOf = (errors: readonly ApiError[], source: SourceKey): ApiError 
   errors[0] ??
   new ApiError('refused', `no credential is for the ${kindOf(source).owner} ${source.id}`);
 
-/** A credential that is not taken at all is tried again after a minute, one that may not do something after an hour. */
+/** A rejected credential is retried after a minute, one without a permission after an hour. */
 const BROKEN_REST_MS = 60_000;
 const REFUSED_REST_MS = 3_600_000;
 

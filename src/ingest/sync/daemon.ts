@@ -143,7 +143,7 @@ const createAccountListing = (context: SyncContext, options: DaemonOptions, plan
   return both(listing, planning);
 };
 
-/** Work of which one at a time is under way: who begins it again joins it. */
+/** Runs one at a time: a call during a run joins it. */
 const single = (work: () => Promise<void>) => {
   let underWay: Promise<void> | undefined;
   return {

@@ -16,7 +16,7 @@ const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
 
 export interface SyncOnceOptions extends TurnOptions {
-  /** How often a lane, or a listing, is tried again; a window that is halved counts as progress. */
+  /** How often a lane, or a listing, is retried; a window that is halved counts as progress. */
   readonly retries: number;
 }
 

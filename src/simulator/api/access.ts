@@ -89,7 +89,7 @@ export function organizationIdOf(
 export const shownName = (faults: FaultPlan, account: Account): string =>
   faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
 
-/** Each account is missing by itself and anew each time. */
+/** Decided for each account by itself, and again for each listing. */
 export function withoutMissing(faults: FaultPlan, page: readonly Account[], occasion: Occasion): readonly Account[] {
   if (!faults.isOn('missing_account')) return page;
   return page.filter(({ id, seq }) => {

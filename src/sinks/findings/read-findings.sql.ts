@@ -105,7 +105,7 @@ const foundEvent = (row: Row & { readonly position: number }): FoundEvent => ({
 const membersOf = <R, C extends { readonly [name in keyof R]?: unknown }>(row: R, columns: C) =>
   Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof R]])) as Pick<R, keyof C & keyof R>;
 
-/** How far the detections have been asked; undefined before a sink wants them. */
+/** How far the detections have been asked; undefined before a sink asks for them. */
 export const readFindingHead = async (pool: Pool): Promise<number | undefined> => {
   const { rows } = await pool.query<{ position: number }>('select position::float8 from finding_head');
   return rows[0]?.position;

@@ -233,7 +233,7 @@ export interface TurnOptions {
 
 /**
  * One source in the hands of this process, for a few pages of one lane. It is shared by what runs at the same time (the next page is asked
- * for while one is committed), and read by whoever handles a failure: so it is changed in place, by `set` in this file alone.
+ * for while one is committed), and read where a failure is handled: so it is changed in place, by `set` in this file alone.
  */
 export interface Turn {
   readonly context: SyncContext;
