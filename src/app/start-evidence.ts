@@ -239,7 +239,7 @@ export const startEvidenceBuilder = async (config: Config, { logger, secrets, is
   const alive = setInterval(() => {}, 60_000);
   opened.defer(() => clearInterval(alive));
   const stop = new AbortController();
-  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time: processTime } };
+  const host = { database, owner: createProcessIdentity(), feed: feed.source, sync: { time: processTime() } };
   const evidence = startEvidence(config, host, { signer, nextSigner, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   logger.info({ version, ...(url !== undefined && { url }) }, 'orgtrail builds evidence');

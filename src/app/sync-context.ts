@@ -50,7 +50,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       credentials: parts.credentials,
       observer: parts.storeObserver,
     }),
-    time: processTime,
+    time: processTime(),
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
     organizationListing: {
@@ -67,10 +67,11 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
   };
 };
 
-export const processTime: Time = {
+/** Each caller has one of its own, which a test can slow down. */
+export const processTime = (): Time => ({
   nowMs: () => performance.now(),
   sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
-};
+});
 
 const syncEvents = [
   'discovered',

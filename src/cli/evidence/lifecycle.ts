@@ -38,7 +38,7 @@ export const builderOf = (
   const store = createEvidenceStore(pool, createProcessIdentity(), leaseMs);
   const { base } = evidence;
   const options = { store, signer, nextSigner: nextSignerOf(evidence), base, version, observer: {}, coverage };
-  return { builder: new Builder(options), signer, lease: { store, time: processTime, leaseMs } };
+  return { builder: new Builder(options), signer, lease: { store, time: processTime(), leaseMs } };
 };
 
 const LEASE_MS = 30_000;
