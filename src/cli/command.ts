@@ -80,7 +80,7 @@ type What = Readonly<Record<string, unknown>>;
 type DoneCommand = Readonly<{ kind: AccessKind; command: string; by?: string | undefined; what: What }>;
 
 /** A row of `access_log` that cannot be written is a warning on stderr: what was done stays done. */
-export const noteCommand = async (
+export const recordCommand = async (
   pool: Pool,
   { stderr }: Pick<CliContext, 'stderr'>,
   { kind, command, by, what }: DoneCommand,

@@ -66,12 +66,12 @@ export const eachMergedRow = async (
   takeArchivedUpTo(stretch.until);
   if (isFull()) return { until: last, events, lackingBytes };
   const isEmpty = events === 0 && stretch.objects === 0;
-  const end = isEmpty ? await beforeNextOf({ pool, archived }, stretch.until, until) : stretch.until;
+  const end = isEmpty ? await endOfRange({ pool, archived }, stretch.until, until) : stretch.until;
   return { until: end, events, lackingBytes };
 };
 
 /** The position in front of the next event of either part: a jump may have left out thousands of millions. */
-export const beforeNextOf = async ({ pool, archived }: BothParts, position: number, until: number): Promise<number> => {
+export const endOfRange = async ({ pool, archived }: BothParts, position: number, until: number): Promise<number> => {
   const end = await beforeNext(pool, position, until);
   return (await archived.countObjects(position, end)) === 0 ? end : position;
 };
@@ -174,7 +174,7 @@ const nthPosition = async (parts: BothParts, range: FeedRange, nth: number): Pro
     const found = [...new Set([...cold.positions, ...hot])].sort((a, b) => a - b);
     if (found.length >= wanted) return found[wanted - 1];
     wanted -= found.length;
-    from = found.length === 0 ? await beforeNextOf(parts, cold.until, range.until) : cold.until;
+    from = found.length === 0 ? await endOfRange(parts, cold.until, range.until) : cold.until;
   }
   return undefined;
 };

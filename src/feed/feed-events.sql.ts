@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { FeedEvent } from '../formats/format.ts';
 import { selectList } from '../postgres/queries.ts';
 import { auditEvents } from '../postgres/tables/events.ts';
-import { ArchivedRow, type BothParts, beforeNextOf } from './archived-rows.ts';
+import { ArchivedRow, type BothParts, endOfRange } from './archived-rows.ts';
 import { FILTERED_SCAN_POSITIONS, readOrganizationNames, readTimeLimit } from './feed.sql.ts';
 import { type ArchivedEvent, type Copies, isFirstCopy } from './feed.ts';
 import { readFeedHead } from './feed-head.sql.ts';
@@ -143,7 +143,7 @@ export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange)
   const head = await readFeedHead(pool);
   const until = Math.min(range.until ?? head.position, head.position);
   if (until <= after) return { events: [], scannedTo: after, isFull: false, waitedMs: 0, tooOld: 0 };
-  const scanned = Math.min(until, (await beforeNextOf(parts, after, until)) + FILTERED_SCAN_POSITIONS);
+  const scanned = Math.min(until, (await endOfRange(parts, after, until)) + FILTERED_SCAN_POSITIONS);
   const stretch = await archived.read({ ...range, until: scanned }, range);
   const hot = await readFeedEvents(pool, { ...range, until: stretch.until });
   // What was dropped after the archive was asked is in neither part.

@@ -14,12 +14,13 @@ const isClean = (value: unknown, depth: number): boolean => {
   return Object.entries(value).every(([key, inner]) => cleanText(key) === key && isClean(inner, depth + 1));
 };
 
-const isFlat = (value: unknown, depth: number): boolean => {
+const hasNoNesting = (value: unknown, depth: number): boolean => {
   if (typeof value !== 'object' || value === null) return true;
   if (depth === MAX_DEPTH) return false;
-  if (Array.isArray(value)) return value.every((element) => isFlat(element, depth + 1));
+  if (Array.isArray(value)) return value.every((element) => hasNoNesting(element, depth + 1));
   // Walks over a parsed value's own members without making a list.
-  for (const key in value) if (!isFlat((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
+  for (const key in value)
+    if (!hasNoNesting((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
   return true;
 };
 
@@ -34,7 +35,7 @@ const cleanCopy = (value: unknown, depth: number): unknown => {
 
 /** Clean texts and keys, at most 100 levels; copied only if needed. `hasCleanTexts`: from a clean JSON text without numeric escapes. */
 export const cleanJson = (value: unknown, hasCleanTexts: boolean): unknown => {
-  const isWhole = hasCleanTexts ? isFlat(value, 0) : isClean(value, 0);
+  const isWhole = hasCleanTexts ? hasNoNesting(value, 0) : isClean(value, 0);
   return isWhole ? value : cleanCopy(value, 0);
 };
 

@@ -64,7 +64,7 @@ export async function* counted<T extends { readonly events?: number }>(
 }
 
 /** To be called before the head of an answer that gives events is written. */
-export const beginsGiving = (request: FastifyRequest, events = 0): void => {
+export const startStreaming = (request: FastifyRequest, events = 0): void => {
   request.eventsGiven = events;
   request.onGiving?.();
 };

@@ -16,7 +16,7 @@ import {
   printFeedCursor,
 } from '../feed/feed.ts';
 import { formats } from '../formats/registry.ts';
-import { beginsGiving, counted } from './access-trail.ts';
+import { counted, startStreaming } from './access-trail.ts';
 import { goneSignal } from './failure.ts';
 import { type FeedQuery, feedQuerySchema, feedResponses, withToken } from './openapi.ts';
 import { encodingFor, streamFeed } from './stream.ts';
@@ -175,7 +175,7 @@ const send = async (
 ): Promise<void> => {
   const { query } = request;
   const encoding = encodingFor(request.headers['accept-encoding']);
-  beginsGiving(request);
+  startStreaming(request);
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': formats[query.format ?? 'native'].contentType,

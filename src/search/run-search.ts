@@ -20,7 +20,7 @@ export interface SearchAnswer {
 }
 
 /** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
-export const withIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
+export const resolveNames = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
   withTermIds(source, await withOwner(source, 'account', await withOwner(source, 'organization', reading)));
 
 const withTermIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {

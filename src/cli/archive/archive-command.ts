@@ -5,7 +5,7 @@ import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../base/errors.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { counted, printable, showWork, table } from '../output/terminal.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
@@ -176,7 +176,7 @@ const endCommand = (context: CliContext): Command =>
     .action(async () => {
       const ended = await withDatabase(context, async (pool) => {
         const wasInUse = await asOwner('end the archive', endArchive(pool));
-        if (wasInUse) await noteCommand(pool, context, { kind: 'hold', command: 'archive end', what: {} });
+        if (wasInUse) await recordCommand(pool, context, { kind: 'hold', command: 'archive end', what: {} });
         return wasInUse;
       });
       context.stdout.write(ended ? 'months are dropped without an archive from now on\n' : 'no archive was in use\n');

@@ -10,7 +10,7 @@ import { restoreChanges, restoreEvents } from '../../archive/restore-month.ts';
 import type { ObjectStore } from '../../archive/store.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { type FormatName, formatNames, formats } from '../../formats/registry.ts';
-import { type CliContext, noteCommand } from '../command.ts';
+import { type CliContext, recordCommand } from '../command.ts';
 import { showWork } from '../output/terminal.ts';
 import { readMonth, withArchive } from './run-command.ts';
 
@@ -52,7 +52,7 @@ export const restoreCommand = (context: CliContext): Command =>
         };
         const lines = out === undefined ? await write(context.stdout) : await writeFileWhole(out, write);
         const what = { month, changes: options.changes === true, lines };
-        await noteCommand(pool, context, { kind: 'export', command: 'archive restore', what });
+        await recordCommand(pool, context, { kind: 'export', command: 'archive restore', what });
       }).finally(() => work.finish());
     });
 

@@ -6,9 +6,9 @@ import { createApiByCredential } from '../../ingest/cloudflare/by-credential.ts'
 import type { StoredFacts } from '../../ingest/cloudflare/credential-access.sql.ts';
 import {
   createRefusals,
+  isAllowed,
   isBroken,
   isRefusal,
-  mayUse,
   type NamedCredential,
   sourceOfCredential,
 } from '../../ingest/cloudflare/credentials.ts';
@@ -76,7 +76,7 @@ const listWith = async (credential: OpenedCredential, config: Config, signal: Ab
     const ids = new Set<string>();
     try {
       for await (const page of pages)
-        for (const { id } of page) if (mayUse(credential, { kind: owner, id })) ids.add(id);
+        for (const { id } of page) if (isAllowed(credential, { kind: owner, id })) ids.add(id);
       said.push(counted(ids.size, owner));
     } catch (error) {
       if (!(error instanceof ApiError) || !(isRefusal(error) || isBroken(error))) throw error;

@@ -5,7 +5,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
-import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 import { printable, table } from '../output/terminal.ts';
 
@@ -66,7 +66,7 @@ const addCommand = (context: CliContext): Command =>
         const added = await asOwner('add a hold', addHold(pool, hold));
         const { id, organizationId, accountId, since, before, reason } = added;
         const what = { id, organizationId, ...(accountId !== null && { accountId }), since, before, reason };
-        await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
+        await recordCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
         return { hold: added, dropped: await droppedWithin(pool, added) };
       });
       const text = `hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`;
@@ -158,7 +158,7 @@ const releaseCommand = (context: CliContext): Command =>
         const released = await asOwner('release a hold', releaseHold(pool, Number(number), options.by));
         if (released !== undefined) {
           const what = { id: released.id };
-          await noteCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });
+          await recordCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });
         }
         return released;
       });
@@ -185,7 +185,7 @@ const confirmCommand = (context: CliContext): Command =>
       const reasons = await withDatabase(context, async (pool) => {
         const ended = await asOwner('confirm the holds', confirmRetention(pool, by));
         if (ended.length > 0) {
-          await noteCommand(pool, context, { kind: 'hold', command: 'hold confirm', by, what: { reasons: ended } });
+          await recordCommand(pool, context, { kind: 'hold', command: 'hold confirm', by, what: { reasons: ended } });
         }
         return ended;
       });

@@ -8,7 +8,7 @@ import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
 import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { sinkTable } from '../output/status-report.ts';
 import { printable, table } from '../output/terminal.ts';
 
@@ -62,7 +62,7 @@ const replayCommand = (context: CliContext): Command =>
         const hasArchive = config.archive !== undefined;
         const replayed = await replay(pool, name, { ...options, hasArchive });
         const what = { sink: name, after: Number(options.after), skip: options.skip === true };
-        await noteCommand(pool, context, { kind: 'replay', command: 'sink replay', what });
+        await recordCommand(pool, context, { kind: 'replay', command: 'sink replay', what });
         return replayed;
       });
       context.stdout.write(`${words}\n`);

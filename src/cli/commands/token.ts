@@ -8,7 +8,7 @@ import {
   readAccessTokens,
   revokeAccessToken,
 } from '../../http/access/tokens.sql.ts';
-import { type CliContext, type Given, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
 import { printable, table } from '../output/terminal.ts';
 
 const help = `
@@ -76,7 +76,7 @@ const createCommand = (context: CliContext): Command =>
             ...(rights.replaysSinks && { replay: true }),
           };
           const what = { name, scopes, expiresAt, ...more };
-          await noteCommand(pool, context, { kind: 'token', command: 'token create', what });
+          await recordCommand(pool, context, { kind: 'token', command: 'token create', what });
         }
         return created;
       });
@@ -155,7 +155,7 @@ const revokeCommand = (context: CliContext): Command =>
       const token = await withDatabase(context, async (pool) => {
         const revoked = await revokeAccessToken(pool, name);
         if (revoked !== undefined) {
-          await noteCommand(pool, context, { kind: 'token', command: 'token revoke', what: { name } });
+          await recordCommand(pool, context, { kind: 'token', command: 'token revoke', what: { name } });
         }
         return revoked;
       });

@@ -11,7 +11,7 @@ import { createGenerationStore } from '../../evidence/generations/end-log.sql.ts
 import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
 import { openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, recordCommand, withDatabase } from '../command.ts';
 import { counted, drawLine } from '../output/terminal.ts';
 import { collect, type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
 
@@ -62,7 +62,7 @@ export const forkCommand = (context: CliContext): Command =>
         const { generation, common } = made;
         const without = lost.length > 0 && { without_holds: lost };
         const what = { generation, reason, common_size: common.size, ...without };
-        await noteCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
+        await recordCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
         return made;
       });
       const text = options.json === true ? `${JSON.stringify(shown(fork), null, 2)}\n` : forkText(fork);
@@ -142,7 +142,7 @@ const readKept = (file: string, { feedId, generation }: StoredLogs, base: string
 };
 
 /** What is known to be lost: it may be more. */
-const lostOf = ({ knownSize, common }: Fork): number => Math.max(0, knownSize - common.size);
+const lostLeaves = ({ knownSize, common }: Fork): number => Math.max(0, knownSize - common.size);
 
 const shown = (fork: Fork) => ({
   generation: fork.generation,
@@ -153,7 +153,7 @@ const shown = (fork: Fork) => ({
   common_size: fork.common.size,
   common_root: fork.common.root.toString('base64'),
   known_size: fork.knownSize,
-  lost_leaves: lostOf(fork),
+  lost_leaves: lostLeaves(fork),
   last_note: fork.lastNote,
   lost_holds: fork.lostHolds.map(({ id, reason, created_at }) => ({ id, reason, created_at })),
   tell_auditors: auditorsNeed(fork),
@@ -161,7 +161,7 @@ const shown = (fork: Fork) => ({
 
 const auditorsNeed = (fork: Fork): string[] => {
   const { oldOrigin, origin, common, knownSize } = fork;
-  const lost = lostOf(fork);
+  const lost = lostLeaves(fork);
   return [
     `${oldOrigin} signs nothing any more. ${origin} goes on with the keys below; give them on a way of their own.`,
     `The first ${common.size} leaves are those of the old log, with the root ${common.root.toString('base64')}. A checkpoint of the old log with ${common.size} leaves or fewer holds for the new one.`,

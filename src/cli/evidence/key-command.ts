@@ -12,7 +12,7 @@ import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
 import { makeKeyFile, publicKeyOfFile } from '../../evidence/keys.ts';
 import { orderKey, readStated } from '../../evidence/stored/orders.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, recordCommand, withDatabase } from '../command.ts';
 import { toldText } from './lifecycle.ts';
 
 const help = `
@@ -130,7 +130,7 @@ const rotateKey = async (context: CliContext, report: (exitCode: number) => void
     throw new OrgtrailError('usage', `--overlap is for a rotation: a key that is ${reason} signs nothing any more`);
   const result = await withDatabase(context, async (pool, { config: { evidence } }) => {
     const { id, vkeys, isMade } = await order(pool, evidence, { ...options, by });
-    await noteCommand(pool, context, { kind: 'evidence', command: 'evidence key', by, what: { reason, vkeys } });
+    await recordCommand(pool, context, { kind: 'evidence', command: 'evidence key', by, what: { reason, vkeys } });
     const waitMs = wait ? Math.max(LEAST_WAIT_MS, 3 * (evidence?.intervalMs ?? 0)) : 0;
     return { reason, vkeys, isMade, ...(await untilSigned(pool, id, waitMs, context.signal)) };
   });

@@ -15,7 +15,7 @@ import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
 import { createGenerationStore, endLog } from '../../evidence/generations/end-log.sql.ts';
 import { createProcessIdentity, LeaseLostError } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, noteCommand, withDatabase } from '../command.ts';
+import { type CliContext, recordCommand, withDatabase } from '../command.ts';
 
 export type EvidenceWithKey = EvidenceConfig & { readonly keyFile: string };
 
@@ -100,7 +100,7 @@ export const endCommand = (context: CliContext): Command =>
         const stores = { store: createEvidenceStore(pool, 'end', 0), generations: createGenerationStore(pool) };
         const { generation, events } = await endLog({ ...stores, reason, by, isStated });
         const what = { generation, reason, stated: isStated };
-        await noteCommand(pool, context, { kind: 'evidence', command: 'evidence end', by, what });
+        await recordCommand(pool, context, { kind: 'evidence', command: 'evidence end', by, what });
         const isSigned = building !== undefined && (await signLast(building.builder, building.lease));
         return { origin: events.origin, generation, size: events.size, stated: isStated, signed: isSigned };
       });

@@ -12,7 +12,7 @@ import {
   type SearchField,
   type SearchReading,
 } from '../../search/query/search.ts';
-import { answerSearch, withIds } from '../../search/run-search.ts';
+import { answerSearch, resolveNames } from '../../search/run-search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
@@ -188,7 +188,7 @@ const readQuestion = async (source: SearchSource, asked: Asked, since: string): 
   const first = readSearch(given, nowMs);
   const read =
     first.search.since === undefined && first.faults.length === 0 ? readSearch({ ...given, since }, nowMs) : first;
-  const reading = await withIds(source, read);
+  const reading = await resolveNames(source, read);
   if (reading.faults.length > 0) throw misused(faultsInWords(reading.faults));
   return { ...reading, search: fixTimes(reading.search, nowMs) };
 };

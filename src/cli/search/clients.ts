@@ -27,7 +27,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
     return send(daemon, `${path}?${query}`, signal);
   };
   const textOf = (path: string, more: Readonly<Record<string, string>>) =>
-    answered(daemon, async () => {
+    explainUnreachable(daemon, async () => {
       const signal = AbortSignal.any([stop, AbortSignal.timeout(PAGE_TIMEOUT_MS)]);
       return await (await ask(path, more, signal)).text();
     });
@@ -35,7 +35,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
     textOf('/v1/search', { limit: String(limit), ...(cursor !== undefined && { cursor }) });
   const page = async (asked: AskedPage) => {
     const text = await pageText(asked);
-    return understood(daemon, () => readPageBody(JSON.parse(text), search, Date.now()));
+    return explainForeign(daemon, () => readPageBody(JSON.parse(text), search, Date.now()));
   };
   return {
     search,
@@ -45,11 +45,11 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
     },
     summary: async () => {
       const text = await textOf('/v1/search/summary', { exact: 'true' });
-      return understood(daemon, () => readSummaryBody(JSON.parse(text)));
+      return explainForeign(daemon, () => readSummaryBody(JSON.parse(text)));
     },
     coverage: async () => (await page({ cursor: undefined, limit: 1 })).coverage,
     export: async function* (format, signal) {
-      const { body } = await answered(daemon, () => ask('/v1/search', { format }, signal));
+      const { body } = await explainUnreachable(daemon, () => ask('/v1/search', { format }, signal));
       if (body === null) return;
       try {
         yield* body;
@@ -60,7 +60,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
     },
     arrivals: async (after) => {
       const text = await textOf('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
-      return understood(daemon, () => {
+      return explainForeign(daemon, () => {
         const lines = text.trimEnd().split('\n');
         const last = lastLine.parse(JSON.parse(lines.pop() ?? ''));
         return { ...last, lines, events: lines.map((line) => shownOf(JSON.parse(line))) };
@@ -105,7 +105,7 @@ const reasonIn = (body: string): string | undefined => {
 };
 
 /** A failure on the way means that the daemon does not answer; an abort stays one. */
-const answered = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
+const explainUnreachable = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
   try {
     return await ask();
   } catch (error) {
@@ -121,7 +121,7 @@ const unreachable = ({ url }: Daemon, reason: string, cause: unknown): OrgtrailE
     cause,
   });
 
-const understood = <T>({ url }: Daemon, read: () => T): T => {
+const explainForeign = <T>({ url }: Daemon, read: () => T): T => {
   try {
     return read();
   } catch (error) {

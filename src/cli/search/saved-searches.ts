@@ -9,9 +9,9 @@ import {
   savedFaults,
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
-import { type CliContext, noteCommand, print, withDatabase } from '../command.ts';
+import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { printable, table } from '../output/terminal.ts';
-import { givenFields, keyOf, named, optionOf, refuse, type SearchOptions, sound } from './search-options.ts';
+import { givenFields, keyOf, named, optionOf, refuse, requireValid, type SearchOptions } from './search-options.ts';
 
 const MAX_LINE = 120;
 /** Of no use to what changes saved searches. */
@@ -70,19 +70,19 @@ const save = async (pool: Pool, given: string, options: SearchOptions, context: 
   const reading = readSavedName(given);
   if ('fault' in reading) throw new OrgtrailError('usage', `--save: the name ${reading.fault}`);
   const { name } = reading;
-  const search = printSearch(sound(readSearch(givenFields(options), Date.now())).search).toString();
+  const search = printSearch(requireValid(readSearch(givenFields(options), Date.now())).search).toString();
   if (!isSavable(search)) throw new OrgtrailError('usage', 'this search is too long to be kept');
   const saved = await savedSearchesIn(pool).save({ name, search, by: undefined });
   if ('refused' in saved) throw new OrgtrailError('usage', `--save: the name ${savedFaults[saved.refused]}`);
   const what = { id: saved.id, name, search };
-  await noteCommand(pool, context, { kind: 'saved-search', command: 'search --save', what });
+  await recordCommand(pool, context, { kind: 'saved-search', command: 'search --save', what });
   context.stdout.write(`saved as "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
 };
 
 const remove = async (pool: Pool, given: string, context: CliContext): Promise<void> => {
   const { id, name, search } = await findByName(pool, given);
   await savedSearchesIn(pool).remove(id);
-  await noteCommand(pool, context, {
+  await recordCommand(pool, context, {
     kind: 'saved-search',
     command: 'search --delete-saved',
     what: { id, name, search },

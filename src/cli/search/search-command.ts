@@ -7,7 +7,7 @@ import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { logOf } from '../../search/entities.ts';
 import { type SearchField, type SearchReading, searchFields } from '../../search/query/search.ts';
-import { withIds } from '../../search/run-search.ts';
+import { resolveNames } from '../../search/run-search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
@@ -27,9 +27,9 @@ import {
   readTokenFile,
   readUrl,
   refuseConflicts,
+  requireValid,
+  requireValidSearch,
   type SearchOptions,
-  sound,
-  soundReading,
   withLine,
 } from './search-options.ts';
 import { DEFAULT_LIMIT, writeAnswer } from './write-answer.ts';
@@ -75,7 +75,7 @@ export const searchCommand = (context: CliContext): Command => {
 
 /** The daemon looks up names of organizations and accounts. */
 const searchDaemon = async (url: URL, options: SearchOptions, context: CliContext): Promise<void> => {
-  const { search } = soundReading(queryOf(options, Date.now()), Date.now());
+  const { search } = requireValidSearch(queryOf(options, Date.now()), Date.now());
   const { http } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
   const token = options.tokenFile === undefined ? http.feedToken : readTokenFile(options.tokenFile);
   if (token !== undefined && url.protocol === 'http:' && !isLoopbackHost(url.hostname))
@@ -93,7 +93,7 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     const feed = options.follow === true ? openFeed(url, logger) : undefined;
     const { source } = explorer;
     try {
-      const reading = sound(await withIds(source, read));
+      const reading = requireValid(await resolveNames(source, read));
       const { historyOf, bundle } = options;
       if (historyOf !== undefined) await writeHistory(source, historyOf, options, context);
       else if (bundle !== undefined) await writeBundle(pool, bundle, { source, reading, nowMs }, options, context);
@@ -117,7 +117,7 @@ const readingIn = async (pool: Pool, options: SearchOptions, nowMs: number): Pro
     const [id = query.account] = await accountIds(pool, [query.account]);
     query.account = id;
   }
-  return soundReading(query, nowMs);
+  return requireValidSearch(query, nowMs);
 };
 
 const writeHistory = async (

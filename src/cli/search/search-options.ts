@@ -80,10 +80,10 @@ export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<S
 };
 
 /** Throws OrgtrailError `usage` if it has faults. */
-export const soundReading = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
-  sound(readSearch(query, nowMs));
+export const requireValidSearch = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
+  requireValid(readSearch(query, nowMs));
 
-export const sound = (reading: SearchReading): SearchReading => {
+export const requireValid = (reading: SearchReading): SearchReading => {
   const { faults } = reading;
   if (faults.length === 0) return reading;
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));

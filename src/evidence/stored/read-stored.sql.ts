@@ -146,7 +146,7 @@ export const verifyColumns = async (pool: Pool, report: Report, until: number): 
   };
   for (let after = 0; after < until; after += POSITIONS_AT_ONCE) {
     const end = Math.min(until, after + POSITIONS_AT_ONCE);
-    await comparePlain(pool, report, [after, end], take);
+    await compareStoredColumns(pool, report, [after, end], take);
     await compareDefective(pool, [after, end], take);
   }
   report.claim(['column'], 'the columns beside raw are what raw says');
@@ -157,7 +157,7 @@ type Range = readonly [after: number, until: number];
 type Take = (found: readonly Difference[]) => void;
 
 /** What is no jsonb, without a defect that says so, was put there by another hand. */
-const comparePlain = async (pool: Pool, report: Report, [after, until]: Range, take: Take): Promise<void> => {
+const compareStoredColumns = async (pool: Pool, report: Report, [after, until]: Range, take: Take): Promise<void> => {
   try {
     take((await pool.query<Difference>(longStatement(plainEvents, [after, until]))).rows);
   } catch (error) {
@@ -171,8 +171,8 @@ const comparePlain = async (pool: Pool, report: Report, [after, until]: Range, t
       return;
     }
     const middle = Math.floor((after + until) / 2);
-    await comparePlain(pool, report, [after, middle], take);
-    await comparePlain(pool, report, [middle, until], take);
+    await compareStoredColumns(pool, report, [after, middle], take);
+    await compareStoredColumns(pool, report, [middle, until], take);
   }
 };
 

@@ -8,7 +8,7 @@ import { openLogs, type VerifiedLogs } from '../verify/logs.ts';
 import type { Content } from '../verify/partial.ts';
 import { StatedReads } from '../verify/reads.ts';
 import { Report } from '../verify/report.ts';
-import { sayUnanchored, verifyFork } from '../verify/verify-bundle.ts';
+import { reportUnanchored, verifyFork } from '../verify/verify-bundle.ts';
 import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
 
 export interface StoredOptions {
@@ -43,7 +43,7 @@ export const verifyStored = async (
   const { statements } = content;
   const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
   if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
-  sayUnanchored(report);
+  reportUnanchored(report);
   verifyStoredChains(report, logs, content, chains);
   await compareColumns?.(report, logs.events.size);
   if (compareColumns === undefined) report.skip('whether the columns beside raw are what raw says: --columns');

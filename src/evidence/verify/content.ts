@@ -42,8 +42,8 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
   verifyDrops(report, content);
   if (events.listed === undefined) concludeWhole(report, events.size, content);
   else verifyCompleteness(report, logs, events.listed, content);
-  sayClock(report, statements);
-  sayEnd(report, statements);
+  reportClock(report, statements);
+  reportEnd(report, statements);
   const undropped = states.countIn(dropped, ['present', 'withheld']);
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = adoptedOf(statements);
@@ -51,7 +51,7 @@ export const endContent = (report: Report, reader: BundleReader, logs: VerifiedL
 };
 
 /** Statements and events say when by the clock of the database. */
-const sayClock = (report: Report, statements: SignedStatements): void => {
+const reportClock = (report: Report, statements: SignedStatements): void => {
   for (const { at, before, ahead_seconds: ahead } of statements.of('clock')) {
     if (before !== null)
       report.note(
@@ -65,7 +65,7 @@ const sayClock = (report: Report, statements: SignedStatements): void => {
 };
 
 /** No statement can be signed of what is dropped later: who drops and who deletes look alike. */
-const sayEnd = (report: Report, statements: SignedStatements): void => {
+const reportEnd = (report: Report, statements: SignedStatements): void => {
   const [end] = statements.of('end');
   if (end !== undefined)
     report.note(

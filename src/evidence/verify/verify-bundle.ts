@@ -122,11 +122,11 @@ const verifyBeside = (
   verifyAnchors(report, others, anchored);
   report.isAnchoredToTheEnd = isByWitness || (report.isAnchored && sayNotAnchored(report, counting, anchored));
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
-  sayUnanchored(report);
+  reportUnanchored(report);
 };
 
 /** Without an external anchor, the operator could have rewritten everything. */
-export const sayUnanchored = (report: Report): void => {
+export const reportUnanchored = (report: Report): void => {
   if (report.isAnchored) return;
   report.note(
     'unanchored: that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',

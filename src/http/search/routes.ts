@@ -11,10 +11,10 @@ import {
   type SearchCursor,
   type SearchReading,
 } from '../../search/query/search.ts';
-import { answerSearch, type SearchAnswer, withIds } from '../../search/run-search.ts';
+import { answerSearch, resolveNames, type SearchAnswer } from '../../search/run-search.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from '../../search/search-source.ts';
 import { type FacetField, facetFields, type SearchSummary } from '../../search/summary/summary.ts';
-import { beginsGiving, counted } from '../access-trail.ts';
+import { counted, startStreaming } from '../access-trail.ts';
 import { goneSignal } from '../failure.ts';
 import { integer, withToken } from '../openapi.ts';
 import { encodingFor, streamFeed } from '../stream.ts';
@@ -40,7 +40,7 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
   const beside = (direction: SearchCursor['direction'], event: FoundEvent | undefined): string | null => {
     if (reached?.direction === direction) return printCursor(reached);
     if (event !== undefined) return printCursor({ direction, time: event.sortTime, position: event.position });
-    return cursor === undefined ? null : printCursor(turned(cursor));
+    return cursor === undefined ? null : printCursor(reversed(cursor));
   };
   const newer = cursor?.direction === 'newer';
   return {
@@ -50,7 +50,7 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
 };
 
 /** With the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
-const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
+const reversed = ({ direction, time, position }: SearchCursor): SearchCursor =>
   direction === 'newer'
     ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
     : { direction: 'newer', time, position: Math.max(0, position - 1) };
@@ -72,7 +72,7 @@ export const searchRoutes = (
     about('Search stored events, newest first', searchQuerySchema, searchResponses),
     async (request, reply) => {
       const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
-      const reading = await withIds(source, readSearch(request.query, Date.now()));
+      const reading = await resolveNames(source, readSearch(request.query, Date.now()));
       if (reading.faults.length > 0) return badRequest(reply, reading);
       const cursor = cursorText === undefined ? undefined : readCursor(cursorText);
       if (cursorText !== undefined && cursor === undefined) {
@@ -241,7 +241,7 @@ export const sendPieces = (
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
-  beginsGiving(request);
+  startStreaming(request);
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': contentType,
@@ -288,7 +288,7 @@ const sendArrivals = async (
 ): Promise<FastifyReply> => {
   const { after, limit = MAX_LIMIT } = request.query;
   const nowMs = Date.now();
-  const reading = await withIds(source, readSearch(request.query, nowMs));
+  const reading = await resolveNames(source, readSearch(request.query, nowMs));
   if (reading.faults.length > 0) return badRequest(reply, reading);
   await inPlaceOfPage(streams, reply, async (signal, place) => {
     const found = await source.arrivals(fixTimes(reading.search, nowMs), { after, limit, signal });
@@ -311,7 +311,7 @@ async function* linesOf(
 
 const sendSummary = async (source: SearchSource, streams: StreamLimits, query: SummaryQuery, reply: FastifyReply) => {
   const nowMs = Date.now();
-  const reading = await withIds(source, readSearch(query, nowMs));
+  const reading = await resolveNames(source, readSearch(query, nowMs));
   if (reading.faults.length > 0) return badRequest(reply, reading);
   return await inPlaceOfPage(streams, reply, async (signal) => {
     // All of the answer is about the same moments.

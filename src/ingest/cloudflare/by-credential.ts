@@ -7,15 +7,15 @@ import type { StoredFacts } from './credential-access.sql.ts';
 import {
   type Candidate,
   type CredentialFacts,
+  isAllowed,
   isBroken,
   isRefusal,
   type LiveCredential,
   loadsOf,
-  mayUse,
-  movesOn,
-  oneOf,
+  pickError,
   type Refusals,
   rankCandidates,
+  shouldTryNext,
 } from './credentials.ts';
 
 export interface CredentialAccess extends LiveCredential, Candidate {
@@ -107,12 +107,12 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
           refusals.answered(access, key);
           return answer;
         } catch (error) {
-          if (!movesOn(error) || isOfRequest(error)) throw error;
+          if (!shouldTryNext(error) || isOfRequest(error)) throw error;
           note(access, key, error);
           errors.push(error);
         }
       }
-      throw oneOf(errors, source);
+      throw pickError(errors, source);
     },
     /** From the first that is shown something. One that is shown nothing may just not see what is there: those that
      * list the source or have read it are asked as well, and it is empty only if none of them is shown anything. */
@@ -124,7 +124,7 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       const errors: ApiError[] = [];
       let empty: readonly T[] | undefined;
       for (const access of await candidates(source)) {
-        if (empty !== undefined && !sees(facts, access, source)) continue;
+        if (empty !== undefined && !canSee(facts, access, source)) continue;
         let begun = false;
         const held: T[] = [];
         try {
@@ -136,17 +136,17 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
           if (begun) return;
           empty ??= held;
         } catch (error) {
-          if (begun || !movesOn(error)) throw error;
+          if (begun || !shouldTryNext(error)) throw error;
           errors.push(error);
         }
       }
-      if (empty === undefined) throw oneOf(errors, source);
+      if (empty === undefined) throw pickError(errors, source);
       yield* empty;
     },
   };
 };
 
-const sees = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
+const canSee = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
   facts.lists(name, source) || facts.reader(source) === name;
 
 const probeWithEach = async (candidates: readonly CredentialAccess[], source: SourceKey, signal: AbortSignal) => {
@@ -173,7 +173,7 @@ const listAccounts = async function* (
   const access = current().find(({ name }) => credential === undefined || name === credential);
   if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
   for await (const { accounts, total, ...page } of access.api.listAccounts(signal, credential, from)) {
-    const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
+    const mine = accounts.filter(({ id }) => isAllowed(access, { kind: 'account', id }));
     facts.hasListed(access.name, 'account', mine);
     yield { ...page, accounts: mine, total: typeof access.accounts === 'boolean' ? total : undefined };
   }
@@ -224,7 +224,7 @@ const listWithEach = async function* (
     }
   }
   const errors = failed.map(({ error }) => error);
-  if (answered === 0) throw oneOf(errors, { kind: 'organization', id: '(any)' });
+  if (answered === 0) throw pickError(errors, { kind: 'organization', id: '(any)' });
   const showsMore = failed.find(({ access, error }) => !isRefusal(error) || facts.readsOrganizations(access.name));
   if (mustBeWhole && showsMore !== undefined) throw new PartialListingError(showsMore.error);
 };
@@ -234,7 +234,7 @@ const shownTo = (
   page: readonly FoundOrganization[],
   facts: StoredFacts,
 ): readonly FoundOrganization[] => {
-  const mine = page.filter(({ id }) => mayUse(access, organizationOf(id)));
+  const mine = page.filter(({ id }) => isAllowed(access, organizationOf(id)));
   facts.hasListed(access.name, 'organization', mine);
   return mine;
 };
@@ -252,7 +252,7 @@ export const createSourceBudgets =
     const budgetOf = new Map(all.map(({ name, countedFor, budget }) => [name, { name: countedFor, requests: budget }]));
     const planned = new Map<string, number>();
     const unread = (source: SourceKey): Candidate | undefined => {
-      const may = all.filter((access) => mayUse(access, source));
+      const may = all.filter((access) => isAllowed(access, source));
       const listed = may.filter(({ name }) => facts.lists(name, source));
       const loadOf = loadsOf(all, facts, planned);
       const least = listed.reduce<Candidate | undefined>(

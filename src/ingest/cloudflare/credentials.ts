@@ -88,7 +88,10 @@ export const loadsOf = (
   return ({ countedFor, budget }) => Math.max(1, ((reads.get(countedFor) ?? 0) * REQUESTS_AT_EACH_TICK) / budget);
 };
 
-export const mayUse = (credential: Pick<LiveCredential, 'accounts' | 'organizations'>, source: SourceKey): boolean => {
+export const isAllowed = (
+  credential: Pick<LiveCredential, 'accounts' | 'organizations'>,
+  source: SourceKey,
+): boolean => {
   const use = kindOf(source).owner === 'account' ? credential.accounts : credential.organizations;
   return typeof use === 'boolean' ? use : use.includes(source.id);
 };
@@ -114,7 +117,7 @@ export const rankCandidates = <C extends Candidate>(
   };
   const isOfAnother = (each: C): boolean =>
     each.name !== reader && tokenOf(each) !== undefined && rankOf(each) === UNKNOWN;
-  const may = candidates.filter((each) => mayUse(each, source));
+  const may = candidates.filter((each) => isAllowed(each, source));
   const likely = may.filter((each) => !isOfAnother(each));
   const order = (each: C): number => 2 * rankOf(each) - (each.name === reader ? 1 : 0);
   const loadOf = loadsOf(candidates, facts);
@@ -131,11 +134,11 @@ export const isBroken = ({ failure, apiCodes }: ApiError): boolean =>
 
 export const isRefusal = ({ failure }: ApiError): boolean => failure === 'refused' || failure === 'not_found';
 
-export const movesOn = (error: unknown): error is ApiError =>
+export const shouldTryNext = (error: unknown): error is ApiError =>
   error instanceof ApiError && (isRefusal(error) || isBroken(error));
 
 /** A source counts as refused only if every credential is refused. */
-export const oneOf = (errors: readonly ApiError[], source: SourceKey): ApiError =>
+export const pickError = (errors: readonly ApiError[], source: SourceKey): ApiError =>
   errors.find((error) => !isRefusal(error)) ??
   errors[0] ??
   new ApiError('refused', `no credential is for the ${kindOf(source).owner} ${source.id}`);

@@ -21,7 +21,7 @@ export const planningTime = async ({ api, store, time, observer }: SyncContext):
   const knownMs = api.nowMs() ?? serverMs;
   if (knownMs === undefined) return undefined;
   observer.clocksCompared?.({ aheadMs: knownMs - databaseMs });
-  return { nowMs: credibleNow(knownMs, databaseMs), clock };
+  return { nowMs: clampToDatabaseClock(knownMs, databaseMs), clock };
 };
 
 /** Throws ApiError `unreadable` if no answer had a Date. */
@@ -41,5 +41,5 @@ export const MAX_AHEAD_MS = 60_000;
 
 /** A server further ahead of the database is not believed: future time would count as read. One that is behind costs
  * only delay. */
-export const credibleNow = (serverMs: number, databaseMs: number): number =>
+export const clampToDatabaseClock = (serverMs: number, databaseMs: number): number =>
   serverMs > databaseMs + MAX_AHEAD_MS ? databaseMs : serverMs;

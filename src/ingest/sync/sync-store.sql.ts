@@ -10,13 +10,13 @@ import {
   countWalked,
   dueListings,
   endListing,
+  markGone,
   nameAccounts,
   pauseListing,
   recordAccountAccess,
   recordAccounts,
   refusedListings,
   renewListing,
-  takeGone,
 } from './discovery/accounts.sql.ts';
 import { claimDiscovery, recordDiscovery, releaseDeadDiscovery, renewDiscovery } from './discovery/lease.sql.ts';
 import {
@@ -254,6 +254,6 @@ const accountsOf = (pool: Pool, options: SyncStoreOptions) => {
     countAccounts: () => countAccounts(pool),
     refusedAccountListings: async () => (typeof wanted === 'string' ? await refusedListings(pool) : undefined),
     nameAccounts: () => nameAccounts(pool, accountIds),
-    takeGoneAccounts: () => takeGone(pool, listings(), accountIds),
+    takeGoneAccounts: () => markGone(pool, listings(), accountIds),
   } satisfies Partial<SyncStore>;
 };

@@ -120,8 +120,8 @@ test('plain entries give the same rows, in all columns, whether they go in colum
   await fc.assert(
     fc.asyncProperty(pages, async (texts) => {
       page += 1;
-      const withIds = texts.map((text, index) => `{"id":"${page}/${index}",${text.trimStart().slice(1)}`);
-      const read = pageOf(withIds, undefined, true);
+      const resolveNames = texts.map((text, index) => `{"id":"${page}/${index}",${text.trimStart().slice(1)}`);
+      const read = pageOf(resolveNames, undefined, true);
       expect(read.kind).not.toBe('careful');
       if (read.kind === 'columns') inRows += 1;
       const counts = { kind: 'committed', stored: texts.length, changed: 0, defective: 0 };

@@ -3,14 +3,14 @@ import { SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
 import { isVisible } from '../../../base/text.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
-import { withIds } from '../../../search/run-search.ts';
+import { resolveNames } from '../../../search/run-search.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
 import { listFindings } from '../../../sinks/findings/list-findings.sql.ts';
 import { canBeMuted, muteDetection, readMutes, unmuteDetection } from '../../../sinks/findings/mutes.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
 import type { AccessNote, AccessSource } from '../../access/access.ts';
-import { beginsGiving, changeNote } from '../../access-trail.ts';
+import { changeNote, startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
 import type { Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -46,7 +46,7 @@ export const detectionPages = (pages: FastifyInstance, frame: Frame, options: De
     (request, reply) =>
       inPlace(options.streams, reply, async () => {
         const view = await readView(options, request.query, goneSignal(reply));
-        beginsGiving(request, view.list?.findings.length);
+        startStreaming(request, view.list?.findings.length);
         if (view.faults.length > 0) reply.code(400);
         else if (view.failure !== undefined) reply.code(503);
         const title = 'Detections';
@@ -64,7 +64,7 @@ const readView = async (
   const nowMs = Date.now();
   const { since, before, organization } = given;
   const bounds = { since: since === '' ? DEFAULT_SINCE : since, before, organization };
-  const reading = await withIds(source, readSearch(bounds, nowMs));
+  const reading = await resolveNames(source, readSearch(bounds, nowMs));
   const page = readPage(query['page']);
   const view = {
     given: { ...given, since: bounds.since },

@@ -3,9 +3,9 @@ import type { StreamLimits } from '../../../base/limits.ts';
 import type { SearchCoverage } from '../../../search/answer.ts';
 import { type EntityReport, entityKinds, entitySearch } from '../../../search/entities.ts';
 import { fixTimes, readSearch, type Search, searchFields } from '../../../search/query/search.ts';
-import { withIds } from '../../../search/run-search.ts';
+import { resolveNames } from '../../../search/run-search.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
-import { beginsGiving } from '../../access-trail.ts';
+import { startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
 import { coverageOf } from '../events/search-verdict.ts';
@@ -77,14 +77,14 @@ export const newsRoute = (
         const nowMs = Date.now();
         const query = Object.fromEntries(searchFields.map((field) => [field, request.query[field]]));
         const reading = readSearch({ ...query, since: undefined, before: undefined }, nowMs);
-        const named = await withIds(source, reading);
+        const named = await resolveNames(source, reading);
         if (named.faults.length > 0) throw httpError(400, `${faultsInWords(named.faults)}.`);
         const { since: _since, before: _before, ...search } = reading.search;
         const asked = fixTimes({ ...named.search, since }, nowMs);
         // Before the events: what it calls collected must be stored by then.
         const coverage = await source.coverage(asked, MAX_GAPS);
         const report = await source.entity(asked, goneSignal(reply));
-        beginsGiving(request);
+        startStreaming(request);
         const body = newsBody({ search, report, coverage, nowMs });
         return sendPage(request, reply, frame, { title: 'New in the last 7 days', current: '/events', body });
       }),

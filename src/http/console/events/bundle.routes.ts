@@ -4,7 +4,7 @@ import { OrgtrailError } from '../../../base/errors.ts';
 import { verifyFound } from '../../../evidence/verify/verify-found.ts';
 import { MemoryFiles, writeSearchBundle, writeZip } from '../../../search/bundle/write-search-bundle.ts';
 import { readSearch, type SearchReading, searchFields } from '../../../search/query/search.ts';
-import { withIds } from '../../../search/run-search.ts';
+import { resolveNames } from '../../../search/run-search.ts';
 import type { ExportPiece } from '../../../search/search-source.ts';
 import { goneSignal, httpError, unknownIn } from '../../failure.ts';
 import { faultsInWords, sendPieces } from '../../search/routes.ts';
@@ -34,7 +34,7 @@ export const bundleRoute = (pages: FastifyInstance, options: BundleOptions): voi
       const nowMs = Date.now();
       const unknown = unknownIn(request.query, searchFields);
       if (unknown.length > 0) throw httpError(400, unknown.join('; '));
-      const reading = await withIds(options.search, readSearch(request.query, nowMs));
+      const reading = await resolveNames(options.search, readSearch(request.query, nowMs));
       if (reading.faults.length > 0) throw httpError(400, faultsInWords(reading.faults));
       await sendBundle(request, reply, options, reading, nowMs);
     },

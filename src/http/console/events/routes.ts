@@ -15,10 +15,10 @@ import {
   type SearchReading,
   searchFields,
 } from '../../../search/query/search.ts';
-import { answerSearch, withIds } from '../../../search/run-search.ts';
+import { answerSearch, resolveNames } from '../../../search/run-search.ts';
 import type { ExportFormat, SearchSource } from '../../../search/search-source.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
-import { beginsGiving } from '../../access-trail.ts';
+import { startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/schema.ts';
@@ -66,7 +66,7 @@ export const explorerRoutes = (
       if (format === undefined) throw httpError(400, 'An export is either csv or ndjson.');
       const unknown = unknownIn(request.query, [...searchFields, 'format']);
       if (unknown.length > 0) throw httpError(400, unknown.join('; '));
-      const { search, faults } = await withIds(source, readSearch(request.query, Date.now()));
+      const { search, faults } = await resolveNames(source, readSearch(request.query, Date.now()));
       if (faults.length > 0) throw httpError(400, faultsInWords(faults));
       await sendExport(request, reply, source, streams, { search, format });
     },
@@ -92,7 +92,7 @@ export const explorerRoutes = (
         const found = await readDetail(source, request.params, lend);
         return { detail: found, steps: await readSteps(source, found.event, search, goneSignal(reply)) };
       });
-      beginsGiving(request, 1);
+      startStreaming(request, 1);
       const whole = wholeText === 'true';
       const { position } = detail.event;
       const evidence = await shownEvidence?.status();
@@ -108,7 +108,7 @@ export const explorerRoutes = (
       const view = await inPlace(streams, reply, (lend) =>
         readHistory(source, request.params, goneSignal(reply), lend),
       );
-      beginsGiving(request, view.history.events.length);
+      startStreaming(request, view.history.events.length);
       const title = `History of event ${view.history.subject.position}`;
       return sendPage(request, reply, frame, { title, current: '/events', body: historyBody(view) });
     },
@@ -118,7 +118,7 @@ export const explorerRoutes = (
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
       const { event, rawText } = await inPlace(streams, reply, (lend) => readDetail(source, request.params, lend));
-      beginsGiving(request, 1);
+      startStreaming(request, 1);
       return reply
         .header('content-type', 'text/plain; charset=utf-8')
         .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
@@ -187,11 +187,11 @@ const sendEvents = async (
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
   const unknown = [...unknownIn(query, parameters), ...faultsOfView];
-  const named = await withIds(source, reading);
+  const named = await resolveNames(source, reading);
   const isExact = query['exact'] === 'true';
   const page = { cursor, limit, signal: goneSignal(reply), isExact };
   const view = await lookUp({ source, operations }, named, unknown, page);
-  beginsGiving(request, view.result?.page.events.length);
+  startStreaming(request, view.result?.page.events.length);
   // The links of the page go on with organization and account as they were written.
   const origin = originOf(request.protocol, request.host);
   const copies = { search: reading.search, withIds: named.search, limit, origin };
@@ -283,7 +283,7 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
       inPlace(streams, reply, async () => {
         const nowMs = Date.now();
         const reading = readSearch(request.query, nowMs);
-        const named = await withIds(source, reading);
+        const named = await resolveNames(source, reading);
         const { view: resultView, faults } = readView(request.query);
         if (named.faults.length + faults.length > 0)
           throw httpError(400, faultsInWords(named.faults) || faults.join('; '));
@@ -291,7 +291,7 @@ const arrivalsRoute = (pages: FastifyInstance, source: SearchSource, streams: St
         const found = await source.arrivals(fixTimes(named.search, nowMs), page);
         const [organizations, accounts] = [await source.organizations(), await source.accounts()];
         const view = { organizations, accounts, reading, nowMs, resultView };
-        beginsGiving(request, found.events.length);
+        startStreaming(request, found.events.length);
         const table = eventsTable(view, [...found.events].reverse(), null);
         const answer = html`<section data-next="${found.until}" data-head="${found.head}" data-feed="${found.feedId}">${found.events.length === 0 ? null : keepView(table, resultView)}</section>`;
         return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(String(answer));

@@ -8,7 +8,7 @@ import {
   type SearchCursor,
   searchFields,
 } from '../../../search/query/search.ts';
-import { withIds } from '../../../search/run-search.ts';
+import { resolveNames } from '../../../search/run-search.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
 import { unknownIn } from '../../failure.ts';
 import { faultsInWords } from '../../search/routes.ts';
@@ -59,7 +59,7 @@ export const readSteps = async (
   if (unknown.length > 0) return fault(unknown.join('; '));
   const reading = readSearch(query, Date.now());
   try {
-    const { search, faults } = await withIds(source, reading);
+    const { search, faults } = await resolveNames(source, reading);
     if (faults.length > 0) return fault(faultsInWords(faults));
     const { sortTime: time, position } = event;
     const ask = (cursor: SearchCursor, limit: number) =>

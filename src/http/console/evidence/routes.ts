@@ -5,7 +5,7 @@ import type { StreamLimits } from '../../../base/limits.ts';
 import type { EventProof } from '../../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
-import { beginsGiving } from '../../access-trail.ts';
+import { startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace } from '../../failure.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { EVIDENCE_PATH, type EvidenceView, evidenceBody, noEvidenceBody } from './page.ts';
@@ -91,7 +91,7 @@ export const proofRoutes = (
         return await evidence.prove(Number(position), goneSignal(reply));
       }).catch((error: unknown) => explain(error, request, logger));
       if (proof === undefined) throw httpError(409, mayNotRead);
-      beginsGiving(request, 1);
+      startStreaming(request, 1);
       return sendFile(reply, `${position}.${format}`, form.type, form.of(proof));
     },
   );

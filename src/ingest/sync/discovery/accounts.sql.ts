@@ -318,7 +318,7 @@ export const endListing = async (
  * process makes it, or any has tried it lately; never that of a gone organization. Where none has missed the account,
  * its log must have refused for as long: another process, whose credential lists it, may just be away.
  */
-export const takeGone = async (pool: Pool, listings: ListingsWanted, named: readonly string[]) => {
+export const markGone = async (pool: Pool, listings: ListingsWanted, named: readonly string[]) => {
   const { rows } = await pool.query<ChangeRow>(
     `with shown as materialized (
        select s.account_id, bool_or(s.missed < $1 and coalesce(o.state, '') <> 'gone' and (l.last_attempt_at > clock_timestamp() - ${LISTING_ENDS}

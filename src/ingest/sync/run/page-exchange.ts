@@ -40,7 +40,7 @@ import {
 } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { kindPolicyOf } from '../plan-jobs.ts';
-import { credibleNow } from '../planning-time.ts';
+import { clampToDatabaseClock } from '../planning-time.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 
@@ -59,7 +59,8 @@ export const fetchPage = async (
   if (missesSentinel(walk)) page.ids = idsOf(page);
   const { databaseMs, atMs } = job.clock;
   const serverMs = page.servedAtMs ?? context.api.nowMs();
-  if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+  if (serverMs !== undefined)
+    page.servedAtMs = clampToDatabaseClock(serverMs, databaseMs + context.time.nowMs() - atMs);
   set(turn, { nowMs: Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs) });
   return page;
 };
@@ -136,7 +137,7 @@ export const commitPart = async (
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
   }
   if (source.refused) await noteAccess(context, source, 'restored');
-  await noteRound(turn, page.entries, result, { state, claims });
+  await recordRound(turn, page.entries, result, { state, claims });
   return result;
 };
 
@@ -386,7 +387,7 @@ export const noteAccess = async (
 };
 
 /** Kept with the result of its round. `claims`: the time that was read to its end with it. */
-const noteRound = async (
+const recordRound = async (
   { context, source, job, progress }: Turn,
   entries: number,
   { covered, changed }: Pick<PageCounts, 'covered' | 'changed'>,

@@ -107,7 +107,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
   try {
     const walk = plannedNow(turn);
     if (walk !== undefined) {
-      const begun = await prepared(turn, walk);
+      const begun = await prepareWalk(turn, walk);
       beginWindow(turn, begun.claim);
       await walkPages(turn, begun);
     }
@@ -139,7 +139,7 @@ const policyNow = ({ job, context: { windows } }: Turn): PlanPolicy => {
 };
 
 /** The scrub lane has few requests: a window is cut to about a page, by what is stored. */
-const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
+const fitToPage = async (turn: Turn, walk: Walk): Promise<Walk> => {
   if (turn.job.lane !== 'scrub') return walk;
   const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
   return { ...walk, claim: { ...walk.claim, fromMs } };
@@ -150,11 +150,11 @@ const hasNothingStored = ({ largestPage, progress: { unproven = [] } }: Turn): b
   largestPage === 0 && unproven.length === 0;
 
 /** Cut to size, and over a stored entry that must come at its end. */
-const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
+const prepareWalk = async (turn: Turn, planned: Walk): Promise<Walk> => {
   if (planned.pages > 0 || planned.failures > 0 || planned.sentinel !== undefined) return planned;
   if (planned.lane === 'live')
     return isLookBackDue(turn.state, turn.nowMs) ? await lookingBack(turn, planned) : planned;
-  const walk = await sized(turn, planned);
+  const walk = await fitToPage(turn, planned);
   if (hasNothingStored(turn)) return walk;
   const { nowMs, progress, source, context } = turn;
   const { horizonMs, widestMs } = policyNow(turn);

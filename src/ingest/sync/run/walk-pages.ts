@@ -66,7 +66,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         pending = fetch(walk);
         continue;
       }
-      const step = noted(afterPage(walk, page, suspicion(turn)), page);
+      const step = withResponse(afterPage(walk, page, suspicion(turn)), page);
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       pages += 1;
       const spent = pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
@@ -92,13 +92,13 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
     }
   } catch (error) {
     if (!(error instanceof PageRefusedError)) throw error;
-    await narrow(turn, walk, 'unreadable', error.error);
+    await halveWindow(turn, walk, 'unreadable', error.error);
   } finally {
     prefetch.abort();
   }
 };
 
-const noted = (step: WalkStep, { answer }: Page): WalkStep => ({
+const withResponse = (step: WalkStep, { answer }: Page): WalkStep => ({
   ...step,
   walk: { ...step.walk, answers: withAnswer(step.walk.answers, answer) },
 });
@@ -117,7 +117,7 @@ const endWalk = async (
   idsBefore: ReadonlySet<string> | undefined,
 ): Promise<void> => {
   if (step.kind === 'done') {
-    if (isTooWideForSilence(turn, step.walk)) return await narrow(turn, step.walk, SHORT_ANSWER);
+    if (isTooWideForSilence(turn, step.walk)) return await halveWindow(turn, step.walk, SHORT_ANSWER);
     if (isFirstLook(turn, step.walk)) return await finishFirstLook(turn, step.walk, page);
     await finish(turn, step.walk, page);
     page.release?.();
@@ -147,7 +147,7 @@ const endWalk = async (
     kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds, isLook }, heldPage));
   if (isCredible) await finish(turn, read, heldPage?.isStored === false ? page : emptyPage, 'proven');
   heldPage?.page.release?.();
-  if (!isCredible) await narrow(turn, step.walk, reasonOf(step));
+  if (!isCredible) await halveWindow(turn, step.walk, reasonOf(step));
 };
 
 const isFirstLook = ({ state }: Turn, walk: Walk): boolean => isLookBack(walk) && state.lookBack === undefined;
@@ -211,7 +211,7 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
   }
   if (blame === 'size') {
     const smaller = withSmallerPages(turn.state);
-    if (smaller === undefined) await narrow(turn, walk, error.failure, error);
+    if (smaller === undefined) await halveWindow(turn, walk, error.failure, error);
     else await commitPart(turn, emptyPage, smaller);
     return undefined;
   }
@@ -229,12 +229,12 @@ const afterFailure = async (turn: Turn, walk: Walk, error: ApiError, before: Pag
   if (blame === 'unsure' && !(await answersElsewhere(turn, walk))) {
     throw new RestError(error, { ...turn.state, walk: { ...walk, failures: 1 } });
   }
-  await giveUp(turn, walk, error, before.lastIds);
+  await dropCursor(turn, walk, error, before.lastIds);
   return undefined;
 };
 
 /** If its cursor stood behind a page that cannot have been cut, that page may have been the last. */
-const giveUp = async (turn: Turn, walk: Walk, error: ApiError, lastIds: ReadonlySet<string> | undefined) => {
+const dropCursor = async (turn: Turn, walk: Walk, error: ApiError, lastIds: ReadonlySet<string> | undefined) => {
   const { pages, lastPageEntries } = walk;
   const end = pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
   // Of entries of one time, as many as pages have, more may lie behind a cursor that fails.
@@ -248,11 +248,11 @@ const giveUp = async (turn: Turn, walk: Walk, error: ApiError, lastIds: Readonly
     if (await prove(turn, { ...end, doubts, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
   }
   if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
-  await narrow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
+  await halveWindow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
 };
 
 /** Halves the window, and reads a second part by part. Beside a hole, all of it may join that. */
-const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
+const halveWindow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
   if (isLookBack(walk)) return await dropLookBack(turn, walk, reason);
   const { context, job, source } = turn;
   const pass = passOf(turn, walk.claim);

@@ -77,7 +77,7 @@ export const readElsewhere = async (pool: Pool, sources: readonly SourceKey[], k
   return rows;
 };
 
-const ofLease = (lease: Lease) =>
+const leaseParameters = (lease: Lease) =>
   and(eq(sources.kind, lease.kind), eq(sources.id, lease.id), eq(sources.leaseEpoch, lease.epoch));
 
 /** While a page is waited for. False if it has gone to another process. */
@@ -86,13 +86,13 @@ export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Pr
     .update(sources)
     .set({ leaseUntil: sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)` })
     // One that was given back while this was on its way stays free.
-    .where(and(ofLease(lease), eq(sources.leaseOwner, lease.owner), isNotNull(sources.leaseUntil)));
+    .where(and(leaseParameters(lease), eq(sources.leaseOwner, lease.owner), isNotNull(sources.leaseUntil)));
   return rowCount === 1;
 };
 
 /** Does nothing if it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
-  await db(pool).update(sources).set({ leaseUntil: null }).where(ofLease(lease));
+  await db(pool).update(sources).set({ leaseUntil: null }).where(leaseParameters(lease));
 };
 
 /** Does nothing if the lease has gone to another process. */

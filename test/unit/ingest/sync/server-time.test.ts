@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
 import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
-import { credibleNow, MAX_AHEAD_MS, planningTime } from '../../../../src/ingest/sync/planning-time.ts';
+import { clampToDatabaseClock, MAX_AHEAD_MS, planningTime } from '../../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 import { claimedReads, withAnswer } from '../../../../src/ingest/sync/run/page-exchange.ts';
 import { forAll } from '../../for-all.ts';
@@ -16,7 +16,7 @@ test.each<[string, number, number]>([
   ['an hour ahead is not', 3_600_000, 0],
   ['an hour behind is believed: it costs delay and nothing else', -3_600_000, -3_600_000],
 ])('credibleNow %s', (_, aheadMs, expectedMs) =>
-  expect(credibleNow(DATABASE_MS + aheadMs, DATABASE_MS)).toBe(DATABASE_MS + expectedMs),
+  expect(clampToDatabaseClock(DATABASE_MS + aheadMs, DATABASE_MS)).toBe(DATABASE_MS + expectedMs),
 );
 
 /** As of the answers that this process has had, and of what the database knows, in milliseconds ahead of its clock. */

@@ -10,9 +10,9 @@ import {
   type Candidate,
   type CredentialFacts,
   createRefusals,
-  movesOn,
-  oneOf,
+  pickError,
   rankCandidates,
+  shouldTryNext,
 } from '../../../../../src/ingest/cloudflare/credentials.ts';
 import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
@@ -62,16 +62,16 @@ describe('the order of credentials', () => {
 test('another credential is asked after a refusal and after a secret that is not taken, and after nothing else', () => {
   const error = (failure: ApiError['failure'], apiCodes: number[] = []) => new ApiError(failure, failure, { apiCodes });
   for (const each of [error('refused'), error('not_found'), error('unauthorized'), error('bad_request', [6_111])])
-    expect(movesOn(each), each.failure).toBe(true);
+    expect(shouldTryNext(each), each.failure).toBe(true);
   for (const each of [error('bad_request'), error('throttled'), error('timeout'), new Error('database')])
-    expect(movesOn(each), each.message).toBe(false);
+    expect(shouldTryNext(each), each.message).toBe(false);
 });
 
 test('a source counts as refused only if all refuse it', () => {
   const [refused, broken] = [new ApiError('refused', 'may not'), new ApiError('unauthorized', 'unknown')];
-  expect(oneOf([refused, broken], account)).toBe(broken);
-  expect(oneOf([refused], account)).toBe(refused);
-  expect(oneOf([], account)).toMatchObject({ failure: 'refused', message: 'no credential is for the account x' });
+  expect(pickError([refused, broken], account)).toBe(broken);
+  expect(pickError([refused], account)).toBe(refused);
+  expect(pickError([], account)).toMatchObject({ failure: 'refused', message: 'no credential is for the account x' });
 });
 
 test('a refusal is remembered for an hour, a secret that is not taken for a minute, and neither once it was renewed', () => {
