@@ -21,8 +21,8 @@ end
 $function$;
 
 -- A page and all that goes with it, by one call: fence, entries, their positions, the state of the lane with its walk, the coverage and the
--- record of a walk that ends with the page, together or not at all (invariant 1). What one statement with so much in it costs is its plan, made
--- anew for each page; in a function plans are kept by the connection, behind a pooler, too, and nothing has to be prepared there. Several
+-- record of a walk that ends with the page, together or not at all (invariant 1). What one statement with so much in it costs is its plan,
+-- made again for each page; in a function plans are kept by the connection, behind a pooler, too, and nothing has to be prepared there. Several
 -- statements: what a page does not need is not begun. An empty page, which most are, took a millisecond to begin and to end what puts entries
 -- into tables. Called by src/ingest/sync/commit/ alone. A version that is to be called otherwise gets another name: during an upgrade, replicas
 -- of both versions are at work.

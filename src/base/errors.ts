@@ -55,8 +55,8 @@ export type ApiFailure =
   | 'too_large' // the body passed the size limit
   | 'unreadable' // not JSON, or not the envelope
   | 'redirected' // 3xx: never followed, the credential goes to one host
+  // Any other status.
   | 'unexpected';
-// any other status
 
 /** A call to Cloudflare failed after its retries. An abort throws the signal's reason; an entry never fails its page. */
 export class ApiError extends Error {

@@ -16,8 +16,8 @@ export type Defect =
   | 'number_out_of_range'
   | 'nested_too_deeply'
   | 'invalid_utf8'
+  // PostgreSQL does not take it as json, for a reason of its own.
   | 'refused_by_database';
-// PostgreSQL would not take it as json, for a reason of its own
 
 /** With these, `raw` is a JSON string that holds the exact text, since PostgreSQL cannot hold it as JSON. */
 export const textDefects: readonly Defect[] = ['nested_too_deeply', 'refused_by_database'];

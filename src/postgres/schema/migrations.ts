@@ -22,8 +22,7 @@ const FIRST_MADE_MS = 1_795_550_000_000;
 /** What 0.2.0 has recorded when it has applied all of its migrations: a database that lacks one of them is too old. */
 export const of020: readonly number[] = [
   ...Array.from({ length: 24 }, (_, index) => index),
-  ...[25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 41, 43, 46, 47, 48, 50, 52, 53, 55, 57, 58, 59, 60, 61, 62, 65, 70],
-  ...[73, 74, 75, 76, 81, 84, 85, 86, 87, 88],
+  ...[25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 41, 43, 46, 47, 48, 50, 52, 53, 55, 57, 58, 59, 60, 61, 62, 65],
 ].map((number) => FIRST_MADE_MS + number);
 
 export interface Migration {

@@ -16,39 +16,46 @@ import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
 const database = ofEachTest(() => createTestDatabase({ empty: true }));
 
-test('a database of 0.2.0 gets by its upgrade what an empty one gets, in every detail, and keeps its data', async () => {
-  const { pool } = database;
-  await makeSchema020(pool);
-  await fill(pool);
-  const before = await contents(pool);
-  expect(await readSchemaState(pool)).toMatchObject({ state: 'outdated', applied: of020.length });
-  const states = await Promise.all(Array.from({ length: REPLICAS }, () => migrateAsReplica()));
-  const known = of020.length + readMigrations().length;
-  expect(states).toMatchObject(Array(REPLICAS).fill({ state: 'current', applied: known, known }));
-  expect(await recorded(pool), 'each migration ran once').toHaveLength(known);
-  expect(await contents(pool)).toEqual(before);
+// 0.2.0, and the last development version that had migrations alone.
+test.each([
+  [0, fillBySql],
+  [11, fill],
+] as const)(
+  '0.2.0 and %i migrations get by an upgrade what an empty one gets, and keep their data',
+  async (more, fillIn) => {
+    const { pool } = database;
+    await makeSchema020(pool, more);
+    await fillIn(pool);
+    const before = await contents(pool);
+    expect(await readSchemaState(pool)).toMatchObject({ state: 'outdated', applied: of020.length + more });
+    const states = await Promise.all(Array.from({ length: REPLICAS }, () => migrateAsReplica()));
+    const known = of020.length + readMigrations().length;
+    expect(states).toMatchObject(Array(REPLICAS).fill({ state: 'current', applied: known, known }));
+    expect(await recorded(pool), 'each migration ran once').toHaveLength(known);
+    expect(await contents(pool)).toMatchObject(before);
 
-  const fresh = await createTestDatabase({ empty: true });
-  try {
-    expect(await migrateDatabase(fresh.pool)).toMatchObject({ state: 'current', applied: known, known });
-    const [upgraded, made] = [await dumpSchema(pool), await dumpSchema(fresh.pool)];
-    expect(made.length).toBeGreaterThan(1_000);
-    expect(
-      upgraded.filter((object) => !made.includes(object)),
-      'only after an upgrade',
-    ).toEqual([]);
-    expect(
-      made.filter((object) => !upgraded.includes(object)),
-      'only when it was empty',
-    ).toEqual([]);
-    expect(await rowsAtFirst(fresh.pool)).toEqual({ discovery: 1, feed_head: 1, knows: true });
-    expect(await firstValue(pool, 'select orgtrail_schema_version()'), 'for the journal of the evidence').toBe(
-      await firstValue(fresh.pool, 'select orgtrail_schema_version()'),
-    );
-  } finally {
-    await fresh.close();
-  }
-});
+    const fresh = await createTestDatabase({ empty: true });
+    try {
+      expect(await migrateDatabase(fresh.pool)).toMatchObject({ state: 'current', applied: known, known });
+      const [upgraded, made] = [await dumpSchema(pool), await dumpSchema(fresh.pool)];
+      expect(made.length).toBeGreaterThan(1_000);
+      expect(
+        upgraded.filter((object) => !made.includes(object)),
+        'only after an upgrade',
+      ).toEqual([]);
+      expect(
+        made.filter((object) => !upgraded.includes(object)),
+        'only when it was empty',
+      ).toEqual([]);
+      expect(await rowsAtFirst(fresh.pool)).toEqual({ discovery: 1, feed_head: 1, knows: true });
+      expect(await firstValue(pool, 'select orgtrail_schema_version()'), 'for the journal of the evidence').toBe(
+        await firstValue(fresh.pool, 'select orgtrail_schema_version()'),
+      );
+    } finally {
+      await fresh.close();
+    }
+  },
+);
 
 test('migrating an upgraded database again changes nothing', async () => {
   await makeSchema020(database.pool);
@@ -63,7 +70,7 @@ test('migrating an upgraded database again changes nothing', async () => {
 
 test('a database of before 0.2.0 is too old: exit 2, says what to do, and is left alone', async () => {
   const { pool } = database;
-  await makeSchema020(pool, 1);
+  await makeSchema020(pool, -1);
   const before = [await dumpSchema(pool), await recorded(pool)];
   expect(await readSchemaState(pool)).toMatchObject({ state: 'too old', applied: of020.length - 1 });
   for (const command of ['migrate', 'check', 'status']) {
@@ -72,7 +79,7 @@ test('a database of before 0.2.0 is too old: exit 2, says what to do, and is lef
       CLOUDFLARE_API_TOKEN: 'none',
     });
     expect(stdout + stderr, command).toMatch(
-      /the schema of the database is too old: it has 60 of the 61 migrations of 0\.2\.0/,
+      /the schema of the database is too old: it has 49 of the 50 migrations of 0\.2\.0/,
     );
     expect(stdout + stderr, command).toMatch(/Try: upgrade through 0\.2\.0 first/);
     expect(code, command).toBe(2);
@@ -96,7 +103,7 @@ const recorded = (pool: Pool) =>
   valuesOf<string>(pool, "select id || ' ' || hash || ' ' || created_at from drizzle.__drizzle_migrations order by id");
 
 /** Events of two months, and a row or more of most of what an installation has. */
-const fill = async (pool: Pool): Promise<void> => {
+async function fill(pool: Pool): Promise<void> {
   await pool.query('select orgtrail_create_partitions($1, $2)', [new Date(T0 - 31 * DAY_MS), new Date(T0)]);
   const entriesOf = (source: string) =>
     Array.from({ length: 150 }, (_, index) => entryText(`${source}-${index}`, T0 - (index % 40) * DAY_MS));
@@ -125,21 +132,45 @@ const fill = async (pool: Pool): Promise<void> => {
     select orgtrail_open_evidence('of.example/a', 'of.example/b');
     -- What only version 0.1 wrote.
     update sources set failures = 3, last_error = 'of 0.1' where id = 'of 0.1'`);
-};
+}
 
-/** All rows of all tables, but for what is dropped, and what a connection notes when it comes. */
-const contents = async (pool: Pool): Promise<Readonly<Record<string, readonly string[]>>> => {
+/** As far as the code of today cannot write to a schema of 0.2.0. */
+async function fillBySql(pool: Pool): Promise<void> {
+  await pool.query('select orgtrail_create_partitions($1, $2)', [new Date(T0 - 31 * DAY_MS), new Date(T0)]);
+  await pool.query(`
+    insert into organizations (id, name) values ('one', 'One');
+    insert into sources (kind, id, organization_id, filter_hash, wanted_since, commit_seq)
+      values ('organization', 'one', 'one', '', '2024-01-01', 3);
+    insert into lanes (source_kind, source_id, filter_hash, lane, state) values ('organization', 'one', '', 'live', '{"walk": null}');
+    insert into coverage (source_kind, source_id, filter_hash, pass, ranges)
+      values ('organization', 'one', '', 0, '{[2024-01-01, 2024-02-01)}');
+    insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
+      select 'organization', 'one', 'one', 'id' || n, n, to_timestamp(${T0 / 1_000} - 86400 * (n % 40)), json_build_object('id', 'id' || n)
+      from generate_series(1, 300) n;
+    update feed_head set position = 300;
+    insert into holds (reason, created_by, organization_id) values ('a lawsuit', 'counsel', 'one');
+    insert into saved_searches (name, search) values ('all', '');
+    insert into accounts (id, name) values ('account', 'Account');
+    select orgtrail_open_evidence('of.example/a', 'of.example/b')`);
+}
+
+/** All rows of all tables that stay. */
+const contents = async (pool: Pool): Promise<Readonly<Record<string, readonly unknown[]>>> => {
   const tables = await valuesOf<string>(
     pool,
     `select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
        and c.relname <> 'walks' order by 1`,
   );
-  const left = "- '{failures,next_attempt_at,last_success_at,last_failure,last_error}'::text[]";
-  const all: Record<string, readonly string[]> = {};
+  // Dropped; written by connections; made more exact by 0086.
+  const left: Readonly<Record<string, string>> = {
+    sources: 'failures,next_attempt_at,last_success_at,last_failure,last_error',
+    feed_head: 'alive_at,paced_until,database_oid,timeline',
+    evidence_logs: 'timeline',
+  };
+  const all: Record<string, readonly unknown[]> = {};
   for (const table of tables) {
-    const less =
-      table === 'sources' ? left : table === 'feed_head' ? "- '{alive_at,paced_until,database_oid}'::text[]" : '';
-    all[table] = await valuesOf(pool, `select (to_jsonb(t) ${less})::text from ${table} t order by 1`);
+    const row = `to_jsonb(t) - '{${left[table] ?? ''}}'::text[]`;
+    all[table] = await valuesOf(pool, `select ${row} from ${table} t order by (${row})::text collate "C"`);
   }
   expect(all['audit_events']).toHaveLength(300);
   return all;

@@ -10,18 +10,17 @@ interface OldMigration {
   readonly statements: readonly string[];
 }
 
-/** The migrations of 0.2.0, as of its commit 1c452f5b: what drizzle's reader made of drizzle/0000_init.sql to drizzle/0088_listings_that_are_short.sql. */
+/** What drizzle's reader made of drizzle/0000_init.sql to drizzle/0088_listings_that_are_short.sql at 1c452f5b: 0.2.0 (2bf826de) had those up to 0065. */
 const readOldMigrations = (): readonly OldMigration[] =>
   JSON.parse(gunzipSync(readFileSync(new URL('../../long/postgres/schema-0.2.0.json.gz', import.meta.url))).toString());
 
-/** Makes the schema of 0.2.0 in an empty database, or what it had before its last `lacking` migrations. */
-export const makeSchema020 = async (pool: Pool, lacking = 0): Promise<void> => {
+/** Makes the schema of 0.2.0 in an empty database, or what it had before or after its last migrations: by so many `more` than it had. */
+export const makeSchema020 = async (pool: Pool, more = 0): Promise<void> => {
   await pool.query(
     `create schema drizzle;
      create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
   );
-  const migrations = readOldMigrations();
-  for (const { statements, hash, created_at } of migrations.slice(0, migrations.length - lacking)) {
+  for (const { statements, hash, created_at } of readOldMigrations().slice(0, of020.length + more)) {
     // One transaction, as some lock tables.
     await pool.query(statements.join(';\n'));
     await pool.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [hash, created_at]);

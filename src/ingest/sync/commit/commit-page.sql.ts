@@ -16,7 +16,7 @@ import { fixedParameters, rowParameters } from './page-parameters.ts';
 
 /**
  * Fence, entries, positions, the lane with its walk and the coverage, in one autocommit statement, together or not at
- * all (invariant 1): there is no other way to move a cursor. Safe to repeat after an ambiguous failure: what is stored
+ * all (invariant 1): nothing else moves a cursor forward. Safe to repeat after an ambiguous failure: what is stored
  * is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the database refuses
  * the page even with each entry as text. `onRefused`: it has refused the page as it came.
  */
