@@ -12,7 +12,7 @@ const queries = [
      pg_get_expr(c.relpartbound, c.oid), pg_get_partkeydef(c.oid), c.relrowsecurity, am.amname
    from pg_class c left join pg_am am on am.oid = c.relam where c.relnamespace = ${own} and not ${isMonth('c.oid')}`,
   `select 'column', a.attrelid::regclass, row_number() over (partition by a.attrelid order by a.attnum), a.attname,
-     format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attoptions, a.attacl,
+     format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attacl,
      a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid)
    from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where c.relnamespace = ${own} and c.relkind in ('r', 'p', 'v') and not ${isMonth('c.oid')} and a.attnum > 0 and not a.attisdropped`,
