@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { recordAs020 } from '../../support/postgres/schema-0-2-0.ts';
+import { forgetNewest } from '../../support/postgres/schema-0-2-0.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 import { openRunning } from '../../support/sync/running-world.ts';
@@ -73,7 +73,7 @@ describe.concurrent('health over HTTP', () => {
     await using world = await openRunning();
     await using served = await serve(world);
     await world.cycle();
-    await recordAs020(world.database.pool);
+    await forgetNewest(world.database.pool);
     expect(await served.get('/readyz')).toEqual({
       code: 503,
       body: { status: 'not ready', reasons: ['the schema is outdated'] },

@@ -5,7 +5,7 @@ import { type MigrateOptions, migrateDatabase, readSchemaState } from '../../../
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
-import { recordAs020, withMadeUp } from '../../support/postgres/schema-0-2-0.ts';
+import { forgetNewest, withMadeUp } from '../../support/postgres/schema-0-2-0.ts';
 import { ofEachTest } from '../../support/process/of-tests.ts';
 import { until } from '../../support/process/until.ts';
 
@@ -85,7 +85,7 @@ describe('migrating', () => {
 
   test('a database of an earlier version is said to be outdated', async () => {
     await migrateAsReplica();
-    await recordAs020(database.pool);
+    await forgetNewest(database.pool);
     expect(await readSchemaState(database.pool)).toMatchObject({ state: 'outdated', applied: 61, known: 62 });
   });
 
@@ -189,7 +189,7 @@ const migrateAsReplica = async (options: MigrateOptions = {}) => {
   }
 };
 
-const asOutdated = () => recordAs020(database.pool);
+const asOutdated = () => forgetNewest(database.pool);
 
 const migrations = async () =>
   (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;

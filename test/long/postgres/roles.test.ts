@@ -4,7 +4,7 @@ import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { startCluster } from '../../support/postgres/postgres-cluster.ts';
-import { recordAs020 } from '../../support/postgres/schema-0-2-0.ts';
+import { forgetNewest } from '../../support/postgres/schema-0-2-0.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
@@ -101,7 +101,7 @@ describe('migrate --roles', () => {
     await pool.query('revoke all on function orgtrail_create_partitions, orgtrail_drop_month from orgtrail_ingest');
     await migrateDatabase(pool);
     expect(await rightsOf(pool, 'orgtrail_ingest', false), 'what is current is left alone').not.toEqual(ingest);
-    await recordAs020(pool);
+    await forgetNewest(pool);
     await migrateDatabase(pool);
     await expectRights(pool);
   });
@@ -280,7 +280,7 @@ describe('an account without the rights', () => {
   test('and a schema that is not current: says that the owner must migrate', async () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
-    await recordAs020(world.database.pool);
+    await forgetNewest(world.database.pool);
     const { code, stderr } = await runInProcess(['run'], { ...world.env, DATABASE_URL: daemon.url });
     expect(stderr).toMatch(
       /this account may not change it: permission denied .*\nTry: run `orgtrail migrate` with an account that owns/,
