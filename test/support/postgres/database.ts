@@ -55,6 +55,14 @@ export const createTestDatabase = async ({
     pool,
     close: async () => {
       await pool.end();
+      // A client that is being destroyed reports the end of its connection as an error that no listener takes.
+      await asAdmin(
+        serverUrl,
+        `do $$ begin for n in 1..50 loop
+           exit when not exists (select from pg_stat_activity where datname = '${name}');
+           perform pg_sleep(0.02), pg_stat_clear_snapshot();
+         end loop; end $$`,
+      );
       await asAdmin(serverUrl, `drop database ${name} with (force)`);
     },
   };
