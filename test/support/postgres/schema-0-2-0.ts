@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import type { Pool } from 'pg';
-import { type Migration, of020, readMigrations } from '../../../src/postgres/schema/migrations.ts';
+import { type Migration, of020, readMigrations } from '../../../src/postgres/schema/migrate.ts';
 
 interface OldMigration {
   readonly name: string;
