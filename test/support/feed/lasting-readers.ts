@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
-const PAUSE_MS = 20;
+const PAUSE_MS = 100;
 
 /** A reader of the feed that goes on behind the last position that it has, whatever becomes of the server. */
 export interface LastingReader {

@@ -2,13 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Progress ends a wait: this only ends one for something that does not come, also on a machine with very much else to do. */
 const TIMEOUT_MS = 600_000;
-const LOOK_EVERY_MS = 20;
+const [LEAST_PAUSE_MS, LONGEST_PAUSE_MS] = [20, 1_000];
+/** In times of what the last check took: some compare all that is stored, and others need the cores. */
+const PAUSE = 4;
 
 /** For what another process does without a signal: looks again and again, and throws when it does not come. */
 export const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
   const giveUpAt = performance.now() + TIMEOUT_MS;
-  while (!(await holds())) {
-    if (performance.now() > giveUpAt) throw new Error(`not within ${TIMEOUT_MS / 1_000} s: ${what}`);
-    await sleep(LOOK_EVERY_MS);
+  for (;;) {
+    const beganAt = performance.now();
+    if (await holds()) return;
+    const endedAt = performance.now();
+    if (endedAt > giveUpAt) throw new Error(`not within ${TIMEOUT_MS / 1_000} s: ${what}`);
+    await sleep(Math.min(LONGEST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, PAUSE * (endedAt - beganAt))));
   }
 };
