@@ -172,7 +172,6 @@ export class SimulatedProcess implements Actor {
       settleDelaysMs: world.settleDelaysMs,
       organizationIds: simulation.organizationIds,
       concurrency: world.concurrency,
-      mostLoadedWhole: world.mostLoadedWhole,
       organizationListing: { restsUntilMs: 0, requests: 0, organizations: 0, detailsAfterMs: 0, askedById: new Set() },
       discoveryPace: {
         organizationsMs: () => 0,

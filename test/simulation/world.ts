@@ -117,8 +117,6 @@ export interface World {
   readonly settleDelaysMs: readonly number[];
   readonly intervals: LaneIntervals;
   readonly concurrency: number;
-  /** With more sources than this, a plan loads those that have changed. */
-  readonly mostLoadedWhole: number;
   readonly allowList: boolean;
   /** Pages go through the reader of src/ingest/entries/page.ts as text, as they do in production. */
   readonly readsText: boolean;
@@ -172,8 +170,6 @@ export const drawWorld = (dice: Dice): World => {
     leaseMs: dice.pick([5_000, 10_000, 30_000, 30_000]),
     intervals: { liveMs: dice.pick([0, 12_000, 45_000]), settleMs: dice.pick([0, 0, 40_000]) },
     concurrency: dice.pick([1, 2, 4]),
-    // Drawn from what has been drawn already: the other half of all seeds stays as it was.
-    mostLoadedWhole: startMs % 2 === 0 ? 2_000 : 0,
     allowList: dice.chance(0.05),
     readsText: dice.chance(0.06),
     organizations,

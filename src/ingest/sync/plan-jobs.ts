@@ -4,10 +4,9 @@ import { scrubUrgency } from '../planning/scrub.ts';
 import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes, OVERLAP_MS } from '../planning/walk.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../sources/source-kind.ts';
-import { type PlannedSource, progressWithWork } from './planned-source.ts';
 import type { PlanningTime } from './planning-time.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
-import { RememberedSources, sourcesOfPlan } from './source-cache.ts';
+import { type PlannedSource, RememberedSources } from './source-cache.ts';
 import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
@@ -23,8 +22,8 @@ export const planJobs = async (
   toTheEnd: boolean,
   remembered = new RememberedSources(),
 ): Promise<JobPlan> => {
-  const sources = kindsInTurn(await sourcesOfPlan(context, time, remembered, toTheEnd));
   const { nowMs } = time;
+  const sources = kindsInTurn(await remembered.refresh(context, nowMs, toTheEnd));
   const policies = planPolicies(context, nowMs, {
     untilMs: context.window?.untilMs,
     settleDelaysMs: context.settleDelaysMs,
@@ -62,7 +61,7 @@ const nearRetentionOf = (
   nowMs: number,
 ): readonly NearRetention[] => {
   const slackMs = retentionSlackMs((fromMs) => planned.readUpTo(fromMs), horizonMs, nowMs);
-  return slackMs !== undefined && slackMs < RETENTION_NEAR_MS ? [{ source: planned.source, slackMs }] : nothing;
+  return slackMs !== undefined && slackMs < RETENTION_NEAR_MS ? [{ source: planned, slackMs }] : nothing;
 };
 
 /** Of tens of thousands of sources hardly one has something: no array is made for each. */
@@ -74,12 +73,11 @@ const jobsOf = (
   policy: PlanPolicy,
   among: readonly Lane[] = withoutScrub,
 ): readonly Job[] => {
-  const { source } = planned;
   let jobs: Job[] | undefined;
   for (const lane of among) {
-    if (progressWithWork(planned, lane, nowMs, policy) === undefined) continue;
+    if (planned.progressWithWork(lane, nowMs, policy) === undefined) continue;
     jobs ??= [];
-    jobs.push({ source, lane, nowMs, clock, policy });
+    jobs.push({ source: planned, lane, nowMs, clock, policy });
   }
   return jobs ?? nothing;
 };
@@ -177,9 +175,9 @@ const withScrub = async (
   const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
   const due = sources
     .flatMap((planned): readonly { readonly planned: PlannedSource; readonly urgency: number }[] => {
-      const { source, heldElsewhere, refused, restMs } = planned;
-      if (heldElsewhere || refused || (restMs.scrub ?? 0) > 0 || busy.has(source)) return nothing;
-      const progress = progressWithWork(planned, 'scrub', nowMs, withRounds(planned));
+      const { heldElsewhere, refused, restMs } = planned;
+      if (heldElsewhere || refused || (restMs.scrub ?? 0) > 0 || busy.has(planned)) return nothing;
+      const progress = planned.progressWithWork('scrub', nowMs, withRounds(planned));
       if (progress === undefined) return nothing;
       const walking = progress.lanes.scrub?.walk !== undefined;
       return [{ planned, urgency: scrubUrgency({ ...scrubFacts(progress), walking }) }];
@@ -188,7 +186,7 @@ const withScrub = async (
   const granted = due.length === 0 ? 0 : await scrub.take(due.length);
   const chosen = due
     .slice(0, granted)
-    .map(({ planned }): Job => ({ source: planned.source, lane: 'scrub', nowMs, clock, policy: withRounds(planned) }));
+    .map(({ planned }): Job => ({ source: planned, lane: 'scrub', nowMs, clock, policy: withRounds(planned) }));
   return [...jobs, ...chosen];
 };
 

@@ -22,7 +22,6 @@ import type {
   SourceState,
 } from '../planning/source.ts';
 import type { Direction, Lane, Sentinel, Walk } from '../planning/walk.ts';
-import type { SourceSurvey } from './planned-source.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -78,10 +77,19 @@ export type AccountListingEnd =
 /** The answer for an organization that listings miss. `gone`: its log has been refused for long enough. */
 export type LogNews = 'open' | 'refused' | 'gone';
 
+/** Just enough to tell when the live tail is due, and whether anything else has changed. */
+export interface SourceSurvey
+  extends SourceKey,
+    Pick<SourceState, 'refused' | 'heldElsewhere' | 'restMs' | 'eventRate' | 'largestPage'> {
+  /** Differs once anything has changed that a plan depends on, but for what is here. */
+  readonly version: string;
+  /** The first reading may lack some in between. */
+  readonly readSpan: Range | undefined;
+  readonly walking: boolean;
+}
+
 export interface SyncStore {
   loadSources(): Promise<readonly SourceState[]>;
-  /** Undefined, and nothing is loaded, if they are more. */
-  loadFewSources(most: number): Promise<readonly SourceState[] | undefined>;
   /** The same sources in the same order; of each no more than tells whether to load it. */
   surveySources(take: (survey: SourceSurvey) => void): Promise<void>;
   loadSourcesOf(sources: readonly SourceKey[]): Promise<readonly SourceState[]>;
@@ -138,8 +146,8 @@ export interface SyncStore {
   recordDiscovery(
     result: { organizations: number; serverTimeMs: number; short?: string | undefined } | { error: string },
   ): Promise<void>;
-  /** `oldestMs`: entries older than the horizons are about to come, too. */
-  syncSources(nowMs: number, oldestMs: number | undefined): Promise<void>;
+  /** `oldestMs`: entries older than the horizons are about to come, too. `accountIds`: of these accounts alone. */
+  syncSources(nowMs: number, oldestMs: number | undefined, accountIds?: readonly string[]): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
   /** `all`: the credential has never read one, and all of them count as asked for. */
@@ -235,8 +243,6 @@ export interface SyncContext extends LeaseContext {
   /** The allow-list: also the way in if the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
-  /** If there are more sources, a plan loads those that have changed. Default: 2,000. */
-  readonly mostLoadedWhole?: number | undefined;
   readonly windows: WindowLimit;
   readonly organizationListing: OrganizationListing;
   readonly discoveryPace: DiscoveryPace;

@@ -1,22 +1,15 @@
 import type { Time } from '../../base/time.ts';
 import { type Coverage, endOfReadFrom, type Range } from '../planning/coverage.ts';
 import { idleLane, type KnownHole, type LaneState, type OlderTurn } from '../planning/lane.ts';
-import { idleUntilMs, type PlanPolicy, type SourceProgress } from '../planning/planner.ts';
-import { spreadOf } from '../planning/poll-interval.ts';
+import { idleUntilMs, type PlanPolicy, planLane, type SourceProgress } from '../planning/planner.ts';
+import { type PolledSource, spreadOf } from '../planning/poll-interval.ts';
 import type { ScrubRound } from '../planning/scrub.ts';
-import { keyOf, type SourceState } from '../planning/source.ts';
+import { keyOf, type SourceKey, type SourceState } from '../planning/source.ts';
 import type { Lane } from '../planning/walk.ts';
-import { fromState, type PlannedSource, type SourceSurvey } from './planned-source.ts';
-import type { PlanningTime } from './planning-time.ts';
-import type { SyncContext, SyncStore } from './ports.ts';
+import type { SourceSurvey, SyncContext, SyncStore } from './ports.ts';
 
-interface RememberOptions {
-  /** Coverage may claim nothing beyond Cloudflare's time. */
-  readonly nowMs: number;
-  readonly delaysMs: readonly number[];
-  readonly tickMs: number;
-  /** After this, the rest is left to a later plan. */
-  readonly loadingMs: number;
+interface RefreshOptions extends Pick<SyncContext, 'windows' | 'settleDelaysMs' | 'tickMs'> {
+  readonly store: Loads;
   readonly time: Pick<Time, 'nowMs'>;
 }
 
@@ -26,57 +19,52 @@ type Loads = Pick<SyncStore, 'surveySources' | 'loadSourcesOf'>;
 const LOADED_AT_ONCE = 1_000;
 /** Whatever a version says, nothing is remembered for much longer. */
 const REMEMBERED_MS = 3_600_000;
+/** Time for loading, beside what else a tick does. */
+const LOADING_MS = 250;
 
 /** Each source as it was loaded, until its version changes. What has changed is loaded in the order in which that was
  * seen, so many for each plan: it may come later, and is never left out. */
 export class RememberedSources {
-  readonly #sources = new Map<string, RememberedSource>();
+  readonly #sources = new Map<string, PlannedSource>();
   /** The longest waiting first. */
-  readonly #waiting = new Set<RememberedSource>();
+  readonly #waiting = new Set<PlannedSource>();
   /** The longest ago first. */
-  readonly #loaded = new Set<RememberedSource>();
+  readonly #loaded = new Set<PlannedSource>();
   #round = 0;
 
-  get size(): number {
-    return this.#sources.size;
-  }
-
-  async refresh(
-    store: Loads,
-    options: RememberOptions,
-    onSurvey: (survey: SourceSurvey) => void,
-  ): Promise<readonly RememberedSource[]> {
-    const sources = await this.#survey(store, onSurvey);
+  /** As of Cloudflare's time. `whole`: nothing is left for a later plan. */
+  async refresh(options: RefreshOptions, nowMs: number, whole: boolean): Promise<readonly PlannedSource[]> {
+    const { time, tickMs } = options;
+    const sources = await this.#survey(options);
     for (const source of sources) {
       if (source.mustBeLoaded) this.#waiting.add(source);
       else this.#waiting.delete(source);
     }
-    const again = Math.ceil((sources.length * options.tickMs) / REMEMBERED_MS);
+    const again = Math.ceil((sources.length * tickMs) / REMEMBERED_MS);
     const all = [...this.#waiting, ...this.#oldest(again)];
     const versions = new Map(all.map((source) => [source, source.version]));
-    const { time, loadingMs } = options;
     const startedMs = time.nowMs();
     for (let at = 0; at < all.length; at += LOADED_AT_ONCE) {
-      if (at > 0 && time.nowMs() - startedMs >= loadingMs) break;
-      await this.#load(store, all.slice(at, at + LOADED_AT_ONCE), versions, options);
+      if (!whole && at > 0 && time.nowMs() - startedMs >= LOADING_MS) break;
+      await this.#load(options, all.slice(at, at + LOADED_AT_ONCE), versions, nowMs);
     }
     return sources;
   }
 
-  async #survey(store: Loads, onSurvey: (survey: SourceSurvey) => void): Promise<readonly RememberedSource[]> {
+  async #survey({ store, windows }: RefreshOptions): Promise<readonly PlannedSource[]> {
     this.#round += 1;
     const round = this.#round;
-    const sources: RememberedSource[] = [];
+    const sources: PlannedSource[] = [];
     await store.surveySources((survey) => {
       const key = keyOf(survey);
       let source = this.#sources.get(key);
       if (source === undefined) {
-        source = new RememberedSource(survey);
+        source = new PlannedSource(survey);
         this.#sources.set(key, source);
       }
       source.survey(survey, round);
       sources.push(source);
-      onSurvey(survey);
+      windows.sawPage(survey.largestPage);
     });
     if (sources.length < this.#sources.size) this.#forgetThoseBefore(round);
     return sources;
@@ -91,8 +79,8 @@ export class RememberedSources {
     }
   }
 
-  #oldest(most: number): readonly RememberedSource[] {
-    const oldest: RememberedSource[] = [];
+  #oldest(most: number): readonly PlannedSource[] {
+    const oldest: PlannedSource[] = [];
     for (const source of this.#loaded) {
       if (oldest.length >= most) break;
       if (!this.#waiting.has(source)) oldest.push(source);
@@ -101,11 +89,12 @@ export class RememberedSources {
   }
 
   async #load(
-    store: Loads,
-    part: readonly RememberedSource[],
-    versions: ReadonlyMap<RememberedSource, string>,
-    { nowMs, delaysMs }: RememberOptions,
+    { store, settleDelaysMs }: RefreshOptions,
+    part: readonly PlannedSource[],
+    versions: ReadonlyMap<PlannedSource, string>,
+    nowMs: number,
   ): Promise<void> {
+    const delaysMs = [0, ...settleDelaysMs];
     for (const state of await store.loadSourcesOf(part)) {
       const source = this.#sources.get(keyOf(state));
       const version = source && versions.get(source);
@@ -134,7 +123,7 @@ interface Loaded {
 /**
  * A source from plan to plan: from the last survey, and as it was loaded. One of many, so it is made once, and small.
  */
-class RememberedSource implements PlannedSource {
+export class PlannedSource implements SourceKey, PolledSource {
   readonly kind: string;
   readonly id: string;
   readonly spread: number;
@@ -157,15 +146,11 @@ class RememberedSource implements PlannedSource {
     this.spread = spreadOf(this);
   }
 
-  get source(): this {
-    return this;
-  }
-
   get readUntilMs(): number {
     return this.#readSpan?.toMs ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Also if it has changed since. */
+  /** Up to where everything from `fromMs` on has been read, also if it has changed since; undefined while not known. */
   readUpTo(fromMs: number): number | undefined {
     return this.#loaded && readUpTo(this.#loaded.progress, fromMs);
   }
@@ -202,9 +187,17 @@ class RememberedSource implements PlannedSource {
     this.#scrub = undefined;
   }
 
+  /** Undefined if the lane has nothing to do, or more of the source must be known first. */
+  progressWithWork(lane: Lane, nowMs: number, policy: PlanPolicy): SourceProgress | undefined {
+    const progress = this.#progressFor(lane, nowMs, policy);
+    if (progress === undefined || planLane(lane, progress, nowMs, policy) !== undefined) return progress;
+    this.#noteIdle(lane, progress, nowMs, policy);
+    return undefined;
+  }
+
   /** If the source has changed since it was loaded, the live lane alone is planned, by the end of the first reading as
    * surveyed. (A hole or an open walk may count as well: the turn itself decides.) */
-  progressFor(lane: Lane, nowMs: number, { intervals: { settleMs } }: PlanPolicy): SourceProgress | undefined {
+  #progressFor(lane: Lane, nowMs: number, { intervals: { settleMs } }: PlanPolicy): SourceProgress | undefined {
     if (this.#loaded?.version !== this.#version) return lane === 'live' ? this.#surveyed() : undefined;
     const idle = this.#idleOf(lane);
     // The pause between settle passes follows the number of sources: a lane may be idle for less by as much as it has changed.
@@ -212,7 +205,7 @@ class RememberedSource implements PlannedSource {
     return unpacked(this.#loaded.progress);
   }
 
-  noteIdle(lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): void {
+  #noteIdle(lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): void {
     if (lane === 'live' || this.#loaded?.version !== this.#version) return;
     const idle = { untilMs: idleUntilMs(lane, progress, nowMs, policy), settleMs: policy.intervals.settleMs };
     if (lane === 'settle') this.#settle = idle;
@@ -344,28 +337,3 @@ class Numbers {
     return list;
   }
 }
-
-/** All of so few are loaded for every plan. */
-const MOST_LOADED_WHOLE = 2_000;
-/** Time for loading, beside what else a tick does. */
-const LOADING_MS = 250;
-
-type Parts = Pick<SyncContext, 'store' | 'time' | 'windows' | 'settleDelaysMs' | 'tickMs' | 'mostLoadedWhole'>;
-
-/** Of many sources, only changed ones are loaded. `whole`: nothing is left for a later plan. */
-export const sourcesOfPlan = async (
-  { store, time, windows, settleDelaysMs, tickMs, mostLoadedWhole = MOST_LOADED_WHOLE }: Parts,
-  { nowMs }: PlanningTime,
-  remembered: RememberedSources,
-  whole: boolean,
-): Promise<readonly PlannedSource[]> => {
-  const sawPageOf = ({ largestPage }: { readonly largestPage: number }) => windows.sawPage(largestPage);
-  if (remembered.size <= mostLoadedWhole) {
-    const all = await store.loadFewSources(mostLoadedWhole);
-    for (const source of all ?? []) sawPageOf(source);
-    if (all !== undefined) return all.map(fromState);
-  }
-  const delaysMs = [0, ...settleDelaysMs];
-  const loadingMs = whole ? Number.POSITIVE_INFINITY : LOADING_MS;
-  return await remembered.refresh(store, { nowMs, delaysMs, tickMs, loadingMs, time }, sawPageOf);
-};

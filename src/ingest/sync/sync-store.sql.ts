@@ -50,7 +50,6 @@ import {
   renewSource,
 } from './store/leases.sql.ts';
 import {
-  hasMoreSources,
   loadSources,
   readTime,
   type SourceScope,
@@ -89,13 +88,11 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const isDead = (other: string) => isDeadOwner(other, owner);
   const commitPage = createPageCommits(pool, leaseMs);
   const elsewhere = createElsewhere(pool, options);
-  const load = async () => {
-    await releaseDead(pool, isDead);
-    return (await loadSources(pool, owner, kinds, scope)).map(elsewhere.mark);
-  };
   return {
-    loadSources: load,
-    loadFewSources: async (most) => ((await hasMoreSources(pool, kinds, scope, most)) ? undefined : await load()),
+    loadSources: async () => {
+      await releaseDead(pool, isDead);
+      return (await loadSources(pool, owner, kinds, scope)).map(elsewhere.mark);
+    },
     surveySources: async (take) => {
       await releaseDead(pool, isDead);
       await surveySources(pool, owner, kinds, scope, (survey) => take(elsewhere.mark(survey)));
@@ -208,8 +205,8 @@ const syncWithMonths = (pool: Pool, options: SyncStoreOptions): SyncStore['syncS
   const { kinds, historyMs } = options;
   const isDeep = kinds.some(({ keptSinceMs }) => keptSinceMs !== undefined);
   let checkedAtMs = Number.NEGATIVE_INFINITY;
-  return async (nowMs, oldestMs = nowMs) => {
-    const added = await syncSources(pool, kinds, nowMs, historyMs);
+  return async (nowMs, oldestMs = nowMs, accountIds = undefined) => {
+    const added = await syncSources(pool, kinds, nowMs, historyMs, accountIds);
     if (performance.now() - checkedAtMs <= PARTITION_CHECK_MS && !(isDeep && added > 0)) return;
     await makeMonths(pool, options, nowMs, oldestMs);
     checkedAtMs = performance.now();

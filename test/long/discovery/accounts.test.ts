@@ -28,6 +28,15 @@ describe('accounts are found', () => {
     await world.expectExactTruth();
   });
 
+  test('one that a process found which ended before it had a source has it after the next listing', async () => {
+    await using world = await openRunning(options, env);
+    await world.sync();
+    await query(world, "insert into accounts (id, name) values (repeat('f', 32), 'found')");
+    await world.setClocks(LATER_MS);
+    await world.sync();
+    expect(await query(world, "select from sources where id = repeat('f', 32)")).toHaveLength(1);
+  });
+
   test('not at all, and nothing is asked about them, if only organizations are read', async () => {
     await using world = await openWorld(options);
     await using run = await world.open({ ORGTRAIL_SOURCES: 'organizations' });

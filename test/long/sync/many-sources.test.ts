@@ -26,11 +26,11 @@ beforeAll(async () => {
 test('after a start each plan has all live tails, and the other lanes of what has been loaded so far', async () => {
   let loadingMs = 0;
   // All but the first part of each plan is too late.
-  const remembering = planner(0, () => {
+  const remembering = planner(true, () => {
     loadingMs += 1_000;
     return loadingMs;
   });
-  const whole = planner(1_000_000);
+  const whole = planner(false);
   const parts: number[] = [];
   for (let tick = 0; tick < 4; tick += 1) {
     const nowMs = beginMs + 1_000 + tick * 30_000;
@@ -50,8 +50,8 @@ test('after a start each plan has all live tails, and the other lanes of what ha
 test(`a plan from what is remembered is the plan from everything, job by job (seed ${SEED})`, async () => {
   const random = seededRandom(SEED);
   const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
-  const whole = planner(1_000_000);
-  const remembering = planner(0);
+  const whole = planner(false);
+  const remembering = planner(true);
   const lanes = new Set<string>();
   let nowMs = beginMs;
   for (let round = 0; round < 2 * changesOfSources; round += 1) {
@@ -110,10 +110,10 @@ const kinds = [
 
 type Planned = Parameters<NonNullable<SyncObserver['jobsPlanned']>>[0];
 
-/** Plans as one process: all from what is loaded, or with what it remembers. */
-const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) => {
+/** Plans as one process: with what it remembers, or with everything loaded again. */
+const planner = (remembers: boolean, nowOfLoading: () => number = () => 0) => {
   const windows = new WindowLimit({ nowMs: () => 0 });
-  const remembered = new RememberedSources();
+  const kept = new RememberedSources();
   let loaded = 0;
   const store = createSyncStore(database.pool, {
     owner: 'host/1/test',
@@ -148,11 +148,15 @@ const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) 
       concurrency: 16,
       windows,
       time: { nowMs: nowOfLoading },
-      mostLoadedWhole,
       scrub: { everyMs: 7 * DAY_MS, take: async (requests: number) => Math.min(7, requests) },
     } as unknown as SyncContext;
     const clock = { databaseMs: nowMs, atMs: 0 };
-    const { sources, jobs } = await planJobs(context, { nowMs, clock }, false, remembered);
+    const { sources, jobs } = await planJobs(
+      context,
+      { nowMs, clock },
+      false,
+      remembers ? kept : new RememberedSources(),
+    );
     return {
       sources,
       jobs: jobs.map(({ lane, source, policy }) => ({ job: `${lane} ${source.id}`, policy })),

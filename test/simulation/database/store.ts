@@ -1,7 +1,9 @@
+import type { SourceState } from '../../../src/ingest/planning/source.ts';
 import type { ScrubLeave, SyncStore } from '../../../src/ingest/sync/ports.ts';
+import { surveyOf } from '../../support/sync/surveyed-sources.ts';
 import type { Process } from '../process.ts';
 import type { Simulation } from '../simulation.ts';
-import { surveyOf } from './survey.ts';
+import type { SimulatedDatabase } from './database.ts';
 
 /** A statement failed, or its answer was lost. */
 export class DatabaseError extends Error {
@@ -26,17 +28,14 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
   const { leaseMs } = world;
   const statement = <T>(what: string, run: () => T) => execute(simulation, process, what, run);
   const load = () => database.loadSources(owner, process.filterHash, organizationIds);
-  const loadAll = async () => {
-    await statement('release dead', () => simulation.releaseDead(process));
-    return await statement('load', load);
-  };
   return {
-    loadSources: loadAll,
-    loadFewSources: async (most) =>
-      (await statement('count', () => load().length > most)) ? undefined : await loadAll(),
+    loadSources: async () => {
+      await statement('release dead', () => simulation.releaseDead(process));
+      return await statement('load', load);
+    },
     surveySources: async (take) => {
       await statement('release dead', () => simulation.releaseDead(process));
-      const all = await statement('survey', () => load().map((state) => surveyOf(database, state)));
+      const all = await statement('survey', () => load().map((state) => surveyOf(state, versionOf(database, state))));
       for (const survey of all) take(survey);
     },
     loadSourcesOf: (keys) => {
@@ -176,4 +175,11 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     });
     return promise;
   }
+};
+
+/** Changes with all that a plan depends on. */
+const versionOf = ({ sources }: Pick<SimulatedDatabase, 'sources'>, { id, holes }: SourceState): string => {
+  const row = sources.get(id);
+  const due = holes.filter((hole) => hole.due).length;
+  return [row?.leaseEpoch, row?.commitSeq, row?.lastAttemptAtMs, holes.length, due].join('/');
 };

@@ -88,14 +88,16 @@ const tell = async (
   changes: Awaited<ReturnType<SyncContext['store']['nameAccounts']>>,
   found: AccountsDiscovery['found'],
 ): Promise<number> => {
-  const { observer, store, window } = context;
+  const { api, observer, store, window } = context;
   for (const change of changes) observer.accountChanged?.(change);
-  const { length } = changes.filter(({ change }) => change === 'appeared' || change === 'restored');
-  // Before the first answer of all, Cloudflare's time is not known: the listing of organizations makes them then.
-  if (length === 0 || context.api.nowMs() === undefined) return length;
-  await store.syncSources(await credibleNowMs(context), window?.sinceMs);
+  const appeared = changes.filter(({ change }) => change === 'appeared' || change === 'restored');
+  const ids = appeared.map(({ accountId }) => accountId);
+  // Before the first answer of all, Cloudflare's time is not known: the next listing of organizations makes them then, and
+  // those of a process that ends here.
+  if (ids.length === 0 || api.nowMs() === undefined) return ids.length;
+  await store.syncSources(await credibleNowMs(context), window?.sinceMs, ids);
   found?.();
-  return length;
+  return ids.length;
 };
 
 interface Listing {

@@ -6,7 +6,7 @@ import type { KnownHole, LaneState } from '../../planning/lane.ts';
 import type { KindPolicy, SourceKey, SourceState } from '../../planning/source.ts';
 import { type Lane, lanes } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
-import type { SourceSurvey } from '../planned-source.ts';
+import type { SourceSurvey } from '../ports.ts';
 
 export interface StoredTime {
   readonly databaseMs: number;
@@ -66,14 +66,6 @@ export const loadSources = async (
     [...scopeParameters(owner, kinds, scope), keys?.map(({ kind }) => kind) ?? null, keys?.map(({ id }) => id) ?? null],
   );
   return rows.map(toSource);
-};
-
-export const hasMoreSources = async (pool: Pool, kinds: readonly FilteredKind[], scope: SourceScope, most: number) => {
-  const { rows } = await pool.query<{ has_more: boolean }>(
-    `select count(*) > $7 as has_more from (select $1::text from ${wantedSources()} limit $7::bigint + 1) wanted`,
-    [...scopeParameters('', kinds, scope), most],
-  );
-  return rows[0]?.has_more ?? false;
 };
 
 /** Asked before every plan: what time it is for a process without an answer yet, and what none may go beyond. */
@@ -281,8 +273,15 @@ export const toSource = (stored: SourceRow): SourceState => {
 const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (kind, filter_hash, horizon_ms, owner)`;
 
 /** Gives every known owner its sources, and the kinds in force their horizon and filter set, for the views.
- * `historyMs`: how much is wanted at any time. Returns how many sources are new. */
-export const syncSources = async (pool: Pool, kinds: readonly KindPolicy[], nowMs: number, historyMs: number) => {
+ * `historyMs`: how much is wanted at any time. `accountIds`: no more than these accounts' sources, which are new. Returns
+ * how many sources are new. */
+export const syncSources = async (
+  pool: Pool,
+  kinds: readonly KindPolicy[],
+  nowMs: number,
+  historyMs: number,
+  accountIds?: readonly string[],
+) => {
   const parameters = [
     kinds.map(({ kind }) => kind),
     kinds.map(({ filterHash }) => filterHash),
@@ -291,15 +290,17 @@ export const syncSources = async (pool: Pool, kinds: readonly KindPolicy[], nowM
     historyMs,
   ];
   const { rowCount } = await pool.query(
-    `with owners (owner, id) as (select 'organization', id from organizations union all select 'account', id from accounts)
+    `with owners (owner, id) as (select 'organization', id from organizations where $6::text[] is null
+       union all select 'account', id from accounts where $6 is null or id = any($6))
      insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history)
      select k.kind, owners.id, case owner when 'organization' then owners.id end, case owner when 'account' then owners.id end,
        k.filter_hash, to_timestamp(k.horizon_ms / 1000), make_interval(secs => $5::float8 / 1000)
      from owners join ${KINDS} using (owner)
      where not exists (select from sources s where s.kind = k.kind and s.id = owners.id) order by k.kind, owners.id
      on conflict (kind, id) do nothing`,
-    parameters,
+    [...parameters, accountIds ?? null],
   );
+  if (accountIds !== undefined) return rowCount ?? 0;
   // The horizon moves all the time; rows are not rewritten for less than an hour of it.
   await pool.query(
     `with old as (

@@ -5,6 +5,7 @@ import { startWalk } from '../../../../src/ingest/planning/walk.ts';
 import { planJobs } from '../../../../src/ingest/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 import { type Job, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
+import { storeOfSources } from '../../../support/sync/surveyed-sources.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 5, 1);
@@ -218,7 +219,8 @@ const kindOf = (kind: string) => ({ kind, filters: [], filterHash: 'none', horiz
 /** 20 of 400 sources can be asked per tick, beside two that are under way. */
 const jobsOf = async (sources: readonly SourceState[], toTheEnd: boolean, more: object): Promise<readonly Job[]> => {
   const context = {
-    store: { loadFewSources: async () => sources },
+    store: storeOfSources(() => sources),
+    time: { nowMs: () => 0 },
     observer: {},
     kinds: [kindOf('organization')],
     settleDelaysMs: [],

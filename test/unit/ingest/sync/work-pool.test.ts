@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { laneIntervals, noIntervals } from '../../../../src/ingest/planning/planner.ts';
 import { longestPauseMs } from '../../../../src/ingest/planning/poll-interval.ts';
+import type { SourceState } from '../../../../src/ingest/planning/source.ts';
 import type { Lane } from '../../../../src/ingest/planning/walk.ts';
 import { planJobs } from '../../../../src/ingest/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 import { type Job, type WorkLeft, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
+import { storeOfSources } from '../../../support/sync/surveyed-sources.ts';
 
 const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };
 const job = (id: string, lane: Lane = 'live'): Job => ({
@@ -223,19 +225,23 @@ test('260 sources with history at a budget of 200: each lane has its share of th
   let nowMs = beganMs;
   let longestMs = 0;
   const context = {
-    store: {
-      loadFewSources: async () =>
-        Array.from(readUntilMs, ([id, toMs]) => ({
-          kind: 'organization',
-          id,
-          restMs: {},
-          coverage: [[{ fromMs: beganMs - 72_000_000, toMs }]],
-          lanes: {},
-          holes: [],
-          largestPage: 100,
-          eventRate: { perHour: 1, recentPerHour: 0 },
-        })),
-    },
+    store: storeOfSources(() =>
+      Array.from(
+        readUntilMs,
+        ([id, toMs]) =>
+          ({
+            kind: 'organization',
+            id,
+            restMs: {},
+            coverage: [[{ fromMs: beganMs - 72_000_000, toMs }]],
+            lanes: {},
+            holes: [],
+            largestPage: 100,
+            eventRate: { perHour: 1, recentPerHour: 0 },
+          }) as unknown as SourceState,
+      ),
+    ),
+    time: { nowMs: () => 0 },
     observer: {},
     kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => horizonMs }],
     settleDelaysMs: [600_000],
