@@ -102,28 +102,6 @@ describe.concurrent('names', () => {
   );
 });
 
-describe.concurrent('silence', () => {
-  test('60 s of it, before an answer and in the middle of one: given up after 30 s, asked again, nothing missing', async () => {
-    // Of each log the look at all of history, for which less is waited, and what is asked for then. The next attempt is answered; without a
-    // time-out of its own the daemon would wait for the minute.
-    await using world = await openWorld({
-      faults: {
-        hung: { count: 2, operation: 'audit' },
-        slow_body: { count: 4, operation: 'audit' },
-        slowBodyMs: 60_000,
-      },
-    });
-    const startedAt = performance.now();
-    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_CONCURRENCY: '3' });
-    await until('all of it is stored', isStored(world, 600));
-    expect(performance.now() - startedAt).toBeGreaterThan(28_000);
-    const metrics = parseMetrics((await daemon.get('/metrics')).text);
-    expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="timeout"')).toBe(6);
-    expect((await daemon.get('/livez')).code).toBe(200);
-    await world.expectExactTruth();
-  });
-});
-
 /** Where more than 100 entries are asked for. */
 const hugePages =
   (announced: boolean): Distort =>
@@ -213,60 +191,6 @@ test('clocks that differ by an hour, and requests that Cloudflare limits, are in
   expect((await daemon.health()).api).toMatchObject({
     state: 'behind',
     troubles: [expect.any(String), expect.any(String)],
-  });
-});
-
-describe.concurrent('the one daemon', () => {
-  test('stopped (SIGSTOP) for longer than its lease in the middle of a walk: drops the lease, says so, and goes on', async () => {
-    await using world = await openWorld({
-      organizations: 1,
-      entries: 600,
-      pageCap: 20,
-      faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 250 },
-    });
-    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_LEASE: '2s' });
-    const leaseNow = async () => {
-      const { rows } = await world.database.pool.query<{ epoch: number; over: boolean | null }>(
-        'select lease_epoch::integer as epoch, lease_until < clock_timestamp() as over from sources',
-      );
-      return rows[0] ?? { epoch: 0, over: null };
-    };
-    const hasSaidSo = () => daemon.process.stdout().includes('lease expired');
-    // Stopped while it took the lease or gave it back, it has nothing to say: once more.
-    while (!hasSaidSo()) {
-      await until('it is in its walk', async () => {
-        return auditRequests(world.simulator).length >= 4 && (await leaseNow()).over === false;
-      });
-      daemon.process.child.kill('SIGSTOP');
-      await until('its lease has run out, or is given back', async () => (await leaseNow()).over !== false);
-      const { epoch } = await leaseNow();
-      daemon.process.child.kill('SIGCONT');
-      await until('it has said so, or has another lease', async () => hasSaidSo() || (await leaseNow()).epoch > epoch);
-    }
-    await until('all of it is stored', isStored(world, 600));
-    await world.expectExactTruth();
-    expect(await daemon.stop()).toBe(143);
-  });
-
-  test('with an organization that refuses for a while: names it, reads the others, and goes on by itself', async () => {
-    await using world = await openWorld();
-    const [first] = world.simulator.summary().organizations;
-    const id = first?.id ?? '';
-    world.simulator.setRefused(id, true);
-    await using daemon = await startDaemonProcess(world.env);
-    await daemon.process.waitFor('organization refused');
-    await until('the others are stored', isStored(world, 400));
-    const { sources } = await daemon.health();
-    const shown = sources.find((source) => source.organization_id === id);
-    expect(shown).toMatchObject({
-      state: 'refused',
-      last_failure: 'refused',
-      last_error: expect.stringContaining('403'),
-    });
-    world.simulator.setRefused(id, false);
-    await until('its entries are stored', isStored(world, 600));
-    await daemon.process.waitFor('organization restored');
-    await world.expectExactTruth();
   });
 });
 

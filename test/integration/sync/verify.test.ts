@@ -9,7 +9,11 @@ import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../s
 
 describe.concurrent('verifying', () => {
   test('in sections, also in very small ones: each entry is counted once', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 150, faults: { equal_timestamps: 0.5 } });
+    await using world = await openWorld({
+      organizations: 1,
+      entries: 150,
+      faults: { equal_timestamps: 0.5, defectRate: 0.3 },
+    });
     await using run = await world.open();
     await run.cycle();
     world.simulator.setClockOffset(600_000);

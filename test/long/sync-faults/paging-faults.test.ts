@@ -111,19 +111,6 @@ describe.concurrent('faults of paging', () => {
     await world.expectExactTruth();
   });
 
-  test('the cursor spelled cursors.after', async () => {
-    await using world = await openRunning({ cursorField: 'cursors.after' });
-    expect(await world.cycle()).toMatchObject({ failed: [], finished: true });
-    expect(auditRequests(world.simulator).filter(({ cursor }) => cursor !== null).length).toBeGreaterThan(6);
-    await world.expectExactTruth();
-  });
-
-  test('count as a number', async () => {
-    await using world = await openRunning({ countType: 'number' });
-    expect(await world.cycle()).toMatchObject({ failed: [], finished: true });
-    await world.expectExactTruth();
-  });
-
   test('a cursor that repeats ends the walk: what it brought is stored, nothing of it is claimed, and half of its window is next (invariants 8 and 9)', async () => {
     await using world = await openWorld({
       ...youngHistory,

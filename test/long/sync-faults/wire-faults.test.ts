@@ -3,7 +3,7 @@ import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import { startApiGate } from '../../support/network/api-gate.ts';
 import { openRunning, untilClean } from '../../support/sync/running-world.ts';
-import { auditRequests, openWorld } from '../../support/sync/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Each of these is only about pages of the audit log, until the count is used up. */
 const faults: readonly (readonly [what: string, name: FaultName, patch: FaultPatch])[] = [
@@ -42,38 +42,6 @@ describe.concurrent('faults of the wire', () => {
     }
     await world.expectExactTruth();
   });
-
-  test('a source whose every answer is a 502 fails alone, and has everything once it answers again', async () => {
-    await using world = await openRunning();
-    const [broken] = world.simulator.summary().organizations;
-    const id = broken?.id ?? '';
-    world.simulator.faults.set({ html_error: { organizationId: id } });
-    const report = await world.cycle();
-    expect(report.failed).toEqual([expect.objectContaining({ kind: 'organization', id })]);
-    const { missing, stored } = await world.compare();
-    expect({ missing, stored }).toEqual({ missing: 200, stored: 400 });
-    const { rows } = await world.database.pool.query('select failures, last_failure from lanes where source_id = $1', [
-      id,
-    ]);
-    expect(rows).toEqual([{ failures: 1, last_failure: 'server' }]);
-
-    world.simulator.faults.set({ preset: 'none' });
-    await untilClean(world);
-    await world.expectExactTruth();
-  });
-
-  test('a 429 stops all requests for as long as Retry-After says', async () => {
-    await using world = await openWorld({
-      faults: { throttled: { count: 1, operation: 'audit' }, retryAfterSeconds: 2 },
-    });
-    await using run = await world.open({ ORGTRAIL_CONCURRENCY: '1' });
-    await run.cycle();
-    const times = world.simulator.requests();
-    const at = times.findIndex(({ status }) => status === 429);
-    const pauseMs = (times[at + 1]?.timeMs ?? 0) - (times[at]?.timeMs ?? 0);
-    expect(pauseMs).toBeGreaterThanOrEqual(1_990);
-    await world.expectExactTruth();
-  });
 });
 
 describe.concurrent('the end of an outage', () => {
@@ -99,29 +67,5 @@ describe.concurrent('the end of an outage', () => {
     expect(await run.cycle()).toMatchObject({ failed: [], discoveryError: undefined });
     const { stored } = await world.expectExactTruth();
     expect(stored).toBe(630);
-  });
-
-  test('a source that failed alone keeps its rest', async () => {
-    await using world = await openRunning();
-    const [broken = ''] = world.simulator.summary().organizations.map(({ id }) => id);
-    world.simulator.faults.set({ html_error: { organizationId: broken } });
-    expect((await world.cycle()).failed).toHaveLength(1);
-    await world.holdRests();
-    world.simulator.faults.set({ preset: 'none' });
-    expect((await world.cycle()).failed).toEqual([expect.objectContaining({ id: broken })]);
-  });
-
-  test('a refused one keeps it, too', async () => {
-    await using world = await openRunning();
-    const [refused = ''] = world.simulator.summary().organizations.map(({ id }) => id);
-    world.simulator.setRefused(refused, true);
-    await world.cycle();
-    await world.holdRests();
-    world.simulator.faults.set({ server_error: { operation: 'organizations', count: 4 } });
-    expect((await world.cycle()).discoveryError).toMatchObject({ failure: 'server' });
-    const asked = world.simulator.requestCount;
-    expect((await world.cycle()).failed).toEqual([expect.objectContaining({ id: refused })]);
-    const organizations = auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
-    expect(organizations).not.toContain(refused);
   });
 });
