@@ -51,20 +51,6 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
 });
 
 describe('access to an account', () => {
-  test('that comes late, as after it was created: refused alone, and complete without a restart', async () => {
-    await using world = await openRunning(options);
-    const id = world.simulator.summary().accounts.at(-1)?.id ?? '';
-    world.simulator.faults.set({ late_access: { accountId: id } });
-    await again(world);
-    const { rows } = await world.database.pool.query("select id from sources where access = 'refused'");
-    expect(rows).toEqual([{ id }]);
-    expect((await world.compare()).missing).toBe(10);
-    world.simulator.faults.set({ late_access: null });
-    await again(world);
-    expect(await changesOf(world, id)).toEqual(['appeared', 'refused', 'restored']);
-    await world.expectExactTruth();
-  });
-
   test('that is lost for a time: gone, its events kept; restored with what happened meanwhile', async () => {
     await using world = await openRunning(options);
     await again(world);
@@ -83,23 +69,6 @@ describe('access to an account', () => {
     await again(world, 2);
     expect((await changesOf(world, id)).at(-1)).toBe('restored');
     expect(await states(world)).toEqual({ active: 72 });
-    await world.expectExactTruth();
-  });
-
-  test('the account moves while listings disagree for a time: one source, no entry twice', async () => {
-    await using world = await openRunning(options);
-    await again(world);
-    const id = world.simulator.summary().accounts[0]?.id ?? '';
-    for (let round = 0; round < 3; round += 1) {
-      world.simulator.faults.set({ account_moved: round % 2 === 0 ? { accountId: id } : null });
-      world.simulator.generate({ kind: 'account', id }, 3);
-      // Less than a minute in all: a Cloudflare that is further ahead is not believed.
-      await world.setClocks((LATER_MS / 2) * (round + 1));
-      await again(world);
-    }
-    const { rows } = await world.database.pool.query('select kind from sources where id = $1', [id]);
-    expect(rows).toEqual([{ kind: 'account' }]);
-    expect(await changesOf(world, id)).toEqual(['appeared', 'moved', 'moved', 'moved']);
     await world.expectExactTruth();
   });
 });

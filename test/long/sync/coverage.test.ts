@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openRunning, untilClean } from '../../support/sync/running-world.ts';
-import {
-  type AuditRequest,
-  afterADay,
-  auditRequests,
-  openWorld,
-  type SyncWorld,
-} from '../../support/sync/sync-world.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -78,24 +72,6 @@ describe.concurrent('coverage', () => {
     await world.expectExactTruth();
   });
 
-  test('a response without entries claims only up to a second before now, and the second is read by the next', async () => {
-    await using world = await openRunning({
-      organizations: 1,
-      entries: 0,
-      clock: () => 1_800_000_000_000,
-      ownClock: true,
-    });
-    await world.cycle();
-    const [endMs = 0] = await coverageEnds(world);
-    expect(endMs).toBeLessThan(1_800_000_000_000);
-    expect(endMs).toBeGreaterThanOrEqual(1_800_000_000_000 - 1_000);
-    // Born after the response, within the second in which it was given.
-    world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 3);
-    await world.setClocks(5_000);
-    await world.cycle();
-    expect(await world.expectExactTruth()).toMatchObject({ stored: 3 });
-  });
-
   test('a log that is younger than the horizon takes three requests, if others have larger pages: all of it from both sides, and the time before it', async () => {
     const sizes = { organizations: 20, entries: 6_000, distribution: 'zipf' } as const;
     const options = { ...sizes, pageCap: 1_000, historyMs: 180 * 86_400_000 };
@@ -103,40 +79,6 @@ describe.concurrent('coverage', () => {
     expect(await world.sync()).toMatchObject({ failed: [], finished: true });
     await world.expectExactTruth();
     expect(auditRequests(world.simulator).length).toBeLessThanOrEqual(3 * options.organizations + 8);
-  });
-
-  test('requests ask for a second more at both ends than coverage claims, the same ones with every cursor', async () => {
-    // Of a first page with ten entries or more the end would be in doubt.
-    await using world = await openWorld({ organizations: 1, entries: 360 });
-    await using run = await world.open({ ORGTRAIL_FILTERS: 'action_type.not=view&actor_email.not=a@b.example' });
-    await run.cycle();
-    const walks = [...walksOf(auditRequests(world.simulator)).values()];
-    expect(walks.some(({ length }) => length > 4)).toBe(true);
-    for (const walk of walks) {
-      const parameters = new Set(
-        walk.map(({ query }) =>
-          [...query]
-            .filter(([name]) => name !== 'cursor')
-            .map((pair) => pair.join('='))
-            .join('&'),
-        ),
-      );
-      expect(parameters.size).toBe(1);
-      expect(walk.filter(({ cursor }) => cursor === null)).toHaveLength(1);
-      expect(new Set(walk.map(({ cursor }) => cursor)).size).toBe(walk.length);
-    }
-    const directions = walks.map(([first]) => first?.query.get('direction'));
-    expect(directions, 'a first look, then from the oldest on').toEqual([
-      'desc',
-      ...directions.slice(1).map(() => 'asc'),
-    ]);
-    const sinceMs = Math.min(...walks.flatMap((walk) => walk.map((request) => request.sinceMs)));
-    const beforeMs = Math.max(...walks.flatMap((walk) => walk.map((request) => request.beforeMs)));
-    const { rows } = await world.database.pool.query<{ lower: number; upper: number }>(
-      `select (extract(epoch from lower(ranges)) * 1000)::float8 as lower,
-         (extract(epoch from upper(ranges)) * 1000)::float8 as upper from coverage where pass = 0`,
-    );
-    expect(rows).toEqual([{ lower: sinceMs + 1_000, upper: beforeMs - 1_000 }]);
   });
 
   test.each([
@@ -167,30 +109,6 @@ describe.concurrent('coverage', () => {
     },
   );
 
-  test('entries that lie exactly on the edges of coverage are found, whatever is inclusive', async () => {
-    await using world = await openWorld({
-      organizations: 1,
-      entries: 0,
-      sinceInclusive: false,
-      beforeInclusive: false,
-      clock: () => 1_800_000_000_000,
-      ownClock: true,
-    });
-    const id = world.simulator.summary().organizations[0]?.id ?? '';
-    await using run = await world.open();
-    await run.cycle();
-    const [endMs = 0] = await coverageEnds(world);
-    const text = (timeMs: number) =>
-      JSON.stringify({ id: `at-${timeMs}`, action: { time: new Date(timeMs).toISOString(), type: 'update' } });
-    world.simulator.append(id, [endMs, endMs - 1_000, endMs - 1, endMs + 1, endMs + 1_000].sort().map(text));
-    await world.setClocks(10_000);
-    await run.cycle();
-    const { rows } = await world.database.pool.query('select id from audit_events');
-    expect(rows.map((row) => row.id)).toEqual(
-      expect.arrayContaining([`at-${endMs - 1}`, `at-${endMs}`, `at-${endMs + 1}`, `at-${endMs + 1_000}`]),
-    );
-  });
-
   test.each([
     ['a duration', '36h', 36 * hourMs],
     ['a date older than the retention', '2020-01-01', 548 * dayMs],
@@ -216,49 +134,6 @@ describe.concurrent('coverage', () => {
     const sinces = auditRequests(world.simulator).map(({ sinceMs }) => sinceMs);
     expect(Math.min(...sinces)).toBe(start.getTime() - 1_000);
   });
-
-  test('filters go out with every page, and coverage belongs to the filter set', async () => {
-    const newestMs = Date.now() - 180_000;
-    await using world = await openWorld();
-    const filters = 'action_type=create&action_type=update&actor_type.not=system';
-    const sync = async (set: string) => {
-      const asked = world.simulator.requestCount;
-      await using run = await world.open({ ORGTRAIL_FILTERS: set });
-      await run.cycle();
-      return auditRequests(world.simulator, asked);
-    };
-    const filtered = await sync(filters);
-    expect(filtered.some(({ cursor }) => cursor !== null)).toBe(true);
-    for (const { query } of filtered) {
-      expect(query.getAll('action_type')).toEqual(['create', 'update']);
-      expect(query.getAll('actor_type.not')).toEqual(['system']);
-    }
-    const types = await world.database.pool.query('select distinct action_type from audit_events order by 1');
-    expect(types.rows).toEqual([{ action_type: 'create' }, { action_type: 'update' }]);
-
-    const everything = await sync('');
-    expect(everything.length, 'all of it is read again without them').toBeGreaterThanOrEqual(15);
-    for (const { query } of everything) expect([...query.keys()].some((name) => name.startsWith('action'))).toBe(false);
-    await world.expectExactTruth();
-    // In another order they are the same set: what was read under it still counts.
-    await afterADay(world);
-    const again = await sync('actor_type.not=system&action_type=update&action_type=create');
-    expect(again.length).toBeLessThanOrEqual(3);
-    for (const { sinceMs } of again) expect(sinceMs).toBeGreaterThan(newestMs);
-    await world.expectExactTruth();
-  });
-
-  test('one entry in a second sync of a quiet source costs one request', async () => {
-    await using world = await openRunning();
-    await world.cycle();
-    await afterADay(world);
-    world.simulator.setClockOffset(30_000);
-    const asked = world.simulator.requestCount;
-    await world.cycle();
-    const requests = auditRequests(world.simulator, asked);
-    expect(requests).toHaveLength(3);
-    for (const { sinceMs, beforeMs } of requests) expect(beforeMs - sinceMs).toBeLessThan(hourMs);
-  });
 });
 
 const coverageEnds = async (world: SyncWorld): Promise<number[]> => {
@@ -267,9 +142,3 @@ const coverageEnds = async (world: SyncWorld): Promise<number[]> => {
   );
   return rows.map((row) => row.upper);
 };
-
-const walksOf = (requests: readonly AuditRequest[]): Map<string, AuditRequest[]> =>
-  Map.groupBy(
-    requests,
-    ({ organizationId, query }) => `${organizationId} ${query.get('since')} ${query.get('before')}`,
-  );

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../../src/base/errors.ts';
-import { until } from '../../support/process/until.ts';
 import { openRunning } from '../../support/sync/running-world.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -59,15 +58,6 @@ describe.concurrent('organizations', () => {
     await world.expectExactTruth();
   });
 
-  test('a single 403 (fault refused) is not the end: the next attempt completes', async () => {
-    await using world = await openRunning({ faults: { refused: { count: 1 } } });
-    expect((await world.cycle()).failed).toHaveLength(1);
-    await world.endRests();
-    expect((await world.cycle()).failed).toEqual([]);
-    expect(world.simulator.faults.fired()).toEqual({ refused: 1 });
-    await world.expectExactTruth();
-  });
-
   test('a listing that is refused (403) fails a first cycle that knows nothing', async () => {
     await using world = await openRunning({ faults: { listing_403: 1 } });
     const failure = await world.sync({ retries: 3 }).catch((error: unknown) => error);
@@ -75,21 +65,6 @@ describe.concurrent('organizations', () => {
     expect(failure).toMatchObject({ failure: 'refused', status: 403 });
     const { rows } = await world.database.pool.query('select last_error, last_success_at from discovery');
     expect(rows).toEqual([{ last_error: expect.stringContaining('403'), last_success_at: null }]);
-  });
-
-  test('a listing that is refused later is reported, and what is known is pulled on', async () => {
-    await using world = await openRunning();
-    await world.cycle();
-    world.simulator.faults.set({ listing_403: 1 });
-    for (const id of idsOf(world)) world.simulator.generate(id, 10);
-    world.simulator.setClockOffset(30_000);
-    // The clock is learned from the pages, since an answer that fails does not set it: that may take some cycles.
-    await until('what is new is stored', async () => {
-      const report = await world.cycle({ retries: 1 });
-      expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: { failure: 'refused' } });
-      return (await world.compare()).missing === 0;
-    });
-    await world.expectExactTruth();
   });
 
   test('with ORGTRAIL_ORGANIZATIONS the refused listing is not needed: those named are pulled, and no others', async () => {
@@ -111,41 +86,6 @@ describe.concurrent('organizations', () => {
     await using all = await world.open();
     await all.cycle();
     expect(await changesOf(world, two)).toEqual(['appeared']);
-    await world.expectExactTruth();
-  });
-
-  test('one missing from the listing is pulled on while its log answers; gone a quarter of an hour after that refuses; listed again it is restored', async () => {
-    await using world = await openRunning({ organizations: 1, entries: 100, ownClock: true });
-    const [id = ''] = idsOf(world);
-    let seconds = 0;
-    const cycle = async (missing: boolean) => {
-      if (missing) world.simulator.faults.set({ missing_organization: { count: 1 } });
-      world.simulator.generate(id, 10);
-      seconds += 30;
-      await world.setClocks(seconds * 1_000);
-      return await world.cycle();
-    };
-    await cycle(false);
-    // The listing is empty now, and says so without an error.
-    for (let misses = 1; misses <= 3; misses += 1) {
-      expect(await cycle(true)).toMatchObject({ sources: 1, failed: [], discoveryError: undefined });
-      await world.expectExactTruth();
-    }
-    expect(await changesOf(world, id)).toEqual(['appeared']);
-    expect(world.log()).toContain('its audit log answers');
-    expect(world.log().split('its audit log answers'), 'once a day').toHaveLength(2);
-
-    world.simulator.setRefused(id, true);
-    expect(await cycle(true), 'asked at the fourth miss').toMatchObject({ sources: 1 });
-    expect(await stateOf(world, id)).toBe('refused');
-    await world.ageRefusals();
-    expect(await cycle(true)).toMatchObject({ sources: 0 });
-    expect(await stateOf(world, id)).toBe('gone');
-    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 5 });
-
-    world.simulator.setRefused(id, false);
-    expect(await cycle(false)).toMatchObject({ sources: 1, failed: [] });
-    expect(await changesOf(world, id)).toEqual(['appeared', 'refused', 'gone', 'restored']);
     await world.expectExactTruth();
   });
 
