@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Delivery, Sink } from '../../../src/sinks/delivery.ts';
@@ -137,21 +137,6 @@ describe('what cannot be written', () => {
       kind: 'failed',
       reason: expect.stringContaining('is not a regular file'),
     });
-  });
-
-  test('once it can be, the delivery is there, and nothing that was half written', async () => {
-    const directory = join(folder, 'later');
-    const path = join(directory, 'a.ndjson');
-    const sink = createFileSink({ path, max_bytes: large });
-    expect(await deliver(sink, deliveryOf(1, 2))).toMatchObject({ kind: 'failed' });
-    await mkdir(directory);
-    expect(await deliver(sink, deliveryOf(1, 2))).toEqual(delivered);
-    // Another writer dies in the middle of a line, and the file is opened again.
-    await appendFile(path, '{"n":');
-    await sink.close();
-    expect(await deliver(sink, deliveryOf(3, 3))).toEqual(delivered);
-    await sink.close();
-    expect(await readFile(path, 'utf8')).toBe(linesOf(1, 3));
   });
 });
 

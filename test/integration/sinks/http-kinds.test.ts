@@ -176,16 +176,6 @@ describe('what is sent to Elasticsearch', () => {
 });
 
 describe('what it says of the request', () => {
-  test('a credential that it does not know', async () => {
-    const receiver = await receiveBulk({ authorization: 'Basic other' });
-    const outcome = await attempt(bulkTo(receiver), ordinaryEvents(1, 'ecs'));
-    expect(outcome).toMatchObject({
-      kind: 'failed',
-      reason: expect.stringContaining('HTTP 401: check the credential'),
-    });
-    expect(JSON.stringify(outcome)).not.toContain(basicAuthorization.slice(6));
-  });
-
   test.each([
     '',
     '{}',

@@ -80,31 +80,6 @@ describe.each(storages)('a sink s3 on $name', ({ name, missing, start }) => {
       expect(createHash('sha256').update(stored).digest('hex')).toBe(proxy.puts[0]?.sha256);
     });
 
-    test('events on both sides of midnight are two objects, in the folders of their days', async () => {
-      const events = ordinaryEvents(6, 'native').map((each, index) => ({
-        ...each,
-        event: { ...each.event, receivedAt: index < 2 ? '2026-01-31T23:59:59.999999Z' : '2026-02-01T00:00:00.000000Z' },
-      }));
-      proxy.faults.push({ status: 500, code: 'InternalError' });
-      expect((await put(open('midnight'), events)).kind).toBe('failed');
-      expect(await put(open('midnight'), events)).toEqual(delivered);
-      const objects = await readObjects(bucket, 'midnight');
-      expect(objects.map(({ name, lines }) => [name.slice(0, 17), lines.length])).toEqual([
-        ['midnight/20260131', 2],
-        ['midnight/20260201', 4],
-      ]);
-      expect(objects.flatMap(({ lines }) => lines)).toEqual(linesOf(events));
-    });
-
-    test('the same positions in another format never take the place of an object', async () => {
-      const [native, ocsf] = [ordinaryEvents(50, 'native'), ordinaryEvents(50, 'ocsf')];
-      expect(await put(open('formats'), native)).toEqual(delivered);
-      expect(await put(open('formats', { format: 'ocsf' }), ocsf)).toEqual(delivered);
-      const objects = await readObjects(bucket, 'formats');
-      expect(objects.map(({ lines }) => lines)).toEqual(expect.arrayContaining([linesOf(native), linesOf(ocsf)]));
-      expect(objects).toHaveLength(2);
-    });
-
     test('a bucket that is missing, and then is there', async () => {
       const sink = open('early', { bucket: `not-yet-${name}` });
       const events = ordinaryEvents(5, 'native');

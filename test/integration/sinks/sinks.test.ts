@@ -191,13 +191,6 @@ const holding = async (work: (client: PoolClient) => Promise<unknown>, beside: (
 };
 
 describe('a replay beside a delivery', () => {
-  test('that ends after it: the delivery changes nothing, and the sink stays where it was set', async () => {
-    const finish = await underWay('after');
-    expect(await replaySink(pool(), 'after', 4)).toBe(true);
-    expect(await finish()).toBe(false);
-    expect((await row('after')).position).toBe(4);
-  });
-
   test('that waits for the replay: the same', async () => {
     const finish = await underWay('waits');
     const replay = (client: PoolClient) =>

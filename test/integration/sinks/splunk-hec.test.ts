@@ -7,7 +7,7 @@ import type { HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
 import { type HecOptions, startHecReceiver } from '../../support/sinks/http/http-receivers.ts';
 import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/http-sink-checks.ts';
 import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
-import { deliverAll, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
+import { ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 
 const { open, openSink } = closedAfterEach();
 
@@ -176,23 +176,6 @@ describe('with acknowledgement', () => {
     controller.abort(new Error('shutting down'));
     await expect(result).rejects.toThrow();
   });
-});
-
-test('with acknowledgement, a collector that is restarted keeps nothing that it did not index, and nothing is missing', async () => {
-  const receiver = await receive({ acknowledgeAtPoll: 1 });
-  const sink = sinkTo(receiver, { ack: true, ack_timeout: '1s' });
-  const events = ordinaryEvents(60, 'native');
-  let attempts = 0;
-  const sinkFor = async () => {
-    attempts += 1;
-    if (attempts % 2 === 1) receiver.faults.push({ kind: 'cut', at: 'answer' });
-    await receiver.stop();
-    await receiver.restart();
-    return sink;
-  };
-  const report = await deliverAll(sinkFor, events, 20);
-  expect(report.failures.length).toBeGreaterThanOrEqual(3);
-  expectComplete(receiver.received(), events);
 });
 
 const token = credentials.hecToken;
