@@ -4,7 +4,7 @@ import { BusyError } from '../../../src/base/errors.ts';
 import { ReaderMemory } from '../../../src/base/memory.ts';
 import { packageFile } from '../../../src/base/package-files.ts';
 import { retryWhileBusy } from '../../../src/feed/chunks.ts';
-import { eachFeedRow, positionOfNth, readOrganizationNames, readPositionCheck } from '../../../src/feed/feed.sql.ts';
+import { eachFeedRow, readOrganizationNames } from '../../../src/feed/feed.sql.ts';
 import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
 import { eventOf } from '../../../src/feed/feed-row.ts';
 import { FormatThreads, THREAD_FILE } from '../../../src/feed/format-threads.ts';
@@ -195,33 +195,6 @@ describe('pieces of a range', () => {
 
   test('of nothing are none', async () => {
     expect((await linesOf({ after: end, until: end, organizationIds: undefined })).pieces).toEqual([]);
-  });
-});
-
-describe('the end of so many events', () => {
-  test('is arithmetic without a filter, and counted with one', async () => {
-    const { pool } = database;
-    expect(await positionOfNth(pool, all(), 7)).toBe(7);
-    expect(await positionOfNth(pool, all(), 10_000)).toBe(end);
-    expect(await positionOfNth(pool, { ...all(), after: 3 }, Number.MAX_SAFE_INTEGER)).toBe(end);
-    const odd = { ...all(), organizationIds: ['odd'] };
-    const { lines } = await linesOf(odd);
-    expect(await positionOfNth(pool, odd, 3)).toBe(JSON.parse(lines[2] ?? '').position);
-    expect(await positionOfNth(pool, odd, 8)).toBe(JSON.parse(lines[7] ?? '').position);
-    expect(await positionOfNth(pool, odd, 9)).toBe(end);
-    const after = JSON.parse(lines[2] ?? '').position;
-    expect(await positionOfNth(pool, { ...odd, after }, 1)).toBe(JSON.parse(lines[3] ?? '').position);
-  });
-});
-
-describe('the check of a position', () => {
-  test('is the same as long as the event is, another for another event, and none where there is none', async () => {
-    const { pool } = database;
-    const check = await readPositionCheck(pool, 5);
-    expect(check).toMatch(/^[0-9a-f]{16}$/);
-    expect(await readPositionCheck(pool, 5)).toBe(check);
-    expect(await readPositionCheck(pool, 6)).not.toBe(check);
-    expect(await readPositionCheck(pool, 0)).toBeUndefined();
   });
 });
 
