@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { expect, test } from 'vitest';
+import { listen } from '../../support/network/listen.ts';
 import { makeCertificates } from '../../support/network/server-certificates.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
@@ -28,10 +29,10 @@ test('one event that a receiver does not take, one slow receiver, one that is aw
     return isOpen;
   });
   const tcpFacts = { stored: [] as number[], attempts: 0 };
-  await using tcp = await listening(createTcpServer({ allowHalfOpen: true }, onSyslog(tcpFacts)), new Set(), tcpFacts);
+  await using tcp = await listening(createTcpServer({ allowHalfOpen: true }, onSyslog(tcpFacts)), tcpFacts);
   const tlsFacts = { stored: [] as number[], attempts: 0 };
   const tlsServer = createTlsServer({ ...good, allowHalfOpen: true }, onSyslog(tlsFacts));
-  await using tls = await listening(tlsServer, new Set(), tlsFacts);
+  await using tls = await listening(tlsServer, tlsFacts);
 
   const http = (receiver: Receiver) => ({
     type: 'http',
@@ -172,23 +173,9 @@ interface Receiver extends AsyncDisposable {
   repeats?: number;
 }
 
-const listening = async (
-  server: Server,
-  open: Set<Socket>,
-  facts: Omit<Receiver, 'port' | typeof Symbol.asyncDispose>,
-) => {
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.on('error', () => {}).on('close', () => open.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return Object.assign(facts, {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of open) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  });
+const listening = async (server: Server, facts: Omit<Receiver, 'port' | typeof Symbol.asyncDispose>) => {
+  const { port, stop } = await listen(server);
+  return Object.assign(facts, { port, [Symbol.asyncDispose]: stop });
 };
 
 type Answer = (text: string, response: ServerResponse, request: IncomingMessage) => boolean | Promise<boolean>;
@@ -209,7 +196,7 @@ const startHttp = async (answer: Answer): Promise<Receiver> => {
     facts.stored.push(...positionsIn(text));
     if (!response.destroyed) response.end('{}');
   });
-  return await listening(server, new Set(), facts);
+  return await listening(server, facts);
 };
 
 /** Reads to the end and closes; but of a stream with the bad event no further than to there. */

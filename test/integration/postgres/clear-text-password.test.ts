@@ -1,7 +1,7 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { createClient, createPool, requireReachable } from '../../../src/postgres/pool.ts';
+import { listen } from '../../support/network/listen.ts';
 
 /** AuthenticationCleartextPassword. */
 const WHAT_IS_YOUR_PASSWORD = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]);
@@ -37,13 +37,10 @@ const startRogueServer = async () => {
       if (chunk.includes(PASSWORD)) socket.destroy();
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { port, stop } = await listen(server);
   return {
-    url: `postgres://orgtrail:${PASSWORD}@127.0.0.1:${(server.address() as AddressInfo).port}/orgtrail`,
+    url: `postgres://orgtrail:${PASSWORD}@127.0.0.1:${port}/orgtrail`,
     taken: () => Buffer.concat(taken).toString('latin1'),
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-    },
+    [Symbol.asyncDispose]: stop,
   };
 };

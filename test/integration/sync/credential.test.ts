@@ -1,11 +1,11 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../../src/app/config/config.ts';
 import { openApp } from '../../../src/app/open-app.ts';
 import { createMetrics } from '../../../src/app/telemetry/metrics.ts';
 import { version } from '../../../src/base/package-files.ts';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
+import { listen } from '../../support/network/listen.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { keptLog } from '../../support/process/kept-log.ts';
 
@@ -55,13 +55,6 @@ const startEcho = async () => {
       ),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    baseUrl: `http://127.0.0.1:${port}/client/v4`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  const { port, stop } = await listen(server);
+  return { baseUrl: `http://127.0.0.1:${port}/client/v4`, [Symbol.asyncDispose]: stop };
 };

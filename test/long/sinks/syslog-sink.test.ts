@@ -1,6 +1,6 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { listen } from '../../support/network/listen.ts';
 import { mostHeldBytes } from '../../support/process/held-bytes.ts';
 import { until } from '../../support/process/until.ts';
 import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
@@ -108,20 +108,5 @@ const never = () => new AbortController().signal;
 
 /** A receiver that does to each connection what it is told. */
 const startScripted = async (script: (socket: Socket) => void) => {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    script(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await once(server, 'close');
-    },
-  };
+  return await listen(createServer({ allowHalfOpen: true }, script));
 };

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { listen } from '../../support/network/listen.ts';
 import { databaseOfTests, type TestDatabase } from '../../support/postgres/database.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
@@ -50,7 +50,7 @@ describe.each(credentials)('a credential (%o) goes to the configured host only (
   });
 });
 
-const listen = async (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => {
+const answerAll = async (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => {
   const requests: string[] = [];
   const headers: string[] = [];
   let connections = 0;
@@ -61,17 +61,9 @@ const listen = async (onRequest: (request: IncomingMessage, response: ServerResp
   }).on('connection', () => {
     connections += 1;
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    requests,
-    headers,
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    connections: () => connections,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  const { port, stop } = await listen(server);
+  const origin = `http://127.0.0.1:${port}`;
+  return { requests, headers, origin, connections: () => connections, [Symbol.asyncDispose]: stop };
 };
 
 /** One run of a command, with one way of authenticating, against an API that leads to `other` in its own way. */
@@ -82,8 +74,8 @@ const runnerAgainst =
     credential: Readonly<Record<string, string>>,
     misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
   ) => {
-    await using other = await listen((_request, response) => void response.end('{}'));
-    await using api = await listen((request, response) => {
+    await using other = await answerAll((_request, response) => void response.end('{}'));
+    await using api = await answerAll((request, response) => {
       const { status = 200, location, body } = misled(request.url ?? '', other.origin);
       response.writeHead(status, {
         'content-type': 'application/json',

@@ -1,5 +1,4 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { apiObservers, requireCredential } from '../../../src/app/cloudflare-access.ts';
 import { loadConfig } from '../../../src/app/config/config.ts';
@@ -15,6 +14,7 @@ import { recordListing } from '../../../src/ingest/sync/discovery/organizations.
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import { type TurnResult, takeTurn } from '../../../src/ingest/sync/run/run-source.ts';
 import { syncSources } from '../../../src/ingest/sync/store/sources.sql.ts';
+import { listen } from '../network/listen.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 
 /** An API that serves bodies as they are given, and the application's own path from there into PostgreSQL. */
@@ -117,14 +117,11 @@ const startApi = async () => {
     response.on('error', () => {});
     response.writeHead(200, { 'content-type': 'application/json' }).end(served.get(id)?.[page] ?? NOTHING);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port, stop } = await listen(server);
   return {
-    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/client/v4`,
+    baseUrl: `http://127.0.0.1:${port}/client/v4`,
     serve: (id: string, bodies: readonly Buffer[]) => void served.set(id, bodies),
     requests: (id: string) => asked.get(id) ?? 0,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    close: stop,
   };
 };

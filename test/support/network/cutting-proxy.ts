@@ -1,5 +1,5 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { listen } from './listen.ts';
 
 /** A network before a server that resets connections: both sides see an RST, and what is under way is lost. */
 export interface CuttingProxy extends AsyncDisposable {
@@ -16,18 +16,14 @@ export const startCuttingProxy = async (
   targetPort: number,
   nextLimit: () => number | undefined,
 ): Promise<CuttingProxy> => {
-  const sockets = new Set<Socket>();
   let cuts = 0;
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });
     const reset = () => {
       for (const socket of [near, far]) socket.resetAndDestroy();
     };
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', reset);
-      socket.on('close', () => sockets.delete(socket));
-    }
+    for (const socket of [near, far]) socket.on('error', reset);
+    near.on('close', () => far.destroy());
     const limit = nextLimit();
     let passed = 0;
     near.on('data', (chunk: Buffer) => {
@@ -44,15 +40,5 @@ export const startCuttingProxy = async (
     near.on('end', () => far.end());
     far.pipe(near);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    cuts: () => cuts,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await once(server, 'close');
-    },
-  };
+  return { ...(await listen(server)), cuts: () => cuts };
 };

@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { listen } from './listen.ts';
 
 /** What the simulator answered, before anything is done to it. */
 export interface TrueAnswer {
@@ -61,21 +60,16 @@ export const startDistortedApi = async (
       await how({ request, url, answer, response });
     }
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { port, stop } = await listen(server);
   return {
-    baseUrl: simulatorBaseUrl.replace(origin, `http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    baseUrl: simulatorBaseUrl.replace(origin, `http://127.0.0.1:${port}`),
     get distorted() {
       return distorted;
     },
     distort: (next) => {
       how = next;
     },
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    [Symbol.asyncDispose]: stop,
   };
 };
 

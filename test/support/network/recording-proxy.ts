@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listen } from './listen.ts';
 
 /** An answer as it went to the client. */
 export interface RecordedAnswer {
@@ -35,17 +35,13 @@ export const startRecordingProxy = async (target: string): Promise<RecordingProx
     response.sendDate = false;
     response.writeHead(answer.status, Object.fromEntries(headers)).end(body);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const listening = await listen(server);
   return {
-    baseUrl: `http://127.0.0.1:${port}${pathname}`,
+    ...listening,
+    baseUrl: `http://127.0.0.1:${listening.port}${pathname}`,
     answers,
     strip: (...names) => {
       stripped = names;
-    },
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
     },
   };
 };

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { freePorts } from './free-ports.ts';
+import { listen } from './listen.ts';
 
 /** A way to a server that can be cut and given back: a database that restarts, seen from its clients. */
 export interface TcpProxy extends AsyncDisposable {
@@ -16,36 +16,22 @@ export const startTcpProxy = async (
   target: { readonly host: string; readonly port: number },
   options: { readonly cut?: boolean } = {},
 ): Promise<TcpProxy> => {
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(target.port, target.host);
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
-    }
-    near.pipe(far).pipe(near);
-  });
+  const server = createServer((near) => passOn(near, connect(target.port, target.host)));
   const [port = 0] = await freePorts(1);
-  const listen = async () => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen();
-  const cut = async () => {
-    if (!server.listening) return;
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await once(server, 'close');
-  };
-  if (options.cut === true) await cut();
-  return { port, cut, restore: listen, [Symbol.asyncDispose]: cut };
+  const { stop, restart } = await listen(server, port);
+  if (options.cut === true) await stop();
+  return { port, cut: stop, restore: restart, [Symbol.asyncDispose]: stop };
+};
+
+/** What comes from one goes to the other; they end together. */
+export const passOn = (near: Socket, far: Socket): void => {
+  for (const [socket, other] of [
+    [near, far],
+    [far, near],
+  ] as const) {
+    socket.on('error', () => {}).on('close', () => other.destroy());
+  }
+  near.pipe(far).pipe(near);
 };
 
 /** The same database by way of the proxy. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { listen } from '../network/listen.ts';
 
 /** An object that the storage took in, whether or not its sender was told. */
 interface StoredPut {
@@ -47,7 +47,6 @@ export const startStorageProxy = async (
   const puts: StoredPut[] = [];
   const methods = new Set<string>();
   const faults: PutFault[] = [];
-  const sockets = new Set<Socket>();
   let cuts = 0;
   let held = Promise.withResolvers<void>();
   const cut = (message: IncomingMessage) => {
@@ -73,25 +72,10 @@ export const startStorageProxy = async (
     // The storage is away, or the sender.
     pass(message, response).catch(() => message.socket.destroy());
   });
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  const listen = async (port: number) => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-  const stop = async () => {
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  };
+  const listening = await listen(server);
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    ...listening,
+    endpoint: `http://127.0.0.1:${listening.port}`,
     puts,
     methods,
     faults,
@@ -100,9 +84,6 @@ export const startStorageProxy = async (
       await held.promise;
       held = Promise.withResolvers<void>();
     },
-    stop,
-    restart: () => listen(port),
-    [Symbol.asyncDispose]: stop,
   };
 };
 

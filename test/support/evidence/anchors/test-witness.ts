@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { publicBytes, signatureOf } from '../../../../src/evidence/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
 import {
@@ -13,6 +12,7 @@ import {
   writeCosignature,
 } from '../../../../src/evidence/notes/signed-note.ts';
 import { isConsistent } from '../../../../src/evidence/tree/proofs.ts';
+import { listen } from '../../network/listen.ts';
 
 /** A witness of c2sp.org/tlog-witness on loopback, as the specification says it. */
 export interface TestWitness extends AsyncDisposable {
@@ -87,15 +87,6 @@ export const startWitness = async (logs: readonly VerifierKey[]): Promise<TestWi
       response.writeHead(status, { 'content-type': type }).end(body);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    key,
-    seen,
-    statuses,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const { port, stop } = await listen(server);
+  return { url: `http://127.0.0.1:${port}`, key, seen, statuses, [Symbol.asyncDispose]: stop };
 };

@@ -1,10 +1,10 @@
 import { execFile as execFileWithCallback } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { listen } from '../../network/listen.ts';
 
 const execFile = promisify(execFileWithCallback);
 
@@ -67,9 +67,9 @@ export const startAuthority = async (): Promise<TestAuthority> => {
       );
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port, stop } = await listen(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/tsr`,
+    url: `http://127.0.0.1:${port}/tsr`,
     certificateFile: file('certificate.pem'),
     failWith: (code) => {
       status = code;
@@ -84,8 +84,7 @@ export const startAuthority = async (): Promise<TestAuthority> => {
       );
     },
     [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await stop();
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
@@ -7,11 +6,11 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { createCa, createCertificate } from '../../network/certificates.ts';
+import { listen } from '../../network/listen.ts';
 
 /** An event as a receiver took it in. */
 export interface ReceivedEvent {
@@ -98,7 +97,6 @@ export const startHttpReceiver = async (parts: ReceiverParts, options: ReceiverO
   const tls = options.tls === true ? await startTls() : undefined;
   const faults: Fault[] = [];
   const requests: ReceivedRequest[] = [];
-  const sockets = new Set<Socket>();
   const listener = (message: IncomingMessage, response: ServerResponse) => {
     // A request that its sender broke off.
     message.on('error', () => {});
@@ -108,34 +106,20 @@ export const startHttpReceiver = async (parts: ReceiverParts, options: ReceiverO
     });
   };
   const server = tls === undefined ? createHttpServer(listener) : createHttpsServer(tls, listener);
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-  });
   server.on('tlsClientError', () => {});
-  const listen = async (port: number) => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  const listening = await listen(server);
   const stop = async () => {
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
+    await listening.stop();
     parts.forget?.();
   };
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${listening.port}`,
     caFile: tls?.caFile,
     received: parts.received,
     requests,
     faults,
     stop,
-    restart: () => listen(port),
+    restart: listening.restart,
     [Symbol.asyncDispose]: async () => {
       await stop();
       if (tls !== undefined) await rm(tls.directory, { recursive: true, force: true });

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import { listen } from '../../network/listen.ts';
 import type { Arrived, Hang, Receiver, ReceiverKind } from '../receivers.ts';
 import { parseStructuredData } from '../syslog-receivers.ts';
 
@@ -32,12 +32,9 @@ const takeMessages = (bytes: Buffer): { readonly messages: readonly Arrived[]; r
 /** Reads messages with octet counting over TCP, and closes when it has read to the end. rsyslog and syslog-ng have tests of their own. */
 const startSyslogServer = async (settings: Receiver['settings']): Promise<SyslogServer> => {
   const received: Arrived[] = [];
-  const sockets = new Set<Socket>();
   let cutAfterBytes: number | undefined;
   let hanging: { reached: boolean } | undefined;
   const serve = (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
     if (hanging !== undefined) {
       hanging.reached = true;
       return;
@@ -55,25 +52,11 @@ const startSyslogServer = async (settings: Receiver['settings']): Promise<Syslog
     });
     socket.on('end', () => socket.end());
   };
-  const server = createServer({ allowHalfOpen: true }, serve);
-  const listen = async (port: number) => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-  const stop = async () => {
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  };
+  const listening = await listen(createServer({ allowHalfOpen: true }, serve));
   return {
-    settings: { type: 'syslog', url: `tcp://127.0.0.1:${port}`, ...settings },
+    ...listening,
+    settings: { type: 'syslog', url: `tcp://127.0.0.1:${listening.port}`, ...settings },
     received: async () => received,
-    stop,
-    restart: () => listen(port),
     disturb: async (random, eventCount) => {
       cutAfterBytes = 1 + Math.floor(random() * 750 * eventCount);
     },
@@ -88,7 +71,6 @@ const startSyslogServer = async (settings: Receiver['settings']): Promise<Syslog
         },
       };
     },
-    [Symbol.asyncDispose]: stop,
   };
 };
 
