@@ -5,6 +5,7 @@ import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { ApiBudget } from '../ingest/cloudflare/api-budget.sql.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { AskingPace } from './source-state.ts';
 import { countGoneAccounts, countOrganizations, countVanished } from './status.sql.ts';
 import type { StatusReader } from './status-reader.sql.ts';
 
@@ -12,7 +13,7 @@ export type MetricsSource = ReturnType<typeof createMetricsSource>;
 
 /** From the database, so that every replica shows the same. Undefined figures: of what is not read or not configured, or does not exist yet. */
 export const createMetricsSource = (
-  { scrub, sources, organizationIds, evidence, archive, retentionMs }: ScrapedConfig,
+  { scrub, sources, organizationIds, evidence, archive, retentionMs, ...pace }: ScrapedConfig,
   pool: Pool,
   budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>,
   kinds: readonly KindPolicy[],
@@ -26,7 +27,7 @@ export const createMetricsSource = (
     streamLoad(): StreamLoad;
   },
 ) => ({
-  figures: statusReader.figures,
+  figures: () => statusReader.figures(pace),
   sinks,
   streamLoad,
   organizationCounts: () => countOrganizations(pool),
@@ -42,7 +43,7 @@ export const createMetricsSource = (
   blockedSeconds: budget.blockedSeconds,
 });
 
-interface ScrapedConfig {
+interface ScrapedConfig extends Omit<AskingPace, 'asked'> {
   readonly scrub: { readonly share: number };
   readonly sources: readonly string[];
   readonly organizationIds: readonly string[] | undefined;

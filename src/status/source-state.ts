@@ -32,6 +32,12 @@ export interface StatusWithStates extends Omit<Status, 'gone' | 'sources'> {
 /** The states that name what has to be mended, the most urgent first, and then the healthy ones. */
 export const urgency: readonly SourceHealth[] = ['refused', 'failing', 'incomplete', 'behind', 'fresh', 'quiet'];
 
+/** Of a source or a group: what is about to be lost first, then by state, and the healthy ones alike. 0 is the most urgent. */
+export const urgencyOf = (one: SourceWithState | SourceGroup): number =>
+  ('nearLoss' in one ? one.nearLoss > 0 : nearsLoss(one))
+    ? 0
+    : 1 + Math.min(urgency.indexOf(one.state), urgency.indexOf('fresh'));
+
 export const withState = (source: SourceStatus, pauses: Pauses): SourceWithState => {
   const state = sourceHealth(source, pauses);
   return { ...source, state, firstReading: isFirstReading({ ...source, state }, behindAfterSeconds(pauses)) };

@@ -17,6 +17,7 @@ import {
   type AskingPace,
   isAccount,
   isOrganization,
+  type OrganizationWithState,
   type SourceGroup,
   type StatusWithStates,
   urgency,
@@ -27,10 +28,10 @@ import {
   type AccountStatus,
   failureJoins,
   isRefused,
-  type OrganizationStatus,
   readFrame,
   readSources,
   readStatus,
+  type SourceStatus,
   type Status,
   unreadHistory,
 } from './status.sql.ts';
@@ -46,7 +47,7 @@ interface Selection {
 }
 
 export interface StatusFigures extends Omit<Status, 'sources' | 'gone'> {
-  readonly organizations: readonly OrganizationStatus[];
+  readonly organizations: readonly OrganizationWithState[];
   readonly accounts: AccountFigures;
 }
 
@@ -78,7 +79,7 @@ export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MO
       (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
     ofOrganization: (organizationId: string, pace: AskingPace) => some(keysOfOrganization(pool, organizationId), pace),
     ofAccount: (accountId: string, pace: AskingPace) => some(keysOfAccount(pool, accountId), pace),
-    figures: () => readFigures(pool, scope, mostEach),
+    figures: (pace: AskingPace) => readFigures(pool, scope, pace, mostEach),
   };
 };
 
@@ -98,19 +99,26 @@ const readMany = async (pool: Pool, scope: StatusScope, options: SummaryOptions)
   return { ...rest, vanished: vanishedOf(gone, total), sources, isWhole: false, groups };
 };
 
-const readFigures = async (pool: Pool, scope: StatusScope, mostEach: number): Promise<StatusFigures> => {
-  const { accounts } = await countShown(pool, scope);
+const readFigures = async (
+  pool: Pool,
+  scope: StatusScope,
+  pace: AskingPace,
+  mostEach: number,
+): Promise<StatusFigures> => {
+  const { sources: among, accounts } = await countShown(pool, scope);
+  const pauses = pausesOf(pace, among);
+  const withTheirState = (sources: readonly SourceStatus[]) => sources.map((source) => withState(source, pauses));
   if (accounts <= mostEach) {
-    const { sources, gone: _, ...rest } = await readStatus(pool, scope);
+    const { sources: stored, gone: _, ...rest } = await readStatus(pool, scope);
+    const sources = withTheirState(stored);
     return { ...rest, organizations: sources.filter(isOrganization), accounts: { each: sources.filter(isAccount) } };
   }
   const [{ gone: _, ...rest }, organizations, { groups }] = await Promise.all([
     readFrame(pool, scope),
     organizationKeys(pool).then((keys) => readSources(pool, scope, keys)),
-    // Of the states, metrics tell refused ones alone from others.
-    readSummary(pool, scope, { behindAfterSeconds: Number.POSITIVE_INFINITY, most: 0 }),
+    readSummary(pool, scope, { behindAfterSeconds: behindAfterSeconds(pauses), most: 0 }),
   ]);
-  return { ...rest, organizations: organizations.filter(isOrganization), accounts: { groups } };
+  return { ...rest, organizations: withTheirState(organizations).filter(isOrganization), accounts: { groups } };
 };
 
 interface SummaryOptions {

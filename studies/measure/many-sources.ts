@@ -1,6 +1,6 @@
 // Measures the real daemon with tens of thousands of sources that have been read before: how long its ticks plan, how much memory it has, and how
 // long /healthz, /metrics, /v1/status, the overview and `orgtrail status` take. Not a test: figures depend on the machine.
-// npm run lab many-sources -- --accounts 50000 --ticks 20 --schedule '*/30 * * * * *'
+// npm run lab many-sources -- --accounts 50000 --organizations 5000 --ticks 20 --schedule '*/30 * * * * *'
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,6 +22,7 @@ import { fillManySources } from '../../test/support/sync/many-sources.ts';
 const { values } = parseArgs({
   options: {
     accounts: { type: 'string', default: '50000' },
+    organizations: { type: 'string' },
     ticks: { type: 'string', default: '20' },
     schedule: { type: 'string', default: '*/30 * * * * *' },
   },
@@ -127,8 +128,9 @@ try {
   await migrateDatabase(pool);
   await fillManySources(pool, {
     accounts,
+    ...(values.organizations !== undefined && { organizations: Number(values.organizations) }),
     settleDelaysMs: [600_000, DAY_MS, 7 * DAY_MS, 30 * DAY_MS],
-    ...laneIntervals(accounts, API_BUDGET),
+    ...laneIntervals(accounts + Number(values.organizations ?? 0), API_BUDGET),
     settleDue: 5,
   });
   await pool.end();
@@ -137,7 +139,7 @@ try {
     CLOUDFLARE_BASE_URL: api.url,
     DATABASE_URL: server.url,
     ORGTRAIL_API_BUDGET: String(API_BUDGET),
-    ORGTRAIL_SOURCES: 'accounts',
+    ORGTRAIL_SOURCES: values.organizations === undefined ? 'accounts' : 'organizations,accounts',
     ORGTRAIL_SCHEDULE: values.schedule,
     ORGTRAIL_HTTP_PORT: '0',
     ORGTRAIL_LOG_LEVEL: 'debug',

@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import { type EvidenceStatus, evidenceStates, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { AccountListings, MetricsSource } from '../../status/scrape.sql.ts';
-import type { SourceGroup } from '../../status/source-state.ts';
+import { type OrganizationWithState, type SourceGroup, urgencyOf } from '../../status/source-state.ts';
 import type { AccountStatus, GoneAccounts } from '../../status/status.sql.ts';
 import type { AccountFigures } from '../../status/status-reader.sql.ts';
 
@@ -83,20 +83,64 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   gauges.orgtrail_discovery_age_seconds.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
   gauges.orgtrail_feed_position.set(status.position);
   gauges.orgtrail_position_jumps.set(status.positionJumps);
-  const { perOrganization: each } = gauges;
-  // An organization that is gone must not keep its last value.
-  for (const gauge of Object.values(each)) gauge.reset();
-  for (const row of status.organizations) {
-    const label = { organization_id: row.organizationId };
-    each.orgtrail_source_lag_seconds.set(label, row.lagSeconds);
-    each.orgtrail_source_gap_seconds.set(label, row.gapSeconds);
-    each.orgtrail_coverage_holes.set(label, row.holes);
-    each.orgtrail_coverage_unproven_seconds.set(label, row.unprovenSeconds);
-    if (row.futureSeconds !== null) each.orgtrail_coverage_future_seconds.set(label, row.futureSeconds);
-    each.orgtrail_retention_slack_seconds.set(label, row.retentionSlackSeconds);
-    if (row.lastSuccessAt !== null) {
-      each.orgtrail_source_last_success_timestamp_seconds.set(label, row.lastSuccessAt.getTime() / 1_000);
+  showOrganizations(gauges.perOrganization, status.organizations);
+};
+
+/** /metrics is below 1 MB with so many: 0.7 kB an organization, and 0.6 kB each of 1,000 accounts. */
+export const MOST_ORGANIZATIONS = 500;
+
+/** The label of all but the most urgent `MOST_ORGANIZATIONS`. */
+const OTHERS = 'others';
+
+/** A delay changes at every scrape, so it decides nothing: labels change with a state. */
+const mostUrgent = <T>(
+  all: readonly T[],
+  rankOf: (one: T) => number,
+  idOf: (one: T) => string,
+): { readonly shown: readonly T[]; readonly others: readonly T[] } => {
+  if (all.length <= MOST_ORGANIZATIONS) return { shown: all, others: [] };
+  const sorted = all.toSorted((a, b) => rankOf(a) - rankOf(b) || (idOf(a) < idOf(b) ? -1 : 1));
+  return { shown: sorted.slice(0, MOST_ORGANIZATIONS), others: sorted.slice(MOST_ORGANIZATIONS) };
+};
+
+const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
+const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+type OrganizationFigure = (row: OrganizationWithState, isEach: boolean) => number | null;
+
+/** Of an organization, and of several together. The alert subtracts those that refuse, so a sum of them must not have their lag. */
+const organizationFigures: Readonly<
+  Record<keyof StatusGauges['perOrganization'], readonly [OrganizationFigure, together: typeof most]>
+> = {
+  orgtrail_source_lag_seconds: [({ refused, lagSeconds }, isEach) => (refused && !isEach ? null : lagSeconds), most],
+  orgtrail_source_gap_seconds: [({ gapSeconds }) => gapSeconds, sum],
+  orgtrail_coverage_holes: [({ holes }) => holes, sum],
+  orgtrail_coverage_unproven_seconds: [({ unprovenSeconds }) => unprovenSeconds, sum],
+  orgtrail_coverage_future_seconds: [({ futureSeconds }) => futureSeconds, most],
+  orgtrail_source_last_success_timestamp_seconds: [
+    ({ lastSuccessAt }) => lastSuccessAt && lastSuccessAt.getTime() / 1_000,
+    least,
+  ],
+  orgtrail_retention_slack_seconds: [({ retentionSlackSeconds }) => retentionSlackSeconds, least],
+};
+
+const showOrganizations = (
+  gauges: StatusGauges['perOrganization'],
+  organizations: readonly OrganizationWithState[],
+): void => {
+  const { shown, others } = mostUrgent(organizations, urgencyOf, ({ organizationId }) => organizationId);
+  const isEach = others.length === 0;
+  for (const [name, [of, together]] of Object.entries(organizationFigures)) {
+    const gauge = gauges[name as keyof typeof gauges];
+    // An organization that is gone must not keep its last value.
+    gauge.reset();
+    for (const row of shown) {
+      const value = of(row, isEach);
+      if (value !== null) gauge.set({ organization_id: row.organizationId }, value);
     }
+    const values = others.map((row) => of(row, isEach)).filter((value) => value !== null);
+    if (!isEach) gauge.set({ organization_id: OTHERS }, values.length === 0 ? Number.NaN : together(values));
   }
 };
 
@@ -135,9 +179,9 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
     return;
   }
   const series = 'each' in accounts ? accounts.each.map(seriesOf) : seriesOfGroups(accounts.groups);
-  const sum = (of: 'active' | 'refused'): number => series.reduce((all, one) => all + one[of], 0);
-  gauges.orgtrail_accounts.set({ state: 'active' }, sum('active'));
-  gauges.orgtrail_accounts.set({ state: 'refused' }, sum('refused'));
+  for (const state of ['active', 'refused'] as const) {
+    gauges.orgtrail_accounts.set({ state }, sum(series.map((one) => one[state])));
+  }
   gauges.orgtrail_accounts.set({ state: 'gone' }, gone.gone);
   gauges.orgtrail_accounts_vanished.set(gone.vanished);
   for (const { labels, lagSeconds, gapSeconds, holes, slackSeconds } of series) {
@@ -171,20 +215,36 @@ const seriesOf = (account: AccountStatus) => ({
 
 const seriesOfGroups = (groups: readonly SourceGroup[]): readonly Series[] => {
   const accounts = groups.filter(({ owner }) => owner === 'account');
-  const ofOrganizations = Map.groupBy(accounts, ({ organizationId }) => organizationId ?? '');
-  return Array.from(ofOrganizations, ([organizationId, group]) => {
-    const reading = group.filter(({ state }) => state !== 'refused');
-    const sum = (of: readonly SourceGroup[]): number => of.reduce((all, { sources }) => all + sources, 0);
-    return {
-      labels: { organization_id: organizationId, account_id: '' },
-      active: sum(reading),
-      refused: sum(group) - sum(reading),
-      lagSeconds: reading.length === 0 ? undefined : Math.max(...reading.map(({ mostLagSeconds }) => mostLagSeconds)),
-      gapSeconds: Math.max(...group.map(({ mostGapSeconds }) => mostGapSeconds)),
-      holes: group.reduce((all, { holes }) => all + holes, 0),
-      slackSeconds: Math.min(...group.map(({ leastRetentionSlackSeconds }) => leastRetentionSlackSeconds)),
-    };
-  });
+  const ofOrganizations = [...Map.groupBy(accounts, ({ organizationId }) => organizationId ?? '')];
+  const { shown, others } = mostUrgent(
+    ofOrganizations,
+    ([, group]) => least(group.map(urgencyOf)),
+    ([id]) => id,
+  );
+  const each = shown.map(([id, group]) => seriesOfGroup(id, group));
+  return others.length === 0
+    ? each
+    : [
+        ...each,
+        seriesOfGroup(
+          OTHERS,
+          others.flatMap(([, group]) => group),
+        ),
+      ];
+};
+
+const seriesOfGroup = (organizationId: string, group: readonly SourceGroup[]): Series => {
+  const reading = group.filter(({ state }) => state !== 'refused');
+  const sources = (of: readonly SourceGroup[]): number => sum(of.map((one) => one.sources));
+  return {
+    labels: { organization_id: organizationId, account_id: '' },
+    active: sources(reading),
+    refused: sources(group) - sources(reading),
+    lagSeconds: reading.length === 0 ? undefined : most(reading.map(({ mostLagSeconds }) => mostLagSeconds)),
+    gapSeconds: most(group.map(({ mostGapSeconds }) => mostGapSeconds)),
+    holes: sum(group.map(({ holes }) => holes)),
+    slackSeconds: least(group.map(({ leastRetentionSlackSeconds }) => leastRetentionSlackSeconds)),
+  };
 };
 
 /** All NaN, and no state, if none is configured. */

@@ -82,8 +82,8 @@ test(`of many sources, totals and the worst are those of all of them (seed ${SEE
 test('metrics of many accounts are what those of each add up to, and all organizations are there', async () => {
   await pool.query(`update sources set access = 'refused' where kind = 'account' and id < '3'`);
   const reader = createStatusReader(pool, {}, 0);
-  const [whole, figures] = [await reader.read(pace, { all: true }), await reader.figures()];
-  const each = await createStatusReader(pool, {}).figures();
+  const [whole, figures] = [await reader.read(pace, { all: true }), await reader.figures(pace)];
+  const each = await createStatusReader(pool, {}).figures(pace);
   expect('each' in each.accounts && 'groups' in figures.accounts).toBe(true);
   const expected = await metricsOf({ groups: groupsOf(whole.sources) });
   const shown = await metricsOf(figures.accounts);
