@@ -217,3 +217,26 @@ export const coalesced = <T>(read: () => Promise<T>): (() => Promise<T>) => {
     return next;
   };
 };
+
+/** One query at a time; its answer serves all requests for a while, whatever their arguments. */
+export const keptFor = <Args extends readonly unknown[], T>(
+  keepMs: number,
+  read: (...args: Args) => Promise<T>,
+): ((...args: Args) => Promise<T>) => {
+  let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
+  return (...args) => {
+    if (kept !== undefined && performance.now() < kept.untilMs) return kept.answer;
+    const answer = read(...args);
+    const mine = { answer, untilMs: Number.POSITIVE_INFINITY };
+    kept = mine;
+    answer.then(
+      () => {
+        if (kept === mine) kept = { answer, untilMs: performance.now() + keepMs };
+      },
+      () => {
+        if (kept === mine) kept = undefined;
+      },
+    );
+    return answer;
+  };
+};

@@ -1,6 +1,7 @@
 import { desc, eq } from 'drizzle-orm';
 import type { PoolClient } from 'pg';
 import type { Registry } from 'prom-client';
+import { keptFor } from '../base/limits.ts';
 import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import { longStatement, type Pool } from '../postgres/pool.ts';
 import { db, isTimeout, readOnly } from '../postgres/queries.ts';
@@ -103,26 +104,6 @@ export interface ReadingPace extends SourceKey {
   /** `PACE_MINUTES`, or less if the reading began less than that ago. */
   readonly overSeconds: number;
 }
-
-/** One query at a time; its answer serves all requests for a while. */
-const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
-  let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
-  return () => {
-    if (kept !== undefined && performance.now() < kept.untilMs) return kept.answer;
-    const answer = read();
-    const mine = { answer, untilMs: Number.POSITIVE_INFINITY };
-    kept = mine;
-    answer.then(
-      () => {
-        if (kept === mine) kept = { answer, untilMs: performance.now() + keepMs };
-      },
-      () => {
-        if (kept === mine) kept = undefined;
-      },
-    );
-    return answer;
-  };
-};
 
 const processFigures = async ({
   registry,

@@ -82,12 +82,14 @@ const readScrubAge = async (
   organizationIds: readonly string[] | undefined,
 ): Promise<number | undefined> => {
   const { rows } = await pool.query<{ age: number | null }>(
-    `select max(extract(epoch from clock_timestamp()
-       - coalesce(to_timestamp((l.state #>> '{round,beganMs}')::float8 / 1000), a.first_seen_at, o.first_seen_at)))::float8 as age
+    // Of tens of thousands of lanes, one scan instead of a lookup each.
+    `with rounds as materialized (
+       select source_kind, source_id, filter_hash, to_timestamp((state #>> '{round,beganMs}')::float8 / 1000) as began_at from lanes where lane = 'scrub')
+     select max(extract(epoch from clock_timestamp() - coalesce(r.began_at, a.first_seen_at, o.first_seen_at)))::float8 as age
      from sources s join unnest($1::text[], $3::text[]) k (kind, filter_hash) on k.kind = s.kind
        left join accounts a on a.id = s.account_id
        left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
-       left join lanes l on l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = k.filter_hash and l.lane = 'scrub'
+       left join rounds r on r.source_kind = s.kind and r.source_id = s.id and r.filter_hash = k.filter_hash
      where s.access = 'granted' and coalesce(a.state, o.state) = 'active' and ($2::text[] is null or o.id = any($2))`,
     [kinds.map(({ kind }) => kind), organizationIds ?? null, kinds.map(({ filterHash }) => filterHash)],
   );

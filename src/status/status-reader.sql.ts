@@ -1,4 +1,5 @@
 import { and, count, eq, type SQL, sql } from 'drizzle-orm';
+import { keptFor } from '../base/limits.ts';
 import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import { RETENTION_NEAR_MS } from '../ingest/sources/source-kind.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -40,6 +41,9 @@ import { isShown, keysOfAccount, keysOfOrganization, organizationKeys, type Stat
 /** Above this, groups are shown, and the sources that most need attention. */
 export const MOST_EACH = 1_000;
 
+/** Health, metrics, status and console ask for the same, which takes a second for 50,000 sources. */
+const KEEP_SUMMARY_MS = 5_000;
+
 interface Selection {
   readonly all?: boolean | undefined;
   readonly most?: number | undefined;
@@ -66,6 +70,9 @@ export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MO
     // `among`: the number of all sources.
     return { sources: sources.map((source) => withState(source, pausesOf(pace, among))), among };
   };
+  const summary = keptFor(KEEP_SUMMARY_MS, (behindAfter: number) =>
+    readSummary(pool, scope, { behindAfterSeconds: behindAfter, most: mostEach }),
+  );
   return {
     /** Every source, or above `MOST_EACH` as `selection` says. */
     read: async (pace: AskingPace, selection: Selection = {}): Promise<StatusWithStates> => {
@@ -73,21 +80,25 @@ export const createStatusReader = (pool: Pool, scope: StatusScope, mostEach = MO
       if (selection.all === true || among <= mostEach) return withStates(await readStatus(pool, scope), pace);
       const { most = mostEach, states } = selection;
       const behindAfter = behindAfterSeconds(pausesOf(pace, pace.asked ?? among));
-      return await readMany(pool, scope, { behindAfterSeconds: behindAfter, most, states });
+      const isShared = most === mostEach && states === undefined;
+      return await readMany(pool, scope, () =>
+        isShared ? summary(behindAfter) : readSummary(pool, scope, { behindAfterSeconds: behindAfter, most, states }),
+      );
     },
     organizations: async (pace: AskingPace) =>
       (await some(organizationKeys(pool), pace)).sources.filter(isOrganization),
     ofOrganization: (organizationId: string, pace: AskingPace) => some(keysOfOrganization(pool, organizationId), pace),
     ofAccount: (accountId: string, pace: AskingPace) => some(keysOfAccount(pool, accountId), pace),
-    figures: (pace: AskingPace) => readFigures(pool, scope, pace, mostEach),
+    figures: (pace: AskingPace) => readFigures(pool, scope, pace, mostEach, summary),
   };
 };
 
-const readMany = async (pool: Pool, scope: StatusScope, options: SummaryOptions): Promise<StatusWithStates> => {
-  const [{ gone, ...rest }, { groups, worst }] = await Promise.all([
-    readFrame(pool, scope),
-    readSummary(pool, scope, options),
-  ]);
+const readMany = async (
+  pool: Pool,
+  scope: StatusScope,
+  summary: () => ReturnType<typeof readSummary>,
+): Promise<StatusWithStates> => {
+  const [{ gone, ...rest }, { groups, worst }] = await Promise.all([readFrame(pool, scope), summary()]);
   const found = await readSources(pool, scope, worst);
   const byKey = new Map(found.map((source) => [keyOf(source), source]));
   const sources = worst.flatMap((named) => {
@@ -104,6 +115,7 @@ const readFigures = async (
   scope: StatusScope,
   pace: AskingPace,
   mostEach: number,
+  summary: (behindAfter: number) => ReturnType<typeof readSummary>,
 ): Promise<StatusFigures> => {
   const { sources: among, accounts } = await countShown(pool, scope);
   const pauses = pausesOf(pace, among);
@@ -116,7 +128,7 @@ const readFigures = async (
   const [{ gone: _, ...rest }, organizations, { groups }] = await Promise.all([
     readFrame(pool, scope),
     organizationKeys(pool).then((keys) => readSources(pool, scope, keys)),
-    readSummary(pool, scope, { behindAfterSeconds: behindAfterSeconds(pauses), most: 0 }),
+    summary(behindAfterSeconds(pauses)),
   ]);
   return { ...rest, organizations: withTheirState(organizations).filter(isOrganization), accounts: { groups } };
 };

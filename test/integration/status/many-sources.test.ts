@@ -93,6 +93,14 @@ test('metrics of many accounts are what those of each add up to, and all organiz
   expect(figures.organizations.map(keyOf)).toEqual(each.organizations.map(keyOf));
 });
 
+test('health and metrics that are asked for together share one reading of all sources, whichever comes first', async () => {
+  const reader = createStatusReader(pool, {}, NAMED);
+  const [figures, { groups }] = await Promise.all([reader.figures(pace), reader.read(pace)]);
+  expect('groups' in figures.accounts && figures.accounts.groups).toBe(groups);
+  expect((await reader.read(pace)).groups).toBe(groups);
+  expect((await reader.read(pace, { states: ['refused'] })).groups).not.toBe(groups);
+});
+
 test('the sources of one organization and of one account are those among all, with the state that they have there', async () => {
   const reader = createStatusReader(pool, { accounts: 'all' });
   const { sources } = await reader.read(pace);
