@@ -78,7 +78,7 @@ describe.concurrent('health over HTTP', () => {
       code: 503,
       body: { status: 'not ready', reasons: ['the schema is outdated'] },
     });
-    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at + 2');
+    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at + 9');
     expect(await served.get('/readyz')).toMatchObject({ code: 503, body: { reasons: ['the schema is newer'] } });
   });
 

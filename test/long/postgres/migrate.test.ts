@@ -84,9 +84,9 @@ describe('migrating', () => {
   });
 
   test('a database of an earlier version is said to be outdated', async () => {
-    await migrateAsReplica();
+    const { known } = await migrateAsReplica();
     await forgetNewest(database.pool);
-    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'outdated', applied: 61, known: 62 });
+    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'outdated', applied: known - 1, known });
   });
 
   test('a table of migrations without a row is that of an empty database', async () => {
