@@ -17,7 +17,8 @@ export default defineConfig({
     teardownTimeout: 120_000,
     ...(outputFile !== undefined && { reporters: ['default', ['json', { outputFile }]] }),
     projects: [
-      // Without isolation modules are loaded once a worker, which saves a quarter of the time: no test may rely on fresh ones.
+      // Without isolation modules are loaded once a worker, which saves a quarter of the time: no test may rely on fresh ones, here
+      // and in all others that say so.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, ...patient, maxWorkers: 3 } },
       // What deploy/ and docs/ say, checked with the tools that read them.
       {
@@ -67,6 +68,7 @@ export default defineConfig({
         test: {
           name: 'long',
           include: ['test/long/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           maxWorkers: 3,
@@ -77,10 +79,11 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           // Half of their time they wait: for a lease, a tick, an answer. Not beside others, which would make it a long wait.
-          maxWorkers: 3,
+          maxWorkers: 4,
           // Leases, time-outs and receivers here have real seconds, which a busy machine may use up. rest.sh lists what was repeated.
           retry: 1,
           sequence: { groupOrder: 1 },
@@ -92,6 +95,7 @@ export default defineConfig({
         test: {
           name: 'trouble',
           include: ['test/trouble/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts'],
           ...patient,
           // They mostly wait.

@@ -13,6 +13,8 @@ export interface Activity {
   readonly eventsPerDay: number;
   /** The k-th busiest has 1/k^exponent of the busiest one's rate; 0: all are alike. */
   readonly zipfExponent: number;
+  /** Instead, the busiest has so many times the rate of the most silent, and their logarithms are evenly spread. */
+  readonly span?: number;
   /** Of the rate, how much follows the hours of the day: 0 none, 1 all. */
   readonly rhythm: number;
   /** Per organization. */
@@ -43,7 +45,7 @@ export const drawArrivals = (activity: Activity, seed: number): Arrivals => {
   const startMs = (activity.historyDays ?? 0) * DAY_MS;
   const endMs = startMs + days * DAY_MS;
   const rates = [
-    ...ratesOf(organizations, activity.eventsPerDay, activity.zipfExponent),
+    ...ratesOf(organizations, activity.eventsPerDay, activity.zipfExponent, activity.span),
     ...ratesOf(quiet?.sources ?? 0, quiet?.eventsPerDay ?? 0, activity.zipfExponent),
   ];
   const times: Float64Array[] = [];
@@ -58,8 +60,10 @@ export const drawArrivals = (activity: Activity, seed: number): Arrivals => {
 };
 
 /** Events per millisecond of each of so many, the busiest first. */
-const ratesOf = (sources: number, eventsPerDay: number, zipfExponent: number): number[] => {
-  const shares = Array.from({ length: sources }, (_, rank) => (rank + 1) ** -zipfExponent);
+const ratesOf = (sources: number, eventsPerDay: number, zipfExponent: number, span?: number): number[] => {
+  const shares = Array.from({ length: sources }, (_, rank) =>
+    span === undefined ? (rank + 1) ** -zipfExponent : span ** (-rank / (sources - 1)),
+  );
   const whole = shares.reduce((sum, share) => sum + share, 0);
   return shares.map((share) => ((share / whole) * sources * eventsPerDay) / DAY_MS);
 };

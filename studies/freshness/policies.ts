@@ -18,11 +18,11 @@ export interface Comparison {
   readonly boundMs: number;
 }
 
-/** Both policies on the same arrivals, each with the live share of the default budget. */
-export const comparePolicies = (activity: Activity, seed: number): Comparison => {
+/** Both policies on the same arrivals, each with the live share of the budget. */
+export const comparePolicies = (activity: Activity, seed: number, apiBudget = API_BUDGET): Comparison => {
   const arrivals = drawArrivals(activity, seed);
   const organizations = arrivals.times.length;
-  const { liveMs: equalMs } = laneIntervals(organizations, API_BUDGET);
+  const { liveMs: equalMs } = laneIntervals(organizations, apiBudget);
   const budget = { equalMs, tickMs: TICK_MS };
   const perTick = equalMs <= TICK_MS ? organizations : (organizations * TICK_MS) / equalMs;
   if (Math.ceil(perTick) !== pollsPerTick(organizations, budget))

@@ -24,17 +24,20 @@ export interface DuePoll<T> {
 /** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
 const MAX_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
-/** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
+/** Share of expected events that may be delayed beyond round-robin polling: small enough that p99 latency, including
  * sources that suddenly wake up, is no worse than with round-robin. */
 const LATE_SHARE = 0.001;
-/** The longer a silent source is left alone, the more of them wake meanwhile: longer turns get less. */
+/** Where a turn takes longer than that, the share grows: there the mean counts, and most sources are silent. */
 const LATE_SHARE_TURN_MS = 2_400_000;
+const LATE_SHARE_GROWTH = 1.5;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
 /** Pauses go as 1/rate to this power: 1/2 makes the mean delay of events least; a little more, their median, in uneven worlds. */
 const STEEPNESS = 0.6;
-/** Planned for the budget and so much of it: what is due comes in fits, and what a tick does not use is gone. */
+/** Planned for the budget and so much of it: what is due comes in fits. */
 const PLANNED_BUDGET = 1.01;
+/** In a source's own pauses: no poll is made before, however much leave a tick has. */
+const EARLIEST = 0.5;
 /** Pauses are shorter by up to so much, by the source's id. */
 const JITTER = 0.02;
 const MIN_MS = 1_000;
@@ -59,7 +62,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   const spread = Float64Array.from(sources, (source) => 1 - JITTER * source.spread);
   // Break ties among equally quiet sources so that some can exceed the bound.
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
-  const silentBelow = silenceOf(ranked, LATE_SHARE * Math.min(1, LATE_SHARE_TURN_MS / equalMs));
+  const silentBelow = silenceOf(ranked, LATE_SHARE * Math.max(1, equalMs / LATE_SHARE_TURN_MS) ** LATE_SHARE_GROWTH);
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
   const shortestMs = Math.max(tickMs, MIN_MS);
   const longest = ranked.map((perHour, n) => {
@@ -69,27 +72,39 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   return scaled(wanted, longest, shortestMs, (PLANNED_BUDGET * sources.length) / equalMs);
 };
 
-/** The most overdue by their own pause first. `liveEndMs`: up to where they could be read now. */
+/** The most overdue by their own pause first, then, if a tick has leave for more, those that are due next.
+ * `liveEndMs`: up to where they could be read now. */
 export const duePolls = <T extends PolledSource>(
   sources: readonly T[],
   budget: PollBudget,
   liveEndMs: number,
 ): readonly DuePoll<T>[] => {
   const intervals = pollIntervals(sources, budget);
+  const isShort = budget.equalMs > budget.tickMs;
   // To the nearest tick: on average a pause is as long as it should be.
-  const roundingMs = budget.equalMs <= budget.tickMs ? 0 : budget.tickMs / 2;
+  const roundingMs = isShort ? budget.tickMs / 2 : 0;
   const boundMs = longestPauseMs(budget);
-  const due: (DuePoll<T> & { readonly overdue: number })[] = [];
+  const due: Candidate<T>[] = [];
+  const early: Candidate<T>[] = [];
   sources.forEach((source, n) => {
     const intervalMs = intervals[n] ?? 0;
     const dueAfterMs = intervalMs - roundingMs;
     const unreadMs = liveEndMs - source.readUntilMs;
-    if (!source.walking && unreadMs < dueAfterMs) return;
-    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(unreadMs, intervalMs, boundMs);
-    due.push({ source, dueAfterMs, overdue });
+    if (source.walking) due.push({ source, dueAfterMs, overdue: Number.POSITIVE_INFINITY });
+    else if (unreadMs >= dueAfterMs) due.push({ source, dueAfterMs, overdue: urgency(unreadMs, intervalMs, boundMs) });
+    else if (isShort && unreadMs >= EARLIEST * intervalMs)
+      early.push({ source, dueAfterMs: unreadMs, overdue: unreadMs / intervalMs });
   });
-  return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
+  const spare = isShort ? Math.max(0, pollsPerTick(sources.length, budget) - due.length) : 0;
+  return [...due.sort(mostOverdueFirst), ...(spare === 0 ? [] : early.sort(mostOverdueFirst).slice(0, spare))];
 };
+
+interface Candidate<T> extends DuePoll<T> {
+  readonly overdue: number;
+}
+
+const mostOverdueFirst = (a: Candidate<unknown>, b: Candidate<unknown>): number =>
+  a.overdue === b.overdue ? 0 : b.overdue - a.overdue;
 
 /** 1 when due, 2 after twice its pause. One that nears the bound is kept when more is due than can be asked; no further
  * by that, since after an outage all are beyond it. */
