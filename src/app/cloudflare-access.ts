@@ -79,7 +79,7 @@ export const openAccessToApi = (parts: AccessParts) => {
   };
   const current = (): readonly CredentialAccess[] =>
     secrets.credentials().map((credential) => {
-      const { api, principal, row, key } = open(credential);
+      const { api, principal, row, key, budget } = open(credential);
       return {
         ...credential,
         api,
@@ -87,6 +87,7 @@ export const openAccessToApi = (parts: AccessParts) => {
         isUser: !principal.isItself(),
         countedFor: row(),
         budget: budgetOf(principal),
+        isUsedUp: budget.isUsedUp,
       };
     });
   const inUse = () => secrets.credentials().map((credential) => open(credential).budget);

@@ -126,7 +126,13 @@ export const openCredentials = (credentials: readonly NamedCredential[], connect
     each: opened,
     api: createApiByCredential({
       current: () =>
-        opened.map((one) => ({ ...one, key: one.name, countedFor: one.name, isUser: !one.principal.isItself() })),
+        opened.map((one) => ({
+          ...one,
+          key: one.name,
+          countedFor: one.name,
+          isUser: !one.principal.isItself(),
+          isUsedUp: () => false,
+        })),
       facts: factsOfListings(),
       refusals: createRefusals(nowMs),
       onListingFailed: () => {},

@@ -22,6 +22,8 @@ interface ApiBudgetOptions extends CountedRows {
 export interface ApiBudget {
   acquire(signal: AbortSignal, isListing?: boolean): Promise<void>;
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
+  /** Requests wait for it to have room again. */
+  isUsedUp(): boolean;
   available(): Promise<number>;
   /** How much longer `Retry-After` stops all requests; 0 if it does not. */
   blockedSeconds(): Promise<number>;
@@ -96,6 +98,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
         [await rowKeys(), durationMs, reason],
       );
     },
+    isUsedUp: () => permits.isUsedUp,
     available: async () => {
       const { waitMs } = await waitTime();
       const { burst, spacingMs } = limits();

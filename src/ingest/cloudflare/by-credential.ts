@@ -5,6 +5,7 @@ import { PartialListingError } from '../sync/discovery/discover.ts';
 import type { AccountsPage, AuditApi, ListingFilter, SourceBudget } from '../sync/ports.ts';
 import type { StoredFacts } from './credential-access.sql.ts';
 import {
+  byRoom,
   type Candidate,
   type CredentialFacts,
   isAllowed,
@@ -42,7 +43,7 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
     fetchPage: (source, walk, signal, attemptMs) =>
       first(
         source,
-        'log',
+        LOG,
         async (access) => {
           const page = await access.api.fetchPage(source, walk, signal, attemptMs);
           await facts.hasRead(isAlone(current()) ? { key: access.key } : access, source);
@@ -73,14 +74,24 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
   };
 };
 
+const LOG = 'log';
+
 /** One that may be used for everything: there is nothing to choose, and no source need say which one reads it. */
 const isAlone = ([only, ...others]: readonly CredentialAccess[]): boolean =>
   others.length === 0 && only?.accounts === true && only.organizations === true;
 
 const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
-  const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
+  const refresh = async (): Promise<void> => {
     if (!isAlone(current())) await facts.refresh();
+  };
+  const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
+    await refresh();
     return rankCandidates(current(), source, facts);
+  };
+  /** First readings under way, by `countedFor`. */
+  const begun = new Map<string, number>();
+  const begin = ({ countedFor }: CredentialAccess, change: 1 | -1): void => {
+    begun.set(countedFor, (begun.get(countedFor) ?? 0) + change);
   };
   const note = (access: CredentialAccess, what: string, error: ApiError): void => {
     if (isBroken(error)) refusals.broken(access, error);
@@ -95,7 +106,10 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       call: (access: CredentialAccess) => Promise<T>,
       isOfRequest: (error: ApiError) => boolean = () => false,
     ): Promise<T> => {
-      const ranked = await candidates(source);
+      await refresh();
+      const isFirst = what === LOG && facts.reader(source) === undefined;
+      const all = current();
+      const ranked = rankCandidates(all, source, facts, isFirst ? byRoom(all, facts, begun) : undefined);
       const key = `${what} ${source.kind}/${source.id}`;
       const skipped = ranked.flatMap((access) => refusals.why(access, key) ?? []);
       // If nothing else is left, each is retried: the caller rests between its questions.
@@ -103,6 +117,7 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       const errors: ApiError[] = tried === ranked ? [] : skipped;
       for (const access of tried) {
         try {
+          if (isFirst) begin(access, 1);
           const answer = await call(access);
           refusals.answered(access, key);
           return answer;
@@ -110,6 +125,8 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
           if (!shouldTryNext(error) || isOfRequest(error)) throw error;
           note(access, key, error);
           errors.push(error);
+        } finally {
+          if (isFirst) begin(access, -1);
         }
       }
       throw pickError(errors, source);
@@ -241,7 +258,7 @@ const shownTo = (
 
 /**
  * Whose budget each source is read with, for a plan: that of its account's own token, else of the credential that read
- * it last, else of the least loaded of those that list it, else of the first that may. Looked up for each of many
+ * it last, else of the least loaded of those that list it, else of those that may. Looked up for each of many
  * sources, so without ranking all credentials.
  */
 export const createSourceBudgets =
@@ -255,11 +272,11 @@ export const createSourceBudgets =
       const may = all.filter((access) => isAllowed(access, source));
       const listed = may.filter(({ name }) => facts.lists(name, source));
       const loadOf = loadsOf(all, facts, planned);
-      const least = listed.reduce<Candidate | undefined>(
+      const least = (listed.length > 0 ? listed : may).reduce<Candidate | undefined>(
         (best, each) => (best === undefined || loadOf(each) < loadOf(best) ? each : best),
         undefined,
       );
-      const access = least ?? may[0] ?? all[0];
+      const access = least ?? all[0];
       if (access !== undefined) planned.set(access.countedFor, (planned.get(access.countedFor) ?? 0) + 1);
       return access;
     };

@@ -63,6 +63,8 @@ export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'o
   readonly isUser: boolean;
   /** The same for all credentials of a user. */
   readonly countedFor: string;
+  /** Requests of this process wait for its budget now. */
+  isUsedUp(): boolean;
 }
 
 export interface CredentialFacts {
@@ -72,20 +74,28 @@ export interface CredentialFacts {
   reads(name: string): number;
 }
 
-/** What polling a source at every tick takes of a budget, in 5 minutes. */
-const REQUESTS_AT_EACH_TICK = 10;
-
-/** How loaded each is, for sources that have not been read yet: 1 while its budget lasts for polling all it reads at
- * every tick, then in proportion. `more`: what is about to be added, by `countedFor`. */
+/** The sources that each principal reads, by its budget. `more`: what is about to be added, by `countedFor`. */
 export const loadsOf = (
   candidates: readonly Candidate[],
   facts: Pick<CredentialFacts, 'reads'>,
-  more: ReadonlyMap<string, number> = new Map(),
+  more: ReadonlyMap<string, number>,
 ): ((of: Candidate) => number) => {
   const reads = new Map(more);
   for (const { name, countedFor } of candidates)
     reads.set(countedFor, (reads.get(countedFor) ?? 0) + facts.reads(name));
-  return ({ countedFor, budget }) => Math.max(1, ((reads.get(countedFor) ?? 0) * REQUESTS_AT_EACH_TICK) / budget);
+  return ({ countedFor, budget }) => (reads.get(countedFor) ?? 0) / budget;
+};
+
+/** For a source that has not been read: a principal whose budget is used up comes last, else the least loaded first. */
+export const byRoom = (
+  candidates: readonly Candidate[],
+  facts: Pick<CredentialFacts, 'reads'>,
+  more: ReadonlyMap<string, number>,
+): ((a: Candidate, b: Candidate) => number) => {
+  const usedUp = new Set(candidates.filter((each) => each.isUsedUp()).map(({ countedFor }) => countedFor));
+  const loadOf = loadsOf(candidates, facts, more);
+  const isUsedUp = ({ countedFor }: Candidate): number => Number(usedUp.has(countedFor));
+  return (a, b) => isUsedUp(a) - isUsedUp(b) || loadOf(a) - loadOf(b);
 };
 
 export const isAllowed = (
@@ -100,12 +110,13 @@ const OWN = 0;
 const KNOWN = 1;
 const UNKNOWN = 2;
 
-/** Best first: the account's own token, the one that read it last, one that lists it (the least loaded first), any
- * other in the order of the configuration. The token of another account is none of them. */
+/** Best first: the account's own token, the one that read it last, one that lists it, any other; among equals by
+ * `compare`, then in the order of the configuration. The token of another account is none of them. */
 export const rankCandidates = <C extends Candidate>(
   candidates: readonly C[],
   source: SourceKey,
   facts: CredentialFacts,
+  compare: (a: C, b: C) => number = () => 0,
 ): readonly C[] => {
   const ofAccount = kindOf(source).owner === 'account';
   const reader = facts.reader(source);
@@ -120,10 +131,8 @@ export const rankCandidates = <C extends Candidate>(
   const may = candidates.filter((each) => isAllowed(each, source));
   const likely = may.filter((each) => !isOfAnother(each));
   const order = (each: C): number => 2 * rankOf(each) - (each.name === reader ? 1 : 0);
-  const loadOf = loadsOf(candidates, facts);
-  const byLoad = (a: C, b: C): number => (rankOf(a) === KNOWN ? loadOf(a) - loadOf(b) : 0);
   // Without any other, the tokens of other accounts say why it cannot be read.
-  return (likely.length > 0 ? likely : may.slice(0, 1)).toSorted((a, b) => order(a) - order(b) || byLoad(a, b));
+  return (likely.length > 0 ? likely : may.slice(0, 1)).toSorted((a, b) => order(a) - order(b) || compare(a, b));
 };
 
 /** Cloudflare's codes of a 400 for a token of a wrong form or without a meaning. */

@@ -63,6 +63,10 @@ export class Permits {
     await this.#join(signal, isListing);
   }
 
+  get isUsedUp(): boolean {
+    return this.#sleep !== undefined;
+  }
+
   drop(): void {
     this.#held = 0;
     this.#dropped += 1;

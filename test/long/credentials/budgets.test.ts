@@ -74,6 +74,37 @@ test('two credentials of one user stay within the budget of one, while it is not
   expect(requests.length, 'the budget has limited it').toBeGreaterThan(MOST);
 });
 
+test('two users who see the same accounts: both budgets are used, and each log stays with its reader', async () => {
+  const few = 300;
+  const reach = { accounts: accounts(0, 20), organizations: [] };
+  await using world = await openCredentialsWorld(
+    {
+      organizations: 0,
+      entries: 0,
+      standaloneAccounts: 20,
+      accountEntries: 200,
+      budget: { requests: mostOf(few), windowMs: WINDOW_MS, blockMs: 60_000 },
+      credentials: [
+        { token: 'token-of-alice', user: alice, ...reach },
+        { token: 'token-of-bob', user: bob, ...reach },
+      ],
+    },
+    { a: { token: 'token-of-alice' }, b: { token: 'token-of-bob' } },
+    { ORGTRAIL_API_BUDGET: String(few), ORGTRAIL_CONCURRENCY: '8', ORGTRAIL_SOURCES: 'accounts' },
+  );
+  await using run = await world.start();
+  expect(await run.sync()).toMatchObject({ sources: 20, failed: [] });
+  await world.expectExactTruth();
+  for (const { id } of world.simulator.summary().accounts)
+    expect(world.ownersReading('account', id), id).toHaveLength(1);
+  const requests = world.simulator.requests();
+  expect(requests.filter(({ status }) => status === 429)).toEqual([]);
+  for (const user of [alice, bob]) {
+    const { length } = requests.filter(({ owner }) => owner === `user:${user}`);
+    expect(length / requests.length, user).toBeGreaterThan(0.35);
+  }
+});
+
 // A budget so small that it is what limits the reading, against a Cloudflare that blocks a user who sends more than that budget allows in
 // any ten seconds.
 
@@ -85,6 +116,8 @@ const CONCURRENCY = 16;
  * A tenth at once, and the rest evenly over five minutes and a little more. A permit may be used a moment after it was given; and if a busy
  * machine stands still, those of all workers are used after it.
  */
-const MOST = BURST + Math.ceil(((BUDGET - BURST) / 305_000) * WINDOW_MS) + 10 + CONCURRENCY;
+const mostOf = (budget: number): number =>
+  0.1 * budget + Math.ceil(((0.9 * budget) / 305_000) * WINDOW_MS) + 10 + CONCURRENCY;
+const MOST = mostOf(BUDGET);
 
 const [alice, bob] = ['alice@example.com', 'bob@example.com'];

@@ -7,6 +7,7 @@ import {
   createSourceBudgets,
 } from '../../../../../src/ingest/cloudflare/by-credential.ts';
 import {
+  byRoom,
   type Candidate,
   type CredentialFacts,
   createRefusals,
@@ -18,7 +19,7 @@ import type { AuditApi } from '../../../../../src/ingest/sync/ports.ts';
 
 // biome-ignore format: a table
 const candidate = (name: string, more: Partial<Candidate> = {}): Candidate => ({
-  name, accounts: true, organizations: true, isUser: true, budget: 900, countedFor: name, ...more,
+  name, accounts: true, organizations: true, isUser: true, budget: 900, countedFor: name, isUsedUp: () => false, ...more,
 });
 
 describe('the order of credentials', () => {
@@ -31,15 +32,26 @@ describe('the order of credentials', () => {
     expect(order([a, b, own], facts({ own: ['x'], a: ['x'] }, 'b'))).toEqual(['own', 'b', 'a']);
   });
 
-  test('is among those that list an unread source the one with room, and of a source that is read its reader', () => {
+  test('is for a first reading that of the room of principals, among those that list the source', () => {
     const listed = { a: ['x', 'y'], b: ['x', 'y'] };
-    expect(order([a, b], facts(listed, undefined, { a: 90, b: 0 })), 'asked at each tick').toEqual(['a', 'b']);
-    expect(order([a, b], facts(listed, undefined, { a: 91, b: 0 }))).toEqual(['b', 'a']);
-    expect(order([a, b], facts(listed, undefined, { a: 200, b: 201 }))).toEqual(['a', 'b']);
-    expect(order([a, b], facts(listed, 'a', { a: 200, b: 0 }))).toEqual(['a', 'b']);
+    const first = (
+      candidates: readonly Candidate[],
+      known: CredentialFacts,
+      begun: Readonly<Record<string, number>> = {},
+    ) => order(candidates, known, account, byRoom(candidates, known, new Map(Object.entries(begun))));
+    expect(first([a, b], facts(listed))).toEqual(['a', 'b']);
+    expect(first([a, b], facts(listed, undefined, { a: 1 }))).toEqual(['b', 'a']);
+    expect(first([a, b], facts(listed), { a: 1 }), 'a first reading under way').toEqual(['b', 'a']);
+    expect(first([a, b], facts({}, undefined, { a: 1 })), 'listed by none').toEqual(['b', 'a']);
+    expect(first([a, b], facts({ a: ['x', 'y'] }, undefined, { a: 1 })), 'listed by one').toEqual(['a', 'b']);
+    expect(first([a, b], facts(listed, 'a', { a: 200 })), 'the reader keeps it').toEqual(['a', 'b']);
+    const larger = candidate('larger', { budget: 1_800 });
+    expect(first([a, larger], facts({}, undefined, { a: 10, larger: 19 }))).toEqual(['larger', 'a']);
     const same = candidate('same user', { countedFor: 'a' });
-    const also = facts({ ...listed, 'same user': ['x', 'y'] }, undefined, { a: 91 });
-    expect(order([a, same, b], also)).toEqual(['b', 'a', 'same user']);
+    const also = facts({ ...listed, 'same user': ['x', 'y'] }, undefined, { a: 1 });
+    expect(first([a, same, b], also)).toEqual(['b', 'a', 'same user']);
+    const usedUp = candidate('b', { isUsedUp: () => true });
+    expect(first([a, usedUp], facts(listed, undefined, { a: 50 }))).toEqual(['a', 'b']);
   });
 
   test('leaves out the token of another account, unless it has read the source or there is no other', () => {
@@ -93,7 +105,7 @@ test('a refusal is remembered for an hour, a secret that is not taken for a minu
   expect(refusals.why(named, 'log x')).toBeUndefined();
 });
 
-const user = { accounts: true, organizations: true, isUser: true, budget: 900 } as const;
+const user = { accounts: true, organizations: true, isUser: true, budget: 900, isUsedUp: () => false } as const;
 const all: readonly Candidate[] = [
   { ...user, name: 'a', countedFor: 'user:1' },
   { ...user, name: 'a again', countedFor: 'user:1' },
@@ -126,10 +138,9 @@ test.each([
   expect(budgets()({ kind, id })).toEqual({ name, requests }),
 );
 
-test('what is unread and listed by several is planned by their budgets, once one of them has no room', () => {
+test('what is unread and listed by several is planned by their budgets', () => {
   const budgetOf = budgets();
   const names = Array.from({ length: 400 }, (_, n) => budgetOf({ kind: 'account', id: `shared ${n}` }).name);
-  expect(names.slice(0, 90)).not.toContain('user:2');
   expect(names.filter((name) => name === 'user:1').length).toBeCloseTo(300, -1);
 });
 
@@ -272,5 +283,9 @@ const facts = (
   reads: (name) => reads[name] ?? 0,
 });
 
-const order = (candidates: readonly Candidate[], known: CredentialFacts, source = account) =>
-  rankCandidates(candidates, source, known).map(({ name }) => name);
+const order = (
+  candidates: readonly Candidate[],
+  known: CredentialFacts,
+  source = account,
+  compare?: ReturnType<typeof byRoom>,
+) => rankCandidates(candidates, source, known, compare).map(({ name }) => name);
