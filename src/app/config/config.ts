@@ -8,7 +8,7 @@ import { kindOf, type SourceKindName, sourceKindNames } from '../../ingest/sourc
 import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
 import { databasePasswords, databaseUrlWarning } from '../../postgres/database-url.ts';
 import { secretsOfSink } from '../../sinks/registry.ts';
-import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
+import { DEFAULT_CREDENTIAL, type LenientRead, readCredentials } from './credentials.ts';
 import { environmentSchema, type LogLevel, type Settings } from './environment-schema.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
 import { configurationError, describeFault, inOrder, locateFault, unknownSettings } from './settings-list.ts';
@@ -26,6 +26,7 @@ interface LoadOptions {
   readonly needsCredential: boolean;
   readonly interactive: boolean;
   readonly logLevel?: LogLevel;
+  readonly lenient?: LenientRead;
 }
 
 export type ReadConfig = ReturnType<typeof readConfig>;
@@ -74,7 +75,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
   const filters = readFilters(env, kindsInForce(env), faults);
-  const further = readFurtherCredentials(env, parsed.data?.ORGTRAIL_API_BUDGET, faults);
+  const further = readFurtherCredentials(env, parsed.data?.ORGTRAIL_API_BUDGET, faults, options.lenient);
   const credential = readCredential(env, options.needsCredential && further.needsAnother, faults);
   if (credential !== undefined && further.credentials.some(({ name }) => name === DEFAULT_CREDENTIAL)) {
     faults.push(`CLOUDFLARE_CREDENTIALS.${DEFAULT_CREDENTIAL} is the name of the credential that is set by itself`);
@@ -201,9 +202,14 @@ const evidenceOf = (values: Settings, env: Record<string, string>) =>
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 
-const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
+const readFurtherCredentials = (
+  env: Record<string, string>,
+  budget: number | undefined,
+  faults: string[],
+  lenient: LenientRead | undefined,
+) => {
   const before = faults.length;
-  const credentials = readCredentials(env['CLOUDFLARE_CREDENTIALS'], budget ?? FALLBACK_BUDGET, faults);
+  const credentials = readCredentials(env, budget ?? FALLBACK_BUDGET, faults, lenient);
   return { credentials, needsAnother: credentials.length === 0 && faults.length === before };
 };
 

@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import { didYouMean, nearest } from '../../base/text.ts';
 import type { Credential, NamedCredential } from '../../ingest/cloudflare/credentials.ts';
-import { isObject, parseObject, type Raw, readSecretFile, repeatedBy } from './secret-settings.ts';
+import { isObject, parseObject, type Raw, readSecretFile, repeatedBy, statOf } from './secret-settings.ts';
 
 const SETTING = 'CLOUDFLARE_CREDENTIALS';
 const EXPECTED = `${SETTING} must be a JSON object of credentials, such as {"acme": {"token": "cfat_…"}}`;
@@ -11,29 +13,132 @@ const MIN_BUDGET = 10;
 const MAX_BUDGET = 1_000_000_000;
 const members = ['token', 'token_file', 'email', 'key', 'key_file', 'budget', 'accounts', 'organizations'];
 
+/** While it runs, a file of the folder that has a fault stops no other: the credential that it had stays. */
+export interface LenientRead {
+  readonly latest: readonly NamedCredential[];
+  readonly faults: string[];
+}
+
 /** Adds to `faults` what is wrong, by path, and never a value: any may be a secret, by mistake. Reads the files of secrets. */
 export const readCredentials = (
-  text: string | undefined,
+  env: Readonly<Record<string, string>>,
   standardBudget: number,
   faults: string[],
+  lenient?: LenientRead,
 ): readonly NamedCredential[] => {
-  if (text === undefined) return [];
+  const { [SETTING]: text, [FILE_SETTING]: file } = env;
+  if (text === undefined)
+    return file !== undefined && statOf(file)?.isDirectory() === true
+      ? readFolder(file, standardBudget, faults, lenient)
+      : [];
   const named = Object.entries(parseObject(text, EXPECTED, faults)).flatMap(([name, raw]) => {
-    if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
-      faults.push(`${SETTING}: the name of a credential must have 1 to 40 characters of a-z, 0-9, _ and -`);
+    if (!isName(name)) {
+      faults.push(`${SETTING}: ${NAMES}`);
       return [];
     }
-    const path = `${SETTING}.${name}`;
-    if (isObject(raw)) return readOne(name, raw, standardBudget, faults);
-    faults.push(`${path} must be an object`);
-    return [];
+    return readOne(`${SETTING}.${name}`, name, raw, standardBudget, faults);
   });
-  faults.push(...twice(named));
+  faults.push(...twice(named).map(([{ name }, first]) => `${SETTING}.${name} has the secret of ${SETTING}.${first}`));
   return named;
 };
 
-const readOne = (name: string, raw: Raw, standardBudget: number, faults: string[]): readonly NamedCredential[] => {
-  const path = `${SETTING}.${name}`;
+const FILE_SETTING = `${SETTING}_FILE`;
+const NAMES = 'the name of a credential must have 1 to 40 characters of a-z, 0-9, _ and -';
+const isName = (name: string): boolean => /^[a-z0-9_-]{1,40}$/.test(name);
+
+interface FolderFile {
+  readonly signature: string;
+  readonly credential: NamedCredential;
+}
+
+/** Of 20,000 files only those that have changed are read. By folder. */
+const foldersRead = new Map<string, ReadonlyMap<string, FolderFile>>();
+
+/** A file for each credential, named after it. Mounts of Kubernetes have folders and links that begin with a dot. */
+const readFolder = (
+  folder: string,
+  standardBudget: number,
+  faults: string[],
+  lenient: LenientRead | undefined,
+): readonly NamedCredential[] => {
+  const known = foldersRead.get(folder);
+  const files = new Map<string, FolderFile>();
+  const latest = new Map(lenient?.latest.map((each) => [each.name, each]));
+  const found = new Map<string, NamedCredential>();
+  const report = lenient?.faults ?? faults;
+  for (const file of filesOf(folder, faults)) {
+    const { name } = parse(file);
+    const own: string[] = [];
+    const read = readFileOf(folder, file, known?.get(file), standardBudget, own);
+    if (found.has(name)) own.push(`${pathOf(file)}: another file has the name ${name}, too`);
+    report.push(...own);
+    if (read === undefined && own.length === 0) continue;
+    if (read !== undefined) files.set(file, read);
+    const credential = own.length === 0 ? read?.credential : latest.get(name);
+    if (credential !== undefined && !found.has(name)) found.set(name, credential);
+  }
+  for (const [{ name }, first] of twice([...found.values()])) {
+    report.push(`${FILE_SETTING}: ${name} has the secret of ${first}`);
+    found.delete(name);
+  }
+  foldersRead.set(folder, files);
+  return [...found.values()];
+};
+
+const filesOf = (folder: string, faults: string[]): readonly string[] => {
+  try {
+    return readdirSync(folder)
+      .filter((file) => !file.startsWith('.'))
+      .toSorted();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    faults.push(`${FILE_SETTING}: the directory cannot be read${code}`);
+    return [];
+  }
+};
+
+/** Undefined for a folder, and if it has added to `faults`. */
+const readFileOf = (
+  folder: string,
+  file: string,
+  known: FolderFile | undefined,
+  standardBudget: number,
+  faults: string[],
+): FolderFile | undefined => {
+  const path = join(folder, file);
+  const stats = statOf(path);
+  if (stats?.isDirectory() === true) return undefined;
+  const signature = [stats?.ino, stats?.size, stats?.mtimeMs, stats?.ctimeMs, standardBudget].join();
+  if (stats !== undefined && known?.signature === signature) return known;
+  const { name } = parse(file);
+  if (!isName(name)) faults.push(`${pathOf(file)}: ${NAMES}`);
+  const text = readSecretFile(path, pathOf(file), faults);
+  if (text === undefined || !isName(name)) return undefined;
+  const raw = text.startsWith('{')
+    ? parseObject(text, `${pathOf(file)} must be a token or a JSON object`, faults)
+    : text;
+  const token = typeof raw === 'string' ? readText(pathOf(file), raw, faults) : undefined;
+  if (faults.length > 0) return undefined;
+  const [credential] = readOne(pathOf(file), name, token === undefined ? raw : { token }, standardBudget, faults);
+  // What it names is read each time.
+  const namesFile = isObject(raw) && ('token_file' in raw || 'key_file' in raw);
+  return credential && { signature: namesFile ? '' : signature, credential };
+};
+
+/** A name may be anything: it is shown without what a log could not carry. */
+const pathOf = (file: string): string => `${FILE_SETTING}/${file.replace(/[^\x21-\x7e]/g, '?').slice(0, 80)}`;
+
+const readOne = (
+  path: string,
+  name: string,
+  raw: unknown,
+  standardBudget: number,
+  faults: string[],
+): readonly NamedCredential[] => {
+  if (!isObject(raw)) {
+    faults.push(`${path} must be an object`);
+    return [];
+  }
   for (const key of Object.keys(raw).filter((each) => !members.includes(each))) {
     const shown = /^\w{1,40}$/.test(key) ? key : '(a member)';
     faults.push(`${path}.${shown} is not a setting of a credential${didYouMean(nearest(key, members, 1))}`);
@@ -99,7 +204,4 @@ const readUse = (path: string, value: unknown, faults: string[]): boolean | read
 };
 
 /** The same secret under two names would be counted, listed and tried twice. */
-const twice = (credentials: readonly NamedCredential[]): string[] =>
-  repeatedBy(credentials, ({ credential }) => credential).map(
-    ([{ name }, first]) => `${SETTING}.${name} has the secret of ${SETTING}.${first}`,
-  );
+const twice = (credentials: readonly NamedCredential[]) => repeatedBy(credentials, ({ credential }) => credential);

@@ -190,7 +190,7 @@ const declared = {
   CLOUDFLARE_API_KEY: { means: 'The Global API Key of that account.', example: 'the-key' },
   CLOUDFLARE_CREDENTIALS: {
     form: 'credentials',
-    means: 'Further credentials, by name: docs/accounts.md.',
+    means: 'Further credentials, by name; the file may be a directory with a file for each: docs/accounts.md.',
     example: credentialsExample,
   },
   CLOUDFLARE_BASE_URL: {

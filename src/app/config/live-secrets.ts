@@ -29,30 +29,23 @@ export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({
 
 export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions) => {
   let latest = config;
-  let lastFault: string | undefined;
+  let byName = credentialsByName(config);
+  let listed: readonly LiveCredential[] | undefined;
   const listeners: (() => void)[] = [];
-  const read = (): Config | undefined => {
-    try {
-      const next = loadConfig(env, { needsCredential: config.credentials.length > 0, interactive: false });
-      lastFault = undefined;
-      return next;
-    } catch (error) {
-      if (!(error instanceof OrgtrailError)) throw error;
-      if (error.message !== lastFault) options.onFault?.(error.message);
-      lastFault = error.message;
-      return undefined;
-    }
-  };
+  const reading = createReading(env, config, options.onFault);
   const reload = (): boolean => {
-    const next = hasFiles(env) ? read() : undefined;
+    const next = hasFiles(env) ? reading.read(latest) : undefined;
     if (next === undefined) return false;
     const changed = changedSettings(latest, next);
     if (changed.length === 0) return false;
     // An equal credential stays the same object: by that it is known whether a request was sent with the latest one.
     const credential = isSame(latest.credential, next.credential) ? latest.credential : next.credential;
-    latest = { ...next, credential, credentials: withSameObjects(latest.credentials, next.credentials) };
-    options.hidden.push(...secretsOf(latest).filter((secret) => !options.hidden.includes(secret)));
-    options.onChange?.(changed);
+    latest = { ...next, credential, credentials: withSameObjects(byName, next.credentials) };
+    byName = credentialsByName(latest);
+    listed = undefined;
+    const hidden = new Set(options.hidden);
+    for (const secret of secretsOf(latest)) if (!hidden.has(secret)) options.hidden.push(secret);
+    options.onChange?.(shortened(changed));
     for (const listener of listeners) listener();
     return true;
   };
@@ -64,7 +57,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
   const live = (current: () => Credential): CredentialSource => {
     const refresh = () => {
       const before = current();
-      reload();
+      if (reading.mayRefresh()) reload();
       return current() !== before;
     };
     return { current, refresh };
@@ -76,7 +69,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     let last = first;
     // One that is no longer configured stays what it was.
     const source = live(() => {
-      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
+      last = byName.get(name)?.credential ?? last;
       return last;
     });
     sources.set(name, source);
@@ -85,9 +78,14 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
   return {
     /** Throws OrgtrailError `configuration` when asked for what is not set. */
     credential: live(credential),
-    /** In the order of the configuration. A name keeps its `source` for as long as the process lives. */
-    credentials: (): readonly LiveCredential[] =>
-      latest.credentials.map(({ credential: first, ...rest }) => ({ ...rest, source: sourceOf(rest.name, first) })),
+    /** In the order of the configuration; the same array until it changes. A name keeps its `source` for as long as the process lives. */
+    credentials: (): readonly LiveCredential[] => {
+      listed ??= latest.credentials.map(({ credential: first, ...rest }) => ({
+        ...rest,
+        source: sourceOf(rest.name, first),
+      }));
+      return listed;
+    },
     /** With the user and the password that its file has now; undefined: none is configured. */
     databaseUrl: (): string | undefined => {
       // Asked for each new connection, the first sign of a changed password is one that fails.
@@ -103,15 +101,57 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
   };
 };
 
+const createReading = (env: Environment, first: Config, onFault: LiveSecretsOptions['onFault']) => {
+  let lastFault: string | undefined;
+  let mayRefreshAtMs = Number.NEGATIVE_INFINITY;
+  const tell = (fault: string | undefined): void => {
+    if (fault !== undefined && fault !== lastFault) onFault?.(fault);
+    lastFault = fault;
+  };
+  return {
+    mayRefresh: () => performance.now() >= mayRefreshAtMs,
+    read: (latest: Config): Config | undefined => {
+      const lenient = { latest: latest.credentials, faults: [] };
+      const startMs = performance.now();
+      try {
+        const next = loadConfig(env, { needsCredential: first.credentials.length > 0, interactive: false, lenient });
+        tell(lenient.faults.length === 0 ? undefined : shortened(lenient.faults).join('; '));
+        return next;
+      } catch (error) {
+        if (!(error instanceof OrgtrailError)) throw error;
+        tell(error.message);
+        return undefined;
+      } finally {
+        const endMs = performance.now();
+        if (endMs - startMs > LONG_READING_MS) mayRefreshAtMs = endMs + REFRESH_PAUSES * (endMs - startMs);
+      }
+    },
+  };
+};
+
 /** Of these files, only secrets are taken while orgtrail runs. */
 const hasFiles = (env: Environment): boolean =>
   ['ORGTRAIL_CONFIG', ...secretNames.map((name) => `${name}_FILE`)].some((name) => (env[name] ?? '') !== '') ||
   ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS'].some((name) => /"\w+_file"/.test(env[name] ?? ''));
 
+const MOST_NAMED = 20;
+
+const shortened = (all: readonly string[]): readonly string[] =>
+  all.length <= MOST_NAMED ? all : [...all.slice(0, MOST_NAMED), `${all.length - MOST_NAMED} more`];
+
+/** Thousands of refused requests do not keep a process reading thousands of files. */
+const LONG_READING_MS = 100;
+const REFRESH_PAUSES = 20;
+
+type ByName = ReadonlyMap<string, NamedCredential>;
+
+const credentialsByName = ({ credentials }: Pick<Config, 'credentials'>): ByName =>
+  new Map(credentials.map((each) => [each.name, each]));
+
 /** An equal credential stays the same object: by that it is known whether a request was sent with the latest one. */
-const withSameObjects = (before: readonly NamedCredential[], after: readonly NamedCredential[]) =>
+const withSameObjects = (before: ByName, after: readonly NamedCredential[]) =>
   after.map((next): NamedCredential => {
-    const old = before.find(({ name }) => name === next.name);
+    const old = before.get(next.name);
     return old !== undefined && isSame(old.credential, next.credential)
       ? { ...next, credential: old.credential }
       : next;
@@ -122,7 +162,7 @@ const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.s
 const changedSettings = (before: Config, after: Config): string[] => {
   const changed: string[] = [];
   if (!isSame(before.credential, after.credential)) changed.push('the Cloudflare credential');
-  changed.push(...changedCredentials(before.credentials, after.credentials));
+  changed.push(...changedCredentials(before, after));
   if (before.databaseUrl !== after.databaseUrl) changed.push('DATABASE_URL');
   if (before.http.feedToken !== after.http.feedToken) changed.push('ORGTRAIL_FEED_TOKEN');
   for (const { name, settings } of after.sinks) {
@@ -134,12 +174,13 @@ const changedSettings = (before: Config, after: Config): string[] => {
   return changed;
 };
 
-const changedCredentials = (before: readonly NamedCredential[], after: readonly NamedCredential[]): string[] => {
-  const names = new Set([...before, ...after].map(({ name }) => name).filter((name) => name !== DEFAULT_CREDENTIAL));
-  const named = (list: readonly NamedCredential[], name: string) => list.find((each) => each.name === name);
-  return [...names]
-    .filter((name) => !isSame(named(before, name), named(after, name)))
-    .map((name) => `CLOUDFLARE_CREDENTIALS.${name}`);
+const changedCredentials = (before: Config, after: Config): string[] => {
+  const [old, next] = [credentialsByName(before), credentialsByName(after)];
+  const names = new Set([...old.keys(), ...next.keys()]);
+  names.delete(DEFAULT_CREDENTIAL);
+  const isChanged = (name: string): boolean =>
+    old.get(name) !== next.get(name) && !isSame(old.get(name), next.get(name));
+  return [...names].filter(isChanged).map((name) => `CLOUDFLARE_CREDENTIALS.${name}`);
 };
 
 const secretPart = (settings: SinkSettings): Readonly<Record<string, unknown>> => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import type { Credential } from '../../ingest/cloudflare/credentials.ts';
 
 /** Each may also come from a file, as `NAME_FILE`. */
@@ -25,10 +25,21 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: set only one`);
+    // Of credentials it may be a folder (credentials.ts).
+    if (name === 'CLOUDFLARE_CREDENTIALS' && statOf(file)?.isDirectory() === true) continue;
     const secret = readSecretFile(file, `${name}_FILE`, faults);
     if (secret !== undefined) result[name] = secret;
   }
   return result;
+};
+
+/** Undefined if it cannot be told. */
+export const statOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 };
 
 /** Adds to `faults`, as `setting`, why it holds none; then undefined. */

@@ -1,4 +1,4 @@
-import { rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createLogin } from '../../support/accounts/login.ts';
@@ -66,53 +66,57 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
   });
 });
 
-test('SIGHUP takes up a credential that was added, and lets go of one that was taken out', async () => {
-  const [first, second] = ['token-of-a', 'cfat_of_the_second'];
-  await using world = await openWorld({
-    organizations: 1,
-    entries: 90,
-    accounts: 2,
-    accountEntries: 180,
-    credentials: [
-      { token: first, user: 'a@example.com', accounts: [0] },
-      { token: second, account: 1 },
-    ],
-  });
-  const a = { a: { token: first } };
-  const both = { ...a, own: { token: second } };
-  const file = await secretFile(JSON.stringify(a));
-  const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
-  await using daemon = await startDaemonProcess({ ...env, CLOUDFLARE_CREDENTIALS_FILE: file.path });
-  const readers = async () => {
-    const { rows } = await world.database.pool.query<{ id: string; credential: string | null }>(
-      `select id, credential from sources s where kind = 'account' and exists (
+test.each(['file', 'directory'] as const)(
+  'SIGHUP takes up a credential that was added to a %s, and lets go of one that was taken out',
+  async (kind) => {
+    const [first, second] = ['token-of-a', 'cfat_of_the_second'];
+    await using world = await openWorld({
+      organizations: 1,
+      entries: 90,
+      accounts: 2,
+      accountEntries: 180,
+      credentials: [
+        { token: first, user: 'a@example.com', accounts: [0] },
+        { token: second, account: 1 },
+      ],
+    });
+    const a = { a: { token: first } };
+    const both = { ...a, own: { token: second } };
+    const file = kind === 'file' ? await secretFile('{}') : await credentialDirectory();
+    await file.write(JSON.stringify(a));
+    const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
+    await using daemon = await startDaemonProcess({ ...env, CLOUDFLARE_CREDENTIALS_FILE: file.path });
+    const readers = async () => {
+      const { rows } = await world.database.pool.query<{ id: string; credential: string | null }>(
+        `select id, credential from sources s where kind = 'account' and exists (
          select from lanes where source_kind = s.kind and source_id = s.id and last_success_at is not null)`,
+      );
+      return rows;
+    };
+    const [shown, other] = world.simulator.summary().accounts.map(({ id }) => id);
+    const isReadBy = async (expected: readonly string[]) => {
+      const ids = (await readers()).map(({ id }) => id);
+      return ids.toSorted().join() === expected.toSorted().join();
+    };
+    await until('the first account is read', () => isReadBy([shown ?? '']));
+    await file.write(JSON.stringify(both));
+    daemon.process.child.kill('SIGHUP');
+    await daemon.process.waitFor('secrets reloaded from their files');
+    await until('the second is read with its own token', async () =>
+      (await readers()).some(({ id, credential }) => id === other && credential === 'own'),
     );
-    return rows;
-  };
-  const [shown, other] = world.simulator.summary().accounts.map(({ id }) => id);
-  const isReadBy = async (expected: readonly string[]) => {
-    const ids = (await readers()).map(({ id }) => id);
-    return ids.toSorted().join() === expected.toSorted().join();
-  };
-  await until('the first account is read', () => isReadBy([shown ?? '']));
-  await file.write(JSON.stringify(both));
-  daemon.process.child.kill('SIGHUP');
-  await daemon.process.waitFor('secrets reloaded from their files');
-  await until('the second is read with its own token', async () =>
-    (await readers()).some(({ id, credential }) => id === other && credential === 'own'),
-  );
-  await file.write(JSON.stringify(a));
-  daemon.process.child.kill('SIGHUP');
-  await until('it is not used any more', async () => {
-    const { rows } = await world.database.pool.query("select from sources where id = $1 and access = 'refused'", [
-      other,
-    ]);
-    if (rows.length === 0) world.simulator.generate({ kind: 'account', id: other ?? '' }, 1);
-    return rows.length === 1;
-  });
-  expect(daemon.process.child.exitCode).toBeNull();
-});
+    await file.write(JSON.stringify(a));
+    daemon.process.child.kill('SIGHUP');
+    await until('it is not used any more', async () => {
+      const { rows } = await world.database.pool.query("select from sources where id = $1 and access = 'refused'", [
+        other,
+      ]);
+      if (rows.length === 0) world.simulator.generate({ kind: 'account', id: other ?? '' }, 1);
+      return rows.length === 1;
+    });
+    expect(daemon.process.child.exitCode).toBeNull();
+  },
+);
 
 test('SIGHUP renews the feed token: the old one is refused from then on', async () => {
   const [old, renewed] = ['the-old-feed-token', 'the-new-feed-token'];
@@ -147,6 +151,19 @@ test('a database password that is changed is taken from its file for the next co
   await allStored(world);
   expect(daemon.process.child.exitCode).toBeNull();
 });
+
+/** Takes what a file of credentials would say. */
+const credentialDirectory = async () => {
+  files += 1;
+  const path = join(directory, `credentials-${files}`);
+  await mkdir(path);
+  const write = async (text: string) => {
+    const credentials: Readonly<Record<string, { readonly token: string }>> = JSON.parse(text);
+    for (const name of await readdir(path)) if (!(name in credentials)) await rm(join(path, name));
+    for (const [name, { token }] of Object.entries(credentials)) await writeFile(join(path, name), `${token}\n`);
+  };
+  return { path, write };
+};
 
 /** A file of a secret, replaced as secret stores do it: by a rename. */
 const secretFile = async (secret: string) => {

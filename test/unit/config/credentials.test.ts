@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
 import { loadConfig, readConfig, secretsOf } from '../../../src/app/config/config.ts';
 import { shownSettings } from '../../../src/app/config/effective-settings.ts';
 import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
@@ -114,6 +117,105 @@ it('CLOUDFLARE_CREDENTIALS is read again: credentials come, change and go, and a
   write({});
   expect(secrets.reload(), 'without any there is nothing to read with').toBe(false);
   expect(secrets.credentials()).toHaveLength(1);
+});
+
+/** A folder as Kubernetes mounts a secret: each name is a link to what `..data` is a link to. */
+const mount = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'orgtrail-folder-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  let generation = 0;
+  return {
+    folder,
+    set: (files: Readonly<Record<string, string>>) => {
+      generation += 1;
+      const data = `..generation-${generation}`;
+      mkdirSync(join(folder, data));
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, data, name), text);
+      symlinkSync(data, join(folder, '..new'));
+      renameSync(join(folder, '..new'), join(folder, '..data'));
+      for (const name of readdirSync(folder)) if (!name.startsWith('.') && !(name in files)) rmSync(join(folder, name));
+      for (const name of Object.keys(files)) {
+        if (!readdirSync(folder).includes(name)) symlinkSync(join('..data', name), join(folder, name));
+      }
+    },
+  };
+};
+
+it('CLOUDFLARE_CREDENTIALS_FILE may be a directory with a file for each credential', () => {
+  const { folder, set } = mount();
+  set({
+    'acme.token': 'cfat_acme\n',
+    b: '{"email": "b@example.com", "key": "key-of-b", "budget": 300}',
+    '.hidden': 'x',
+  });
+  mkdirSync(join(folder, 'lost+found'));
+  const config = loadConfig({ CLOUDFLARE_CREDENTIALS_FILE: folder, ORGTRAIL_API_BUDGET: '600' }, options);
+  expect(config.credentials).toEqual([
+    {
+      name: 'acme',
+      credential: { kind: 'token', token: 'cfat_acme' },
+      budget: 600,
+      accounts: true,
+      organizations: true,
+    },
+    expect.objectContaining({ name: 'b', budget: 300 }),
+  ]);
+  expect(secretsOf(config)).toEqual(expect.arrayContaining(['cfat_acme', 'key-of-b']));
+});
+
+it('a directory of credentials with bad files is refused at the start, and each file is named (invariant 12)', () => {
+  const { folder, set } = mount();
+  set({
+    a: SECRET,
+    again: SECRET,
+    empty: '',
+    json: `{"token": "${SECRET}`,
+    spaces: `${SECRET} x`,
+    'A b': 'c',
+    'a.txt': 'd',
+  });
+  writeFileSync(join(folder, 'gone'), '');
+  rmSync(join(folder, 'gone'));
+  symlinkSync('nowhere', join(folder, 'gone'));
+  const messages = readConfig({ CLOUDFLARE_CREDENTIALS_FILE: folder }, options).faults.map(({ message }) => message);
+  const at = 'CLOUDFLARE_CREDENTIALS_FILE';
+  for (const fault of [
+    `${at}/A?b: the name of a credential must have`,
+    `${at}/a.txt: another file has the name a, too`,
+    `${at}/empty: the file is empty`,
+    `${at}/gone: the file cannot be read (ENOENT)`,
+    `${at}/json must be a token or a JSON object`,
+    `${at}/spaces has spaces or control characters in it`,
+    `${at}: again has the secret of a`,
+  ])
+    expect(messages).toContainEqual(expect.stringContaining(fault));
+  expect(messages).toHaveLength(7);
+  expect(messages.join()).not.toContain(SECRET);
+});
+
+it('a directory of credentials is read again: a file with a fault keeps what it had, and stops no other', () => {
+  const { folder, set } = mount();
+  set({ a: 'a-one', b: 'b-one', c: 'c-one' });
+  const env = { CLOUDFLARE_CREDENTIALS_FILE: folder };
+  const reasons: string[] = [];
+  const secrets = createLiveSecrets(env, loadConfig(env, options), {
+    hidden: [],
+    onFault: (reason) => reasons.push(reason),
+  });
+  const tokens = () => secrets.credentials().map(({ name, source }) => [name, source.current()]);
+  const token = (name: string, of: string) => [name, { kind: 'token', token: of }];
+  set({ a: 'a-two', b: '', d: 'd-one', e: 'no token' });
+  expect(secrets.reload()).toBe(true);
+  expect(tokens()).toEqual([token('a', 'a-two'), token('b', 'b-one'), token('d', 'd-one')]);
+  expect(reasons).toEqual([expect.stringMatching(/_FILE\/b: the file is empty; .*_FILE\/e has spaces/)]);
+  expect(secrets.reload(), 'nothing new').toBe(false);
+  expect(reasons, 'told once').toHaveLength(1);
+  set({});
+  expect(secrets.reload(), 'without any there is nothing to read with').toBe(false);
+  rmSync(folder, { recursive: true });
+  expect(secrets.reload()).toBe(false);
+  expect(tokens()).toHaveLength(3);
+  mkdirSync(folder);
 });
 
 const options = { needsCredential: true, interactive: false };
