@@ -1,9 +1,11 @@
 // Measures the real daemon with tens of thousands of sources that have been read before: how long its ticks plan, how much memory it has, and how
 // long /healthz, /metrics, /v1/status, the overview and `orgtrail status` take. Not a test: figures depend on the machine.
 // npm run lab many-sources -- --accounts 50000 --organizations 5000 --ticks 20 --schedule '*/30 * * * * *'
+// With --tokens each account is read with a token of its own, from a directory.
 import { spawn } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,10 +13,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { credentialFingerprint } from '../../src/ingest/cloudflare/api-budget.sql.ts';
 import { laneIntervals } from '../../src/ingest/planning/planner.ts';
 import { tickIntervalMs } from '../../src/ingest/sync/daemon.ts';
 import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
-import { createPool } from '../../src/postgres/pool.ts';
+import { createPool, type Pool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { usageOf } from '../../test/support/process/process-usage.ts';
 import { fillManySources } from '../../test/support/sync/many-sources.ts';
@@ -25,6 +28,7 @@ const { values } = parseArgs({
     organizations: { type: 'string' },
     ticks: { type: 'string', default: '20' },
     schedule: { type: 'string', default: '*/30 * * * * *' },
+    tokens: { type: 'boolean', default: false },
   },
 });
 const accounts = Number(values.accounts);
@@ -32,10 +36,52 @@ const main = fileURLToPath(new URL('../../dist/orgtrail.js', import.meta.url));
 const API_BUDGET = 900;
 const DAY_MS = 86_400_000;
 
-/** Serves logs without entries, and refuses listings: what is known stays. */
+const accountId = (n: number | string): string => hash('md5', `a${n}`);
+const tokenOf = (n: number | string): string => `cfat_${n}`;
+
+/** A directory of tokens, and what a daemon has stored that has read each account with its own. */
+const fillTokens = async (pool: Pool, folder: string): Promise<void> => {
+  await mkdir(folder);
+  const keys: string[] = [];
+  for (let n = 1; n <= accounts; n += 1) {
+    await writeFile(join(folder, accountId(n)), tokenOf(n));
+    keys.push(credentialFingerprint(tokenOf(n)));
+  }
+  await pool.query(
+    "create temporary table tokens as select md5('a' || n) as id, key from unnest($1::text[]) with ordinality k (key, n)",
+    [keys],
+  );
+  await pool.query('update sources s set credential = t.id, reader = t.key from tokens t where s.id = t.id');
+  await pool.query(
+    `insert into account_listings (scope, next_at, last_attempt_at, last_success_at, accounts)
+     select 'credential:' || key, clock_timestamp() + interval '1 hour', clock_timestamp(), clock_timestamp(), 1 from tokens`,
+  );
+  await pool.query(`insert into account_organizations (account_id, scope) select id, 'credential:' || key from tokens`);
+};
+
+/** Serves logs without entries, and to tokens of accounts their account; refuses other listings: what is known stays. */
 const startApi = async (): Promise<{ readonly url: string; close(): void }> => {
   const server = createServer((request, response) => {
     const isLog = request.url?.includes('/logs/audit') === true;
+    const [, n] = /^Bearer cfat_(\d+)$/.exec(request.headers.authorization ?? '') ?? [];
+    requests += 1;
+    if (n !== undefined && request.url?.includes('/client/v4/accounts?') === true) {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({
+          success: true,
+          errors: [],
+          result: [{ id: accountId(n), name: `Account ${n}` }],
+          result_info: { page: 1, per_page: 50, total_pages: 1, count: 1, total_count: 1 },
+        }),
+      );
+      return;
+    }
+    if (n !== undefined && request.url?.includes('/client/v4/user') === true) {
+      response.writeHead(401, { 'content-type': 'application/json' });
+      response.end('{"success":false,"errors":[{"code":1000,"message":"Invalid API Token"}],"result":null}');
+      return;
+    }
     response.writeHead(isLog ? 200 : 403, { 'content-type': 'application/json' });
     response.end(
       isLog
@@ -48,6 +94,8 @@ const startApi = async (): Promise<{ readonly url: string; close(): void }> => {
   const { port } = server.address() as AddressInfo;
   return { url: `http://127.0.0.1:${port}/client/v4`, close: () => server.close() };
 };
+
+let requests = 0;
 
 const megabytes = (bytes: number): string => `${(bytes / 1_048_576).toFixed(0)} MB`;
 const since = (startedMs: number): string => `${((performance.now() - startedMs) / 1_000).toFixed(2)} s`;
@@ -101,7 +149,7 @@ const measureDaemon = async (env: Readonly<Record<string, string>>): Promise<voi
     const beganMs = ticks === 1 ? startedMs : Math.floor(timeMs / tickMs) * tickMs;
     const { residentBytes, peakResidentBytes, cpuMs } = await usageOf(pid);
     console.log(
-      `tick ${ticks}: planned after ${timeMs - beganMs} ms, ${line.sources} sources, ${line.due} due, RSS ${megabytes(residentBytes)}, peak ${megabytes(peakResidentBytes)}, CPU ${(cpuMs / 1_000).toFixed(1)} s`,
+      `tick ${ticks}: planned after ${timeMs - beganMs} ms, ${line.sources} sources, ${line.due} due, RSS ${megabytes(residentBytes)}, peak ${megabytes(peakResidentBytes)}, CPU ${(cpuMs / 1_000).toFixed(1)} s, ${requests} requests`,
     );
     if (ticks >= Number(values.ticks)) break;
   }
@@ -133,9 +181,11 @@ try {
     ...laneIntervals(accounts + Number(values.organizations ?? 0), API_BUDGET),
     settleDue: 5,
   });
+  const folder = join(directory, 'tokens');
+  if (values.tokens) await fillTokens(pool, folder);
   await pool.end();
   const env = {
-    CLOUDFLARE_API_TOKEN: 'token-of-the-measurement',
+    ...(values.tokens ? { CLOUDFLARE_CREDENTIALS_FILE: folder } : { CLOUDFLARE_API_TOKEN: 'token-of-the-measurement' }),
     CLOUDFLARE_BASE_URL: api.url,
     DATABASE_URL: server.url,
     ORGTRAIL_API_BUDGET: String(API_BUDGET),
