@@ -4,6 +4,7 @@ import {
   createApiBudget,
   createScrubBudget,
   credentialFingerprint,
+  readBudgetsLeft,
   UNNAMED_USERS,
 } from '../ingest/cloudflare/api-budget.sql.ts';
 import { type AuditApiOptions, connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
@@ -21,6 +22,7 @@ import {
 } from '../ingest/cloudflare/credentials.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/permits.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../ingest/cloudflare/principal.ts';
+import { type Connections, defaultTimeouts, openConnections } from '../ingest/cloudflare/wire/transport.ts';
 import type { ScrubLeave } from '../ingest/sync/ports.ts';
 import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -53,46 +55,12 @@ interface AccessParts {
 
 /** A credential that is configured while the process runs is taken up with its first use. */
 export const openAccessToApi = (parts: AccessParts) => {
-  const { config, pool, secrets, logger } = parts;
+  const { config, pool, logger } = parts;
   const nowMs = () => performance.now();
-  const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs });
-  const opened = new Map<string, OpenedAccess>();
-  const knownUsers = (): readonly string[] =>
-    [...new Set(Array.from(opened.values(), ({ principal }) => principal.current()))]
-      .filter((name) => name !== undefined)
-      .toSorted();
-  /** Of several credentials of one user the smallest counts. */
-  const budgetOf = (principal: Principal): number => {
-    const all = secrets.credentials();
-    const same = all.filter((each) => {
-      const other = opened.get(each.name)?.principal;
-      return other !== undefined && sharesBudgetOf(principal, other);
-    });
-    return Math.min(...(same.length > 0 ? same : all).map(({ budget }) => budget));
-  };
-  const open = (credential: LiveCredential): OpenedAccess => {
-    const known = opened.get(credential.name);
-    if (known !== undefined) return known;
-    const access = openOne(parts, credential, { limit, budgetOf, knownUsers });
-    opened.set(credential.name, access);
-    return access;
-  };
-  const current = (): readonly CredentialAccess[] =>
-    secrets.credentials().map((credential) => {
-      const { api, principal, row, key, budget } = open(credential);
-      return {
-        ...credential,
-        api,
-        key: key(),
-        isUser: !principal.isItself(),
-        countedFor: row(),
-        budget: budgetOf(principal),
-        isUsedUp: budget.isUsedUp,
-      };
-    });
-  const inUse = () => secrets.credentials().map((credential) => open(credential).budget);
-  const names = () => new Map(secrets.credentials().map((credential) => [open(credential).key(), credential.name]));
+  const { current, close } = openCredentials(parts);
+  const names = () => new Map(current().map(({ key, name }) => [key, name]));
   const facts = createStoredFacts(pool, nowMs, names);
+  const left = () => readBudgetsLeft(pool, current());
   return {
     budgets: createSourceBudgets(current, facts),
     api: createApiByCredential({
@@ -105,21 +73,56 @@ export const openAccessToApi = (parts: AccessParts) => {
           'one of several credentials failed to list organizations; what it alone shows is not missed',
         ),
     }),
-    /** Of all credentials together. */
+    /** Of all principals together. */
     budget: {
-      available: async () => sum(await Promise.all(inUse().map((budget) => budget.available()))),
-      blockedSeconds: async () => Math.max(0, ...(await Promise.all(inUse().map((budget) => budget.blockedSeconds())))),
+      available: async () => (await left()).available,
+      blockedSeconds: async () => (await left()).blockedSeconds,
     },
-    scrub: openScrub(config, pool, secrets.credentials().map(open)),
+    scrub: openScrub(config, pool, current()),
     credentials: (): readonly ReadingCredential[] =>
-      secrets.credentials().map((credential) => ({
-        name: credential.name,
-        key: open(credential).key(),
-        listsAccounts: credential.accounts !== false,
-      })),
-    close: async (): Promise<void> => {
-      await Promise.all(Array.from(opened.values(), (access) => access.close()));
+      current().map(({ name, key, accounts }) => ({ name, key, listsAccounts: accounts !== false })),
+    close,
+  };
+};
+
+/** Made again when the configuration changes: of thousands of credentials, a request looks at few. */
+const openCredentials = (parts: AccessParts) => {
+  const { config, secrets, connection } = parts;
+  const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs: () => performance.now() });
+  const connections = openConnections({ ...defaultTimeouts, ...connection.timeouts });
+  const opened = new Map<string, OpenedAccess>();
+  let configured: readonly LiveCredential[] = [];
+  let all: readonly CredentialAccess[] = [];
+  const ofUsers = () => all.filter(({ isUser }) => isUser).flatMap(({ name }) => opened.get(name)?.principal ?? []);
+  const knownUsers = (): readonly string[] =>
+    [...new Set(ofUsers().map((principal) => principal.current()))].filter((name) => name !== undefined).toSorted();
+  /** Of several credentials of one user the smallest counts. */
+  const budgetOf = (principal: Principal, own: number): number => {
+    if (principal.current() === undefined && !principal.isUnsure()) return own;
+    const same = configured.filter(({ name }) => {
+      const other = opened.get(name)?.principal;
+      return other !== undefined && sharesBudgetOf(principal, other);
+    });
+    return Math.min(own, ...same.map(({ budget }) => budget));
+  };
+  const open = (credential: LiveCredential): CredentialAccess => {
+    const { name } = credential;
+    const access = opened.get(name) ?? openOne(parts, credential, { limit, connections, budgetOf, knownUsers });
+    opened.set(name, access);
+    return access.of(credential);
+  };
+  return {
+    current: (): readonly CredentialAccess[] => {
+      const latest = secrets.credentials();
+      if (latest !== configured) {
+        configured = latest;
+        all = latest.map(open);
+        const names = new Set(latest.map(({ name }) => name));
+        for (const name of opened.keys()) if (!names.has(name)) opened.delete(name);
+      }
+      return all;
     },
+    close: connections.close,
   };
 };
 
@@ -129,19 +132,19 @@ export const smallestBudget = ({ credentials, apiBudget }: Pick<Config, 'credent
 const largestBudget = ({ credentials, apiBudget }: Config): number =>
   Math.max(apiBudget, ...credentials.map(({ budget }) => budget));
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
-
 type OpenedAccess = ReturnType<typeof openOne>;
 
 const openOne = (
   parts: AccessParts,
-  { name, source }: LiveCredential,
+  { name, source, budget: firstBudget }: LiveCredential,
   shared: {
     readonly limit: ProcessLimit;
-    readonly budgetOf: (principal: Principal) => number;
+    readonly connections: Connections;
+    readonly budgetOf: (principal: Principal, own: number) => number;
     readonly knownUsers: () => readonly string[];
   },
 ) => {
+  let own = firstBudget;
   const { pool, metrics, logger, secrets, connection } = parts;
   const warnUnsure = () =>
     logger.warn(
@@ -159,7 +162,7 @@ const openOne = (
     pool,
     fingerprint,
     principals,
-    requestsPerWindow: () => shared.budgetOf(principal),
+    requestsPerWindow: () => shared.budgetOf(principal, own),
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
       if (waitMs > 10_000)
@@ -167,10 +170,32 @@ const openOne = (
     },
   });
   const limited = withProcessLimit(budget, shared.limit);
-  const { api, close } = connectAuditApi({ ...connection, credential: source, budget: limited, principal });
-  // The row of the budget that it counts in before others; `key` is its own.
-  const row = () => principals().at(-1) ?? fingerprint();
-  return { api, principal, budget, row, key: fingerprint, close };
+  const { connections } = shared;
+  const { api } = connectAuditApi({ ...connection, connections, credential: source, budget: limited, principal });
+  return {
+    principal,
+    /** As it is configured now. */
+    of: (latest: LiveCredential): CredentialAccess => {
+      own = latest.budget;
+      return {
+        ...latest,
+        api,
+        isUsedUp: budget.isUsedUp,
+        get key() {
+          return fingerprint();
+        },
+        get isUser() {
+          return !principal.isItself();
+        },
+        get countedFor() {
+          return principals().at(-1) ?? fingerprint();
+        },
+        get budget() {
+          return shared.budgetOf(principal, own);
+        },
+      };
+    },
+  };
 };
 
 const principalsOf = (principal: Principal, knownUsers: () => readonly string[]): readonly string[] => {
@@ -193,10 +218,13 @@ const fingerprintOf = (credential: Credential): string =>
   credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
 
 /** A share of the smallest budget, in the row of the first credential: which one reads a window again is not known beforehand. */
-const openScrub = (config: Config, pool: Pool, [first]: readonly OpenedAccess[]): ScrubLeave | undefined => {
+const openScrub = (config: Config, pool: Pool, [first]: readonly CredentialAccess[]): ScrubLeave | undefined => {
   const { scrub, tickMs } = config;
   if (scrub.share === 0 || first === undefined) return undefined;
   const { share, everyMs } = scrub;
   const requestsPerWindow = smallestBudget(config);
-  return { everyMs, ...createScrubBudget({ pool, fingerprint: first.row, requestsPerWindow, share, tickMs }) };
+  return {
+    everyMs,
+    ...createScrubBudget({ pool, fingerprint: () => first.countedFor, requestsPerWindow, share, tickMs }),
+  };
 };

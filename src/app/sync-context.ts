@@ -60,7 +60,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       detailsAfterMs: Number.NEGATIVE_INFINITY,
       askedById: new Set(),
     },
-    discoveryPace: discoveryPace(parts.smallestBudget),
+    discoveryPace: discoveryPace(parts.smallestBudget, () => parts.credentials().length),
     intervals: (sources, requests = config.apiBudget) => laneIntervals(sources, requests),
     budgets: parts.budgets,
     random: Math.random,

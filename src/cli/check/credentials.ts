@@ -3,7 +3,7 @@ import type { Config } from '../../app/config/config.ts';
 import { ApiError, exitCodes } from '../../base/errors.ts';
 import { type AuditApiOptions, connectAuditApi } from '../../ingest/cloudflare/audit-api.ts';
 import { createApiByCredential } from '../../ingest/cloudflare/by-credential.ts';
-import type { StoredFacts } from '../../ingest/cloudflare/credential-access.sql.ts';
+import { createListed, type StoredFacts } from '../../ingest/cloudflare/credential-access.sql.ts';
 import {
   createRefusals,
   isAllowed,
@@ -14,6 +14,7 @@ import {
 } from '../../ingest/cloudflare/credentials.ts';
 import { createPrincipal, type Principal, sharesBudgetOf } from '../../ingest/cloudflare/principal.ts';
 import type { RequestBudget } from '../../ingest/cloudflare/wire/request.ts';
+import type { SourceKey } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
 import { kindOf, type SourceKindName } from '../../ingest/sources/registry.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
@@ -145,26 +146,19 @@ export const openCredentials = (credentials: readonly NamedCredential[], connect
 
 /** Only what listings showed here: the database may be broken. */
 const factsOfListings = (): StoredFacts => {
-  const shown = new Map<string, Set<string>>();
-  const idsOf = (name: string, owner: string): Set<string> => {
-    const key = `${owner} ${name}`;
-    const ids = shown.get(key) ?? new Set<string>();
-    shown.set(key, ids);
-    return ids;
-  };
+  const shown = { account: createListed(), organization: createListed() };
+  const listersOf = (source: SourceKey) => shown[kindOf(source).owner].listers(source.id);
   return {
     refresh: async () => {},
     hasRead: async () => {},
     reader: () => undefined,
     reads: () => 0,
     readsOrganizations: () => false,
-    lists: (name, source) => idsOf(name, kindOf(source).owner).has(source.id),
-    onlyAccount: (name) => {
-      const [first, ...others] = idsOf(name, 'account');
-      return others.length === 0 ? first : undefined;
-    },
-    hasListed: (name, owner, shown) => {
-      for (const { id } of shown) idsOf(name, owner).add(id);
+    lists: (name, source) => listersOf(source).has(name),
+    listers: listersOf,
+    onlyAccount: (name) => shown.account.only(name),
+    hasListed: (name, owner, found) => {
+      for (const { id } of found) shown[owner].add(name, id);
     },
   };
 };

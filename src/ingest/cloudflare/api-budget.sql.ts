@@ -119,6 +119,39 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
   return rows[0]?.ms ?? 0;
 };
 
+interface Counted {
+  readonly countedFor: string;
+  readonly key: string;
+  readonly budget: number;
+}
+
+/** What all principals together may send at once, and how long the longest `Retry-After` still is: in one statement,
+ * which idle principals are no part of. */
+export const readBudgetsLeft = async (pool: Pool, credentials: readonly Counted[]) => {
+  const { rows } = await pool.query<{ credential: string; blocked_ms: number; ahead_ms: number; paused_ms: number }>(
+    `select credential, ahead_ms, blocked_ms, case when blocked_because = 'ratelimit' then 0 else blocked_ms end as paused_ms
+     from (select credential, blocked_because,
+       extract(epoch from greatest(blocked_until, now()) - now())::float8 * 1000 as blocked_ms,
+       extract(epoch from greatest(next_free_at, now()) - now())::float8 * 1000 as ahead_ms
+       from api_budget where blocked_until > now() or next_free_at > now()) busy`,
+  );
+  const busy = new Map(rows.map((row) => [row.credential, row]));
+  const left = new Map<string, number>();
+  let pausedMs = 0;
+  for (const { countedFor, key, budget } of credentials) {
+    const { burst, spacingMs, toleranceMs } = gcraOf(budget);
+    let least = left.get(countedFor) ?? burst;
+    for (const row of [busy.get(countedFor), busy.get(key)]) {
+      if (row === undefined) continue;
+      const waitMs = Math.max(row.blocked_ms > 0 ? row.blocked_ms : -toleranceMs, row.ahead_ms - toleranceMs);
+      least = Math.min(least, Math.max(0, Math.floor(-waitMs / spacingMs) + 1));
+      pausedMs = Math.max(pausedMs, row.paused_ms);
+    }
+    left.set(countedFor, least);
+  }
+  return { available: [...left.values()].reduce((sum, each) => sum + each, 0), blockedSeconds: pausedMs / 1_000 };
+};
+
 interface CountedRows {
   readonly pool: Pool;
   /** Names the row of the credential (`credentialFingerprint`); a function when the credential may be renewed. */

@@ -77,22 +77,12 @@ export const createApiByCredential = (options: ByCredentialOptions): AuditApi =>
 const LOG = 'log';
 
 /** One that may be used for everything: there is nothing to choose, and no source need say which one reads it. */
-const isAlone = ([only, ...others]: readonly CredentialAccess[]): boolean =>
-  others.length === 0 && only?.accounts === true && only.organizations === true;
+const isAlone = (all: readonly CredentialAccess[]): boolean =>
+  all.length === 1 && all[0]?.accounts === true && all[0].organizations === true;
 
-const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
-  const refresh = async (): Promise<void> => {
-    if (!isAlone(current())) await facts.refresh();
-  };
-  const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
-    await refresh();
-    return rankCandidates(current(), source, facts);
-  };
-  /** First readings under way, by `countedFor`. */
-  const begun = new Map<string, number>();
-  const begin = ({ countedFor }: CredentialAccess, change: 1 | -1): void => {
-    begun.set(countedFor, (begun.get(countedFor) ?? 0) + change);
-  };
+const createChooser = (options: ByCredentialOptions) => {
+  const { facts, refusals } = options;
+  const { candidates, begin } = createRanking(options);
   const note = (access: CredentialAccess, what: string, error: ApiError): void => {
     if (isBroken(error)) refusals.broken(access, error);
     else refusals.refused(access, what, error);
@@ -106,28 +96,35 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
       call: (access: CredentialAccess) => Promise<T>,
       isOfRequest: (error: ApiError) => boolean = () => false,
     ): Promise<T> => {
-      await refresh();
-      const isFirst = what === LOG && facts.reader(source) === undefined;
-      const all = current();
-      const ranked = rankCandidates(all, source, facts, isFirst ? byRoom(all, facts, begun) : undefined);
       const key = `${what} ${source.kind}/${source.id}`;
-      const skipped = ranked.flatMap((access) => refusals.why(access, key) ?? []);
-      // If nothing else is left, each is retried: the caller rests between its questions.
-      const tried = skipped.length === ranked.length ? ranked : ranked.filter((each) => !refusals.why(each, key));
-      const errors: ApiError[] = tried === ranked ? [] : skipped;
-      for (const access of tried) {
+      const skipped: { readonly access: CredentialAccess; readonly error: ApiError }[] = [];
+      const errors: ApiError[] = [];
+      const ask = async (access: CredentialAccess): Promise<{ readonly answer: T } | undefined> => {
+        const end = what === LOG ? begin(access, source) : undefined;
         try {
-          if (isFirst) begin(access, 1);
           const answer = await call(access);
           refusals.answered(access, key);
-          return answer;
+          return { answer };
         } catch (error) {
           if (!shouldTryNext(error) || isOfRequest(error)) throw error;
           note(access, key, error);
           errors.push(error);
+          return undefined;
         } finally {
-          if (isFirst) begin(access, -1);
+          end?.();
         }
+      };
+      for (const access of await candidates(source, what === LOG)) {
+        const error = refusals.why(access, key);
+        const answered = error === undefined ? await ask(access) : undefined;
+        if (answered !== undefined) return answered.answer;
+        if (error !== undefined) skipped.push({ access, error });
+      }
+      if (errors.length > 0) throw pickError([...skipped.map(({ error }) => error), ...errors], source);
+      // If nothing else is left, each is retried: the caller rests between its questions.
+      for (const { access } of skipped) {
+        const answered = await ask(access);
+        if (answered !== undefined) return answered.answer;
       }
       throw pickError(errors, source);
     },
@@ -163,10 +160,75 @@ const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
   };
 };
 
+const createRanking = ({ current, facts }: ByCredentialOptions) => {
+  const indexOf = createIndex();
+  /** First readings under way, by `countedFor`. */
+  const begun = new Map<string, number>();
+  const add = ({ countedFor }: CredentialAccess, change: 1 | -1): void => {
+    begun.set(countedFor, (begun.get(countedFor) ?? 0) + change);
+  };
+  /** Those that are known to see it, and only if all of them fail any others: of thousands, one is asked. */
+  const ranked = function* (source: SourceKey, byTheirRoom: boolean): Iterable<CredentialAccess> {
+    const all = current();
+    const near = indexOf(all).near(source, facts);
+    const order = (among: readonly CredentialAccess[]) => {
+      const compare = byTheirRoom && among.length > 1 ? byRoom(all, facts, begun) : undefined;
+      return rankCandidates(among, source, facts, compare);
+    };
+    yield* order(near);
+    yield* order(all)
+      .filter((each) => !near.includes(each))
+      .slice(0, MOST_STRANGERS);
+  };
+  return {
+    candidates: async (source: SourceKey, isOfLog = false): Promise<Iterable<CredentialAccess>> => {
+      if (!isAlone(current())) await facts.refresh();
+      return ranked(source, isOfLog && facts.reader(source) === undefined);
+    },
+    /** The first reading of a source counts as one of the principal until it has ended. */
+    begin: (access: CredentialAccess, source: SourceKey): (() => void) | undefined => {
+      if (facts.reader(source) !== undefined) return undefined;
+      add(access, 1);
+      return () => add(access, -1);
+    },
+  };
+};
+
+/** Credentials that neither list a source nor have read it are not asked by the thousand. */
+const MOST_STRANGERS = 50;
+
+/** Made once for a list of credentials. */
+const createIndex = () => {
+  let of: readonly Candidate[] | undefined;
+  let byName = new Map<string, number>();
+  let named = new Map<string, number[]>();
+  return <C extends Candidate>(all: readonly C[]) => {
+    if (of !== all) {
+      of = all;
+      byName = new Map(all.map(({ name }, place) => [name, place]));
+      named = new Map();
+      for (const [place, { accounts }] of all.entries()) {
+        if (typeof accounts === 'boolean') continue;
+        for (const id of accounts) named.set(id, [...(named.get(id) ?? []), place]);
+      }
+    }
+    return {
+      /** Those for its account, its reader and those that list it, in the order of the configuration. */
+      near: (source: SourceKey, facts: Pick<CredentialFacts, 'reader' | 'listers'>): readonly C[] => {
+        const own = kindOf(source).owner === 'account' ? (named.get(source.id) ?? []) : [];
+        const known = [...facts.listers(source), facts.reader(source) ?? ''].map((name) => byName.get(name));
+        const places = new Set([...own, ...known]);
+        places.delete(undefined);
+        return [...places].toSorted((a = 0, b = 0) => a - b).flatMap((place = -1) => all[place] ?? []);
+      },
+    };
+  };
+};
+
 const canSee = (facts: StoredFacts, { name }: CredentialAccess, source: SourceKey): boolean =>
   facts.lists(name, source) || facts.reader(source) === name;
 
-const probeWithEach = async (candidates: readonly CredentialAccess[], source: SourceKey, signal: AbortSignal) => {
+const probeWithEach = async (candidates: Iterable<CredentialAccess>, source: SourceKey, signal: AbortSignal) => {
   let failed: ApiError | undefined;
   for (const { api } of candidates) {
     try {
@@ -210,7 +272,7 @@ const listWithEach = async function* (
 ): AsyncIterable<readonly FoundOrganization[]> {
   const configured = current();
   if (!isAlone(configured)) await facts.refresh(true);
-  const all = configured.filter(({ organizations }) => organizations !== false);
+  const all = mayList(configured);
   const rests = (access: CredentialAccess) => refusals.why(access, LISTING);
   const resting = all.filter((access) => rests(access) !== undefined);
   const asked = resting.length === all.length ? all : all.filter((access) => !resting.includes(access));
@@ -246,6 +308,13 @@ const listWithEach = async function* (
   if (mustBeWhole && showsMore !== undefined) throw new PartialListingError(showsMore.error);
 };
 
+/** The token of an account never may; alone, its refusal says so. */
+const mayList = (configured: readonly CredentialAccess[]): readonly CredentialAccess[] => {
+  const may = configured.filter(({ organizations }) => organizations !== false);
+  const users = may.filter(({ isUser }) => isUser);
+  return users.length > 0 ? users : may.slice(0, 1);
+};
+
 const shownTo = (
   access: CredentialAccess,
   page: readonly FoundOrganization[],
@@ -267,18 +336,17 @@ export const createSourceBudgets =
     const byName = new Map(all.map((access) => [access.name, access]));
     const ownOf = new Map(all.flatMap((access) => accountsOf(access, facts).map((id) => [id, access] as const)));
     const budgetOf = new Map(all.map(({ name, countedFor, budget }) => [name, { name: countedFor, requests: budget }]));
+    const { near } = createIndex()(all);
+    const users = all.filter(({ isUser }) => isUser);
     const planned = new Map<string, number>();
+    const loadOf = loadsOf(all, facts, planned);
     const unread = (source: SourceKey): Candidate | undefined => {
-      const may = all.filter((access) => isAllowed(access, source));
-      const listed = may.filter(({ name }) => facts.lists(name, source));
-      const loadOf = loadsOf(all, facts, planned);
-      const least = (listed.length > 0 ? listed : may).reduce<Candidate | undefined>(
-        (best, each) => (best === undefined || loadOf(each) < loadOf(best) ? each : best),
-        undefined,
-      );
-      const access = least ?? all[0];
-      if (access !== undefined) planned.set(access.countedFor, (planned.get(access.countedFor) ?? 0) + 1);
-      return access;
+      const listed = near(source, facts).filter((each) => isAllowed(each, source));
+      const may = listed.length > 0 ? listed : users.filter((each) => isAllowed(each, source));
+      const [first = all[0], ...others] = may;
+      const least = others.reduce((best, each) => (best && loadOf(each) < loadOf(best) ? each : best), first);
+      if (least !== undefined) planned.set(least.countedFor, (planned.get(least.countedFor) ?? 0) + 1);
+      return least;
     };
     const chosen = (source: SourceKey): Candidate | undefined => {
       const own = kindOf(source).owner === 'account' ? ownOf.get(source.id) : undefined;

@@ -12,7 +12,7 @@ import {
   type Send,
   sleep,
 } from './wire/request.ts';
-import { createTransport, defaultTimeouts, type Timeouts } from './wire/transport.ts';
+import { type Connections, createTransport, defaultTimeouts, type Timeouts } from './wire/transport.ts';
 
 /** Eighty times a full page of ordinary entries; one page is held in memory a few times over. */
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
@@ -30,6 +30,7 @@ export interface CloudflareClientDeps {
   readonly userAgent: string;
   readonly observer?: RequestObserver | undefined;
   readonly timeouts?: Partial<Timeouts> | undefined;
+  readonly connections?: Connections | undefined;
   readonly maxResponseBytes?: number | undefined;
   /** In [0, 1); spreads the retries. */
   readonly random?: (() => number) | undefined;
@@ -70,6 +71,7 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
     userAgent: deps.userAgent,
     clock: deps.clock,
     timeouts: { ...defaultTimeouts, ...deps.timeouts },
+    connections: deps.connections,
     maxResponseBytes: deps.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
   });
   const attempt = withBudget(transport.send, budget, observer);

@@ -27,8 +27,8 @@ export const createStoredFacts = (
   let reads = new Map<string, number>();
   let readerKeys = new Map<string, string | null>();
   let organizationReaders: ReadonlySet<string> = new Set();
-  let accounts = new Map<string, Set<string>>();
-  const organizations = new Map<string, Set<string>>();
+  let accounts = createListed();
+  const organizations = createListed();
   let readAtMs = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
   const read = async (): Promise<void> => {
@@ -39,26 +39,28 @@ export const createStoredFacts = (
     for (const { credential } of stored.readers) reads.set(credential, (reads.get(credential) ?? 0) + 1);
     readerKeys = new Map(stored.readers.map((row) => [keyOf(row), row.reader]));
     organizationReaders = new Set(stored.readers.flatMap((row) => (row.of_organization ? [row.credential] : [])));
-    accounts = new Map();
+    accounts = createListed();
     const nameOf = names();
     // Until version 0.2 the name itself was the key.
-    for (const { account_id, key } of stored.listed) setOf(accounts, nameOf.get(key) ?? key).add(account_id);
+    for (const { account_id, key } of stored.listed) accounts.add(nameOf.get(key) ?? key, account_id);
     readAtMs = startMs;
   };
+  const listersOf = (source: SourceKey): ReadonlySet<string> =>
+    (kindOf(source).owner === 'account' ? accounts : organizations).listers(source.id);
   return {
     refresh: async (now = false) => {
+      const isKnown = readAtMs !== Number.NEGATIVE_INFINITY;
       if (!now && nowMs() - readAtMs < FRESH_MS) return;
       reading ??= read().finally(() => {
         reading = undefined;
       });
-      await reading;
+      // For tens of thousands of sources it takes a while: requests go on with what is known.
+      if (now || !isKnown) await reading;
+      else reading.catch(() => {});
     },
-    lists: (name, source) =>
-      (kindOf(source).owner === 'account' ? accounts : organizations).get(name)?.has(source.id) === true,
-    onlyAccount: (name) => {
-      const [first, ...others] = accounts.get(name) ?? [];
-      return others.length === 0 ? first : undefined;
-    },
+    lists: (name, source) => listersOf(source).has(name),
+    listers: listersOf,
+    onlyAccount: (name) => accounts.only(name),
     reader: (source) => readers.get(keyOf(source)),
     reads: (name) => reads.get(name) ?? 0,
     hasRead: async ({ name, key }, source) => {
@@ -76,8 +78,8 @@ export const createStoredFacts = (
       readers.set(known, name);
     },
     hasListed: (name, owner, shown) => {
-      const listed = setOf(owner === 'account' ? accounts : organizations, name);
-      for (const { id } of shown) listed.add(id);
+      const listed = owner === 'account' ? accounts : organizations;
+      for (const { id } of shown) listed.add(name, id);
     },
     readsOrganizations: (name) => organizationReaders.has(name),
   };
@@ -106,8 +108,20 @@ const readFacts = async (pool: Pool) => {
 
 const keyOf = ({ kind, id }: SourceKey): string => `${kind}/${id}`;
 
-const setOf = (sets: Map<string, Set<string>>, name: string): Set<string> => {
-  const found = sets.get(name) ?? new Set<string>();
-  sets.set(name, found);
-  return found;
+/** Who lists what, by id. */
+export const createListed = () => {
+  const listers = new Map<string, Set<string>>();
+  /** Of those that list several, undefined. */
+  const only = new Map<string, string | undefined>();
+  return {
+    add: (name: string, id: string): void => {
+      const names = listers.get(id) ?? new Set<string>();
+      listers.set(id, names.add(name));
+      only.set(name, !only.has(name) || only.get(name) === id ? id : undefined);
+    },
+    listers: (id: string): ReadonlySet<string> => listers.get(id) ?? none,
+    only: (name: string): string | undefined => only.get(name),
+  };
 };
+
+const none: ReadonlySet<string> = new Set();

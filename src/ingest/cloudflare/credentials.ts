@@ -69,6 +69,8 @@ export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'o
 
 export interface CredentialFacts {
   lists(name: string, source: SourceKey): boolean;
+  /** The names of all that list it. */
+  listers(source: SourceKey): Iterable<string>;
   onlyAccount(name: string): string | undefined;
   reader(source: SourceKey): string | undefined;
   reads(name: string): number;
@@ -80,10 +82,10 @@ export const loadsOf = (
   facts: Pick<CredentialFacts, 'reads'>,
   more: ReadonlyMap<string, number>,
 ): ((of: Candidate) => number) => {
-  const reads = new Map(more);
+  const reads = new Map<string, number>();
   for (const { name, countedFor } of candidates)
     reads.set(countedFor, (reads.get(countedFor) ?? 0) + facts.reads(name));
-  return ({ countedFor, budget }) => (reads.get(countedFor) ?? 0) / budget;
+  return ({ countedFor, budget }) => ((reads.get(countedFor) ?? 0) + (more.get(countedFor) ?? 0)) / budget;
 };
 
 /** For a source that has not been read: a principal whose budget is used up comes last, else the least loaded first. */

@@ -39,7 +39,7 @@ export const createPrincipal = (
   let retryMs = FIRST_RETRY_MS;
   let asking: Promise<void> | undefined;
 
-  const isItself = (): boolean => countedByItself === source.current();
+  const isItself = (): boolean => countedByItself === source.current() || isTokenOfAccount(source.current());
   const isUnsure = (): boolean => name === undefined && tried === source.current() && !isItself();
 
   const ask = async (client: Pick<CloudflareClient, 'get'>): Promise<void> => {
@@ -73,15 +73,20 @@ export const createPrincipal = (
   };
 
   return {
-    current: () => name,
+    current: () => (isTokenOfAccount(source.current()) ? undefined : name),
     isItself,
     isUnsure,
     identify: async (client, signal) => {
+      if (isTokenOfAccount(source.current())) return;
       while (tried !== source.current()) await untilAborted(begin(client), signal);
       if (nowMs() >= againAtMs) void begin(client);
     },
   };
 };
+
+/** Cloudflare's prefix. Older tokens have none. */
+const isTokenOfAccount = (credential: Credential): boolean =>
+  credential.kind === 'token' && credential.token.startsWith('cfat_');
 
 /** Whether both draw on one budget; one that is unsure may be of any user. */
 export const sharesBudgetOf = (one: Principal, other: Principal): boolean => {

@@ -193,8 +193,13 @@ const withScrub = async (
 const inTurn = <T>(lists: readonly (readonly T[])[]): readonly T[] => {
   const [only] = lists;
   if (only !== undefined && lists.length === 1) return only;
-  const longest = lists.reduce((most, { length }) => Math.max(most, length), 0);
-  return Array.from({ length: longest }, (_, n) => lists.flatMap((list) => list.slice(n, n + 1))).flat();
+  const turns: T[] = [];
+  let left = lists;
+  for (let n = 0; left.length > 0; n += 1) {
+    left = left.filter(({ length }) => length > n);
+    for (const list of left) turns.push(...list.slice(n, n + 1));
+  }
+  return turns;
 };
 
 /** Throws for a kind that is not read. */

@@ -304,8 +304,11 @@ interface DiscoveryPace {
   detailsMs(requests: number, organizations: number): number;
 }
 
+/** Listings of thousands of credentials, each within its own budget, take this long each: one goes on at a time. */
+const EACH_CREDENTIAL_MS = 200;
+
 /** `requestsPerWindow`: the smallest budget of a credential, in requests per 5 minutes. */
-export const discoveryPace = (requestsPerWindow: number): DiscoveryPace => {
+export const discoveryPace = (requestsPerWindow: number, credentials = () => 1): DiscoveryPace => {
   const spacingMs = (share: number): number => BUDGET_WINDOW_MS / (requestsPerWindow * share);
   const eachDetailMs = spacingMs(DETAILS_SHARE);
   const areDetailsFew = (organizations: number): boolean => DETAILS * organizations * eachDetailMs <= DAY_MS;
@@ -313,7 +316,8 @@ export const discoveryPace = (requestsPerWindow: number): DiscoveryPace => {
     Math.min(LONGEST_ACCOUNTS_MS, requests * organizations * spacingMs(ACCOUNTS_OF_ORGANIZATIONS_SHARE));
   return {
     organizationsMs: (requests) => Math.min(LONGEST_ORGANIZATIONS_MS, requests * spacingMs(ORGANIZATIONS_SHARE)),
-    accountsMs: (requests) => Math.min(LONGEST_ACCOUNTS_MS, requests * spacingMs(ACCOUNTS_SHARE)),
+    accountsMs: (requests) =>
+      Math.min(LONGEST_ACCOUNTS_MS, Math.max(requests * spacingMs(ACCOUNTS_SHARE), credentials() * EACH_CREDENTIAL_MS)),
     accountsOfMs,
     accountsOfAtOnce: (everyMs, organizations) =>
       areDetailsFew(organizations)

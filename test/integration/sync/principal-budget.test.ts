@@ -5,6 +5,7 @@ import {
   createApiBudget,
   createScrubBudget,
   gcraOf,
+  readBudgetsLeft,
   type ScrubBudget,
   UNNAMED_USERS,
 } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
@@ -70,6 +71,16 @@ describe('invariant 11: the budget is that of a principal', () => {
     expect(await takeAll(other)).toBe(5);
     await pass(60_000);
     expect(await takeAll(b), 'the questions are long ago').toBe(6);
+  });
+
+  test('what is left is read for all principals together, each once', async () => {
+    const [user, blocked] = [processOf('of left', 'user:left'), processOf('blocked alone')];
+    await takeAll(user);
+    await blocked(() => {}).pause(60_000, 'retry_after');
+    const counted = (key: string, countedFor = key) => ({ key, countedFor, budget: REQUESTS });
+    const ofUser = [counted('of left', 'user:left'), counted('also of left', 'user:left')];
+    const all = [...ofUser, counted('blocked alone'), counted('idle'), counted('idle too', 'idle')];
+    expect(await readBudgetsLeft(stillPool, all)).toEqual({ available: 6, blockedSeconds: 60 });
   });
 
   test('what may be of any user counts for each that is known, and takes nothing from the token of an account', async () => {

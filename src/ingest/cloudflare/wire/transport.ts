@@ -22,7 +22,11 @@ interface TransportDeps {
   readonly timeouts: Timeouts;
   readonly maxResponseBytes: number;
   readonly clock: ServerClock;
+  /** Of all credentials of a process; closed by its maker. Default: one of its own. */
+  readonly connections?: Connections | undefined;
 }
+
+export type Connections = ReturnType<typeof openConnections>;
 
 /** Every worker (ORGTRAIL_CONCURRENCY) and the listing have one: none waits for one that hangs. */
 const MAX_CONNECTIONS = 72;
@@ -48,7 +52,8 @@ export function createTransport(deps: TransportDeps): { readonly send: Send; clo
   });
   // Throws at once if no header can carry it.
   headersNow();
-  const agent = createAgent(timeouts);
+  const connections = deps.connections ?? openConnections(timeouts);
+  const { agent } = connections;
 
   async function exchange<T>(request: ApiRequest<T>, signal: AbortSignal, redact: Redact): Promise<Outcome<T>> {
     const query = request.query.toString();
@@ -80,11 +85,11 @@ export function createTransport(deps: TransportDeps): { readonly send: Send; clo
   }
 
   // What is still under way fails with `connection`.
-  return { send, close: () => agent.destroy() };
+  return { send, close: async () => (deps.connections === undefined ? await connections.close() : undefined) };
 }
 
-function createAgent(timeouts: Timeouts): Agent {
-  return new Agent({
+export function openConnections(timeouts: Timeouts) {
+  const agent = new Agent({
     connections: MAX_CONNECTIONS,
     connectTimeout: timeouts.connectMs,
     headersTimeout: timeouts.headersMs,
@@ -95,6 +100,7 @@ function createAgent(timeouts: Timeouts): Agent {
     // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
     connect: { rejectUnauthorized: true },
   });
+  return { agent, close: () => agent.destroy() };
 }
 
 /** Follows the caller's signal, and aborts when the time is up. `end` leaves no timer or listener behind. */

@@ -166,13 +166,24 @@ describe('whom Cloudflare counts (invariant 11)', () => {
     expect(server.requests.at(-1)?.headers.authorization).toBe('Bearer second-token');
   });
 
+  it('is not asked for with a token whose prefix says that it is of an account', async () => {
+    await using server = await startHttpServer(ofUser('u1'), listing);
+    const { source, principal, renew } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source, principal });
+    await getText(test.client);
+    renew('cfat_of_an_account');
+    await getText(test.client);
+    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
+    expect([principal.current(), principal.isItself(), principal.isUnsure()]).toEqual([undefined, true, false]);
+  });
+
   it('is the credential by itself if that was renewed by one of an account', async () => {
     await using server = await startHttpServer(ofUser('u1'), listing, answer(401), answer(401), listing);
     const { source, principal, renew } = changing();
     await using test = createTestClient(server.baseUrl, { credential: source, principal });
     const { client } = test;
     await getText(client);
-    renew('cfat_second');
+    renew('second_of_an_account');
     await getText(client);
     expect(principal.current()).toBeUndefined();
   });

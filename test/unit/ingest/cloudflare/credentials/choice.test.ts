@@ -123,6 +123,7 @@ const budgets = createSourceBudgets(() => all, {
   reader: ({ kind, id }) => readers[`${kind}/${id}`],
   onlyAccount: (name) => (name === 'own' ? 'account-1' : undefined),
   lists: (name, { id }) => id.startsWith('shared') && ['a', 'b'].includes(name),
+  listers: ({ id }) => (id.startsWith('shared') ? ['a', 'b'] : []),
   reads: () => 0,
 });
 
@@ -150,6 +151,7 @@ test('with one credential all sources have its budget', () => {
     reader: () => 'default',
     onlyAccount: () => undefined,
     lists: () => false,
+    listers: () => [],
     reads: () => 0,
   });
   expect(one()({ kind: 'account', id: 'x' })).toEqual({ name: 'user:1', requests: 900 });
@@ -183,6 +185,7 @@ const fetchWith = async (failure: ApiFailure, cursor: string | undefined) => {
     refresh: async () => {},
     hasRead: async () => {},
     lists: () => true,
+    listers: () => ['first', 'second'],
     onlyAccount: () => undefined,
     reader: () => 'first',
     reads: () => 0,
@@ -212,6 +215,35 @@ test('a log that one credential does not find, or may not read, is read with ano
   }
 });
 
+test('of thousands of tokens of accounts a page is asked for with one, and the others are not looked at', async () => {
+  let looks = 0;
+  const current = Array.from({ length: 5_000 }, (_, n) => ({
+    name: `token-${n}`,
+    accounts: true,
+    organizations: true,
+    budget: 900,
+    countedFor: `token-${n}`,
+    isUsedUp: () => false,
+    get isUser() {
+      looks += 1;
+      return false;
+    },
+    source: { current: () => n },
+    api: { fetchPage: async () => n },
+  }));
+  const known = {
+    ...facts(Object.fromEntries(current.map(({ name }, n) => [name, [`account-${n}`]]))),
+    listers: ({ id }: { readonly id: string }) => [id.replace('account', 'token')],
+    refresh: async () => {},
+    hasRead: async () => {},
+  };
+  const options = { current: () => current, facts: known, refusals: createRefusals(() => 0) };
+  const api = createApiByCredential(options as unknown as ByCredentialOptions);
+  const read = (id: string) => api.fetchPage({ kind: 'account', id }, {} as Walk, new AbortController().signal, 1_000);
+  expect([await read('account-17'), await read('account-4999')]).toEqual([17, 4_999]);
+  expect(looks).toBeLessThan(20);
+});
+
 type Answer = readonly string[] | ApiFailure;
 
 /** What the accounts of an organization are, by the answers of several credentials: those of two pages each, or a failure. Says which were asked. */
@@ -237,6 +269,7 @@ const listWith = async (
   const facts = {
     refresh: async () => {},
     lists: (name: string) => seeing.includes(name),
+    listers: () => seeing,
     onlyAccount: () => undefined,
     reader: () => undefined,
     reads: () => 0,
@@ -278,6 +311,7 @@ const facts = (
   reads: Readonly<Record<string, number>> = {},
 ): CredentialFacts => ({
   lists: (name, { id }) => listed[name]?.includes(id) === true,
+  listers: ({ id }) => Object.keys(listed).filter((name) => listed[name]?.includes(id)),
   onlyAccount: (name) => (listed[name]?.length === 1 ? listed[name][0] : undefined),
   reader: () => reader,
   reads: (name) => reads[name] ?? 0,
