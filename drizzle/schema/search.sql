@@ -9,55 +9,78 @@ language sql immutable parallel safe as $function$
   end
 $function$;
 
--- On the parent: every partition has them, and every new one.
+-- What an event says of a zone, of a token by name, and of an e-mail address that is not in small letters: many values in one index. Zones are
+-- hashes, as no beginning is asked of them. Words of PostgreSQL have at most 2,046 bytes.
+create function orgtrail_names(p_zone_id text, p_zone_name text, p_token_name text, p_email text) returns tsvector
+language sql immutable parallel safe as $function$
+  select array_to_tsvector(array_remove(array['z' || left(md5(lower(p_zone_id collate "default")), 10),
+    'z' || left(md5(lower(p_zone_name collate "default")), 10), 't' || left(lower(p_token_name collate "default"), 400),
+    case when p_email <> lower(p_email collate "default") then 'e' || left(lower(p_email collate "default"), 400) end], null))
+$function$;
+create function orgtrail_zone(p_zone text) returns tsquery
+language sql immutable parallel safe as $function$
+  select ('z' || left(md5(lower(p_zone)), 10))::tsquery
+$function$;
+-- p_kind: t or e, as above.
+create function orgtrail_name(p_kind text, p_name text, p_is_beginning boolean) returns tsquery
+language sql immutable parallel safe as $function$
+  select (E'\'' || p_kind || replace(replace(left(lower(p_name), 400), E'\\', E'\\\\'), E'\'', E'\'\'')
+    || case when p_is_beginning then E'\':*' else E'\'' end)::tsquery
+$function$;
+
+-- Searches take these columns whatever the case of their letters. Nearly all values are in small letters: the others are kept here, once each, and
+-- an index is asked for all spellings. They are words of Cloudflare, which stay when events are dropped.
+create table event_spellings (
+  column_name text collate "C" not null,
+  folded text collate "C" not null,
+  value text not null
+);
+create unique index event_spellings_once on event_spellings (column_name, folded, md5(value));
+comment on table event_spellings is 'What audit_events has in action_type, action_result, resource_product and resource_type that is not in small letters.';
+comment on column event_spellings.column_name is 'Of audit_events.';
+comment on column event_spellings.folded is 'The value in small letters, cut.';
+comment on column event_spellings.value is 'As events have it.';
+
+create function orgtrail_note_spellings() returns trigger
+language plpgsql security definer set search_path from current as $function$
+begin
+  insert into event_spellings (column_name, folded, value)
+  select s.column_name, left(lower(s.value), 400), s.value
+  from (values ('action_type', new.action_type), ('action_result', new.action_result), ('resource_product', new.resource_product),
+    ('resource_type', new.resource_type)) s (column_name, value)
+  where s.value <> lower(s.value)
+  on conflict do nothing;
+  return null;
+end
+$function$;
+create trigger spellings_are_noted after insert or update on audit_events for each row
+  when (new.action_type <> lower(new.action_type) or new.action_result <> lower(new.action_result)
+    or new.resource_product <> lower(new.resource_product) or new.resource_type <> lower(new.resource_type))
+  execute function orgtrail_note_spellings();
+
+-- On the parent: every partition has them, and every new one. A statement locks each: test/long/postgres/locks.test.ts counts them.
 create index audit_events_time on audit_events (action_time, position);
 create index audit_events_organization on audit_events (organization_id, action_time, position);
+create index audit_events_account on audit_events (account_id, action_time, position) where account_id is not null;
 -- Values that come often are one entry with a list of rows: without the time these stay small, and a month holds few rows of each.
 create index audit_events_actor_id on audit_events (actor_id);
 create index audit_events_resource_id on audit_events (resource_id);
-create index audit_events_resource_type on audit_events (resource_type, action_type, action_time);
-create index audit_events_failures on audit_events (action_time, position) include (organization_id, actor_email, actor_ip_address)
-  where action_result = 'failure';
--- Nearly all values of enumerations are in small letters, and found by the indexes that there are. These have the others, each in all its
--- spellings: hardly any, so they cost nothing.
-create index audit_events_action_type_case on audit_events ((left(lower(action_type), 400) collate "C"), md5(action_type))
-  where action_type <> lower(action_type);
-create index audit_events_action_result_case on audit_events ((left(lower(action_result), 400) collate "C"), md5(action_result))
-  where action_result <> lower(action_result);
-create index audit_events_resource_product_case on audit_events ((left(lower(resource_product), 400) collate "C"), md5(resource_product))
-  where resource_product <> lower(resource_product);
-create index audit_events_resource_type_case on audit_events ((left(lower(resource_type), 400) collate "C"), md5(resource_type))
-  where resource_type <> lower(resource_type);
--- Searches compare e-mail addresses and names of tokens whatever the case of their letters: indexes that hold each value once more, in small
--- letters, cost a quarter of the rate of a first load. text_pattern_ops serves equality, and what a text begins with, in every locale.
+create index audit_events_resource_action on audit_events (resource_type, action_type);
+-- text_pattern_ops serves equality, and what a text begins with, in every locale.
 create index audit_events_actor_email on audit_events (actor_email text_pattern_ops);
 create index audit_events_actor_ip_address on audit_events (actor_ip_address text_pattern_ops);
 create index audit_events_actor_token_id on audit_events (actor_token_id text_pattern_ops) where actor_token_id is not null;
--- Not of names that are too long for an index: entries with such names are stored already.
-create index audit_events_actor_token_name on audit_events (actor_token_name text_pattern_ops)
-  where octet_length(actor_token_name) <= 600;
--- As those of the enumerations: only what is not in small letters, in all its spellings, and names that are too long.
-create index audit_events_actor_email_case on audit_events ((left(lower(actor_email), 400) collate "C"), md5(actor_email))
-  where actor_email <> lower(actor_email);
-create index audit_events_actor_token_name_case on audit_events ((left(lower(actor_token_name), 400) collate "C"), md5(actor_token_name))
-  where actor_token_name <> lower(actor_token_name) or octet_length(actor_token_name) > 600;
-create index audit_events_account on audit_events (account_id, action_time, position) where account_id is not null;
-create index audit_events_zone on audit_events (zone_id) where zone_id is not null;
--- Searches take a zone by its name, whatever the case of its letters.
-create index audit_events_zone_name on audit_events ((left(lower(zone_name), 400) collate "C")) where zone_name is not null;
--- Only entries about users go into it.
-create index audit_events_user_copies on audit_events (id, action_time, position)
-  where source_kind = 'account' and resource_scope in ('user', 'memberships');
+create index audit_events_names on audit_events
+  using gin (orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)) with (gin_pending_list_limit = 1024);
+-- What is no plain success. With it the results of an organization, or of all, are counted without reading rows (docs/decisions/25), and entries
+-- with defects, of which there are hardly any, are found among its own.
+create index audit_events_exceptions on audit_events (action_time, position, defects)
+  include (organization_id, action_result, actor_email, actor_ip_address)
+  where action_result <> 'success' or action_result is null or defects is not null;
 -- A Bloom filter for each MB: nothing is written to it with an event, but when a MB is full.
 create index audit_events_ray on audit_events
   using brin (raw_cf_ray_id text_bloom_ops (n_distinct_per_range = 2000, false_positive_rate = 0.01))
   with (pages_per_range = 128, autosummarize = on);
--- Hardly any entries have defects.
-create index audit_events_defects on audit_events (action_time, position) where defects is not null;
--- Hardly any entries have another result than these two: with it, and the index of failures, the results of an organization, or of all, are
--- counted without reading rows (docs/decisions/25).
-create index audit_events_other_results on audit_events (action_time, position) include (organization_id, action_result)
-  where action_result is distinct from 'success' and action_result is distinct from 'failure';
 
 -- The events of one resource, for people who ask what became of it. Reads only: nothing that is stored changes.
 create function orgtrail_history_of(p_position bigint) returns table ("position" bigint, action_time timestamptz, matched_by text)

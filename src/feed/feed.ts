@@ -171,7 +171,7 @@ export const readFeedCursor = (text: string): FeedCursor | undefined => {
 export type Copies = 'all' | 'first';
 export const copiesChoices = ['all', 'first'] as const satisfies readonly Copies[];
 
-/** As in the view audit_history of drizzle/schema/events.sql, and in the predicate of the index audit_events_user_copies. */
+/** As in the view audit_history of drizzle/schema/events.sql. */
 const aboutUser = (row: string): string =>
   `${row}.source_kind = 'account' and ${row}.resource_scope in ('user', 'memberships')`;
 

@@ -57,6 +57,8 @@ export const ingestMay: Readonly<Record<string, string>> = {
   console_session_proofs: '',
   // Written by functions alone, which bound how many there are.
   saved_searches: 'select',
+  // Written by the trigger of audit_events, with its owner's rights.
+  event_spellings: 'select',
   // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence. Read by orgtrail_read_access_log for a proven session.
   access_log: '',
   'drizzle.__drizzle_migrations': 'select',

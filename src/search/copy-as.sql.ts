@@ -9,7 +9,7 @@ const columns =
 export const sqlOf = ({ since, before, ...query }: Search, limit: number): string => {
   const values: unknown[] = [];
   const parameter: AddParameter = (value) => `$${values.push(value)}`;
-  const wanted = plainConditions(query, parameter).map(({ sql }) => sql);
+  const wanted = plainConditions(query, { parameter }).map(({ sql }) => sql);
   const parts = [
     ...(since === undefined ? [] : [`action_time >= ${instantOf(since)}`]),
     ...(before === undefined ? [] : [`action_time < ${instantOf(before)}`]),

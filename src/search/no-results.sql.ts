@@ -2,15 +2,9 @@ import type { Pool } from 'pg';
 import { nearest } from '../base/text.ts';
 import { readOnly } from '../postgres/queries.ts';
 import type { EmptyReport, FilterReport, NearValue } from './answer.ts';
-import {
-  addSpellings,
-  conditionsOf,
-  everything,
-  nothingInTime,
-  withSpellings,
-} from './conditions/search-conditions.sql.ts';
+import { conditionsOf, everything, nothingInTime, withSpellings } from './conditions/search-conditions.sql.ts';
 import { textsOfNetwork } from './query/address-starts.ts';
-import { type EventQuery, folded, hasOtherCase, indexed, likeText, type SpelledColumn } from './query/event-query.ts';
+import { type EventQuery, mayHaveName, patternOf } from './query/event-query.ts';
 import { actorTerms, type SearchField } from './query/search.ts';
 import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress, printTerm, readActor } from './query/terms.ts';
 
@@ -107,6 +101,8 @@ const SAMPLED_EVENTS = 20_000;
 /** For fields whose values are nearly all different: comparing them takes longer than finding them, and a near one is most likely new. */
 const SAMPLED_OF_UNIQUE = 2_000;
 const MAX_COUNTED = 1_000;
+const MAX_NAMED = 2_000;
+const MAX_NAME = 400;
 
 const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
   action: ['action_type'],
@@ -158,8 +154,7 @@ const nearActors = async (look: Look, actor: Actor, columns: readonly string[]):
   const given = actorPrefixOf(actor.value) ?? actor.value;
   const network = networkOf(given);
   const found = network === undefined ? [] : await addressesIn(look, network);
-  for (const column of ['actor_email', 'actor_token_name'] as const)
-    found.push(...(await beginningWith(look, column, given)));
+  found.push(...(await beginningWith(look, given)));
   if (found.length === 0) found.push(...(await sample(look, columns)).counts.keys());
   const near = network === undefined ? nearest(given, [...new Set(found)], MAX_NEAR) : found.slice(0, MAX_NEAR);
   const counted: NearValue[] = [];
@@ -177,17 +172,18 @@ const networkOf = (given: string): string | undefined => {
   return given.includes('/') ? undefined : `${given}/${separator === ':' ? 64 : 24}`;
 };
 
-/** Each is a step through an index, which skips the values in between. */
-const beginningWith = async (look: Look, column: SpelledColumn, start: string): Promise<readonly string[]> => {
-  const pattern = `${likeText(start)}%`;
-  const plain = stepsThrough(column, indexed(column, `${column} like lower($1)`));
-  const key = folded(column);
-  const next = (more: string): string =>
-    `select ${key} as key from audit_events where ${hasOtherCase(column)} and ${key} like lower($1)${more} order by ${key} limit 1`;
-  const others = steps(next(''), next(` and ${key} > last.key`));
+/** E-mail addresses by steps through an index, which skip the values in between; others from some events. */
+const beginningWith = async (look: Look, start: string): Promise<readonly string[]> => {
+  const ofEvents = (column: 'actor_email' | 'actor_token_name') =>
+    `select distinct left(name, ${MAX_NAME}) as key from (select lower(${column}) as name from audit_events
+       where ${mayHaveName(column, '$1', true)} limit ${MAX_NAMED}) e where starts_with(name, lower($1)) order by 1 limit ${MAX_NEAR}`;
   const found: string[] = [];
-  for (const sql of [plain, others])
-    found.push(...((await look<{ key: string }>(sql, [pattern])) ?? []).map(({ key }) => key));
+  for (const [sql, value] of [
+    [stepsThrough('actor_email', 'actor_email like lower($1)'), patternOf(start)],
+    [ofEvents('actor_email'), start],
+    [ofEvents('actor_token_name'), start],
+  ] as const)
+    found.push(...((await look<{ key: string }>(sql, [value])) ?? []).map(({ key }) => key));
   return found.map((value) => value.toLowerCase());
 };
 
@@ -214,8 +210,7 @@ const steps = (first: string, next: string): string =>
    select key from last where key is not null limit ${MAX_NEAR}`;
 
 const countActor = async (look: Look, value: string): Promise<number | undefined> => {
-  const query = await addSpellings({ ...everything, actor: { kind: 'any', value } }, look);
-  if (query === undefined) return undefined;
+  const query: EventQuery = { ...everything, actor: { kind: 'any', value } };
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
   const rows = await look<{ events: number }>(
     `select count(*)::integer as events from (select from audit_events where ${sql} limit ${MAX_COUNTED}) found`,

@@ -84,7 +84,8 @@ export interface ArchivedCondition {
 export const archivedConditions = (query: EventQuery): readonly ArchivedCondition[] => {
   const { since: _since, before: _before, untilPosition: _until, spellings: _spellings, changed: _, ...rest } = query;
   const all: unknown[] = [];
-  const found = plainConditions({ ...rest, changed: false }, (value) => `$${all.push(value)}`);
+  const parameter = (value: unknown) => `$${all.push(value)}`;
+  const found = plainConditions({ ...rest, changed: false }, { parameter, areArchived: true });
   const conditions = found.map((condition): ArchivedCondition => {
     const { field, sql, term } = condition;
     const values: unknown[] = [];
@@ -105,7 +106,7 @@ export const archivedConditions = (query: EventQuery): readonly ArchivedConditio
   return conditions.sort((a, b) => cost(a) - cost(b));
 };
 
-/** In `filterConditions` they are equalities, and nothing else. */
+/** In the conditions of a search they are equalities, and nothing else. */
 const exactColumns = {
   organization: 'organization_id',
   account: 'account_id',

@@ -7,13 +7,12 @@ import {
   type EventQuery,
   enumerations,
   folded,
-  hasOtherCase,
-  patternOf,
   type SpelledColumn,
+  spellingKey,
 } from '../query/event-query.ts';
 import type { SearchCursor } from '../query/search.ts';
-import { type Actor, actorPrefixOf } from '../query/terms.ts';
-import { filterConditions, termCondition } from './filter-conditions.sql.ts';
+import { actorPrefixOf } from '../query/terms.ts';
+import { plainConditions } from './filter-conditions.sql.ts';
 
 /** The search that all events meet. */
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
@@ -33,8 +32,7 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   const parameter = (value: unknown): string => `$${values.push(value)}`;
   const { untilPosition } = query;
   const parts = [...timeConditions(query, cursor, slice, parameter), GIVEN_OUT];
-  const wanted = filterConditions(query, parameter).map(({ sql }) => sql);
-  wanted.push(...(query.terms ?? []).map((term) => termCondition(term, parameter)));
+  const wanted = plainConditions(query, { parameter, spellings: query.spellings }).map(({ sql }) => sql);
   if (untilPosition !== undefined) wanted.push(`position <= ${parameter(untilPosition)}::bigint`);
   parts.push(...wanted);
   if (query.copies === 'first') parts.push(isFirstMatch(wanted));
@@ -74,78 +72,40 @@ const timeConditions = (
   return parts;
 };
 
-type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
-
-/** If more begin with something, their index is asked by the beginning itself. */
-const MAX_BEGINNING = 64;
-
 /**
- * With the positions of its ray id, and with all spellings of its enumerations, e-mail address or name of a token: the one in small letters,
- * which nearly all events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and
- * statistics of the columns.
+ * With the positions of its ray id, and with all spellings of its enumerations: the one in small letters, which nearly all events have, and the
+ * others that are stored. Looked up, so that the conditions stay equalities, with the indexes and statistics of the columns.
  */
 export const withSpellings = async (pool: Pool, asked: EventQuery, timeoutMs: number): Promise<EventQuery> => {
   const { ray } = asked;
   const query = ray === undefined ? asked : { ...asked, rayPositions: await rayPositions(pool, ray, timeoutMs) };
-  if (valuesOf(query).length === 0) return query;
-  const spelled = await readOnly(pool, timeoutMs, (client) =>
-    addSpellings(query, async <T extends object>(sql: string, values: readonly unknown[]) => {
-      const { rows } = await client.query<T>(sql, [...values]);
-      return rows;
-    }),
+  const spelled = spelledValues(query);
+  if (spelled.length === 0) return query;
+  const rows = await readOnly(pool, timeoutMs, (client) =>
+    client.query<{ column: SpelledColumn; value: string; spellings: string[] }>(
+      `select g.column, g.value, array[lower(g.value)] || array(select s.value from event_spellings s
+         where s.column_name = g.column and s.folded = ${folded('g.value')} and lower(s.value) = lower(g.value)) as spellings
+       from unnest($1::text[], $2::text[]) g ("column", value)`,
+      [spelled.map(([column]) => column), spelled.map(([, value]) => value)],
+    ),
   );
-  return spelled ?? query;
+  return {
+    ...query,
+    spellings: new Map(rows.rows.map(({ column, value, spellings }) => [spellingKey(column, value), spellings])),
+  };
 };
 
-/** As `withSpellings`; undefined if there was no time for it. */
-export const addSpellings = async (query: EventQuery, ask: Ask): Promise<EventQuery | undefined> => {
-  const spellings: Partial<Record<SpelledColumn, readonly string[]>> = {};
-  for (const { column, value, isBeginning } of valuesOf(query)) {
-    const sql = isBeginning ? otherBeginnings(column) : spellingsIn(column);
-    const rows = await ask<{ value: string }>(sql, [isBeginning ? patternOf(value) : value]);
-    if (rows === undefined) return undefined;
-    if (!isBeginning || rows.length <= MAX_BEGINNING) spellings[column] = rows.map((row) => row.value);
-  }
-  return { ...query, spellings };
-};
-
-const actorColumns: Readonly<Record<Actor['kind'], readonly SpelledColumn[]>> = {
-  email: ['actor_email'],
-  token: ['actor_token_name'],
-  any: ['actor_email', 'actor_token_name'],
-  ip: [],
-  id: [],
-};
-
-const valuesOf = (query: EventQuery) => {
-  const values = (Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
+const spelledValues = (query: EventQuery): readonly (readonly [column: SpelledColumn, value: string])[] => [
+  ...(Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
     const value = query[name];
-    return value === undefined ? [] : [{ column: enumerations[name] as SpelledColumn, value, isBeginning: false }];
-  });
-  if (query.actor === undefined) return values;
-  const { kind, value } = query.actor;
-  const start = actorPrefixOf(value);
-  const isBeginning = start !== undefined;
-  return [...values, ...actorColumns[kind].map((column) => ({ column, value: start ?? value, isBeginning }))];
-};
-
-const spellingsIn = (column: SpelledColumn): string =>
-  `with recursive ${found(column, `${folded(column)} = ${folded('$1')}`)}
-   select lower($1) as value union all select value from found where lower(value) = lower($1)`;
-
-const otherBeginnings = (column: SpelledColumn): string =>
-  `with recursive ${found(column, `${folded(column)} like lower($1)`)}
-   select value from found limit ${MAX_BEGINNING + 1}`;
-
-/** A step through the index for each spelling, however many events have it. */
-const found = (column: SpelledColumn, match: string): string => {
-  const next = (more: string): string =>
-    `select ${column}, ${folded(column)}, md5(${column}) from audit_events
-     where ${hasOtherCase(column)} and ${match}${more} order by ${folded(column)}, md5(${column}) limit 1`;
-  const behind = ` and (${folded(column)}, md5(${column})) > (found.key, found.hash)`;
-  return `found (value, key, hash) as (
-      (${next('')}) union all select one.* from found cross join lateral (${next(behind)}) one)`;
-};
+    return value === undefined ? [] : [[enumerations[name], value] as const];
+  }),
+  ...(query.terms ?? []).flatMap(({ field, values }) => {
+    const column = field === 'resource_type' ? field : enumerations[field as keyof typeof enumerations];
+    const whole = values.filter((value) => actorPrefixOf(value) === undefined);
+    return column === undefined ? [] : whole.map((value) => [column, value] as const);
+  }),
+];
 
 const DAY_MS = 86_400_000;
 /** A shorter time is read in one go. */

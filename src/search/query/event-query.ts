@@ -5,7 +5,7 @@ export const enumerations = {
   result: 'action_result',
   product: 'resource_product',
   resourceType: 'resource_type',
-} as const satisfies Readonly<Record<string, SpelledColumn>>;
+} as const;
 export type Enumeration = keyof typeof enumerations;
 
 type OrUndefined<T> = { readonly [Field in keyof T]: T[Field] | undefined };
@@ -16,43 +16,37 @@ export interface EventQuery extends OrUndefined<Omit<Search, 'since' | 'before' 
   readonly before: string | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
-  /** By column, as stored events have it (`withSpellings`). A beginning has no spellings in small letters; none at all if there are too many. */
-  readonly spellings?: Readonly<Partial<Record<SpelledColumn, readonly string[]>>> | undefined;
+  /** Of stored events (`withSpellings`). */
+  readonly spellings?: Spellings | undefined;
   /** Of all events with the ray id, if they are few (`withSpellings`). */
   readonly rayPositions?: readonly number[] | undefined;
   /** Only events up to here: what an export sees, however long it takes. */
   readonly untilPosition?: number | undefined;
 }
 
-/** Searched whatever the case of letters. Each has an index of its own for values that are not in small letters. */
-export type SpelledColumn =
-  | 'action_type'
-  | 'action_result'
-  | 'resource_product'
-  | 'resource_type'
-  | 'actor_email'
-  | 'actor_token_name';
+export type SpelledColumn = (typeof enumerations)[keyof typeof enumerations];
+
+/** By column and value: all spellings of the value, the one in small letters first. */
+export type Spellings = ReadonlyMap<string, readonly string[]>;
+
+export const spellingKey = (column: SpelledColumn, value: string): string => `${column} ${value}`;
 
 const FOLDED_LENGTH = 400;
-/** Longer names of tokens are in the index of other spellings, cut. */
-const INDEXED_BYTES = 600;
 
-/** A text in small letters, cut, as the indexes of drizzle/schema/search.sql have it. */
+/** A text in small letters, cut, as event_spellings has it. */
 export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
 
-/** As drizzle/schema/search.sql have it for the index of other spellings. */
-export const hasOtherCase = (column: SpelledColumn): string =>
-  column === 'actor_token_name'
-    ? `(${column} <> lower(${column}) or octet_length(${column}) > ${INDEXED_BYTES})`
-    : `${column} <> lower(${column})`;
+const names = 'orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)';
 
-/** A comparison as the plain index of a column serves it. True of no value that `isTooLong`. */
-export const indexed = (column: SpelledColumn, comparison: string): string =>
-  column === 'actor_token_name' ? `(octet_length(${column}) <= ${INDEXED_BYTES} and ${comparison})` : comparison;
+/** SQL: whether the index of names has a row for a parameter. It may have more than what is meant (`surely`). */
+export const mayBeZone = (text: string): string => `${names} @@ orgtrail_zone(${text})`;
 
-/** The plain index of the column does not have it. */
-export const isTooLong = (column: SpelledColumn, value: string): boolean =>
-  column === 'actor_token_name' && Buffer.byteLength(value) > INDEXED_BYTES;
+/** Of e-mail addresses, it has those that are not in small letters. */
+export const mayHaveName = (column: 'actor_token_name' | 'actor_email', text: string, isBeginning: boolean): string =>
+  `${names} @@ orgtrail_name('${column === 'actor_email' ? 'e' : 't'}', ${text}, ${isBeginning})`;
+
+/** A comparison beside one by an index: as an operator, the planner would take both together for much less than each. */
+export const surely = (comparison: string): string => `coalesce(${comparison}, false)`;
 
 const PATTERN_LENGTH = FOLDED_LENGTH / 2;
 

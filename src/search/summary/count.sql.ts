@@ -196,8 +196,8 @@ export const resultOf = (value: string): string =>
   `case when lower(${value}) in ('success', 'failure') then lower(${value}) else 'other' end`;
 export const resultName = resultOf('action_result');
 
-/** As the index of drizzle/schema/search.sql has it. */
-export const hasOtherResult = `action_result is distinct from 'success' and action_result is distinct from 'failure'`;
+/** PostgreSQL sees that the index of failures has them (drizzle/schema/search.sql). */
+export const hasOtherResult = `(action_result <> 'success' or action_result is null) and action_result is distinct from 'failure'`;
 
 /** What is counted of a search for nothing but a time and an organization is in indexes. */
 export const isInIndexes = ({ since, before, organization, defects, changed, ...others }: EventQuery): boolean =>

@@ -26,7 +26,7 @@ const queries = [
   `select 'function', p.oid::regprocedure, pg_get_userbyid(p.proowner), p.proacl, p.procost, p.prorows, p.proleakproof, pg_get_functiondef(p.oid)
    from pg_proc p where p.pronamespace = ${own}`,
   `select 'trigger', t.tgrelid::regclass, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid)
-   from pg_trigger t join pg_class c on c.oid = t.tgrelid where c.relnamespace = ${own} and not t.tgisinternal`,
+   from pg_trigger t join pg_class c on c.oid = t.tgrelid where c.relnamespace = ${own} and not t.tgisinternal and not ${isMonth('t.tgrelid')}`,
   `select 'comment', objoid::regclass, ${columnName('objoid', 'objsubid')}, description
    from pg_description where classoid = 'pg_class'::regclass and objoid >= 16384`,
   `select 'comment on a function', objoid::regprocedure, description

@@ -83,24 +83,24 @@ export const questionsUntil = (until: string): readonly Question[] => {
       events(`(actor_id = 'person-7@org-12.example' or actor_email = 'person-7@org-12.example'
          or actor_ip_address = 'person-7@org-12.example' or actor_token_id = 'person-7@org-12.example')`),
     ),
-    ask('failures, newest 50', 'failures', events(`action_result = 'failure'`)),
+    ask('failures, newest 50', 'exceptions', events(`action_result = 'failure'`)),
     ask(
       'failures by address, counted',
-      'failures',
+      'exceptions',
       `select actor_ip_address, count(*) from audit_events where action_result = 'failure' and ${time}
        group by actor_ip_address order by count(*) desc limit 20`,
     ),
     ask(
       'failures in an organization, newest 50',
-      'failures organization',
+      'exceptions organization',
       events(`action_result = 'failure' and organization_id = ${middle}`),
     ),
     ask(
       'who created API tokens, newest 50',
-      'resource_type time',
+      'resource_action time',
       events(`resource_type = 'api_token' and action_type = 'create'`),
     ),
-    ask('deletes of anything, newest 50', 'time resource_type', events(`action_type = 'delete'`)),
+    ask('deletes of anything, newest 50', 'time resource_action', events(`action_type = 'delete'`)),
     ask('one product, newest 50', 'time', events(`resource_product = 'sso'`)),
     ask(
       'events per day in an organization',
