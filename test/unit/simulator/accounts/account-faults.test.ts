@@ -22,40 +22,6 @@ test('account_refused: the logs of the named accounts, or of a share, answer 403
   expect(await statuses()).toEqual(share);
 });
 
-test('account_listing_403: both listings, or the one that is named', async () => {
-  const simulator = await simulateAccounts({ faults: { account_listing_403: 1 } });
-  expect((await list(simulator)).status).toBe(403);
-  expect((await list(simulator, ofOrganization(simulator, 0))).status).toBe(403);
-  expect((await get(simulator, '/organizations')).status).toBe(200);
-  simulator.faults.set({ account_listing_403: { operation: 'organization_accounts' } });
-  expect((await list(simulator)).status).toBe(200);
-  expect(await refusalOf(simulator, ofOrganization(simulator, 0))).toEqual({ status: 403, code: 10000 });
-});
-
-test('missing_account: the named one, or each with its probability, in both listings; the total counts it', async () => {
-  const simulator = await simulateAccounts();
-  const { id } = accountAt(simulator, 1);
-  simulator.faults.set({ missing_account: { accountId: id, count: 2 } });
-  const first = await list(simulator);
-  expect(first.places).toEqual(upTo(11).filter((n) => n !== 1));
-  expect(first.body.result_info).toMatchObject({ count: 10, total_count: 11 });
-  expect((await list(simulator, ofOrganization(simulator, 0))).places).toEqual([0, 2]);
-  expect((await list(simulator)).places).toEqual(upTo(11));
-  simulator.faults.set({ missing_account: 0.3 });
-  const lengths = await Promise.all(upTo(20).map(async () => (await list(simulator)).places.length));
-  expect(Math.min(...lengths)).toBeLessThan(11);
-  expect(new Set(lengths).size).toBeGreaterThan(1);
-});
-
-test('shifted_account_page: accounts fall between two pages, or stand on both', async () => {
-  const simulator = await simulateAccounts({ faults: { shifted_account_page: { by: 2 } } });
-  const pages = async (): Promise<number[][]> =>
-    Promise.all([1, 2, 3].map(async (n) => (await list(simulator, `/accounts?per_page=5&page=${n}`)).places));
-  expect(await pages()).toEqual([upTo(5), [7, 8, 9, 10], []]);
-  simulator.faults.set({ shifted_account_page: { by: -1 } });
-  expect(await pages()).toEqual([upTo(5), [4, 5, 6, 7, 8], [9, 10]]);
-});
-
 test('account_moved: for as long as it is on, the account is in the next organization, with the same log', async () => {
   let nowMs = startMs;
   const simulator = await simulateAccounts({ entries: 100, clock: () => nowMs });
@@ -82,28 +48,6 @@ test('late_access: listed, and everything else is 403 until the time is over', a
   expect(await refusalOf(simulator, accountPath(id))).toEqual({ status: 403, code: 10000 });
   nowMs += 120_000;
   expect((await accountPage(simulator, id)).status).toBe(200);
-});
-
-test('lost_access: not listed and 403, for every user or for one', async () => {
-  const credentials = ['a', 'b'].map((token) => ({ token, user: `${token}@example.com` }));
-  const simulator = await simulateAccounts({ credentials });
-  const { id } = accountAt(simulator, 4);
-  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-  const seen = async (token: string) => ({
-    listed: (await list(simulator, '/accounts', bearer(token))).places.includes(4),
-    inOrganization: (await list(simulator, ofOrganization(simulator, 1), bearer(token))).places.includes(4),
-    log: (await get(simulator, accountPath(id), bearer(token))).status,
-  });
-  const all = { listed: true, inOrganization: true, log: 200 };
-  const none = { listed: false, inOrganization: false, log: 403 };
-  for (const [lost_access, expected] of [
-    [{ accountId: id, credential: 'a@example.com' }, [none, all]],
-    [{ accountId: id }, [none, none]],
-    [null, [all, all]],
-  ] as const) {
-    simulator.faults.set({ lost_access });
-    expect([await seen('a'), await seen('b')]).toEqual(expected);
-  }
 });
 
 test('old_account_name: GET /accounts has the name of before; the organization’s listing and entries have today’s', async () => {

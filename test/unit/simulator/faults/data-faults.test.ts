@@ -1,25 +1,6 @@
 import { expect, test } from 'vitest';
 import { type DefectName, defectNames } from '../../../../src/simulator/entries/entry-defects.ts';
-import { auditPage, auditWalk, organizationAt, sha256, simulate, startMs } from '../simulated-cloudflare.ts';
-
-test('late: an entry becomes visible between half of lateDelayMs and all of it after its time', async () => {
-  let nowMs = startMs;
-  const simulator = await simulate({ clock: () => nowMs, faults: { late: 1, lateDelayMs: 10_000 } });
-  simulator.generate(organizationAt(simulator), 50);
-  const visible = async (): Promise<number> => (await auditPage(simulator)).texts.length;
-  expect([await visible(), [...simulator.truth()].length]).toEqual([0, 0]);
-  expect([...simulator.truth({ all: true })]).toHaveLength(50);
-  nowMs = startMs + 4999;
-  expect(await visible()).toBe(0);
-  nowMs = startMs + 7500;
-  const some = await visible();
-  expect(some).toBeGreaterThan(5);
-  expect(some).toBeLessThan(45);
-  expect([...simulator.truth()]).toHaveLength(some);
-  expect(simulator.summary().organizations[0]).toMatchObject({ entries: 50, invisible: 50 - some });
-  nowMs = startMs + 10_000;
-  expect(await visible()).toBe(50);
-});
+import { auditPage, auditWalk, organizationAt, sha256, simulate } from '../simulated-cloudflare.ts';
 
 test('late, in the history: only its last stretch can still be invisible', async () => {
   const simulator = await simulate({ entries: 100, historyMs: 100_000, faults: { late: 1, lateDelayMs: 20_000 } });
@@ -53,47 +34,6 @@ test('out_of_order: an entry stands behind later ones, over page edges, once', a
   const truth = [...simulator.truth()].map(({ logTimeMs }) => logTimeMs);
   const [fromMs, toMs] = [Date.UTC(2026, 6, 20), Date.UTC(2026, 7, 20)];
   expect(times.toSorted()).toEqual(truth.filter((time) => time >= fromMs && time < toMs).toSorted());
-});
-
-test('unknown_enums: values that no document has', async () => {
-  const known: Record<string, string[]> = {
-    'actor.context': ['api_key', 'api_token', 'dash', 'oauth', 'origin_ca_key'],
-    'actor.type': ['cloudflare_admin', 'system', 'user'],
-    'action.type': ['create', 'delete', 'view', 'update'],
-    'action.result': ['success', 'failure'],
-  };
-  const strange = async (probability: number): Promise<string[]> => {
-    const simulator = await simulate({ entries: 200, faults: { unknown_enums: probability } });
-    const { result } = await auditPage(simulator, { limit: 1000 });
-    return Object.entries(known).flatMap(([place, values]) => {
-      const [outer = '', inner = ''] = place.split('.');
-      return result.some((one) => !values.includes(one[outer][inner])) ? [place] : [];
-    });
-  };
-  expect(await strange(0)).toEqual([]);
-  expect(await strange(1)).toEqual(Object.keys(known));
-});
-
-test('cf_rayid: the older name of the Ray id', async () => {
-  const simulator = await simulate({ entries: 200, faults: { cf_rayid: 0.5 } });
-  const { result } = await auditPage(simulator, { limit: 1000 });
-  const older = result.filter(({ raw }) => 'cf_rayid' in raw && !('cf_ray_id' in raw)).length;
-  expect(older).toBeGreaterThan(60);
-  expect(result.filter(({ raw }) => 'cf_ray_id' in raw && !('cf_rayid' in raw)).length).toBe(200 - older);
-});
-
-test('changed_content: the second time, the same id has other content; the truth is what was first', async () => {
-  const simulator = await simulate({ entries: 20 });
-  const first = await auditPage(simulator);
-  simulator.faults.set({ changed_content: { count: 1 } });
-  const second = await auditPage(simulator);
-  const changed = second.texts.filter((text, n) => text !== first.texts[n]);
-  expect(changed).toHaveLength(1);
-  expect(second.result.map(({ id }) => id)).toEqual(first.result.map(({ id }) => id));
-  expect((await auditPage(simulator)).texts).toEqual(second.texts);
-  const truth = [...simulator.truth()];
-  expect(truth.map(({ sha256: sum }) => sum)).toEqual(first.texts.map(sha256));
-  expect(truth.flatMap(({ changes }) => changes)).toEqual(changed.map(sha256));
 });
 
 test('changed_content never changes what has not been delivered', async () => {

@@ -75,10 +75,8 @@ test('what a patch may say of times, statuses and words', () => {
   };
   expect(checkedFaultPatch(good)).toBe(good);
   const bad: [object, string][] = [
-    [{ poison_page: { times: ['yesterday'] } }, 'poison_page.times must be a list of timestamps'],
     [{ window_limit: { status: 200 } }, 'window_limit.status must be a status from 400 to 599 or "hang"'],
     [{ page_cap: { size: 1001 } }, 'page_cap.size must be an integer between 1 and 1000'],
-    [{ page_blocks: { direction: 'up' } }, 'page_blocks.direction must be one of mirrored, ignored, inside'],
     [{ server_error: { size: 1 } }, 'server_error.size is unknown'],
     [{ hung: { organizationIds: [1] } }, 'hung.organizationIds must be a list of organization ids'],
     [{ hung: { firstOrganizations: 0.5 } }, 'hung.firstOrganizations must be an integer'],

@@ -141,18 +141,6 @@ test('poison_page: a share of all entries, the same ones every time', async () =
   expect(await poisoned()).toEqual(first);
 });
 
-test('an entry of any length, that is served and is true', async () => {
-  const simulator = await simulate({ entries: 3 });
-  const id = organizationAt(simulator);
-  const bytes = 5 * 1_048_576 + 1;
-  simulator.generate(id, 1, { actionTimeMs: startMs - 1000, bytes });
-  const { texts, result } = await auditPage(simulator);
-  expect(texts.map((text) => Buffer.byteLength(text)).filter((length) => length > 100_000)).toEqual([bytes]);
-  const large = [...simulator.truth()].find(({ logTimeMs }) => logTimeMs === startMs - 1000);
-  expect(large?.raw()).toBe(texts.at(-1));
-  expect(result.at(-1)).toMatchObject({ id: large?.id, action: { time: large?.actionTime } });
-});
-
 /** A simulator with faults, and the ids of all its entries, ascending, as they are without. */
 async function shaped(entries: number, faults: FaultPatch): Promise<{ simulator: Simulator; all: string[] }> {
   const simulator = await simulate({ entries });

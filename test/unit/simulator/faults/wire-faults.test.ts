@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/interface.ts';
-import { auditPage, auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
+import { auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test('server_error: every status, with JSON, with text, with nothing', async () => {
   const simulator = await simulate({ faults: { server_error: 1 } });
@@ -67,27 +67,6 @@ test('hung: not a byte until the client gives up, or until hangMs', async () => 
   const started = performance.now();
   expect(await raw(simulator, '/organizations')).toBe('');
   expect(performance.now() - started).toBeGreaterThan(25);
-});
-
-test('throttled: one 429 that says how long', async () => {
-  const simulator = await simulate({ faults: { throttled: { count: 1 }, retryAfterSeconds: 7 } });
-  const { status, headers } = await get(simulator, '/organizations');
-  expect([status, headers.get('retry-after')]).toEqual([429, '7']);
-  expect((await get(simulator, '/organizations')).status).toBe(200);
-});
-
-test('refused: 403 code 10000, once as a fault, or lasting for an organization', async () => {
-  const simulator = await simulate({ organizations: 2, faults: { refused: { count: 1 } } });
-  const [first, second] = [organizationAt(simulator, 0), organizationAt(simulator, 1)];
-  const { status, text } = await get(simulator, auditPath(first));
-  expect(status).toBe(403);
-  expect(JSON.parse(text)).toMatchObject({ success: false, errors: [{ code: 10000 }] });
-  expect((await auditPage(simulator)).status).toBe(200);
-  simulator.setRefused(second, true);
-  expect((await get(simulator, auditPath(second))).status).toBe(403);
-  expect((await auditPage(simulator)).status).toBe(200);
-  simulator.setRefused(second, false);
-  expect((await get(simulator, auditPath(second))).status).toBe(200);
 });
 
 test('the same seed and the same requests give the same faults; another fault does not move them', async () => {
