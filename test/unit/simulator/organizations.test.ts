@@ -68,13 +68,6 @@ test('every filter of the listing', async () => {
   }
 });
 
-test('organizations below others can be left out of the plain listing', async () => {
-  const simulator = await simulate({ organizations: 12, listsSubOrganizations: false });
-  const plain = await list(simulator, 'page_size=1000');
-  expect(plain.body.result.every((organization: object) => !('parent' in organization))).toBe(true);
-  expect(plain.total).toBeLessThan(12);
-});
-
 test('what cannot be is refused with a code and says why', async () => {
   const simulator = await simulate({ organizations: 1 });
   const id = organizationAt(simulator);

@@ -72,32 +72,6 @@ test('any credential: each token is a user of its own, cfat_ and an account’s 
   expect([new Set(ids).size, (await sdk(simulator, `cfat_${id}`).accounts.list()).result.length]).toEqual([2, 1]);
 });
 
-test('keysOnly: an organization, its profile and its accounts take e-mail address and key', async () => {
-  const simulator = await simulateAccounts({ credentials, keysOnly: true });
-  const id = organizationAt(simulator);
-  const key = { 'x-auth-email': 'a@example.com', 'x-auth-key': 'secret' };
-  for (const path of [`/organizations/${id}`, `/organizations/${id}/profile`, `/organizations/${id}/accounts`]) {
-    expect({ path, ...(await refusalOf(simulator, path, bearer('of-a'))) }).toEqual({ path, status: 403, code: 10000 });
-    expect([200, 404]).toContain((await get(simulator, path, key)).status);
-  }
-  for (const path of ['/organizations', auditPath(id), '/accounts', accountPath(accountAt(simulator).id)]) {
-    expect({ path, status: (await get(simulator, path, bearer('of-a'))).status }).toEqual({ path, status: 200 });
-  }
-});
-
-test('GET /accounts may leave out what is reached through an organization alone', async () => {
-  const simulator = await simulateAccounts({ listsImplicitAccounts: false });
-  const { accounts } = simulator.summary();
-  const explicit = accounts.filter(({ isImplicit }) => !isImplicit);
-  expect(explicit.length).toBeGreaterThan(2);
-  expect(explicit.length).toBeLessThan(accounts.length);
-  expect((await sdk(simulator).accounts.list()).result.map(({ id }) => id)).toEqual(explicit.map(({ id }) => id));
-  const implicit = accounts.find(({ isImplicit }) => isImplicit);
-  const path = `/organizations/${implicit?.organizationId}/accounts`;
-  expect((await get(simulator, path)).text).toContain(implicit?.id);
-  expect((await get(simulator, accountPath(implicit?.id ?? ''))).status).toBe(200);
-});
-
 test('one budget for each user, whichever credential is used, and one for each token of an account', async () => {
   const budget = { requests: 4, windowMs: 300_000, blockMs: 300_000 };
   const simulator = await simulateAccounts({ credentials, budget, clock: () => startMs });
