@@ -196,10 +196,6 @@ describe('the history of a resource', () => {
       large: [null, true],
     });
   });
-
-  test('of a position that no event has is undefined', async () => {
-    expect(await readResourceHistory(pool, { position: 9_999_999, limit: 10 })).toBeUndefined();
-  });
 });
 
 describe('orgtrail search --history-of', () => {
@@ -237,19 +233,6 @@ describe('orgtrail search --history-of', () => {
       'failed',
       'first',
     ]);
-  });
-
-  test('refuses filters, what is no position, and a position without an event', async () => {
-    const run = async (...args: string[]) => {
-      const { code, stderr } = await historyOfCommand(...args);
-      return [code, stderr.trim()];
-    };
-    expect(await run('1', '--actor', 'a@example.com', '--ndjson')).toEqual([
-      2,
-      expect.stringContaining('it cannot be used with --actor, --ndjson'),
-    ]);
-    expect(await run('first')).toEqual([2, expect.stringContaining('must be the position of an event')]);
-    expect(await run('9999999')).toEqual([2, expect.stringContaining('no event has the position 9999999')]);
   });
 });
 

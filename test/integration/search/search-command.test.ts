@@ -135,6 +135,8 @@ describe('what cannot be asked', () => {
     [['--facet', 'actors'], 'It must be one of actor, action'],
     [['--count', '--csv'], '--count and --facet look at all events of the database: they cannot be used with --csv'],
     [['--history-of', '3', '--csv'], '--history-of has all events of one resource: it cannot be used with --csv'],
+    [['--history-of', 'first'], 'must be the position of an event'],
+    [['--history-of', '9999999'], 'no event has the position 9999999'],
     [['--bundle', 'x', '--url', 'http://localhost'], '--bundle reads the database'],
     [['--token-file', 'x'], '--token-file is the token for --url'],
     [['--url', 'ftp://localhost'], '--url must be the address of a daemon'],

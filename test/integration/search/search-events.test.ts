@@ -32,16 +32,6 @@ describe('each filter', () => {
     await commit(pool, again, [entryText('other-3', T0 + 3_000, { resource: { id: 'changed' } })]);
   });
 
-  const single: readonly (readonly [string, Partial<EventQuery>])[] = [
-    ['resource', { resource: 'resource-1' }],
-    ['ray', { ray: 'ray-1' }],
-    ['text, whatever its case', { text: 'ÜNIQUE_50% \\\\ TEXT' }],
-    ['all at once', { action: 'rotate', result: 'failure', text: 'keys', ray: 'ray-1', product: 'keys' }],
-  ];
-  test.each(single)('%s', async (_what, query) => {
-    expect(idsOf((await find({ ...query, organization: 'filters' })).events)).toEqual(['wanted']);
-  });
-
   test('text takes nothing for a pattern', async () => {
     expect((await find({ organization: 'unknown' })).events).toEqual([]);
     for (const text of ['50_', '%%', 'Rotate%Key', '\\\\\\']) {

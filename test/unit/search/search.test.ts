@@ -135,22 +135,6 @@ it('a cursor refuses what it has not written', () => {
 const term = (field: Term['field'], values: string[], isNegated = false): Term => ({ field, isNegated, values });
 const nowMs = Date.UTC(2026, 0, 31);
 
-it('a query line has fields, exclusions, lists and text', () =>
-  expect(readTerms('actor:mira* -action:view,login status:4xx "some text" plain').terms).toEqual([
-    term('actor', ['mira*']),
-    term('action', ['view', 'login'], true),
-    term('status', ['4xx']),
-    term('text', ['some text']),
-    term('text', ['plain']),
-  ]));
-
-it('a query line has quotes around what has blanks, commas or quotes', () =>
-  expect(readTerms(String.raw`organization:"Acme, Inc." agent:"a \"b\" c",x -"not this"`).terms).toEqual([
-    term('organization', ['Acme, Inc.']),
-    term('agent', ['a "b" c', 'x']),
-    term('text', ['not this'], true),
-  ]));
-
 it.each([
   ['acton:delete', 'has the unknown field "acton:"; did you mean "action:" or "actor:"?'],
   ['action:', 'has "action:" without a value'],
