@@ -2,7 +2,6 @@ import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/app/config/config.ts';
-import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
 import { describeFault } from '../../../src/app/config/settings-list.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
@@ -141,24 +140,6 @@ test('the file itself with a secret that every account can read is warned of, by
   expect(warningsOf('database: {url: "postgres://u@127.0.0.1/d"}\nsinks: {f: {type: file, path: /x}}', 0o644)).toEqual(
     [],
   );
-});
-
-test('secrets of the file are read again, other settings and a broken file are not taken', () => {
-  const env = { ORGTRAIL_CONFIG: write(`${whole}database: {url: "postgres://o:one@127.0.0.1/d"}\n`) };
-  const config = loadConfig(env, options);
-  const faults: string[] = [];
-  const secrets = createLiveSecrets(env, config, { hidden: [], onFault: (reason) => faults.push(reason) });
-  expect(secrets.reload(), 'nothing has changed').toBe(false);
-  write(
-    `cloudflare: {api_token: token-two}\nfeed_token: feed-token-number-two\ndatabase: {url: "postgres://o:two@127.0.0.1/d"}\n`,
-  );
-  expect(secrets.databaseUrl(), 'asked for a new connection').toBe('postgres://o:two@127.0.0.1/d');
-  expect(secrets.credential.current()).toEqual({ kind: 'token', token: 'token-two' });
-  expect(secrets.feedToken()).toBe('feed-token-number-two');
-  write('cloudflare: {api_token: "token-three');
-  expect(secrets.reload()).toBe(false);
-  expect(secrets.credential.current()).toEqual({ kind: 'token', token: 'token-two' });
-  expect(faults).toEqual([expect.stringContaining(`${path}:1:37: a quote`)]);
 });
 
 const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
