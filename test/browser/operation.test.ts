@@ -91,26 +91,6 @@ test('the sinks are led to by the trouble on the overview, the failing one first
   expectNoFaults(faults);
 });
 
-test('the sinks have all dead letters on pages, the newest first, each with its reason and its event', async () => {
-  const { page, faults } = await console.newPage();
-  await page.goto(`${console.url}/sinks/disk`);
-  const rows = page.getByRole('region', { name: 'Table of dead letters' }).locator('tbody tr');
-  const seen: string[] = [];
-  for (;;) {
-    await rows.first().waitFor();
-    seen.push(...(await rows.locator('th').allTextContents()));
-    const older = page.getByRole('navigation', { name: 'Pages of dead letters' }).getByRole('link', { name: 'Older' });
-    if ((await older.count()) === 0) break;
-    await Promise.all([page.waitForEvent('load'), older.click()]);
-  }
-  const expected = ['900,000,000,000', ...Array.from({ length: LETTERS }, (_, index) => String(LETTERS - index))];
-  expect(seen).toEqual(expected);
-  expect(await page.getByRole('region', { name: 'Commands' }).textContent()).toContain('replay disk --after 0 ');
-  await rows.last().getByRole('link').click();
-  await page.waitForURL(`${console.url}/events/1`);
-  expectNoFaults(faults);
-});
-
 test('the sinks work without scripts; one that there never was is not found', async () => {
   const { page } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/sinks/disk?before=not-a-position`);

@@ -22,22 +22,6 @@ describe('the builder', () => {
     expect(report.notClaimed.join('\n')).toContain('what happened to the first 300 events before they were hashed');
   });
 
-  test('goes on from what is stored, whatever the chunks, and with another process', async () => {
-    const first = world.open({ chunk: 7 });
-    await first.build();
-    await world.addEvents(40, 'a');
-    await world.addEvents(300, 'b', { source: 'b' });
-    await first.build();
-    const second = world.open({ chunk: 100, owner: 'host/1/x' });
-    await world.addEvents(200, 'more');
-    await second.build();
-    await world.verified([
-      ...first.signed.map(({ note }, index) => ({ name: `first ${index}`, note: Buffer.from(note) })),
-      ...second.signed.map(({ note }, index) => ({ name: `second ${index}`, note: Buffer.from(note) })),
-    ]);
-    expect(await kindsAndRefs()).toContain('source organization/b');
-  });
-
   test('is one at a time: another one waits for the lease, and what an earlier holder has under way is refused', async () => {
     await world.addEvents(10, 'a');
     const first = world.open();
@@ -172,43 +156,6 @@ describe('a month that is dropped', () => {
 });
 
 describe('a database that went back', () => {
-  test('behind what this process has signed: nothing is signed any more, by no process', async () => {
-    const { build, stops, signed } = world.open();
-    await world.addEvents(10, 'a');
-    await build();
-    await pool.query('create table saved as select * from evidence_logs');
-    await pool.query('create table saved_tiles as select * from evidence_tiles');
-    await world.addEvents(10, 'more');
-    await build();
-    const before = signed.length;
-    // As an older copy of the data directory has it.
-    await pool.query(`update evidence_logs l set size = s.size, root = s.root, signed_size = s.signed_size
-      from saved s where s.name = l.name`);
-    await pool.query(`update evidence_tiles t set hashes = s.hashes, sources = s.sources
-      from saved_tiles s where s.log = t.log and s.level = t.level and s.n = t.n`);
-    await pool.query('delete from evidence_checkpoints where size > 10');
-    expect(await build()).toMatchObject({ kind: 'stopped' });
-    expect(stops).toEqual(['behind: a checkpoint of 20 events was signed, and here are 10']);
-    const other = world.open();
-    expect(await other.build()).toMatchObject({ kind: 'stopped' });
-    expect([signed.length, other.signed.length]).toEqual([before, 0]);
-  });
-
-  test('and went on: the log is another one', async () => {
-    const { build, stops } = world.open();
-    await world.addEvents(10, 'a');
-    await build();
-    await pool.query(
-      'truncate evidence_logs, evidence_tiles, evidence_journal, evidence_sources, evidence_checkpoints',
-    );
-    await pool.query('truncate evidence_month_keys');
-    await world.addEvents(10, 'more');
-    const other = world.open();
-    await other.build();
-    expect(await build()).toMatchObject({ kind: 'stopped' });
-    expect(stops[0]).toBe('forked: the first 10 events are not those of the checkpoint that was signed');
-  });
-
   test('a failover, seen by a process that may not know all that was signed: forked', async () => {
     await world.addEvents(10, 'a');
     await world.build();
