@@ -2,6 +2,7 @@ import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, readConfig } from '../../../src/app/config/config.ts';
+import { createLiveSecrets } from '../../../src/app/config/live-secrets.ts';
 import { describeFault } from '../../../src/app/config/settings-list.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
@@ -140,6 +141,15 @@ test('the file itself with a secret that every account can read is warned of, by
   expect(warningsOf('database: {url: "postgres://u@127.0.0.1/d"}\nsinks: {f: {type: file, path: /x}}', 0o644)).toEqual(
     [],
   );
+});
+
+test('secrets of the file are read again; a broken file is not taken', () => {
+  const env = { ORGTRAIL_CONFIG: write(whole) };
+  const secrets = createLiveSecrets(env, loadConfig(env, options), { hidden: [] });
+  write('cloudflare: {api_token: token-two}');
+  expect(secrets.reload()).toBe(true);
+  write('cloudflare: {api_token: "token-three');
+  expect([secrets.reload(), secrets.credential.current()]).toEqual([false, { kind: 'token', token: 'token-two' }]);
 });
 
 const write = (text: string, mode?: number): string => file('orgtrail.yaml', text, mode);
