@@ -44,12 +44,6 @@ const defaults = {
   beforeInclusive: false,
   /** Limit of a page, below that of `limit`. */
   pageCap: undefined as number | undefined,
-  /** Entries without a match before a short page and a cursor. */
-  scanLimit: 200_000,
-  /** Of `result_info.count`. */
-  countType: 'string' as 'string' | 'number',
-  /** In `result_info`. */
-  cursorField: 'cursor' as 'cursor' | 'cursors.after',
 };
 
 export type SimulatorOptions = Partial<Readonly<typeof defaults>> & {

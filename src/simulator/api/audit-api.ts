@@ -20,12 +20,6 @@ import {
 interface AuditApiOptions extends AuditQueryOptions {
   /** Limit of a page, below that of `limit`. */
   readonly pageCap: number | undefined;
-  /** Entries without a match before a short page and a cursor. */
-  readonly scanLimit: number;
-  /** A string as specified, or a number as seen. */
-  readonly countType: 'string' | 'number';
-  /** As documented, or as the SDKs read it. */
-  readonly cursorField: 'cursor' | 'cursors.after';
 }
 
 /** With the faults of paging and of the served content. */
@@ -67,7 +61,7 @@ export class AuditApi {
     }
     const nowMs = this.#world.nowMs();
     const shape = pageShape(faults, query, occasion, this.#options.pageCap, seed);
-    const search: Search = { log, query, shape, nowMs, scanLimit: this.#options.scanLimit };
+    const search: Search = { log, query, shape, nowMs };
     const page = collectPage(search, query.cursor?.after);
     const isShort = this.#cutShort(query, page, occasion);
     const isMiddle = page.next !== undefined && page.seqs.length > 0;
@@ -134,15 +128,8 @@ export class AuditApi {
   }
 
   #reply(elements: string, count: number, cursor: string | undefined): Reply {
-    const { countType, cursorField } = this.#options;
-    const countText = countType === 'string' ? `"${count}"` : String(count);
-    const cursorText =
-      cursor === undefined
-        ? ''
-        : cursorField === 'cursor'
-          ? `,"cursor":"${cursor}"`
-          : `,"cursors":{"after":"${cursor}"}`;
-    const body = `{"errors":[],"result":[${elements}],"result_info":{"count":${countText}${cursorText}},"success":true}`;
+    const cursorText = cursor === undefined ? '' : `,"cursor":"${cursor}"`;
+    const body = `{"errors":[],"result":[${elements}],"result_info":{"count":"${count}"${cursorText}},"success":true}`;
     return { status: 200, body };
   }
 }

@@ -17,8 +17,6 @@ export interface Search {
   readonly shape: PageShape;
   /** Milliseconds since the epoch; later entries are not seen. */
   readonly nowMs: number;
-  /** Unwanted entries before the page ends. */
-  readonly scanLimit: number;
 }
 
 export function collectPage(search: Search, after: LogPosition | undefined): Page {
@@ -26,25 +24,19 @@ export function collectPage(search: Search, after: LogPosition | undefined): Pag
   return shuffleKey === undefined ? walkedPage(search, after) : shuffledPage(search, after, shuffleKey);
 }
 
-function walkedPage({ log, query, shape, nowMs, scanLimit }: Search, after: LogPosition | undefined): Page {
+function walkedPage({ log, query, shape, nowMs }: Search, after: LogPosition | undefined): Page {
   const { matches } = query.filters;
   const page: Page = { seqs: [], next: undefined };
   let last = after;
-  let scanned = 0;
   for (const seq of log.walk({ ...query.window, direction: shape.direction }, after)) {
     if (!log.isVisible(seq, nowMs)) continue;
-    const isWanted = matches === undefined || matches(log.text(seq));
-    if (isWanted && page.seqs.length === shape.size) {
+    if (matches !== undefined && !matches(log.text(seq))) continue;
+    if (page.seqs.length === shape.size) {
       page.next = last;
       return page;
     }
-    if (isWanted) {
-      page.seqs.push(seq);
-      last = log.position(seq);
-    } else if (++scanned >= scanLimit) {
-      page.next = log.position(seq);
-      return page;
-    }
+    page.seqs.push(seq);
+    last = log.position(seq);
   }
   return page;
 }
@@ -62,7 +54,7 @@ function shuffledPage({ log, query, shape, nowMs }: Search, after: LogPosition |
   return { seqs, next: last === undefined || rest.length === seqs.length ? undefined : log.position(last) };
 }
 
-type PageEnd = Omit<Search, 'scanLimit'> & Readonly<{ page: Page; faults: FaultPlan; occasion: Occasion }>;
+type PageEnd = Search & Readonly<{ page: Page; faults: FaultPlan; occasion: Occasion }>;
 
 export const pageNumber = ({ cursor }: AuditQuery): number => (cursor === undefined ? 1 : cursor.onPage + 1);
 

@@ -48,7 +48,7 @@ function entryOf(log: AuditLog, entryId: string, parameters: URLSearchParams, no
 
 function pageOf(log: AuditLog, query: AuditQuery, status: HistoryStatus, nowMs: number): Reply {
   const shape = plainShape(query, query.limit);
-  const page = collectPage({ log, query, shape, nowMs, scanLimit: Number.POSITIVE_INFINITY }, query.cursor?.after);
+  const page = collectPage({ log, query, shape, nowMs }, query.cursor?.after);
   const cursor = page.next === undefined ? undefined : issueCursor(query, nowMs, page.next);
   const texts = page.seqs.map((seq) => log.text(seq));
   return historyReply(texts, cursor, status);

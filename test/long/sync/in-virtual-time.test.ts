@@ -25,8 +25,7 @@ test('in virtual time: where all are alike there is nothing to gain, and nothing
 test('in virtual time: where asking all in turn takes seven hours, events wait for six tenths as long, on average', () => {
   // 1 : 1,000 in rate, as 55,000 accounts are at the default budget.
   const activity = { ...flat, organizations: 1_500, days: 5, historyDays: 7, eventsPerDay: 7, span: 1_000 };
-  const { outcomes, equalMs } = comparePolicies(activity, SEED, 24);
-  expect(equalMs / 3_600_000).toBeCloseTo(7.4, 0);
+  const { outcomes } = comparePolicies(activity, SEED, 24);
   const meanMs = ({ lagsMs }: typeof outcomes.orgtrail) => lagsMs.reduce((a, b) => a + b) / lagsMs.length;
   expect(meanMs(outcomes.orgtrail) / meanMs(outcomes['round-robin'])).toBeLessThan(0.6);
   expect(outcomes.orgtrail.requests).toBeLessThanOrEqual(outcomes['round-robin'].requests * 1.01);

@@ -99,14 +99,6 @@ test('a cursor belongs to its parameters', async () => {
   expect((await auditPage(simulator, { limit: 5, cursor }, organizationAt(simulator, 1))).status).toBe(400);
 });
 
-test('the page cap, the type of count and the place of the cursor are options', async () => {
-  const simulator = await simulate({ entries: 250, pageCap: 100, countType: 'number', cursorField: 'cursors.after' });
-  const { text } = await get(simulator, auditPath(organizationAt(simulator), { limit: 1000 }));
-  const { result, result_info: info } = JSON.parse(text);
-  expect(result).toHaveLength(100);
-  expect(info).toEqual({ count: 100, cursors: { after: expect.any(String) } });
-});
-
 test('an entry appended at the end of an open walk is in it; one appended behind its cursor is not', async () => {
   const simulator = await simulate({ entries: 10 });
   const { cursor } = await auditPage(simulator, { limit: 5 });

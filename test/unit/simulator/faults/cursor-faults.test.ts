@@ -152,14 +152,6 @@ test('shuffled_page: the same entries in another order; the next page goes on as
   expect(shuffled.cursor).toBe(ordered.cursor);
 });
 
-test('a filter that finds little is answered with short pages, empty ones among them', async () => {
-  const simulator = await simulate({ entries: 300, scanLimit: 100 });
-  const { result } = await auditPage(simulator, { limit: 1000 });
-  const pages = await auditWalk(simulator, { limit: 1000, id: result[250].id });
-  expect(sizes(pages)).toEqual([0, 0, 1]);
-  expect(new Set(pages.map(({ cursor }) => cursor)).size).toBe(3);
-});
-
 const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);
 
 /** The pages of a walk, and the status of the one that could not be read. */
