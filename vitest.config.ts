@@ -83,7 +83,7 @@ export default defineConfig({
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           // Half of their time they wait: for a lease, a tick, an answer. Not beside others, which would make it a long wait.
-          maxWorkers: 4,
+          maxWorkers: 3,
           // Leases, time-outs and receivers here have real seconds, which a busy machine may use up. rest.sh lists what was repeated.
           retry: 1,
           sequence: { groupOrder: 1 },
