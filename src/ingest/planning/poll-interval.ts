@@ -73,11 +73,12 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
 };
 
 /** The most overdue by their own pause first, then, if a tick has leave for more, those that are due next.
- * `liveEndMs`: up to where they could be read now. */
+ * `liveEndMs`: up to where they could be read now. `leave`: polls. */
 export const duePolls = <T extends PolledSource>(
   sources: readonly T[],
   budget: PollBudget,
   liveEndMs: number,
+  leave = pollsPerTick(sources.length, budget),
 ): readonly DuePoll<T>[] => {
   const intervals = pollIntervals(sources, budget);
   const isShort = budget.equalMs > budget.tickMs;
@@ -95,7 +96,7 @@ export const duePolls = <T extends PolledSource>(
     else if (isShort && unreadMs >= EARLIEST * intervalMs)
       early.push({ source, dueAfterMs: unreadMs, overdue: unreadMs / intervalMs });
   });
-  const spare = isShort ? Math.max(0, pollsPerTick(sources.length, budget) - due.length) : 0;
+  const spare = isShort ? Math.max(0, leave - due.length) : 0;
   return [...due.sort(mostOverdueFirst), ...(spare === 0 ? [] : early.sort(mostOverdueFirst).slice(0, spare))];
 };
 

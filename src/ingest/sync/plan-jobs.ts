@@ -1,5 +1,5 @@
 import { noIntervals, type PlanPolicy, scrubFacts } from '../planning/planner.ts';
-import { duePolls, type PollBudget, pollsPerTick } from '../planning/poll-interval.ts';
+import { type DuePoll, duePolls, pollsPerTick } from '../planning/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
 import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes, OVERLAP_MS } from '../planning/walk.ts';
@@ -33,7 +33,13 @@ export const planJobs = async (
   const nearRetention = sources.flatMap((source) => nearRetentionOf(source, policies(source), nowMs));
   const jobs = toTheEnd
     ? sources.flatMap((source) => jobsOf(source, time, policies(source)))
-    : await withScrub(context, sources, time, policies, jobsWithinBudgets(sources, time, policies, context));
+    : await withScrub(
+        context,
+        sources,
+        time,
+        policies,
+        jobsWithinBudgets(sources, time, policies, { ...context, overdrawn: remembered.overdrawn }),
+      );
   const due = [...new Map(jobs.map(({ source }) => [keyOf(source), source])).values()];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs };
@@ -93,17 +99,22 @@ const jobsWithinBudgets = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
   policies: PolicyOf,
-  context: Pick<SyncContext, 'intervals' | 'tickMs' | 'budgets' | 'concurrency'>,
+  context: Pick<SyncContext, 'intervals' | 'tickMs' | 'budgets' | 'concurrency'> & Pick<RememberedSources, 'overdrawn'>,
 ): readonly Job[] => {
-  const { intervals, tickMs, concurrency } = context;
+  const { intervals, tickMs, concurrency, overdrawn } = context;
   const budgetOf = context.budgets?.();
   const groups = Map.groupBy(sources, (source) => budgetOf?.(source).name);
-  const jobs = Array.from(groups.values(), (group) => {
+  const jobs = Array.from(groups, ([name, group]) => {
     const [first] = group;
     const requests = first === undefined ? undefined : budgetOf?.(first).requests;
     const budget = { equalMs: intervals(group.length, requests).liveMs, tickMs };
+    const perTick = pollsPerTick(group.length, budget);
+    const over = overdrawn.get(name) ?? 0;
+    const due = duePolls(group, budget, time.nowMs - OVERLAP_MS, perTick - over);
     // Tails under way are due as well. Beside other budgets they count: all workers would wait for a small one.
-    return jobsWithinBudget(group, time, policies, budget, groups.size === 1 ? concurrency : 0);
+    const most = perTick + (groups.size === 1 ? concurrency : 0);
+    overdrawn.set(name, Math.min(perTick, Math.max(0, over + Math.min(most, due.length) - perTick)));
+    return jobsWithinBudget(group, time, policies, due, most);
   });
   return inTurn(jobs);
 };
@@ -114,11 +125,11 @@ const jobsWithinBudget = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
   policies: PolicyOf,
-  budget: PollBudget,
-  underWay: number,
+  polls: readonly DuePoll<PlannedSource>[],
+  most: number,
 ): readonly Job[] => {
   const dueAfterMs = new Map(
-    duePolls(sources, budget, time.nowMs - OVERLAP_MS)
+    polls
       .filter(({ source }) => !source.heldElsewhere && (source.restMs.live ?? 0) === 0)
       .map(({ source, dueAfterMs }) => [source, dueAfterMs]),
   );
@@ -139,7 +150,6 @@ const jobsWithinBudget = (
     return [...first, ...others];
   };
   const due = [...dueAfterMs.keys()];
-  const most = pollsPerTick(sources.length, budget) + underWay;
   const jobs = planDue(due.slice(0, most));
   return due.length <= most || jobs.some(({ lane }) => lane !== 'live') ? jobs : planDue(due);
 };

@@ -30,6 +30,8 @@ export class RememberedSources {
   readonly #waiting = new Set<PlannedSource>();
   /** The longest ago first. */
   readonly #loaded = new Set<PlannedSource>();
+  /** Live polls that plans had beyond the leave of their ticks, by budget: those after them have less. */
+  readonly overdrawn = new Map<string | undefined, number>();
   #round = 0;
 
   /** As of Cloudflare's time. `whole`: nothing is left for a later plan. */

@@ -40,7 +40,7 @@ test('one event that a receiver does not take, one slow receiver, one that is aw
     gzip: false,
     timeout: '5s',
   });
-  const syslog = { type: 'syslog', timeout: '2s' };
+  const syslog = { type: 'syslog', timeout: '4s' };
   const bad = { forbidden, broken, resets, tcp, tls };
   const sinks = {
     ...Object.fromEntries(

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
 import { planningTime } from '../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
+import { RememberedSources } from '../../../src/ingest/sync/source-cache.ts';
 import {
   auditRequests,
   openWorld,
@@ -27,9 +28,9 @@ test('busy organizations are asked more often, silent ones within the bound; a r
   const settled = rounds.slice(8);
   for (const id of busy) expect(timesAsked(settled, id), 'in turn it would be 4').toBeGreaterThanOrEqual(10);
   for (const id of silent) expect(longestPause(rounds, id)).toBeLessThanOrEqual(MAX_TICKS + 1);
-  expect(settled.flat().length, 'requests').toBeLessThanOrEqual(
-    (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS + 6,
-  );
+  const leave = (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS;
+  // A tick may have some more, for tails under way, which later ones make up for.
+  expect(settled.flat().length, 'requests').toBeLessThanOrEqual(leave + 10);
   // Two replicas that have never sent a request, in turn.
   await using second = await world.open();
   await using third = await world.open();
@@ -68,6 +69,7 @@ const BUSY = 2;
 const ticking = (world: SyncWorld) => {
   const ids = world.simulator.summary().organizations.map(({ id }) => id);
   const busy = ids.slice(0, BUSY);
+  const remembered = new Map<SyncRun, RememberedSources>();
   let ticks = 0;
   const tick = async (run: SyncRun): Promise<readonly string[]> => {
     ticks += 1;
@@ -77,7 +79,9 @@ const ticking = (world: SyncWorld) => {
     const asked = world.simulator.requestCount;
     const time = await planningTime(context);
     if (time === undefined) throw new Error('nothing has been listed');
-    const { jobs } = await planJobs(context, { ...time, nowMs: world.simulator.summary().nowMs }, false);
+    const kept = remembered.get(run) ?? new RememberedSources();
+    remembered.set(run, kept);
+    const { jobs } = await planJobs(context, { ...time, nowMs: world.simulator.summary().nowMs }, false, kept);
     expect(await workOffOnce(context, jobs, wholeCycle())).toEqual({ failed: [], held: [] });
     return auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
   };

@@ -28,7 +28,6 @@ test('in virtual time: where asking all in turn takes seven hours, events wait f
   const { outcomes } = comparePolicies(activity, SEED, 24);
   const meanMs = ({ lagsMs }: typeof outcomes.orgtrail) => lagsMs.reduce((a, b) => a + b) / lagsMs.length;
   expect(meanMs(outcomes.orgtrail) / meanMs(outcomes['round-robin'])).toBeLessThan(0.6);
-  expect(outcomes.orgtrail.requests).toBeLessThanOrEqual(outcomes['round-robin'].requests * 1.01);
 });
 
 const world: ScrubWorld = { organizations: 5_000, entries: 1_000_000, zipfExponent: 1.1, apiBudget: 900, share: 0.05 };

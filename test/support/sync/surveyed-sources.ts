@@ -1,5 +1,5 @@
 import { keyOf, type SourceKey, type SourceState } from '../../../src/ingest/planning/source.ts';
-import type { SourceSurvey, SyncStore } from '../../../src/ingest/sync/ports.ts';
+import type { SourceSurvey } from '../../../src/ingest/sync/ports.ts';
 
 /** What the statement over all sources says of one: no more of its state than that statement selects. */
 export const surveyOf = (state: SourceState, version: string): SourceSurvey => {
@@ -21,10 +21,8 @@ export const surveyOf = (state: SourceState, version: string): SourceSurvey => {
 };
 
 /** The part of a store that a plan reads, over these sources. */
-export const storeOfSources = (
-  load: () => readonly SourceState[],
-): Pick<SyncStore, 'surveySources' | 'loadSourcesOf'> => ({
-  surveySources: async (take) => {
+export const storeOfSources = (load: () => readonly SourceState[]) => ({
+  surveySources: async (take: (survey: SourceSurvey) => void) => {
     for (const state of load()) take(surveyOf(state, 'the only one'));
   },
   loadSourcesOf: async (keys: readonly SourceKey[]) => {

@@ -123,7 +123,8 @@ export const proveWith = async (
       return false;
     }
     const orders = [orderOf(walk), orderOf(reply.walk)];
-    if (orders.includes('asc') && orders.includes('desc') && !doubts.includes('failure')) return true;
+    const isByFailure = [...doubts, ...reply.doubts].includes('failure');
+    if (orders.includes('asc') && orders.includes('desc') && !isByFailure) return true;
   }
   const halves = halvesOf(walk);
   if (halves === undefined) {
@@ -189,8 +190,11 @@ const ask = async (
       // Behind nothing, a cursor that is refused by chance would be an end.
       if (walk.pages > 0 && ids.size === 0 && failures === 1) continue;
       // Its last page has a cursor, too. If nothing has come, that must be what is wrong.
-      const isEnd = walk.pages > 0 && (ids.size > 0 || blameOf(page, walk) === 'walk');
-      return isEnd ? { walk, ids, end: 'doubtful', doubts: ['cursor'], fault: undefined } : undefined;
+      const isOfCursor = blameOf(page, walk) === 'walk';
+      const isEnd = walk.pages > 0 && (ids.size > 0 || isOfCursor);
+      // A page that is never answered would come last from both sides, if pages are out of order.
+      const reasons: readonly Doubt[] = isOfCursor ? ['cursor'] : ['cursor', 'failure'];
+      return isEnd ? { walk, ids, end: 'doubtful', doubts: reasons, fault: undefined } : undefined;
     }
     for (const id of idsOf(page)) ids.add(id);
     const isNew = (await prover.take(page)) > 0;

@@ -92,7 +92,6 @@ test('pauses go as 1/rate^0.6 between their bounds', () => {
 });
 
 test('pauses as many sources for longer than a turn up to forty minutes, and more of them where a turn takes longer', () => {
-  // As uneven as sources are.
   const sources = Array.from({ length: 2_000 }, (_, n) => source(200 / (n + 1) ** 1.1, { id: `o${n}` }));
   const late = (equalMs: number): number =>
     pollIntervals(sources, { ...budget, equalMs }).filter((each) => each > equalMs).length;
