@@ -44,14 +44,14 @@ select c.pass, (select coalesce(json_agg(json_build_array(${start('lower(r)')}, 
 from coverage c where ${ofSource('c')}`;
 
 const holes = `
-select h.pass, json_build_array(${start('h.since')}, ${instant('h.before')}) as range, left(h.reason, 60) as reason, h.attempts,
+select h.pass, json_build_array(${start('h.since')}, ${instant('least(h.before, now.at)')}) as range, left(h.reason, 60) as reason, h.attempts,
   ${instant('h.found_at')} as found_at
-from coverage_holes h where ${ofSource('h')} and isfinite(h.before) order by h.since desc limit ${MAX_HOLES}`;
+from coverage_holes h where ${ofSource('h')} and isfinite(h.before) and h.since < now.at order by h.since desc limit ${MAX_HOLES}`;
 
 const readings = `
-select json_build_array(${start('r.since')}, ${instant('r.before')}) as range, r.method, r.number, r.direction, r.found,
+select json_build_array(${start('r.since')}, ${instant('least(r.before, now.at)')}) as range, r.method, r.number, r.direction, r.found,
   ${instant('r.read_from')} as read_from, ${instant('r.read_to')} as read_to, r.since
-from coverage_readings r where ${ofSource('r')} and isfinite(r.before) order by r.since desc limit ${MAX_READINGS}`;
+from coverage_readings r where ${ofSource('r')} and isfinite(r.before) and r.since < now.at order by r.since desc limit ${MAX_READINGS}`;
 
 const rowOfReads = (columns: string, more: string): string =>
   `select ${columns} from evidence_reads r where r.source_kind = d.kind and r.source_id = d.id ${more}`;
