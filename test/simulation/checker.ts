@@ -253,18 +253,32 @@ export class Checker {
 
   /** Something of this organization can never be read, or never be told from what can. */
   #isPartlyUnreadable(id: string): boolean {
-    const { deadCursors, cursors, largestPage, lastPage, order, pageCap, precisionMs } = this.#world.api;
+    const { deadCursors, cursors, largestPage, lastPage, order, pageCap, precisionMs, cursorFailure } = this.#world.api;
+    const { oddity, filtersVary, redactions } = this.#world;
     // Nothing tells the last entry from others of its second, or the last page from others.
     const isBlurred = lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled');
+    // Another second tells whether an error is about each last cursor. Filters and redactions may hide it.
+    const soon = this.#entriesOf(id, 'none').filter(({ timeMs, visibleAtMs }) => visibleAtMs - timeMs < 60_000);
+    const seconds = new Set(soon.map(({ timeMs }) => Math.floor(timeMs / 1_000)));
+    const isHidden = filtersVary || redactions > 0 || seconds.size < 2;
+    const isUntold = lastPage === 'refused' && cursorFailure === 'server' && isHidden;
     const isCutInSecond = pageCap === 1 && precisionMs > 1;
     const poisoned = this.#entriesOf(id, 'none').some(({ poison }) => poison !== undefined);
-    const { oddity } = this.#world;
     const odd =
       oddity?.kind === 'one_entry_again' ||
       oddity?.kind === 'ignores_direction' ||
       (oddity?.kind === 'ignores_window' && oddity.lasting);
     const isOdd = odd && id === ODD_ORGANIZATION;
-    return poisoned || deadCursors || isBlurred || isCutInSecond || isOdd || cursors === 'none' || largestPage < 100;
+    return (
+      poisoned ||
+      deadCursors ||
+      isBlurred ||
+      isUntold ||
+      isCutInSecond ||
+      isOdd ||
+      cursors === 'none' ||
+      largestPage < 100
+    );
   }
 
   /** Something of this organization can never be read, or never be proven. */

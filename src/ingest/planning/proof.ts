@@ -65,6 +65,12 @@ export const sentinelQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestio
   return { window: { fromMs, toMs: fromMs + 3_000 }, ...otherWay(walk) };
 };
 
+/** The second of a stored entry, and as little more as possible. */
+export const secondQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestion => {
+  const fromMs = Math.floor(timeMs / 1_000) * 1_000;
+  return { window: { fromMs: fromMs - 1, toMs: fromMs + 1_001 }, ...otherWay(walk) };
+};
+
 /** Both halves of a window, or a second as a whole: where a fault of its answer is looked for again. */
 export const partsOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);

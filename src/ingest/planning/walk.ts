@@ -55,6 +55,8 @@ export interface Walk {
   readonly silenceMs?: number | undefined;
   /** A stored entry beyond the end that is read last: it must come, or the answer was short. */
   readonly sentinel?: Sentinel | undefined;
+  /** Of time that has been read: its newest stored entry, which an older copy of a log may lack. It must come, too. */
+  readonly newest?: Sentinel | undefined;
   readonly direction: Direction;
   readonly pageLimit: number;
   /** Beside the configured ones, to read a part of one second. */
@@ -251,7 +253,7 @@ export const afterEnd = (walk: Walk, suspectedFromEntries: number): Exclude<Walk
   };
   const doubts = (Object.keys(found) as (keyof typeof found)[]).filter((doubt) => found[doubt]);
   if (doubts.length > 0) return { kind: 'doubtful', walk: { ...walk, claim }, doubts };
-  return { kind: missesSentinel(walk) ? 'short' : 'done', walk };
+  return { kind: missedSentinels(walk).length > 0 ? 'short' : 'done', walk };
 };
 
 /** Full seconds between the entries that lay inside: if the API ignores the window, only what they enclose is known. */
@@ -265,13 +267,17 @@ export const orderOf = ({ firstMs, lastMs, mostUpMs, mostDownMs }: Walk): Direct
   return firstMs < lastMs ? 'asc' : 'desc';
 };
 
-export const missesSentinel = ({ sentinel }: Walk): boolean => sentinel !== undefined && sentinel.hasCome !== true;
+export const missedSentinels = ({ sentinel, newest }: Walk): readonly Sentinel[] =>
+  [sentinel, newest].filter((known) => known !== undefined).filter(({ hasCome }) => hasCome !== true);
 
 /** A pass counts what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
   const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: readAtMs - delayMs });
   return isEmpty(part) ? [] : [part];
 };
+
+const withArrival = (known: Sentinel | undefined, { ids }: PageFacts): Sentinel | undefined =>
+  known && { ...known, hasCome: known.hasCome || ids?.has(known.id) };
 
 const withPage = (walk: Walk, page: PageFacts): Walk => {
   const { fromMs, toMs } = requestWindow(walk);
@@ -314,7 +320,8 @@ const withPage = (walk: Walk, page: PageFacts): Walk => {
     mostDownMs,
     namesError: walk.namesError || page.fault !== undefined,
     isPartial: walk.isPartial || page.isPartial === true,
-    sentinel: walk.sentinel && { ...walk.sentinel, hasCome: walk.sentinel.hasCome || page.ids?.has(walk.sentinel.id) },
+    sentinel: withArrival(walk.sentinel, page),
+    newest: withArrival(walk.newest, page),
     repeats: isRepeated ? walk.repeats + 1 : walk.repeats,
     pages: walk.pages + 1,
     emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,

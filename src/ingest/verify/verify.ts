@@ -271,6 +271,7 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
   const prover = {
     fetch,
     take,
+    storedBeside: async () => [],
     suspectedFrom: suspicion(reading),
     largestOfAll: context.windows.largestPage,
     hasEndlessTails: context.windows.hasEndlessTails(result.source),

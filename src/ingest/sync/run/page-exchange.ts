@@ -32,7 +32,7 @@ import {
 import {
   claimForPass,
   isLookBack,
-  missesSentinel,
+  missedSentinels,
   requestWindow,
   suspectedFrom,
   type Walk,
@@ -56,7 +56,7 @@ export const fetchPage = async (
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   const page = await orApiError(context.api.fetchPage(source, walk, signal, attemptMs));
   if (page instanceof ApiError) return page;
-  if (missesSentinel(walk)) page.ids = idsOf(page);
+  if (missedSentinels(walk).length > 0) page.ids = idsOf(page);
   const { databaseMs, atMs } = job.clock;
   const serverMs = page.servedAtMs ?? context.api.nowMs();
   if (serverMs !== undefined)

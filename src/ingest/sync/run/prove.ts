@@ -8,6 +8,7 @@ import {
   otherSide,
   type ProofQuestion,
   partsOf,
+  secondQuestion,
   secondsOf,
   sentinelQuestion,
   walkOf,
@@ -17,8 +18,10 @@ import {
   type Doubt,
   MAX_EMPTY_PAGES,
   mayBeCut,
-  missesSentinel,
+  missedSentinels,
+  nextFullSecond,
   orderOf,
+  type Sentinel,
   type Walk,
   type WalkFault,
   type WalkStep,
@@ -41,6 +44,8 @@ interface Prover {
   take(page: Page): Promise<number>;
   readonly suspectedFrom: number;
   readonly largestOfAll: number;
+  /** The nearest stored entries of earlier and later seconds. */
+  storedBeside(walk: Walk): Promise<readonly (Sentinel | undefined)[]>;
   /** Empty pages are known to follow the last entry of this source without end. */
   readonly hasEndlessTails: boolean;
 }
@@ -74,14 +79,21 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     notePage(turn, page, nothingNew(page));
     return 0;
   },
+  storedBeside: async ({ oldestMs = 0, newestMs = 0 }) => {
+    const { context, source, job } = turn;
+    const before = { fromMs: job.policy.horizonMs, toMs: Math.floor(oldestMs / 1_000) * 1_000 };
+    const after = { fromMs: nextFullSecond(newestMs + 1), toMs: job.nowMs };
+    return await Promise.all([
+      context.store.nearestStored(source, before, 'desc'),
+      context.store.nearestStored(source, after, 'asc'),
+    ]);
+  },
   suspectedFrom: suspicion(turn),
   largestOfAll: turn.context.windows.largestPage,
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
-const isGone = async (prover: Prover, walk: Walk): Promise<boolean> => {
-  const { sentinel } = walk;
-  if (sentinel === undefined) return true;
+const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<boolean> => {
   const question = sentinelQuestion(walk, sentinel);
   const reply = await ask(prover, question, walk);
   if (reply === undefined || reply.end === 'broken' || reply.ids.has(sentinel.id)) return false;
@@ -102,11 +114,12 @@ export const proveWith = async (
   prover: Prover,
   { walk, doubts, lastIds, isLook = false }: DoubtfulWalk,
 ): Promise<boolean> => {
-  if (missesSentinel(walk) && !(await isGone(prover, walk))) return false;
+  for (const sentinel of missedSentinels(walk)) if (!(await isGone(prover, walk, sentinel))) return false;
   if (isLook) {
     const reply = await ask(prover, olderOf(walk), walk);
     return reply?.end === 'done' && reply.ids.size > 0 && [...reply.ids].every((id) => lastIds?.has(id));
   }
+  let isByFailure = doubts.includes('failure');
   const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.largestOfAll);
   if (!isAsLargeAsAny) {
     const reply = await ask(prover, otherSide(walk), walk);
@@ -123,21 +136,26 @@ export const proveWith = async (
       return false;
     }
     const orders = [orderOf(walk), orderOf(reply.walk)];
-    const isByFailure = [...doubts, ...reply.doubts].includes('failure');
+    isByFailure ||= reply.doubts.includes('failure');
     if (orders.includes('asc') && orders.includes('desc') && !isByFailure) return true;
   }
   const halves = halvesOf(walk);
   if (halves === undefined) {
-    return !doubts.some((doubt) => doubt === 'size' || doubt === 'order') && (await isAlone(prover, walk));
+    if (doubts.some((doubt) => doubt === 'size' || doubt === 'order')) return false;
+    return (!isByFailure || (await failsBeside(prover, walk))) && (await isAlone(prover, walk));
   }
   const ids = new Set<string>();
+  const failures: boolean[] = [];
   for (const [index, half] of halves.entries()) {
     const reply = await ask(prover, half, walk);
     if (reply === undefined || reply.end === 'broken' || reply.doubts.includes('size')) return false;
     // The newest entry lies in the later half alone: who sends it for the earlier one does not heed the window.
     if (index === 0 && reply.walk.entries >= walk.entries) return false;
     for (const id of reply.ids) ids.add(id);
+    failures.push(reply.doubts.includes('failure'));
   }
+  // The cursor of each last page may fail. If one half's does not, the other one's failure is a page that cannot be read.
+  if (new Set(failures).size > 1) return false;
   // Entries that an earlier try has stored count too: they are new to this walk.
   return ids.size === walk.entries;
 };
@@ -148,6 +166,15 @@ const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
     if (reply === undefined || reply.end === 'broken' || reply.walk.entries > 0) return false;
   }
   return true;
+};
+
+/** If the cursor of another second's last page does not fail, that of this second fails at an entry that cannot be read. */
+const failsBeside = async (prover: Prover, walk: Walk): Promise<boolean> => {
+  for (const stored of await prover.storedBeside(walk)) {
+    const reply = stored && (await ask(prover, secondQuestion(walk, stored), { ...walk, filters: [] }));
+    if (reply !== undefined && reply.ids.size > 0) return reply.doubts.includes('failure');
+  }
+  return false;
 };
 
 /** Beside a hole, halving brings nothing if a fault of the answer is in both halves, or a failure of the request in the

@@ -139,10 +139,10 @@ const policyNow = ({ job, context: { windows } }: Turn): PlanPolicy => {
 };
 
 /** The scrub lane has few requests: a window is cut to about a page, by what is stored. */
-const fitToPage = async (turn: Turn, walk: Walk): Promise<Walk> => {
-  if (turn.job.lane !== 'scrub') return walk;
-  const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
-  return { ...walk, claim: { ...walk.claim, fromMs } };
+const fitToPage = async ({ job, source, context: { store } }: Turn, walk: Walk): Promise<Walk> => {
+  if (job.lane !== 'scrub') return walk;
+  const claim = { ...walk.claim, fromMs: await store.newestPart(source, walk.claim, SCRUB_WINDOW_ENTRIES) };
+  return { ...walk, claim, newest: await store.nearestStored(source, claim, 'desc') };
 };
 
 /** Version 0.1 noted no sizes. */
@@ -193,9 +193,12 @@ const lookingBack = async (turn: Turn, walk: Walk): Promise<Walk> => {
   if (fromMs > within.fromMs)
     fromMs = await context.store.newestPart(source, within, Math.floor(0.8 * suspicion(turn)));
   if (claim.fromMs - fromMs <= LIVE_LOOKBACK_MS) return walk;
-  const sentinel = await context.store.nearestStored(source, { ...within, fromMs }, 'asc');
+  const [sentinel, newest] = await Promise.all([
+    context.store.nearestStored(source, { ...within, fromMs }, 'asc'),
+    context.store.nearestStored(source, { ...within, fromMs }, 'desc'),
+  ]);
   const pageLimit = Math.min(OTHER_LIMIT, turn.state.pageLimit);
-  return { ...walk, direction: 'desc', pageLimit, lookbackMs: claim.fromMs - fromMs, sentinel };
+  return { ...walk, direction: 'desc', pageLimit, lookbackMs: claim.fromMs - fromMs, sentinel, newest };
 };
 
 /** An answer behind the plan's clock leaves what is between to the next plan: now it could be claimed as little. The

@@ -244,12 +244,16 @@ const dropCursor = async (turn: Turn, walk: Walk, error: ApiError, lastIds: Read
     if (lastIds === undefined && walk.entries > 0 && lastPageEntries > 0 && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
     }
-    const doubts = blameOf(error, walk) === 'walk' ? end.doubts : [...end.doubts, 'failure' as const];
-    if (await prove(turn, { ...end, doubts, lastIds })) return await finish(turn, walk, emptyPage, 'proven');
+    if (await prove(turn, { ...withFailure(end, error), lastIds }))
+      return await finish(turn, walk, emptyPage, 'proven');
   }
   if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
   await halveWindow(turn, walk, end?.kind === 'broken' ? end.fault : error.failure, error);
 };
+
+/** An error that is not about the cursor may be about an entry behind it. */
+const withFailure = <T extends Pick<DoubtfulWalk, 'walk' | 'doubts'>>(end: T, error: ApiError): T =>
+  blameOf(error, end.walk) === 'walk' ? end : { ...end, doubts: [...end.doubts, 'failure'] };
 
 /** Halves the window, and reads a second part by part. Beside a hole, all of it may join that. */
 const halveWindow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
@@ -375,7 +379,7 @@ const readPages = async (reading: SecondReading, filters: readonly Filter[]): Pr
       if (blameOf(page, walk) === 'all') throw page;
       if (page.failure === 'timeout') reading.timeouts += 1;
       const end = walk.pages === 0 ? undefined : afterEnd(walk, suspicion(turn));
-      const isWhole = end?.kind === 'doubtful' && (await prove(turn, { ...end, lastIds }));
+      const isWhole = end?.kind === 'doubtful' && (await prove(turn, { ...withFailure(end, page), lastIds }));
       return isWhole ? undefined : page.failure;
     }
     const step = afterPage(walk, page, suspicion(turn));

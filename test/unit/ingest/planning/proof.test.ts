@@ -67,7 +67,14 @@ test('a doubt about an answer that speaks of a limit is not answered by another 
     if (step.kind !== 'doubtful') throw new Error(step.kind);
     const proves = (answer: Page) =>
       proveWith(
-        { fetch: async () => answer, take: async () => 0, suspectedFrom: 50, largestOfAll: 50, hasEndlessTails: false },
+        {
+          fetch: async () => answer,
+          take: async () => 0,
+          suspectedFrom: 50,
+          largestOfAll: 50,
+          hasEndlessTails: false,
+          storedBeside: async () => [],
+        },
         { ...step, lastIds: idsOf(page) },
       );
     const otherSideOf = pageOf(entries.toReversed());
@@ -207,10 +214,57 @@ test.each<[Cut, number, boolean]>([
       suspectedFrom: suspectedFrom(lastIds.size, 1_000),
       largestOfAll: 1_000,
       hasEndlessTails: false,
+      storedBeside: async () => [],
     };
     expect(await proveWith(prover, { ...step, lastIds, isLook: true })).toBe(isWhole);
   },
 );
+
+test('an error behind an entry is the end only if the cursor of each last page fails so (invariant 8)', async () => {
+  const drawn = fc.record({
+    atMs: fc.constantFrom(1, 12).chain((max) => fc.array(fc.nat(max), { minLength: 2, maxLength: 12 })),
+    unreadable: fc.option(fc.nat(11)),
+    cap: fc.integer({ min: 1, max: 3 }),
+    ignoresDirection: fc.boolean(),
+  });
+  let proven = 0;
+  await forAllAsync([drawn], 1_000, async ({ atMs, unreadable, cap, ignoresDirection }) => {
+    const all = atMs.toSorted((a, b) => a - b).map((at, id): Entry => ({ id, timeMs: FROM_MS + 1_000 + 400 * at }));
+    const seen = new Set<string>();
+    const fetch = async (walk: Walk): Promise<Page | ApiError> => {
+      const { fromMs, toMs } = requestWindow(walk);
+      const inside = all.filter(({ timeMs }) => timeMs >= fromMs && timeMs <= toMs);
+      if (!ignoresDirection && walk.direction === 'desc') inside.reverse();
+      const begin = Number(walk.cursor ?? 0);
+      const page = inside.slice(begin, begin + cap);
+      const fails = page.length > 0 ? page.some(({ id }) => id === unreadable) : unreadable === null && begin > 0;
+      return fails ? new ApiError('server', 'simulated') : pageOf(page, page.length > 0 ? `${begin + cap}` : undefined);
+    };
+    const take = async (page: Page): Promise<number> => {
+      const before = seen.size;
+      for (const id of idsOf(page)) seen.add(id);
+      return seen.size - before;
+    };
+    let walk = begun;
+    let lastIds: ReadonlySet<string> | undefined;
+    for (let page = await fetch(walk); !(page instanceof ApiError); page = await fetch(walk)) {
+      await take(page);
+      if (page.nextCursor === undefined) return;
+      lastIds = idsOf(page);
+      const step = afterPage(walk, page, 50);
+      walk = { ...step.walk, cursor: page.nextCursor };
+    }
+    const storedBeside = async ({ oldestMs = 0, newestMs = 0 }: Walk) =>
+      [all.findLast(({ timeMs }) => timeMs < oldestMs - 999), all.find(({ timeMs }) => timeMs > newestMs + 999)].map(
+        (entry) => entry && { id: `${entry.id}`, timeMs: entry.timeMs },
+      );
+    const prover = { fetch, take, storedBeside, suspectedFrom: 50, largestOfAll: 50, hasEndlessTails: false };
+    if (!(await proveWith(prover, { walk, doubts: ['cursor', 'failure'], lastIds }))) return;
+    proven += 1;
+    expect(all.filter(({ id }) => !seen.has(`${id}`))).toEqual([]);
+  });
+  expect(proven).toBeGreaterThan(50);
+});
 
 interface Entry {
   readonly id: number;
@@ -301,6 +355,7 @@ const isTakenForWhole = async (
     suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
     largestOfAll: Math.max(largestOfSource, largestOfAll),
     hasEndlessTails: false,
+    storedBeside: async () => [],
   };
   const lastIds = page.entries > 0 ? idsOf(page) : undefined;
   return (await proveWith(prover, { ...step, lastIds })) ? 'proven' : 'unproven';

@@ -10,7 +10,7 @@ import {
 } from '../../../../src/ingest/planning/proof.ts';
 import {
   afterPage,
-  missesSentinel,
+  missedSentinels,
   requestWindow,
   startWalk,
   type Walk,
@@ -96,6 +96,9 @@ describe('a walk with a sentinel', () => {
     expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs - 1]))).toBe('short');
     expect(kindOf(walk, page([]))).toBe('short');
     expect(kindOf(ascending, page([])), 'without one it is believed').toBe('done');
+    const again = { ...descending, newest: sentinel };
+    expect(kindOf(again, page([CLAIM.fromMs])), 'an older copy lacks the newest').toBe('short');
+    expect(kindOf(again, page([CLAIM.fromMs], known1))).toBe('done');
     const other = page([CLAIM.fromMs, timeMs], { ids: new Set(['another']) });
     expect(kindOf(walk, other), 'another entry of its time says nothing').toBe('short');
   });
@@ -115,7 +118,7 @@ describe('a walk with a sentinel', () => {
     expect(afterPage(walk, page([timeMs], { ...known1, fault: 'names an error' }), 1_000).kind).toBe('broken');
     expect(afterPage(walk, page([timeMs], { ...known1, isPartial: true }), 1_000).kind).toBe('doubtful');
     const { kind, walk: cut } = afterPage(walk, page(Array<number>(100).fill(CLAIM.fromMs)), 1_000);
-    expect([kind, missesSentinel(cut)]).toEqual(['doubtful', true]);
+    expect([kind, missedSentinels(cut)]).toEqual(['doubtful', [cut.sentinel]]);
   });
 
   test('is asked for by itself, from the other side', () => {
