@@ -4,7 +4,7 @@ import { createStreamLimits } from '../base/limits.ts';
 import { version } from '../base/package-files.ts';
 import { openFeed } from '../feed/open-feed.ts';
 import { openAccess } from '../http/access/open-access.sql.ts';
-import { createServerClock } from '../ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createServerClock } from '../ingest/cloudflare/wire/request.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/transport.ts';
 import { kindPolicyOf } from '../ingest/sync/plan-jobs.ts';
 import type { AuditApi, SyncObserver } from '../ingest/sync/ports.ts';

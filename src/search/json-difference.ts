@@ -1,5 +1,5 @@
 import { diffLines } from 'diff';
-import { endOfString } from '../ingest/entries/json-elements.ts';
+import { endOfString } from '../ingest/entries/json-bytes.ts';
 
 const MAX_COMPARED_CHARACTERS = 4_000_000;
 const CONTEXT_LINES = 3;

@@ -153,7 +153,7 @@ import { loadConfig, secretsOf } from './app/config/config.ts';
 import { formats } from './formats/registry.ts';
 import { feedQuerySchema } from './http/openapi.ts';
 import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
-import { createServerClock } from './ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createServerClock } from './ingest/cloudflare/wire/request.ts';
 import { parseFilters } from './ingest/planning/filters.ts';
 import { startWalk } from './ingest/planning/walk.ts';
 import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';

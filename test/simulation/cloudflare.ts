@@ -1,5 +1,5 @@
 import { ApiError, type ApiFailure } from '../../src/base/errors.ts';
-import { createServerClock } from '../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createServerClock } from '../../src/ingest/cloudflare/wire/request.ts';
 import type { Page } from '../../src/ingest/entries/page.ts';
 import type { Range } from '../../src/ingest/planning/coverage.ts';
 import type { Filter } from '../../src/ingest/planning/filters.ts';

@@ -1,6 +1,11 @@
 import type { Pool } from 'pg';
-import { columnExpressions } from '../../ingest/entries/columns.ts';
-import { columnSource, type Defect, exactText, shortColumnSource } from '../../ingest/entries/entry.ts';
+import {
+  columnExpressions,
+  columnSource,
+  type Defect,
+  exactText,
+  shortColumnSource,
+} from '../../ingest/entries/entry.ts';
 import { inTransaction, longStatement } from '../../postgres/pool.ts';
 import { isDataFault } from '../../postgres/sql-state.ts';
 import type { NumberedSource } from '../append/logs.ts';

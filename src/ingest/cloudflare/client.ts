@@ -3,14 +3,18 @@ import { ApiError, type ApiFailure } from '../../base/errors.ts';
 import { MAX_ID_LENGTH } from '../entries/entry.ts';
 import { faultIn } from '../entries/page.ts';
 import { type Credential, type CredentialSource, isBroken, sourceOfCredential } from './credentials.ts';
-import { nextRetry, pacing, resetOf, type ServerClock, throttlePauseMs } from './wire/rate-limit-headers.ts';
 import {
   type ApiEndpoint,
   type ApiRequest,
+  nextRetry,
   type Outcome,
+  pacing,
   type RequestBudget,
+  resetOf,
   type Send,
+  type ServerClock,
   sleep,
+  throttlePauseMs,
 } from './wire/request.ts';
 import { type Connections, createTransport, defaultTimeouts, type Timeouts } from './wire/transport.ts';
 

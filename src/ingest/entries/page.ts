@@ -1,14 +1,16 @@
 import { z } from 'zod';
-import { type PageRows, PLACES, place } from './columns.ts';
 import {
   columnSource,
   type Defect,
   type EntryReading,
   hasSuspiciousEscape,
+  type PageRows,
+  PLACES,
+  place,
   readEntry,
   shortColumnSource,
 } from './entry.ts';
-import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
+import { type ArraySpan, type ElementSpan, findArray } from './json-bytes.ts';
 import { readPlainPage } from './plain-page.ts';
 
 /** An entry read here, since the database could not. */

@@ -1,5 +1,5 @@
 import { createInstantReader, type ReadInstantMs } from '../../base/time.ts';
-import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from './columns.ts';
+import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from './entry.ts';
 import { JsonBytes, notPlain, openBrace, openBracket, quote } from './json-bytes.ts';
 
 export interface PlainPage {

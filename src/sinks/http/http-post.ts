@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { codeOf } from '../../base/errors.ts';
 import { createAgent, readBody, readCa, whyNoAnswer } from '../../base/http.ts';
-import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
+import { parseRetryAfter } from '../../ingest/cloudflare/wire/request.ts';
 import type { DeliveryOutcome, Sink } from '../delivery.ts';
 
 /** `_bulk` answers with some 50 bytes per event, and up to 500 for a refused one. */

@@ -16,7 +16,7 @@ import {
 import { openBucket, type PutOptions } from '../../base/s3/bucket.ts';
 import { S3Fault, type S3FaultKind } from '../../base/s3/errors.ts';
 import { receivedMs } from '../../formats/format.ts';
-import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
+import { parseRetryAfter } from '../../ingest/cloudflare/wire/request.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
 import { unconnectedCodes } from '../http/http-post.ts';
 import {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import { MAX_RETRY_AFTER_MS } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
+import { MAX_RETRY_AFTER_MS } from '../../ingest/cloudflare/wire/request.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import {
   createHttpPost,

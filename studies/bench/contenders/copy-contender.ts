@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Client, Query } from 'pg';
-import { findArray } from '../../../src/ingest/entries/json-elements.ts';
+import { findArray } from '../../../src/ingest/entries/json-bytes.ts';
 import { type ApiEntry, rowColumns, rowOf } from '../event-row.ts';
 import { apiPages } from '../served/api-pages.ts';
 import type { Contender } from './contender.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { findArray } from '../../../src/ingest/entries/json-elements.ts';
+import { findArray } from '../../../src/ingest/entries/json-bytes.ts';
 import { lowerBound } from './memory-log.ts';
 import type { ServedLog } from './page-server.ts';
 

@@ -1,4 +1,4 @@
-import { findArray } from '../../../src/ingest/entries/json-elements.ts';
+import { findArray } from '../../../src/ingest/entries/json-bytes.ts';
 import type { ServedLog } from './page-server.ts';
 
 interface AuditBody {

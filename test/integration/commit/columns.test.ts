@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/ingest/entries/columns.ts';
+import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/ingest/entries/entry.ts';
 import type { Page } from '../../../src/ingest/entries/page.ts';
 import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/page-parameters.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { createServerClock } from '../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/request.ts';
 import { createTransport } from '../../../src/ingest/cloudflare/wire/transport.ts';
 import { createClient } from '../../../src/postgres/pool.ts';
 import { createHttpPost } from '../../../src/sinks/http/http-post.ts';

@@ -7,7 +7,7 @@ import { createLogger } from '../../../src/app/telemetry/log.ts';
 import { createMetrics, type Metrics } from '../../../src/app/telemetry/metrics.ts';
 import { version } from '../../../src/base/package-files.ts';
 import { connectAuditApi } from '../../../src/ingest/cloudflare/audit-api.ts';
-import { createServerClock } from '../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/request.ts';
 import { noIntervals } from '../../../src/ingest/planning/planner.ts';
 import type { Lane } from '../../../src/ingest/planning/walk.ts';
 import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';

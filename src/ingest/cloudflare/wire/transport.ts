@@ -11,8 +11,8 @@ import {
   type Redact,
   sourceOfCredential,
 } from '../credentials.ts';
-import { parseHttpDate, parseRateLimits, parseRetryAfter, type ServerClock } from './rate-limit-headers.ts';
 import type { ApiRequest, ApiText, Outcome, Send } from './request.ts';
+import { parseHttpDate, parseRateLimits, parseRetryAfter, type ServerClock } from './request.ts';
 
 interface TransportDeps {
   /** `https://host/prefix`; user and query of a URL are not sent. */

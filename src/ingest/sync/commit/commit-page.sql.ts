@@ -2,8 +2,7 @@ import type { Pool } from 'pg';
 import { ApiError } from '../../../base/errors.ts';
 import { type PageParameter, pageQuery } from '../../../postgres/page-query.ts';
 import { isDataFault, sqlState } from '../../../postgres/sql-state.ts';
-import { columnExpressions, type PageRows } from '../../entries/columns.ts';
-import { jsonbDefects, textDefects } from '../../entries/entry.ts';
+import { columnExpressions, jsonbDefects, type PageRows, textDefects } from '../../entries/entry.ts';
 import {
   type CarefulEntry,
   type Page,

@@ -1,6 +1,6 @@
 import { BufferPool } from '../../../base/memory.ts';
 import type { PageParameter } from '../../../postgres/page-query.ts';
-import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../entries/columns.ts';
+import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../entries/entry.ts';
 import type { Page } from '../../entries/page.ts';
 import { toMultirange } from '../../planning/coverage.ts';
 import type { ClaimedReads, PageCommit } from '../../planning/source.ts';

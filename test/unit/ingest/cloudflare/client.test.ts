@@ -2,8 +2,8 @@ import type { RequestListener } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { ApiError, type ApiFailure, OrgtrailError } from '../../../../src/base/errors.ts';
 import { createCloudflareClient } from '../../../../src/ingest/cloudflare/client.ts';
-import { createServerClock } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText, startApi, TOKEN } from './test-client.ts';
 

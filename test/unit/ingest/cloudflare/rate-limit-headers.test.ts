@@ -12,7 +12,7 @@ import {
   type RetryFacts,
   resetOf,
   throttlePauseMs,
-} from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
+} from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { forAll } from '../../for-all.ts';
 
 it.each([

@@ -5,8 +5,8 @@ import {
   type CloudflareClientDeps,
   createCloudflareClient,
 } from '../../../../src/ingest/cloudflare/client.ts';
-import { createServerClock } from '../../../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
 import { type LocalServer, startHttpServer } from './local-server.ts';
 

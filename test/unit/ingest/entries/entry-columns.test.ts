@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../../../src/ingest/entries/columns.ts';
+import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../../../src/ingest/entries/entry.ts';
 import { entryText, pageOf, T0 } from '../../../support/postgres/store-fixture.ts';
 
 describe('the rows of a page', () => {

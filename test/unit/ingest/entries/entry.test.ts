@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { columnSource, type Defect, MAX_ID_LENGTH, toJsonbText } from '../../../../src/ingest/entries/entry.ts';
-import { isOddNumber } from '../../../../src/ingest/entries/json-elements.ts';
+import { isOddNumber } from '../../../../src/ingest/entries/json-bytes.ts';
 import {
   type CarefulEntry,
   type Page,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { endOfNumber, endOfString, findArray, isOddNumber } from '../../../../src/ingest/entries/json-elements.ts';
+import { endOfNumber, endOfString, findArray, isOddNumber } from '../../../../src/ingest/entries/json-bytes.ts';
 import { forAll } from '../../for-all.ts';
 
 const space = fc.constantFrom('', '', ' ', '\n\t', '\r\n ');

@@ -13,7 +13,7 @@ import {
 } from '../../../../src/ingest/planning/coverage.ts';
 import { canonicalFilters, parseFilters as parse } from '../../../../src/ingest/planning/filters.ts';
 import { sortLateEntries } from '../../../../src/ingest/planning/source.ts';
-import { organization } from '../../../../src/ingest/sources/organization.ts';
+import { organization } from '../../../../src/ingest/sources/registry.ts';
 import { RETENTION_MS, retentionSlackMs } from '../../../../src/ingest/sources/source-kind.ts';
 import { forAll } from '../../for-all.ts';
 
