@@ -25,17 +25,6 @@ describe('large entries', () => {
     expect(neighbour).toEqual({ raw: entryText('neighbour'), defects: null });
   });
 
-  test('so many members that jsonb has no memory for them: kept as text, its neighbour unaffected', async () => {
-    const text = entry(`{${'"":0,'.repeat(8.5 * MB)}"":0}`);
-    await world.addSources(['members']);
-    world.serve('members', [page([text, entryText('neighbour')])]);
-    expect(await world.sync('members')).toMatchObject({ kind: 'idle' });
-    const [large, neighbour] = await storedOf('members');
-    expect(large?.defects).toEqual(['refused_by_database']);
-    expect(large?.raw === JSON.stringify(text), 'the exact text').toBe(true);
-    expect(neighbour).toEqual({ raw: entryText('neighbour'), defects: null });
-  });
-
   test('larger than a response may be, whatever the page size: its window is halved again and again, and nothing of it is claimed', async () => {
     await world.addSources(['too large', 'other']);
     world.serve('too large', [page([entry(`"${'x'.repeat(68 * MB)}"`)])]);
