@@ -9,7 +9,7 @@ import type { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../../src/cli/cli.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
-import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { compileCache, runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
@@ -217,7 +217,7 @@ const runBeforeSleepers = async (name: string, args: readonly string[]) => {
   const [out, err] = [await openFullPipe(`${place}.out`), await openFullPipe(`${place}.err`)];
   const input = openSync(join(folder, 'stdin'), constants.O_RDONLY);
   const child = spawn(process.execPath, [bundle, ...args], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: [input, out.end, err.end],
   });
   closeSync(input);

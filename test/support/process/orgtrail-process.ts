@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Half of what a start costs is reading the source; tests start hundreds. */
-const compileCache = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url));
+export const compileCache = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url));
 
 /** A real orgtrail process, as an operator would run it. */
 export interface OrgtrailProcess {
