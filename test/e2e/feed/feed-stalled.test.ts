@@ -3,13 +3,15 @@ import { get, type IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
 import { openFullWorld } from '../../support/feed/many-events.ts';
 import { idle } from '../../support/postgres/idle.ts';
+import { ofAllTests } from '../../support/process/of-tests.ts';
 import { startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { until } from '../../support/process/until.ts';
 
+const world = ofAllTests(() => openFullWorld(EVENTS));
+
 test('a reader that stops reading grows no memory and holds nothing in the database, and can read on to the end', async () => {
-  await using world = await openFullWorld(EVENTS);
   // No tick while it is measured; and a busy machine may take more than the minute after which a stalled reader is cut.
   const env = { ...world.env, ORGTRAIL_SCHEDULE: '0 0 0 1 1 *', ORGTRAIL_STALL_TIMEOUT: '1h' };
   await using daemon = await startDaemonProcess(env);
@@ -48,7 +50,6 @@ test('a reader that stops reading grows no memory and holds nothing in the datab
 });
 
 test('orgtrail feed into a pipe that is not read waits, grows no memory, and after SIGTERM leaves with the next write', async () => {
-  await using world = await openFullWorld(EVENTS);
   const running = startOrgtrail(['feed', '--follow'], { DATABASE_URL: world.database.daemonUrl });
   const { child } = running;
   child.stdout?.removeAllListeners('data').pause();
