@@ -4,15 +4,15 @@ import { until } from '../../support/process/until.ts';
 import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-test('60 accounts and all faults and defects, killed again and again while they are read: exact, once each; then a sync stores nothing', async () => {
+test('60 accounts and all faults and defects, killed again and again while they are read: exact, once each; then a sync stores nothing (invariants 3 and 4)', async () => {
   const seed = 20_261_126;
   await using world = await openWorld({
     seed,
     organizations: 4,
     accounts: 10,
     standaloneAccounts: 20,
-    accountEntries: 18_000,
-    entries: 2_000,
+    accountEntries: 6_000,
+    entries: 1_000,
     faults: 'all',
   });
   // Short: what was killed holds its sources for as long.
@@ -25,7 +25,7 @@ test('60 accounts and all faults and defects, killed again and again while they 
     void sync.ended.then(() => {
       ended = true;
     });
-    await until('it stores', async () => ended || (await storedOf(world)) > before + 500 * (kill + 1));
+    await until('it stores', async () => ended || (await storedOf(world)) > before + 150 * (kill + 1));
     sync.child.kill('SIGKILL');
     await sync.ended;
   }
@@ -36,7 +36,7 @@ test('60 accounts and all faults and defects, killed again and again while they 
   } while (ends.at(-1) === 1 && ends.length < 20);
   expect(ends.at(-1), `seed ${seed}, ends ${ends.join()}`).toBe(0);
   const { stored } = await world.expectExactTruth();
-  expect(stored).toBeGreaterThan(19_000);
+  expect(stored).toBeGreaterThan(6_500);
   const last = startOrgtrail(['sync', '--json'], env);
   expect(await last.ended).toBe(0);
   expect(JSON.parse(last.stdout())).toMatchObject({ stored: 0, failed: [], finished: true });
