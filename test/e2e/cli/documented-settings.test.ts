@@ -9,8 +9,9 @@ import { printVerifierKey, signatureTypes, verifierKey } from '../../../src/evid
 import { sinkTypes } from '../../../src/sinks/registry.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { startInProcess } from '../../support/process/run-in-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -144,7 +145,13 @@ const expectRuns = async (name: string, settings: Readonly<Record<string, string
   const env: Record<string, string> = { ...world.env };
   delete env[name];
   if (name.includes('EVIDENCE') || JSON.stringify(settings).includes('checkpoints')) Object.assign(env, evidence());
-  await using daemon = await startDaemonProcess({ ...env, ...settings });
-  expect((await daemon.get('/livez')).code).toBe(200);
-  expect(`${daemon.process.stdout()}${daemon.process.stderr()}`).not.toMatch(/TypeError|unexpected error/);
+  const daemon = startInProcess(['run'], { ...env, ...settings, ORGTRAIL_HTTP_PORT: '0' });
+  const hasEnded = daemon.ended.then(() => true);
+  const hasStarted = async () => daemon.stdout().includes('orgtrail started') || Promise.race([hasEnded, false]);
+  await until('it has started', hasStarted);
+  const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? daemon.stderr();
+  expect((await fetch(`${url}/livez`)).status).toBe(200);
+  daemon.stop();
+  await daemon.ended;
+  expect(`${daemon.stdout()}${daemon.stderr()}`).not.toMatch(/TypeError|unexpected error/);
 };
