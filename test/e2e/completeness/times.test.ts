@@ -6,14 +6,14 @@ import { expectClaimedImpliesStored, expectComplete } from '../../support/sync/c
 
 describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
   test.each([400, 504])(
-    'with %i: all history of 20 organizations is read, and their live tails do not wait for it',
+    'with %i: all history of 8 organizations is read, and their live tails do not wait for it',
     async (status) => {
       await using world = await openLeastPrivileged(
         {
-          organizations: 20,
-          entries: 1_000,
+          organizations: 8,
+          entries: 400,
           historyMs: 545 * dayMs,
-          liveRate: 20,
+          liveRate: 8,
           faults: { window_limit: { maxDays: 90, status } },
         },
         { ORGTRAIL_HISTORY: '548d' },
@@ -23,7 +23,7 @@ describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
       expect(await daemon.stop()).toBe(143);
       expect(world.simulator.faults.fired().window_limit, 'windows were refused').toBeGreaterThan(0);
       expect(await world.number('select count(*) from coverage_holes')).toBe(0);
-      expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(900);
+      expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(360);
       const unasked = ticksUnasked(world.simulator, world.ids);
       const lateness = await latenessOf(world.database.pool, world.simulator);
       console.log(
@@ -128,7 +128,7 @@ test.concurrent('D8: entries that appear 3 and 20 days late are stored without a
   await until('their time is claimed', async () => (await world.number(covers, [lateMs + dayMs / 2])) === 2);
   expect(await world.stored()).toBe(200);
 
-  for (let days = 2; (await world.stored()) < 220 && days < -BEGIN_DAYS; days += 2) {
+  for (let days = 4; (await world.stored()) < 220 && days < -BEGIN_DAYS; days += 4) {
     putOn(days);
     const nowMs = simulator.summary().nowMs;
     await until('that day is read', async () => (await world.number(covers, [nowMs - dayMs / 2])) === 2);

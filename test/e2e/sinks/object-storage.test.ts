@@ -12,7 +12,7 @@ import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const SEED = Number(process.env['TEST_SEED'] ?? 1_758);
 /** Half of them between an object and the note that it is there, the others at any time. */
-const KILLS = 8;
+const KILLS = 4;
 
 test.each(storages.filter(({ missing }) => missing === undefined))(
   `on $name, killed ${KILLS} times, half of them between an object and its note (seed ${SEED}): the bucket has each event once, in order`,
