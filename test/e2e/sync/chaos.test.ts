@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.meta.url));
 const SEED = 11;
 
-test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither (invariants 1, 3 and 6)`, async () => {
-  const args = `--for 40s --least-kills 9 --seed ${SEED} --lease 2s --settle 3s,8s --entries 20000 --json`;
+test(`twenty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither (invariants 1, 3 and 6)`, async () => {
+  const args = `--for 20s --least-kills 9 --seed ${SEED} --lease 2s --settle 3s,8s --entries 8000 --json`;
   const { code, stdout, stderr } = await chaos(args.split(' '));
   const result = JSON.parse(stdout);
   expect(result, stderr).toMatchObject({
@@ -27,7 +27,7 @@ test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, Postgr
   expect(result.rowsRead).toBe(result.expected);
   expect(result.http.events).toBe(result.expected);
   expect(result.http.cut + result.http.left, 'bodies that were not read to their end').toBeGreaterThanOrEqual(1);
-  expect(result.expected, 'new entries came while it ran').toBeGreaterThan(20_500);
+  expect(result.expected, 'new entries came while it ran').toBeGreaterThan(8_300);
   expect(result.kills).toBeGreaterThanOrEqual(8);
   expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(3);
   expect(result.postgresRestarts).toBeGreaterThanOrEqual(1);
