@@ -19,7 +19,7 @@ import {
 } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 
-const SEEDS = [1, 2, 3, 4, 5, 6];
+const SEEDS = [1, 2, 3];
 const world = worldOfEachTest();
 
 describe('three builders at once, each killed between any two statements', () => {
@@ -48,7 +48,7 @@ describe('three builders at once, each killed between any two statements', () =>
 });
 
 describe('a database that goes back at random moments, and goes on with other events', () => {
-  test.each([...SEEDS, 7, 8, 9, 10])(
+  test.each([...SEEDS, 4, 5])(
     'is noticed before the next signature, or nothing that was signed is lost: seed %i (invariant 15)',
     async (seed) => {
       const { pool } = world;
@@ -89,7 +89,7 @@ describe('a database that goes back at random moments, and goes on with other ev
 });
 
 describe('three builders at once, each killed between any two statements, while entries are stored', () => {
-  test.each([1, 2, 3, 4])('state only what is true: seed %i (invariant 15)', async (seed) => {
+  test.each([1, 2])('state only what is true: seed %i (invariant 15)', async (seed) => {
     const { pool } = world;
     await addSources(pool, stated);
     const dice = new Dice(seed);
@@ -116,7 +116,7 @@ describe('three builders at once, each killed between any two statements, while 
 });
 
 describe('a database that goes back at random moments, and reads other entries', () => {
-  test.each([1, 2, 3, 4, 5, 6])('states nothing of what was lost: seed %i', async (seed) => {
+  test.each([1, 2, 3])('states nothing of what was lost: seed %i', async (seed) => {
     const { pool } = world;
     await addSources(pool, stated);
     const dice = new Dice(seed);

@@ -9,7 +9,7 @@ import { mutationOf, numbersOf } from './mutations.ts';
 import type { TwoVerifiers } from './two-verifiers.ts';
 
 /** Many more by hand: EVIDENCE_MUTATIONS=2000 EVIDENCE_SEED=7. */
-export const mutations = Number(process.env['EVIDENCE_MUTATIONS'] ?? 300);
+export const mutations = Number(process.env['EVIDENCE_MUTATIONS'] ?? 120);
 export const seed = Number(process.env['EVIDENCE_SEED'] ?? 16);
 
 /** That both verifiers give the verdict of a shape, and name what it says they must. */
