@@ -34,14 +34,19 @@ fi
 
 bash scripts/step.sh 'the image in Docker' bash scripts/docker/container.sh
 bash scripts/step.sh 'the stack of deploy/compose in Docker' bash scripts/docker/compose.sh
-# What speaks to the catalogue, the planner or the locks of the server, which differ between versions. All else has run on the embedded server.
+# What speaks to the catalogue, the planner or the locks of the server, which differ between versions. All else has run on the embedded server,
+# as have tests that start servers of their own.
 on_server=(
-  test/integration/{commit,postgres}/
+  test/integration/commit/
+  test/integration/postgres/{publication,refused-by-database,schema}.test.ts
   test/integration/{accounts,detections}/copies.test.ts
   test/integration/archive/query-statements.test.ts
   test/integration/evidence/{builder,columns,coverage-statements}.test.ts
   test/integration/feed/lost-commits.test.ts
-  test/long/{commit,history,postgres,retention}/
+  test/long/commit/partitions.test.ts
+  test/long/history/{explain,search-index}.test.ts
+  test/long/postgres/{baseline,migrate,online-index}.test.ts
+  test/long/retention/
   test/long/feed/position-jumps.test.ts
   test/long/search/{busy,search-plan}.test.ts
 )
