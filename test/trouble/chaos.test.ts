@@ -12,7 +12,7 @@ const missing = storages.find(({ name }) => name === 'moto')?.missing;
 describe.skipIf(missing !== undefined)('an archive whose processes are killed and whose objects are changed', () => {
   const servers = ofAllTests(startServers);
 
-  test.each([1, 2, 3, 4])('loses nothing (seed %i)', async (seed) => {
+  test.each([1, 2])('loses nothing (seed %i)', async (seed) => {
     const { faults, log } = await runSeed(servers, seed);
     expect(faults, log.join('\n')).toEqual([]);
   });
@@ -24,8 +24,8 @@ test.each([
 ])(
   `three builders killed, stopped and without a database, and a failover that loses checkpoints, %s (seed ${SEED}): none is contradicted (invariant 15)`,
   async (_kept, isAnchored) => {
-    const options = { seed: SEED, leaseMs: 2_000, settleMs: 5_000, entries: 3_000, liveRate: 25, json: true };
-    const result = await runEvidenceChaos({ ...options, durationMs: 30_000, isAnchored }, () => {});
+    const options = { seed: SEED, leaseMs: 2_000, settleMs: 5_000, entries: 1_500, liveRate: 15, json: true };
+    const result = await runEvidenceChaos({ ...options, durationMs: 16_000, isAnchored }, () => {});
     expect(faultsOf(result)).toEqual([]);
     expect(result.state).toMatch(/^(behind|forked)$/);
     expect(result).toMatchObject({ signedWhileStopped: 0, lag: 0, checkpointFaults: [], verifierFaults: [] });
