@@ -9,7 +9,7 @@ import { Simulation } from './simulation.ts';
 
 test('the same seed gives the same history, and another seed another one', async () => {
   const hashes = new Set<number>();
-  for (let seed = 1; seed <= 100; seed += 1) {
+  for (let seed = 1; seed <= 40; seed += 1) {
     const first = await runSeed(seed);
     const second = await runSeed(seed, true);
     expect([second.hash, second.events, second.violation], `seed ${seed}`).toEqual([
@@ -20,7 +20,7 @@ test('the same seed gives the same history, and another seed another one', async
     expect([...second.counts]).toEqual([...first.counts]);
     hashes.add(first.hash);
   }
-  expect(hashes.size).toBe(100);
+  expect(hashes.size).toBe(40);
 });
 
 test('pages are what the page reader makes of their text', () => {
