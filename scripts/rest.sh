@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All tests that `npm test` leaves out, for `npm run test:all` and CI: longer ones of the same kinds, trouble with PostgreSQL, all sinks in one
-# run, more worlds of the simulation, every alert, and what needs Chromium and Docker, if those are available.
-# What mostly waits runs beside what computes. A failed step stops no other one; the ends of those that failed come last.
+# run, the simulation, every alert, and what needs Chromium and Docker, if those are available.
+# What mostly waits runs beside what computes, which gets what the others leave (nice). A failed step stops no other one; the ends of
+# those that failed come last.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 outputs="$(mktemp -d)"
@@ -18,9 +19,9 @@ beside() {
   step Docker bash scripts/docker/docker-tests.sh
 }
 beside &
-step 'long, e2e, simulation' npx vitest run --project long --project e2e --project simulation
+step 'long, simulation' nice -n 5 npx vitest run --project long --project simulation &
+step e2e npx vitest run --project e2e
 step browser bash scripts/browser-tests.sh
-step 'more seeds' npm run lab simulation -- --seeds 500 --from 5001
 wait
 ! grep -h 'retry x' "$outputs"/* || echo 'These passed when they were repeated: a busy machine, or a fault that is not always there.'
 shopt -s nullglob
