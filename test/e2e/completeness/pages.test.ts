@@ -39,7 +39,7 @@ describe.concurrent('D9: cursors that go in a circle', () => {
   test.each([2, 30])('of %i pages: noticed, and all is read', async (pages) => {
     await using world = await openLeastPrivileged({
       organizations: 1,
-      entries: 1_600,
+      entries: 800,
       pageCap: 10,
       faults: { cursor_cycle: { pages } },
     });
