@@ -26,7 +26,7 @@ const distanceOf = (wanted: string, word: string): number | undefined => {
 };
 
 /** Insertions, removals, swaps of neighbours and replacements (1.2 each) from one word to the other. */
-export const editDistance = (from: string, to: string): number => {
+const editDistance = (from: string, to: string): number => {
   let before: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, n) => n);
   for (let i = 1; i <= from.length; i += 1) {

@@ -4,8 +4,13 @@ import { feedHead } from '../../postgres/tables/events.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { KindPolicy, SourceKey } from '../planning/source.ts';
-import { contentDiffers, inPageForm, type PageForm, pageEntries } from '../sync/commit/commit-page.sql.ts';
-import { dedupeBounds } from '../sync/commit/page-parameters.ts';
+import {
+  contentDiffers,
+  dedupeBounds,
+  inPageForm,
+  type PageForm,
+  pageEntries,
+} from '../sync/commit/commit-page.sql.ts';
 import { kindPolicyOf } from '../sync/plan-jobs.ts';
 import {
   MAX_EXAMPLES,

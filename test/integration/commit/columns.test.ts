@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/ingest/entries/entry.ts';
 import type { Page } from '../../../src/ingest/entries/page.ts';
-import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/page-parameters.ts';
+import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 import {

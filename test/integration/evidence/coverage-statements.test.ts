@@ -185,7 +185,6 @@ test('what is claimed of the future, or without proof, is not stated', async () 
        ranges = tstzmultirange(tstzrange($1, clock_timestamp() + interval '1 hour'))`,
     [at(0), at(3)],
   );
-  // Cloudflare's clock may be ahead by as much.
   await pool.query(
     `insert into coverage_readings select source_kind, source_id, filter_hash, $1, clock_timestamp() + interval '1 minute',
        'pass', 0, 'asc', 0, clock_timestamp(), clock_timestamp() from coverage`,

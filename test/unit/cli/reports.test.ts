@@ -3,8 +3,8 @@ import { ApiError, type ApiFailure } from '../../../src/base/errors.ts';
 import { probeLogs } from '../../../src/cli/check/credentials.ts';
 import { lockNotes } from '../../../src/cli/commands/check.ts';
 import { progressLine } from '../../../src/cli/commands/demo.ts';
-import type { Comparison } from '../../../src/cli/demo/verdict.sql.ts';
-import { judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
+import { type Comparison, judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
+import { visible } from '../../../src/cli/mcp/answer.ts';
 import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
 import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
@@ -233,3 +233,10 @@ const statusOf = (lags: readonly number[]) =>
       sinceLastEventSeconds: 3,
     })),
   }) as unknown as Status;
+
+test('what no person sees is shown to a model by its number', () => {
+  for (const code of [0x200b, 0x202e, 0xfe01, 0xe0100, 0x3164, 0x115f, 0xffa0, 0x34f, 0x180b, 0x17b4, 0x2800]) {
+    expect(visible(`a${String.fromCodePoint(code)}b`)).toBe(`a\\u{${code.toString(16)}}b`);
+  }
+  expect(visible('café 日本 😀 –')).toBe('café 日本 😀 –');
+});

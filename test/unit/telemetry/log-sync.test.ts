@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
+import { createSyncTrouble } from '../../../src/app/start-daemon.ts';
 import { createLogger } from '../../../src/app/telemetry/log.ts';
 import { logSync } from '../../../src/app/telemetry/log-sync.ts';
 import type { LateEntries } from '../../../src/ingest/planning/source.ts';
@@ -235,4 +236,14 @@ const page = (id: string, late: Partial<LateEntries>) => ({
   latenessSeconds: [],
   covered: [],
   late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
+});
+
+test('the trouble that readiness shows is the latest reason, for two ticks', () => {
+  let nowMs = 0;
+  const trouble = createSyncTrouble(1_000, () => nowMs);
+  for (const reason of ['the first', 'the second']) trouble.failed(reason);
+  nowMs = 2_000;
+  expect(trouble.current()).toBe('the second');
+  nowMs = 2_001;
+  expect(trouble.current()).toBe(undefined);
 });

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { gcraOf } from '../../../../src/ingest/cloudflare/api-budget.sql.ts';
-import { Permits } from '../../../../src/ingest/cloudflare/permits.ts';
+import { createProcessLimit, Permits, withProcessLimit } from '../../../../src/ingest/cloudflare/permits.ts';
+import type { RequestBudget } from '../../../../src/ingest/cloudflare/wire/request.ts';
 
 test('requests that come at once take their permits in two statements, the first of them at once', async () => {
   const { world, acquire } = open(100);
@@ -212,3 +213,57 @@ const open = (free: number) => {
 };
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('the limit of a process (invariant 11)', () => {
+  it.each([0, 1, 3, 9, 10])(
+    'lets no second see more than 100 requests, one every %i ms, and uses it',
+    async (everyMs) => {
+      const timesMs = await timesOf(1_000, { everyMs });
+      expect(mostInASecond(timesMs)).toBe(100);
+      expect(timesMs.at(-1)).toBe(9_000 + 99 * everyMs);
+    },
+  );
+
+  it('is higher for one principal whose budget is', async () =>
+    expect(mostInASecond(await timesOf(2_000, { requestsPerWindow: 150_000 }))).toBe(500));
+
+  it('comes after the budget, and ends with the caller', async () => {
+    const calls: string[] = [];
+    const budget: RequestBudget = {
+      acquire: async () => void calls.push('budget'),
+      pause: async () => void calls.push('pause'),
+    };
+    const limited = withProcessLimit(budget, async (signal) => {
+      calls.push('limit');
+      signal.throwIfAborted();
+    });
+    await limited.acquire(new AbortController().signal);
+    await limited.pause(1, 'ratelimit');
+    expect(calls).toEqual(['budget', 'limit', 'pause']);
+    await expect(limited.acquire(AbortSignal.abort(new Error('shutdown')))).rejects.toThrow('shutdown');
+  });
+});
+
+/** When each of so many requests may go out, if all come at once every `everyMs`. */
+const timesOf = async (count: number, { requestsPerWindow = 900, everyMs = 0 } = {}): Promise<number[]> => {
+  let nowMs = 0;
+  const timesMs: number[] = [];
+  let waitedMs = 0;
+  const limit = createProcessLimit({
+    requestsPerWindow,
+    nowMs: () => nowMs,
+    sleep: async (ms) => {
+      waitedMs = ms;
+    },
+  });
+  for (let request = 0; request < count; request += 1) {
+    nowMs = request * everyMs;
+    waitedMs = 0;
+    await limit(new AbortController().signal);
+    timesMs.push(nowMs + waitedMs);
+  }
+  return timesMs;
+};
+
+const mostInASecond = (timesMs: readonly number[]): number =>
+  Math.max(...timesMs.map((from) => timesMs.filter((time) => time >= from && time < from + 1_000).length));

@@ -97,8 +97,10 @@ describe('a walk with a sentinel', () => {
     expect(kindOf(walk, page([]))).toBe('short');
     expect(kindOf(ascending, page([])), 'without one it is believed').toBe('done');
     const again = { ...descending, newest: sentinel };
-    expect(kindOf(again, page([CLAIM.fromMs])), 'an older copy lacks the newest').toBe('short');
-    expect(kindOf(again, page([CLAIM.fromMs], known1))).toBe('done');
+    expect([kindOf(again, page([CLAIM.fromMs])), kindOf(again, page([CLAIM.fromMs], known1))]).toEqual([
+      'short',
+      'done',
+    ]);
     const other = page([CLAIM.fromMs, timeMs], { ids: new Set(['another']) });
     expect(kindOf(walk, other), 'another entry of its time says nothing').toBe('short');
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Gathering, type Outcome } from '../../../../src/ingest/sync/commit/batcher.ts';
+import { Gathering, type Outcome } from '../../../../src/ingest/sync/commit/page-commits.sql.ts';
 
 describe('what waits goes together', () => {
   test('nothing waits while a call is free', () => {
