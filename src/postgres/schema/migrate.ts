@@ -102,6 +102,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
   }
   refuseForeign(found);
   const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
+  let waits = false;
   for (let tries = 1; ; tries += 1) {
     try {
       const reached = await migrateSome(pool, options);
@@ -109,7 +110,11 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
     } catch (error) {
       // Only what has a transaction of its own is impatient: all readers wait behind it. Those lock views first, and migrations tables.
       if (!isInTheWay(error) || performance.now() > giveUpAt) throw error;
-      await sleep(pauseAfterTryMs(tries));
+      if (error instanceof MigratedElsewhereError) {
+        if (!waits) options.onWait?.();
+        waits = true;
+        await sleep(WAIT_BETWEEN_LOOKS_MS);
+      } else await sleep(pauseAfterTryMs(tries));
     }
   }
 };
@@ -122,7 +127,7 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
     // Otherwise it would keep a snapshot that an index built beside it waits for.
     await client.query('set transaction isolation level read committed');
     // All in one transaction, whose lock also holds behind a pooler in transaction mode.
-    await lockMigrations(client, { ...found, migrations }, options.onWait ?? (() => {}));
+    await lockMigrations(pool, client, { ...found, migrations }, options.onWait ?? (() => {}));
     await requireSupportedServer(client);
     const before = await readSchemaState(client, migrations);
     refuseForeign(before);
@@ -138,39 +143,44 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
   });
 };
 
+/** Another process holds the lock of migrations. It is waited for without a transaction: a statement that waits for a lock may keep a
+ * snapshot, and the indexes that the other builds would wait for that. */
+class MigratedElsewhereError extends Error {
+  readonly code = LOCK_NOT_AVAILABLE;
+}
+
 /**
  * Only an account that may write to the table of migrations can lock it so. Making it waits for another process that is making it, which only
- * an account that may create can be.
+ * an account that may create can be. Throws MigratedElsewhereError.
  */
 const lockMigrations = async (
+  pool: Pool,
   client: PoolClient,
   { state, migrations }: KnownState,
   onWait: () => void,
 ): Promise<void> => {
-  await client.query('savepoint before_lock');
-  let waits = false;
+  await client.query(`savepoint before_lock; set local lock_timeout = ${IMPATIENT_LOCK_MS}`);
   for (;;) {
     try {
-      await client.query(`set local lock_timeout = ${waits ? MIGRATION_TIMEOUT_MS : IMPATIENT_LOCK_MS}`);
       if (state === 'empty') await client.query(longStatement(MAKE_TABLE));
       await client.query(longStatement(LOCK_TABLE));
       await client.query('set local lock_timeout to default');
       return;
     } catch (error) {
-      const code = sqlState(error);
-      if (code === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, migrations, onWait);
+      const code = sqlState(error) ?? '';
+      if (code === INSUFFICIENT_PRIVILEGE) return await waitForMigration(pool, client, error, migrations, onWait);
+      if (code === LOCK_NOT_AVAILABLE)
+        throw new MigratedElsewhereError('another process is migrating', { cause: error });
       // Another process made the same and has committed it.
-      const isMade = state === 'empty' && MADE_MEANWHILE.includes(code ?? '');
-      if (!isMade && (waits || code !== LOCK_NOT_AVAILABLE)) throw error;
-      await client.query('rollback to savepoint before_lock');
-      if (!waits) onWait();
-      waits = true;
+      if (state !== 'empty' || !MADE_MEANWHILE.includes(code)) throw error;
+      await client.query(`rollback to savepoint before_lock; set local lock_timeout = ${IMPATIENT_LOCK_MS}`);
     }
   }
 };
 
 /** An account that may not migrate waits for one that does; if none does, it hears what it may not. */
 const waitForMigration = async (
+  pool: Pool,
   client: PoolClient,
   refusal: unknown,
   migrations: readonly Migration[],
@@ -179,15 +189,15 @@ const waitForMigration = async (
   await client.query('rollback to savepoint before_lock');
   const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   let told = false;
-  while ((await readSchemaState(client, migrations)).state !== 'current') {
-    const { rowCount } = await client.query(
+  while ((await readSchemaState(pool, migrations)).state !== 'current') {
+    const { rowCount } = await pool.query(
       `select from pg_locks l where granted and database = (select oid from pg_database where datname = current_database())
          and case when to_regclass('drizzle.__drizzle_migrations') is null
            -- A table that is not committed yet.
            then mode = 'AccessExclusiveLock' and not exists (select from pg_class c where c.oid = l.relation)
            else relation = to_regclass('drizzle.__drizzle_migrations') and mode = 'ShareRowExclusiveLock' end`,
     );
-    if (rowCount === 0 && (await readSchemaState(client, migrations)).state === 'current') return;
+    if (rowCount === 0 && (await readSchemaState(pool, migrations)).state === 'current') return;
     if (rowCount === 0 || performance.now() > giveUpAt) explainForbidden(refusal);
     if (!told) onWait();
     told = true;

@@ -140,6 +140,12 @@ describe('migrating', () => {
         migrateDatabase(pool, { onWait: () => waits.push(index === 0 ? 'owner' : 'daemon') }),
       );
       await until('both wait', async () => waits.length === 2);
+      const begun = new Set<string>();
+      await until('the owner tries again in another transaction', async () => {
+        const { rows } = await database.pool.query(lockingMigrations);
+        for (const { began } of rows) begun.add(began);
+        return begun.size > 1;
+      });
       await other.query('rollback');
       const [first, second] = await Promise.allSettled(starts);
       expect(first).toMatchObject({ status: 'fulfilled', value: { state: 'current' } });
@@ -179,6 +185,8 @@ describe('migrating', () => {
 });
 
 const REPLICAS = 8;
+const lockingMigrations = `select xact_start::text as began from pg_stat_activity
+  where query like 'lock table drizzle.%' and wait_event_type = 'Lock'`;
 
 const migrateAsReplica = async (options: MigrateOptions = {}) => {
   const pool = createPool(database.url, 2, () => {});
