@@ -104,7 +104,6 @@ test('a revoked token and an expired one open nothing, on any replica, and their
         if (opens) expect(sentAfterMs, 'a request that was sent later than is promised').toBeLessThan(10_000);
         return !opens;
       });
-      // 429: too many wrong ones within a minute.
       expect([401, 429]).toContain(await statusOf('/v1/search?limit=1', secret, of));
       expect((await post('/console/sign-in', { token: secret }, '', of)).status).toBe(403);
     }

@@ -133,7 +133,6 @@ interface Question {
   readonly isDescending: boolean;
   readonly limit: number;
   readonly cursor: string | null;
-  /** From 1. */
   readonly number: number;
   /** Since the log was asked first. */
   readonly ageMs: number;

@@ -13,7 +13,6 @@ const HOUR_MS = 3_600_000;
 const inPieces: SearchTimeLimit = { firstMs: 0, totalMs: 600_000 };
 const atOnce: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
 const database = databaseOfTests();
-/** Newest first. */
 let all: readonly { readonly id: string; readonly timeMs: number }[];
 beforeAll(async () => {
   const lease = await newSource(database.pool, 'many');

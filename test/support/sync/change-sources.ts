@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
 
-/** SQL: the sources `$1` count as changed by a commit. */
 const committed = `update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp() where id = any($1)`;
 
 const lane = (name: string, state: string): string =>

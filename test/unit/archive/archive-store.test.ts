@@ -128,5 +128,4 @@ const rowOf = (values: readonly (bigint | string | null)[]): BinaryRow => {
   return { bytes: Buffer.concat(fields.map((field) => field ?? Buffer.alloc(0))), starts, lengths };
 };
 
-/** 2025-03-01T00:00:00.000001Z, in microseconds since 2000. */
 const SEEN_AT = 794_102_400_000_001n;

@@ -64,7 +64,6 @@ export class OcsfValidator {
     for (const one of attribute.is_array && Array.isArray(value) ? value : [value]) {
       if (attribute.object_type === undefined) this.#scalar(attribute.type, one, path);
       else if (!isObject(one)) this.#faults.push(`${path} is no object`);
-      // Free form: `unmapped`.
       else if (attribute.object_type !== 'object')
         this.#object(this.#schema.objects[attribute.object_type] as OcsfObject, one, `${path}.`);
       if (attribute.enum !== undefined) this.#enum(attribute, attribute.enum, one, parent, path);

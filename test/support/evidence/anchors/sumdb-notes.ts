@@ -9,7 +9,6 @@ export const text = `${origin}\n43\nLxJ2i8B6nx8fAbIMDXS4awGKm8rnuMg8kFlLbtpZPW4=
 
 /** note.NewEd25519VerifierKey */
 export const logKey = `${origin}+0e4412a4+Aau9KmC0kePiu32Jg2UzBj/0DLIYz8+ewmL1Fhn/3LKO`;
-/** note.Sign */
 export const logLine = `\u2014 ${origin} DkQSpNpbwkveTs7QjJ92UxFu1M9fBFtZYR/Y8xEZ3aLmSMvzmmIGEDdy2hEvVt+MTlUIycFRxxtB4FgKYm5pDVRPqQw=\n`;
 
 /** By crypto/ed25519, as c2sp.org/tlog-cosignature says, at 1767225600. Debian's litetlog and sigsum-go verify it. */

@@ -104,7 +104,6 @@ const journalWithKey = () => [
   { name: 'kept', note: signAgain(announced(week, begunWith()).checkpoint('journal'), 'journal', [OLD, NEW]) },
 ];
 
-/** Keys that change: rotation, loss, theft. */
 export const keyShapes: readonly Shape[] = [
   ...holding({
     'two keys': overlap(),

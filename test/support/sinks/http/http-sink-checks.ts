@@ -3,7 +3,6 @@ import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../../src/sinks
 import { delivery, ordinaryEvents } from '../outgoing-events.ts';
 import type { Fault, HttpReceiver, ReceivedEvent } from './http-receiver.ts';
 
-/** One attempt. */
 export const attempt = (sink: Sink, events: readonly OutgoingEvent[]): Promise<DeliveryOutcome> =>
   sink.deliver(delivery(events), new AbortController().signal);
 
