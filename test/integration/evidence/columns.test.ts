@@ -55,8 +55,8 @@ test('of an API with all faults, columns are what raw says; each that is changed
   const changed = [
     ['actor_email', `actor_email is not null and defects is null`, `'j.doe@example.com'`],
     ['actor_token_name', `defects is not null`, `'another token'`],
-    ['action_result', `action_result is not null`, 'null'],
-    ['raw_status_code', `raw_status_code is not null`, 'raw_status_code + 1'],
+    ['action_result', `action_result is not null and defects is null`, 'null'],
+    ['raw_status_code', `raw_status_code is not null and defects is null`, 'raw_status_code + 1'],
     ['zone_name', `zone_name is null and defects is null`, `'other.example.com'`],
   ] as const;
   const expected: [column: string, positions: readonly number[]][] = [];
