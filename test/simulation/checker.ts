@@ -255,8 +255,9 @@ export class Checker {
   #isPartlyUnreadable(id: string): boolean {
     const { deadCursors, cursors, largestPage, lastPage, order, pageCap, precisionMs, cursorFailure } = this.#world.api;
     const { oddity, filtersVary, redactions } = this.#world;
-    // Nothing tells the last entry from others of its second, or the last page from others.
-    const isBlurred = lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled');
+    // Nothing tells the last entry from others of its second, or the last page from others; nor a second that is left by itself.
+    const isBlurredSecond = lastPage === 'empty_page' && precisionMs > 1 && order !== 'honest';
+    const isBlurred = isBlurredSecond || (lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled'));
     // Another second tells whether an error is about each last cursor. Filters and redactions may hide it.
     const soon = this.#entriesOf(id, 'none').filter(({ timeMs, visibleAtMs }) => visibleAtMs - timeMs < 60_000);
     const seconds = new Set(soon.map(({ timeMs }) => Math.floor(timeMs / 1_000)));

@@ -58,14 +58,7 @@ export const besideOf = (walk: Walk): readonly ProofQuestion[] => {
   ].filter(({ window }) => !isEmpty(window));
 };
 
-/** If a missed stored entry does not come by itself, either, Cloudflare has deleted or changed it, or the filters leave
- * it out. */
-export const sentinelQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestion => {
-  const fromMs = Math.floor(timeMs / 1_000) * 1_000 - 1_000;
-  return { window: { fromMs, toMs: fromMs + 3_000 }, ...otherWay(walk) };
-};
-
-/** The second of a stored entry, and as little more as possible. */
+/** The second of a stored entry, and as little more as possible: it is over, and an API that drops digits shows it. */
 export const secondQuestion = (walk: Walk, { timeMs }: Sentinel): ProofQuestion => {
   const fromMs = Math.floor(timeMs / 1_000) * 1_000;
   return { window: { fromMs: fromMs - 1, toMs: fromMs + 1_001 }, ...otherWay(walk) };

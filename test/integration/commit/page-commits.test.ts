@@ -37,7 +37,7 @@ describe('pages of several sources that wait', () => {
   test('are stored in one transaction, in the order of their sources, with positions without a gap (invariant 6)', async () => {
     const ids = ['one-c', 'one-a', 'one-b'];
     const pages = await Promise.all(ids.map((id) => plain(id)));
-    const results = await together(createPageCommits(pool, LEASE_MS), pages);
+    const results = await together(createPageCommits(pool, LEASE_MS, 60_000), pages);
     const done = { kind: 'committed', stored: 2, duplicates: 0 };
     expect(results.map((result) => result.status === 'fulfilled' && result.value)).toMatchObject([done, done, done]);
     expect(await transactionsOf(ids)).toBe(1);

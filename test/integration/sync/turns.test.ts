@@ -169,10 +169,10 @@ test.each([
   const asked = auditRequests(world.simulator, from).map(({ query }) => query);
   const ofHistory = asked.filter((query) => Date.parse(query.get('since') ?? '') < untilMs);
   expect(Date.parse(ofHistory[0]?.get('before') ?? ''), 'reaches over it').toBeGreaterThanOrEqual(untilMs + 2_000);
-  // Of the seconds around it: a live poll that looks far back reaches over it as well.
-  const questions = asked.filter((query) => Date.parse(query.get('before') ?? '') === untilMs + 3_000);
+  // Of its second: a live poll that looks far back reaches over it as well.
+  const questions = asked.filter((query) => Date.parse(query.get('before') ?? '') === untilMs + 2_001);
   expect(new Set(questions.map((query) => Date.parse(query.get('since') ?? '')))).toEqual(
-    new Set(isGone ? [untilMs] : []),
+    new Set(isGone ? [untilMs + 999] : []),
   );
   expect(narrowed).toEqual([]);
   const { missing, extra } = await world.compare();

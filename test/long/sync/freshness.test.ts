@@ -29,8 +29,8 @@ test('busy organizations are asked more often, silent ones within the bound; a r
   for (const id of busy) expect(timesAsked(settled, id), 'in turn it would be 4').toBeGreaterThanOrEqual(10);
   for (const id of silent) expect(longestPause(rounds, id)).toBeLessThanOrEqual(MAX_TICKS + 1);
   const leave = (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS;
-  // A tick may have some more, for tails under way, which later ones make up for.
-  expect(settled.flat().length, 'requests').toBeLessThanOrEqual(leave + 10);
+  // Some ticks have more, for tails under way, which later ones make up for: as much as one round of all.
+  expect(settled.flat().length, 'requests').toBeLessThanOrEqual(leave + ORGANIZATIONS);
   // Two replicas that have never sent a request, in turn.
   await using second = await world.open();
   await using third = await world.open();

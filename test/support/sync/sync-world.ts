@@ -170,6 +170,8 @@ export const openRun = async (
   const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
   const metrics = createMetrics(version);
   const app = await openApp(config, { logger, metrics, observer, ...options });
+  // As if an answer had taken this long: on a busy machine, too, wide windows and look backs are waited for.
+  app.sync.windows.served(0, 15_000);
   let closed = false;
   const close = async () => {
     if (closed) return;

@@ -26,7 +26,7 @@ export type CommitPages = (commit: PageCommit) => Promise<CommitResult>;
  * Small pages of several sources that wait for the database go in one statement: one commit, one write to disk, one
  * turn at the feed's head. Each has its own fence; if the statement fails, nothing is stored, and each page goes alone.
  */
-export const createPageCommits = (pool: Pool, leaseMs: number): CommitPages => {
+export const createPageCommits = (pool: Pool, leaseMs: number, slowCallMs = SLOW_CALL_MS): CommitPages => {
   // Sources whose last page failed: with others, it would fail them all each time.
   const apart = new Set<string>();
   const alone = async (commit: PageCommit): Promise<CommitResult> => {
@@ -52,7 +52,7 @@ export const createPageCommits = (pool: Pool, leaseMs: number): CommitPages => {
     alone,
     weightOf: (commit) => (apart.has(keyOf(commit.lease)) ? Number.POSITIVE_INFINITY : weightOf(commit)),
     maxCalls: MAX_CALLS,
-    slowCallMs: SLOW_CALL_MS,
+    slowCallMs,
   });
   return (commit) => gathering.add(commit);
 };

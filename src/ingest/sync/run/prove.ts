@@ -10,7 +10,6 @@ import {
   partsOf,
   secondQuestion,
   secondsOf,
-  sentinelQuestion,
   walkOf,
 } from '../../planning/proof.ts';
 import {
@@ -20,6 +19,7 @@ import {
   mayBeCut,
   missedSentinels,
   nextFullSecond,
+  OVERLAP_MS,
   orderOf,
   type Sentinel,
   type Walk,
@@ -82,7 +82,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   storedBeside: async ({ oldestMs = 0, newestMs = 0 }) => {
     const { context, source, job } = turn;
     const before = { fromMs: job.policy.horizonMs, toMs: Math.floor(oldestMs / 1_000) * 1_000 };
-    const after = { fromMs: nextFullSecond(newestMs + 1), toMs: job.nowMs };
+    const after = { fromMs: nextFullSecond(newestMs + 1), toMs: job.nowMs - OVERLAP_MS };
     return await Promise.all([
       context.store.nearestStored(source, before, 'desc'),
       context.store.nearestStored(source, after, 'asc'),
@@ -93,8 +93,9 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
+/** If a missed stored entry does not come by itself, either, Cloudflare has deleted or changed it, or the filters leave it out. */
 const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<boolean> => {
-  const question = sentinelQuestion(walk, sentinel);
+  const question = secondQuestion(walk, sentinel);
   const reply = await ask(prover, question, walk);
   if (reply === undefined || reply.end === 'broken' || reply.ids.has(sentinel.id)) return false;
   if (reply.doubts.includes('size')) return false;

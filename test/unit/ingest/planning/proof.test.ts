@@ -10,7 +10,6 @@ import {
   otherSide,
   partsOf,
   secondsOf,
-  sentinelQuestion,
   walkOf,
 } from '../../../../src/ingest/planning/proof.ts';
 import {
@@ -174,11 +173,6 @@ test('what is asked what lies beside the second of entries of one time', () => {
     { ...window, toMs: FROM_MS + 5_000 },
     { ...window, fromMs: FROM_MS + 6_000 },
   ]);
-});
-
-test('what is asked the second of a sentinel, and what is beside it', () => {
-  const sentinel = { id: 'a', timeMs: FROM_MS + 90_700 };
-  expect(sentinelQuestion(begun, sentinel).window).toEqual({ fromMs: FROM_MS + 89_000, toMs: FROM_MS + 92_000 });
 });
 
 test('what is asked halves and seconds of a window that fails', () => {

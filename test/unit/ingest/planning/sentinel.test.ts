@@ -3,7 +3,7 @@ import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
 import type { KnownHole } from '../../../../src/ingest/planning/lane.ts';
 import {
   SHORT_ANSWER,
-  sentinelQuestion,
+  secondQuestion,
   sentinelRange,
   walkOf,
   withSentinel,
@@ -124,8 +124,8 @@ describe('a walk with a sentinel', () => {
   });
 
   test('is asked for by itself, from the other side', () => {
-    const asked = walkOf(sentinelQuestion(walk, sentinel), walk);
-    expect(requestWindow(asked)).toEqual({ fromMs: timeMs - 1_000, toMs: timeMs + 2_000 });
+    const asked = walkOf(secondQuestion(walk, sentinel), walk);
+    expect(requestWindow(asked)).toEqual({ fromMs: timeMs - 1, toMs: timeMs + 1_001 });
     expect(asked).toMatchObject({ direction: 'desc', pageLimit: 997 });
     expect(asked.sentinel).toBeUndefined();
   });
