@@ -208,10 +208,12 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small. A small one
- * is suspected if no source has sent a larger one: caps are hardly ever a source's own. */
+/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small. Then it is
+ * the largest that any source has sent: caps are hardly ever a source's own. */
 export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
-  Math.min(Math.max(LEAST_SUSPECTED, largestOfSource), Math.max(LEAST_SUSPECTED_OF_ALL, largestOfSource, largestOfAll));
+  largestOfSource >= LEAST_SUSPECTED_OF_ALL
+    ? largestOfSource
+    : Math.min(LEAST_SUSPECTED, Math.max(LEAST_SUSPECTED_OF_ALL, largestOfAll));
 
 /** As large as was asked for, as a known cap, or as pages are suspected from (suspectedFrom). */
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>

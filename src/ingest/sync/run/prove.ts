@@ -136,7 +136,7 @@ export const proveWith = async (
     if (lastIds === undefined || reply.ids.size !== walk.entries || ![...lastIds].every((id) => reply.ids.has(id))) {
       return false;
     }
-    const orders = [orderOf(walk), orderOf(reply.walk)];
+    const orders = [strictOrderOf(walk), strictOrderOf(reply.walk)];
     isByFailure ||= reply.doubts.includes('failure');
     if (orders.includes('asc') && orders.includes('desc') && !isByFailure) return true;
   }
@@ -160,6 +160,9 @@ export const proveWith = async (
   // Entries that an earlier try has stored count too: they are new to this walk.
   return ids.size === walk.entries;
 };
+
+/** Of a page that is out of order, the first and the last entry say nothing. */
+const strictOrderOf = (walk: Walk) => (Math.min(walk.mostUpMs, walk.mostDownMs) === 0 ? orderOf(walk) : 'mixed');
 
 const isAlone = async (prover: Prover, walk: Walk): Promise<boolean> => {
   for (const question of besideOf(walk)) {

@@ -281,12 +281,13 @@ const halveWindow = async (turn: Turn, walk: Walk, reason: string, error?: ApiEr
 };
 
 /** If it does not serve another second of the log, served before if there is one, the failure says nothing about the
- * walk. */
+ * walk. Where none was, each attempt asks for another one: that second may be unreadable, too. */
 const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const { policy, nowMs } = turn.job;
   const read = turn.progress.coverage[0]?.at(-1);
-  const beforeMs = walk.claim.fromMs - 5_000;
-  const besideMs = beforeMs >= policy.horizonMs ? beforeMs : Math.min(walk.claim.toMs + 5_000, nowMs - 2_000);
+  const awayMs = 5_000 * 2 ** (turn.state.failures % 8);
+  const beforeMs = walk.claim.fromMs - awayMs;
+  const besideMs = beforeMs >= policy.horizonMs ? beforeMs : Math.min(walk.claim.toMs + awayMs, nowMs - 2_000);
   const atMs = read === undefined ? besideMs : Math.floor((read.fromMs + read.toMs) / 2);
   const other = startWalk(
     walk.lane,

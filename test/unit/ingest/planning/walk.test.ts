@@ -78,9 +78,9 @@ it.each<[string, boolean, number, number, number]>([
 
 it.each<[string, number, number, number]>([
   ['the largest page of the source', 250, 1_000, 250],
-  ['a size that is not small, if all of the source are', 20, 1_000, 50],
-  ['the largest page of all sources, if those are small as well', 12, 40, 40],
-  ['its own, if it has sent the largest', 20, 20, 20],
+  ['a small one of the source, too', 12, 1_000, 12],
+  ['a size that is not small, if it has sent nothing', 0, 1_000, 50],
+  ['the largest page of all sources, if those are small as well', 3, 40, 40],
   ['ten, if nothing is known', 0, 0, 10],
   ['ten, if there are only a few entries anywhere', 3, 8, 10],
 ])('suspectedFrom %s', (_, largestOfSource, largestOfAll, expected) =>
