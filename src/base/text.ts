@@ -90,3 +90,27 @@ export function* onePiece(
     piece.lines = nothing;
   }
 }
+
+/** As wide as the widest cell of each column; the first row is the header. */
+export const alignColumns = (rows: readonly (readonly string[])[]): string[] => {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+};
+
+export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
+  `${alignColumns([header, ...rows]).join('\n')}\n`;
+
+/** Text of others: the terminal obeys nothing in it. */
+export const printable = (text: string, width: number): string => {
+  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
+  return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
+};
+
+/** `1 organization`, `1,204 organizations`. */
+export const counted = (count: number, noun: string): string =>
+  `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;

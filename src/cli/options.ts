@@ -1,13 +1,13 @@
 import type { Config } from '../app/config/config.ts';
 import type { ChooseSources, ChosenSources } from '../app/open-app.ts';
 import { ApiError, OrgtrailError } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
 import { parseTimeMs, timeForms } from '../base/time.ts';
 import { isEmpty, type Range } from '../ingest/planning/coverage.ts';
 import type { FoundOrganization } from '../ingest/planning/source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readNamedAccounts, readNamedOrganizations } from '../search/names/names.sql.ts';
 import { matchOrganization, type NamedOrganization } from '../search/names/names.ts';
-import { printable } from './output/terminal.ts';
 
 const MAX_CANDIDATES = 10;
 const idForm = /^[0-9a-f]{32}$/i;

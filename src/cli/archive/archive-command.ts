@@ -4,9 +4,10 @@ import { type ManifestFound, type ManifestState, readManifest } from '../../arch
 import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../base/errors.ts';
+import { counted, printable, table } from '../../base/text.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
-import { counted, printable, showWork, table } from '../output/terminal.ts';
+import { showWork } from '../output/terminal.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
 

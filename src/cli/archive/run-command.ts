@@ -13,9 +13,9 @@ import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts'
 import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths } from '../../archive/retention.sql.ts';
 import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { counted } from '../../base/text.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, type OpenedDatabase, print, withDatabase } from '../command.ts';
-import { counted } from '../output/terminal.ts';
 
 const help = `
 Without --month it takes every month that is older than ORGTRAIL_RETENTION. What is in the archive already is read back; only what

@@ -4,13 +4,13 @@ import type { Config } from '../../app/config/config.ts';
 import { createMetrics } from '../../app/telemetry/metrics.ts';
 import { ApiError, exitCodes } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { counted, printable } from '../../base/text.ts';
 import { isBroken, isRefusal } from '../../ingest/cloudflare/credentials.ts';
 import { createServerClock } from '../../ingest/cloudflare/wire/request.ts';
 import type { FoundAccount, FoundOrganization } from '../../ingest/planning/source.ts';
 import { account, kindOf, organization } from '../../ingest/sources/registry.ts';
 import type { AccountsPage, AuditApi } from '../../ingest/sync/ports.ts';
 import { apiAdvice } from '../command.ts';
-import { counted, printable } from '../output/terminal.ts';
 import {
   type Check,
   checkCredentials,

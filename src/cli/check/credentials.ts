@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../app/config/config.ts';
 import { ApiError, exitCodes } from '../../base/errors.ts';
+import { counted, printable } from '../../base/text.ts';
 import { type AuditApiOptions, connectAuditApi } from '../../ingest/cloudflare/audit-api.ts';
 import { createApiByCredential } from '../../ingest/cloudflare/by-credential.ts';
 import { createListed, type StoredFacts } from '../../ingest/cloudflare/credential-access.sql.ts';
@@ -19,7 +20,6 @@ import { startWalk } from '../../ingest/planning/walk.ts';
 import { kindOf, type SourceKindName } from '../../ingest/sources/registry.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
 import { apiAdvice } from '../command.ts';
-import { counted, printable } from '../output/terminal.ts';
 
 /** Unknown secret; also answered for a resource that is not the caller's. */
 const INVALID_TOKEN = 9_109;

@@ -9,9 +9,8 @@ import {
 } from '../../app/config/effective-settings.ts';
 import { describeFault } from '../../app/config/settings-list.ts';
 import { exitCodes } from '../../base/errors.ts';
-import { withoutControls } from '../../base/text.ts';
+import { alignColumns, withoutControls } from '../../base/text.ts';
 import type { CliContext } from '../command.ts';
-import { alignColumns } from '../output/terminal.ts';
 
 const help = `
 Neither needs a database or Cloudflare. Settings come from the environment, then from .env, then from the YAML file that

@@ -7,6 +7,7 @@ import { loadConfig } from '../../app/config/config.ts';
 import { type Daemon, startDaemon } from '../../app/start-daemon.ts';
 import { createLogger } from '../../app/telemetry/log.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { counted } from '../../base/text.ts';
 import { formatDuration, parseDurationMs } from '../../base/time.ts';
 import { stopEmbeddedServerAtOnce } from '../../postgres/embedded-server.ts';
 import type { Simulator } from '../../simulator/interface.ts';
@@ -16,7 +17,7 @@ import type { CliContext } from '../command.ts';
 import { appendAttack, appendUsualSignIns, attackedAccount, showDemoAlarms } from '../demo/attack.sql.ts';
 import { prepareDemoEvidence, verifyDemoEvidence } from '../demo/evidence.ts';
 import { catchUp, type Verdict, verdictText } from '../demo/verdict.sql.ts';
-import { counted, countedSources, drawLine } from '../output/terminal.ts';
+import { countedSources, drawLine } from '../output/terminal.ts';
 
 const ORGANIZATIONS = 6;
 const ACCOUNTS = 2;

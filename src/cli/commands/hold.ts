@@ -2,12 +2,12 @@ import { Command } from 'commander';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../archive/holds.sql.ts';
 import { confirmRetention, readDroppedMonths } from '../../archive/retention.sql.ts';
 import { OrgtrailError } from '../../base/errors.ts';
+import { printable, table } from '../../base/text.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
-import { printable, table } from '../output/terminal.ts';
 
 /** Limits of RFC 3339. */
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');

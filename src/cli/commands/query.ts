@@ -4,6 +4,7 @@ import type { QueryResult, QueryValue } from '../../archive/parquet/query-duck.t
 import { type QueriedHistory, queryHistory } from '../../archive/query/query-history.ts';
 import { openObjectStore } from '../../archive/store.ts';
 import { OrgtrailError } from '../../base/errors.ts';
+import { counted, printable, table } from '../../base/text.ts';
 import { coverageBody } from '../../http/search/routes.ts';
 import type { SearchCoverage } from '../../search/answer.ts';
 import { csvRecord } from '../../search/event-csv.ts';
@@ -12,7 +13,7 @@ import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, type Given, withDatabase } from '../command.ts';
 import { readTime, timeHelp } from '../options.ts';
-import { counted, printable, showWork, table, written } from '../output/terminal.ts';
+import { showWork, written } from '../output/terminal.ts';
 import { verdict } from '../search/reports.ts';
 
 const DEFAULT_MEMORY_MB = 512;

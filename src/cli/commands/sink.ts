@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../../app/config/config.ts';
 import { OrgtrailError } from '../../base/errors.ts';
+import { printable, table } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { createOutgoing } from '../../sinks/delivery.ts';
@@ -10,7 +11,6 @@ import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { sinkTable } from '../output/status-report.ts';
-import { printable, table } from '../output/terminal.ts';
 
 const sinkHelp = `
 Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.

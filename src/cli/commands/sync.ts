@@ -9,6 +9,7 @@ import { createMetrics } from '../../app/telemetry/metrics.ts';
 import { requireKept } from '../../archive/retention.sql.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
@@ -20,7 +21,7 @@ import { isAccount, ownerName } from '../../status/source-state.ts';
 import type { SourceStatus, Status } from '../../status/status.sql.ts';
 import type { CliContext } from '../command.ts';
 import { chooseSources, type NamedSources, readWindow, timeHelp } from '../options.ts';
-import { counted, countedSources, printable, showProgress } from '../output/terminal.ts';
+import { countedSources, showProgress } from '../output/terminal.ts';
 
 /** After the first attempt at a failing source, each after its backoff. */
 const RETRIES_PER_SOURCE = 3;

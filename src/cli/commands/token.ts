@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { OrgtrailError } from '../../base/errors.ts';
+import { printable, table } from '../../base/text.ts';
 import { formatDuration, parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
 import { parseScopes, type Scope, scopes } from '../../http/access/access.ts';
 import {
@@ -9,7 +10,6 @@ import {
   revokeAccessToken,
 } from '../../http/access/tokens.sql.ts';
 import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
-import { printable, table } from '../output/terminal.ts';
 
 const help = `
 Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A

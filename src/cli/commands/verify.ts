@@ -3,6 +3,7 @@ import type { Config } from '../../app/config/config.ts';
 import { gracefulStop } from '../../app/process.ts';
 import { requireKept } from '../../archive/retention.sql.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
 import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
@@ -13,7 +14,6 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { Status } from '../../status/status.sql.ts';
 import type { CliContext, Given } from '../command.ts';
 import { type NamedSources, readWindow, timeHelp } from '../options.ts';
-import { printable } from '../output/terminal.ts';
 import { exitCodeOf, showVerifyProgress, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
 import { nowhere, withApp } from './sync.ts';
 

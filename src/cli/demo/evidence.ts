@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { counted } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { bundleFiles } from '../../evidence/bundle/layout.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
@@ -14,7 +15,6 @@ import { openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts'
 import { makeKeyFile } from '../../evidence/keys.ts';
 import { readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { counted } from '../output/terminal.ts';
 
 const LOOK_EVERY_MS = 100;
 /** Without any progress of signing. */

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { counted } from '../../base/text.ts';
 import { bytesOfKeys, everyKey, everyKeySoFar } from '../../evidence/append/keys-in-force.ts';
 import { createEvidenceStore, readKeyHistory } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
@@ -12,7 +13,7 @@ import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/gener
 import { openKnownNote, readConfiguredAnchors } from '../../evidence/generations/known-checkpoints.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, recordCommand, withDatabase } from '../command.ts';
-import { counted, drawLine } from '../output/terminal.ts';
+import { drawLine } from '../output/terminal.ts';
 import { collect, type EvidenceWithKey, readInput, requireEvidence, toldText } from './lifecycle.ts';
 
 const help = `

@@ -3,13 +3,13 @@ import { Command } from 'commander';
 import type { Config } from '../../app/config/config.ts';
 import { coverageOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { alignColumns } from '../../base/text.ts';
 import { buildOnce } from '../../evidence/builder/build-forever.ts';
 import type { StatementOf } from '../../evidence/journal/statement.ts';
 import { askCoverage, countUnanswered, readAnswers, type StatedSource } from '../../evidence/stored/orders.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { accountIds, organizationIds } from '../options.ts';
-import { alignColumns } from '../output/terminal.ts';
 import { builderOf, collect } from './lifecycle.ts';
 
 const help = `

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { EvidenceConfig } from '../../app/config/config.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { alignColumns } from '../../base/text.ts';
 import { everyKey, keyHistory } from '../../evidence/append/keys-in-force.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
@@ -21,7 +22,7 @@ import { faultText, Report } from '../../evidence/verify/report.ts';
 import { type FoundReader, verifyFound, verifyProof } from '../../evidence/verify/verify-found.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
-import { alignColumns, showWork } from '../output/terminal.ts';
+import { showWork } from '../output/terminal.ts';
 import { collect, readInput } from './lifecycle.ts';
 
 const help = `

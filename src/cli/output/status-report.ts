@@ -1,3 +1,4 @@
+import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
@@ -24,7 +25,7 @@ import {
   urgency,
 } from '../../status/source-state.ts';
 import type { Status } from '../../status/status.sql.ts';
-import { alignColumns, counted, countedOwners, printable } from './terminal.ts';
+import { countedOwners } from './terminal.ts';
 
 export type SourceRow = SourceWithState;
 

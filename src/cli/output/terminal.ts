@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { withoutControls } from '../../base/text.ts';
+import { counted } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
@@ -97,30 +97,6 @@ export const showProgress = (
     finish,
   };
 };
-
-/** As wide as the widest cell of each column; the first row is the header. */
-export const alignColumns = (rows: readonly (readonly string[])[]): string[] => {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-};
-
-export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
-  `${alignColumns([header, ...rows]).join('\n')}\n`;
-
-/** Text of others: the terminal obeys nothing in it. */
-export const printable = (text: string, width: number): string => {
-  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
-  return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
-};
-
-/** `1 organization`, `1,204 organizations`. */
-export const counted = (count: number, noun: string): string =>
-  `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;
 
 /** `30 organizations`, with accounts `30 organizations, 90 accounts`, or `90 accounts`. */
 export const countedSources = (sources: readonly { readonly kind: string }[]): string => {

@@ -1,4 +1,5 @@
 import { exitCodes } from '../../base/errors.ts';
+import { alignColumns, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Range } from '../../ingest/planning/coverage.ts';
 import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
@@ -6,7 +7,7 @@ import { kindOf } from '../../ingest/sources/registry.ts';
 import type { Findings, SourceVerification, VerifyOptions } from '../../ingest/verify/comparison.ts';
 import type { VerifyScope } from '../../ingest/verify/verify.ts';
 import type { CliContext } from '../command.ts';
-import { alignColumns, countedSources, drawLine, printable } from './terminal.ts';
+import { countedSources, drawLine } from './terminal.ts';
 
 /** Per kind and organization; the JSON has more. */
 const SHOWN_IDS = 5;

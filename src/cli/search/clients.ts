@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
 import { cursorsOf, pageEnd } from '../../http/search/routes.ts';
 import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import { fixTimes, printSearch, type Search, type SearchReading, searchFields } from '../../search/query/search.ts';
 import { answerSearch } from '../../search/run-search.ts';
 import type { ExportFormat, SearchSource } from '../../search/search-source.ts';
 import { facetFields, type SearchSummary } from '../../search/summary/summary.ts';
-import { printable } from '../output/terminal.ts';
 import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
 import { requireCursor } from './search-options.ts';
 

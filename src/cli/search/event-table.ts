@@ -1,7 +1,7 @@
+import { printable } from '../../base/text.ts';
 import { member, textMember } from '../../formats/audit-entry.ts';
 import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '../../search/answer.ts';
 import type { Search } from '../../search/query/search.ts';
-import { printable } from '../output/terminal.ts';
 
 /** Widths: `usual` before later cells are known; cells are not cut below `least`. */
 type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &

@@ -1,3 +1,4 @@
+import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived-months.sql.ts';
@@ -6,7 +7,6 @@ import { type DiffLine, differenceLines, layOut } from '../../search/json-differ
 import type { Search } from '../../search/query/search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import type { FacetField, SearchSummary, SummaryBucket, SummaryCount } from '../../search/summary/summary.ts';
-import { alignColumns, counted, printable } from '../output/terminal.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
 
 /** Whether the time is collected, what is only in the archive, what is gone. `looked`: all of it was searched. */

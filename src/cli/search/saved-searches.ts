@@ -1,5 +1,5 @@
 import { OrgtrailError } from '../../base/errors.ts';
-import { didYouMean, nearest } from '../../base/text.ts';
+import { didYouMean, nearest, printable, table } from '../../base/text.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { printLine, printSearch, readSearch, searchFields } from '../../search/query/search.ts';
 import {
@@ -10,7 +10,6 @@ import {
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
-import { printable, table } from '../output/terminal.ts';
 import { givenFields, keyOf, named, optionOf, refuse, requireValid, type SearchOptions } from './search-options.ts';
 
 const MAX_LINE = 120;

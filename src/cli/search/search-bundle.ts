@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
+import { counted } from '../../base/text.ts';
 import { foundInFolder, openFolder } from '../../evidence/files/folder-reader.ts';
 import { FolderWriter } from '../../evidence/files/folder-writer.ts';
 import { createShownEvidence } from '../../evidence/shown-evidence.sql.ts';
@@ -13,7 +14,6 @@ import { completenessJson, reasonsOf, type SearchBundle } from '../../search/bun
 import { MAX_ZIP_BYTES, writeSearchBundle, writeZip } from '../../search/bundle/write-search-bundle.ts';
 import type { SearchReading } from '../../search/query/search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
-import { counted } from '../output/terminal.ts';
 
 /** Eight bytes of memory each. */
 const MAX_EVENTS = 1_000_000;
