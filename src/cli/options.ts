@@ -12,6 +12,12 @@ import { matchOrganization, type NamedOrganization } from '../search/names/names
 const MAX_CANDIDATES = 10;
 const idForm = /^[0-9a-f]{32}$/i;
 
+/** Of a field of an input: `--resource-type` for `resource_type`. */
+export const optionOf = (field: string): string => `--${field.replaceAll('_', '-')}`;
+
+/** Where commander puts its value. */
+export const keyOf = (field: string): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
 /** For organizations that the database does not know yet. */
 type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
 

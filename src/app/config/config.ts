@@ -123,6 +123,8 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
+    /** That commands ask instead of a database. */
+    daemonUrl: values.ORGTRAIL_URL,
     evidence: evidenceOf(values, env),
     /** Amazon's own variables, for credentials of object storage. */
     aws: awsOf(env),

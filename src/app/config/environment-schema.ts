@@ -306,6 +306,11 @@ const declared = {
     means: 'A token with every scope, of 16 characters or more.',
     example: 'made-by-openssl-rand-hex-32',
   },
+  ORGTRAIL_URL: {
+    type: optionalText,
+    means: 'The daemon that commands with --url ask instead of a database.',
+    example: 'https://orgtrail.example.com',
+  },
   ORGTRAIL_HEALTH_ACCESS: {
     type: oneOf('open', '"open" or "token"', ['open', 'token']),
     means: 'Whether /healthz and /metrics need a token: open or token.',

@@ -1,38 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { printable } from '../../base/text.ts';
+import { reasonOf } from '../../base/errors.ts';
 import { cursorsOf, pageEnd } from '../../http/search/routes.ts';
 import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import { fixTimes, printSearch, type Search, type SearchReading, searchFields } from '../../search/query/search.ts';
 import { answerSearch } from '../../search/run-search.ts';
 import type { ExportFormat, SearchSource } from '../../search/search-source.ts';
 import { facetFields, type SearchSummary } from '../../search/summary/summary.ts';
+import { type Daemon, explainForeign, explainUnreachable, send, textOf, unreachable } from '../daemon.ts';
 import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
 import { requireCursor } from './search-options.ts';
 
-/** Longer than any page takes; an export may take hours. */
-const PAGE_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
-const MAX_REASON = 500;
-type Daemon = Readonly<{ url: URL; token: string | undefined }>;
 
-type Ask = (path: string, more: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
+type More = Readonly<Record<string, string>>;
 
 /** `search` has no faults except names unknown to the daemon. */
 export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal): SearchClient => {
-  const ask: Ask = (path, more, signal = stop) => {
+  const pathOf = (path: string, more: More): string => {
     const query = printSearch(search);
     for (const [name, value] of Object.entries(more)) query.set(name, value);
-    return send(daemon, `${path}?${query}`, signal);
+    return `${path}?${query}`;
   };
-  const textOf = (path: string, more: Readonly<Record<string, string>>) =>
-    explainUnreachable(daemon, async () => {
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(PAGE_TIMEOUT_MS)]);
-      return await (await ask(path, more, signal)).text();
-    });
+  const ask = (path: string, more: More) => textOf(daemon, pathOf(path, more), stop);
   const pageText = ({ cursor, limit }: AskedPage) =>
-    textOf('/v1/search', { limit: String(limit), ...(cursor !== undefined && { cursor }) });
+    ask('/v1/search', { limit: String(limit), ...(cursor !== undefined && { cursor }) });
   const page = async (asked: AskedPage) => {
     const text = await pageText(asked);
     return explainForeign(daemon, () => readPageBody(JSON.parse(text), search, Date.now()));
@@ -44,12 +36,12 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
       yield await pageText(asked);
     },
     summary: async () => {
-      const text = await textOf('/v1/search/summary', { exact: 'true' });
+      const text = await ask('/v1/search/summary', { exact: 'true' });
       return explainForeign(daemon, () => readSummaryBody(JSON.parse(text)));
     },
     coverage: async () => (await page({ cursor: undefined, limit: 1 })).coverage,
     export: async function* (format, signal) {
-      const { body } = await explainUnreachable(daemon, () => ask('/v1/search', { format }, signal));
+      const { body } = await explainUnreachable(daemon, () => send(daemon, pathOf('/v1/search', { format }), signal));
       if (body === null) return;
       try {
         yield* body;
@@ -59,7 +51,7 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
       }
     },
     arrivals: async (after) => {
-      const text = await textOf('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
+      const text = await ask('/v1/search/arrivals', after === undefined ? {} : { after: String(after) });
       return explainForeign(daemon, () => {
         const lines = text.trimEnd().split('\n');
         const last = lastLine.parse(JSON.parse(lines.pop() ?? ''));
@@ -68,68 +60,6 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
     },
     waitBeyond: (_position, signal) => sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {}),
   };
-};
-
-/** Follows no redirect: the token goes to one host. */
-const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
-  const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    redirect: 'manual',
-    signal,
-  });
-  if (response.status !== 200) throw await refusalOf(url, response);
-  return response;
-};
-
-const refusalOf = async (url: URL, response: Response): Promise<OrgtrailError> => {
-  const { status } = response;
-  const reason = reasonIn(await response.text());
-  const message = `${url.origin} answered ${status}${reason === undefined ? '' : `: ${printable(reason, MAX_REASON)}`}`;
-  if (status === 400) return new OrgtrailError('usage', reason === undefined ? message : printable(reason, MAX_REASON));
-  if (status === 401 || status === 403) {
-    return new OrgtrailError('configuration', message, {
-      hint: 'give a token with the scope search by --token-file: orgtrail token create NAME --scope search',
-    });
-  }
-  if (status === 429 || status >= 500) return new OrgtrailError('daemon_unreachable', message);
-  return new OrgtrailError('configuration', message, { hint: '--url is the address of a daemon, orgtrail run' });
-};
-
-const reasonIn = (body: string): string | undefined => {
-  try {
-    const { reason } = JSON.parse(body);
-    return typeof reason === 'string' ? reason : undefined;
-  } catch {
-    return undefined;
-  }
-};
-
-/** A failure on the way means that the daemon does not answer; an abort stays one. */
-const explainUnreachable = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof OrgtrailError || (error instanceof Error && error.name === 'AbortError')) throw error;
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw unreachable(daemon, reasonOf(cause), error);
-  }
-};
-
-const unreachable = ({ url }: Daemon, reason: string, cause: unknown): OrgtrailError =>
-  new OrgtrailError('daemon_unreachable', `${url.origin}: ${reason}`, {
-    hint: 'check that the daemon runs (orgtrail run) and that --url is its address',
-    cause,
-  });
-
-const explainForeign = <T>({ url }: Daemon, read: () => T): T => {
-  try {
-    return read();
-  } catch (error) {
-    throw new OrgtrailError('configuration', `${url.origin} does not answer as orgtrail does`, {
-      hint: '--url is the address of a daemon of this version, orgtrail run',
-      cause: error,
-    });
-  }
 };
 
 const coverageBody = z.object({

@@ -10,7 +10,8 @@ import {
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
-import { givenFields, keyOf, named, optionOf, refuse, requireValid, type SearchOptions } from './search-options.ts';
+import { keyOf, optionOf } from '../options.ts';
+import { givenFields, named, refuse, requireValid, type SearchOptions } from './search-options.ts';
 
 const MAX_LINE = 120;
 /** Of no use to what changes saved searches. */

@@ -1,7 +1,5 @@
 import { Command } from 'commander';
 import { searchedArchiveOf } from '../../app/archive.ts';
-import { loadConfig } from '../../app/config/config.ts';
-import { isLoopbackHost } from '../../base/addresses.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -12,20 +10,18 @@ import type { SearchSource } from '../../search/search-source.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, print, withDatabase } from '../command.ts';
-import { accountIds, organizationIds, timeHelp } from '../options.ts';
+import { type Daemon, daemonOf } from '../daemon.ts';
+import { accountIds, optionOf, organizationIds, timeHelp } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
 import { historyJson, historyText } from './reports.ts';
 import { isAboutSaved, runSaved, withSaved } from './saved-searches.ts';
 import { bundleJson, bundleSearch, bundleText } from './search-bundle.ts';
 import {
-  optionOf,
   queryOf,
   readAfter,
   readFacet,
   readLimit,
   readPosition,
-  readTokenFile,
-  readUrl,
   refuseConflicts,
   requireValid,
   requireValidSearch,
@@ -67,20 +63,18 @@ export const searchCommand = (context: CliContext): Command => {
       const options = withLine(given, query);
       if (isAboutSaved(options)) return runSaved(options, context);
       refuseConflicts(options);
-      return options.url === undefined
+      const daemon = daemonOf(options, context);
+      const isLocal = [options.bundle, options.historyOf, options.saved].some((given) => given !== undefined);
+      return daemon === undefined || isLocal
         ? searchDatabase(options, context)
-        : searchDaemon(readUrl(options.url), options, context);
+        : searchDaemon(daemon, options, context);
     });
 };
 
 /** The daemon looks up names of organizations and accounts. */
-const searchDaemon = async (url: URL, options: SearchOptions, context: CliContext): Promise<void> => {
+const searchDaemon = async (daemon: Daemon, options: SearchOptions, context: CliContext): Promise<void> => {
   const { search } = requireValidSearch(queryOf(options, Date.now()), Date.now());
-  const { http } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
-  const token = options.tokenFile === undefined ? http.feedToken : readTokenFile(options.tokenFile);
-  if (token !== undefined && url.protocol === 'http:' && !isLoopbackHost(url.hostname))
-    context.stderr.write(`orgtrail: --url sends the token over plain http to ${url.hostname}\n`);
-  await writeAnswer(daemonClient({ url, token }, search, context.signal), options, context);
+  await writeAnswer(daemonClient(daemon, search, context.signal), options, context);
 };
 
 const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void> =>

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
-import { OrgtrailError, reasonOf } from '../../base/errors.ts';
+import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import {
   readCursor,
@@ -12,7 +11,7 @@ import {
 } from '../../search/query/search.ts';
 import { type FacetField, facetFields } from '../../search/summary/summary.ts';
 import type { Given } from '../command.ts';
-import { readTime } from '../options.ts';
+import { keyOf, optionOf, readTime } from '../options.ts';
 
 const MAX_LIMIT = 500;
 
@@ -49,11 +48,6 @@ export const withLine = (options: SearchOptions, query: readonly string[]): Sear
   const line = [...(options['q'] === undefined ? [] : [String(options['q'])]), ...query].join(' ');
   return line === '' ? options : { ...options, q: line };
 };
-
-/** `--resource-type`. */
-export const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
-
-export const keyOf = (field: string): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 export const givenFields = (options: SearchOptions): Partial<Record<SearchField, string>> => {
   const query: Partial<Record<SearchField, string>> = {};
@@ -110,8 +104,6 @@ export const refuseConflicts = (options: SearchOptions): void => {
   }
   if (options.url !== undefined)
     refuse('--bundle reads the database: it cannot be used with', options, urlConflicts(options));
-  if (options.tokenFile !== undefined && options.url === undefined)
-    throw new OrgtrailError('usage', '--token-file is the token for --url');
   if (options.after !== undefined && options.follow !== true)
     throw new OrgtrailError('usage', '--after says where --follow begins: it cannot be used without it');
   if (options.follow === true)
@@ -148,28 +140,4 @@ export const refuse = (why: string, options: SearchOptions, names: readonly (rea
   const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
   const given = names.flatMap(([name, key]) => (isGiven(options[key]) ? [name] : []));
   if (given.length > 0) throw new OrgtrailError('usage', `${why} ${given.join(', ')}`);
-};
-
-/** Throws OrgtrailError `usage`. */
-export const readUrl = (text: string): URL => {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '')
-    throw new OrgtrailError('usage', '--url must be the address of a daemon, such as https://orgtrail.example.com');
-  if (url.username !== '' || url.password !== '')
-    throw new OrgtrailError(
-      'usage',
-      '--url must not have a password: the token is in --token-file or ORGTRAIL_FEED_TOKEN',
-    );
-  return url;
-};
-
-/** Throws OrgtrailError `configuration` without any of the content. */
-export const readTokenFile = (path: string): string => {
-  try {
-    const token = readFileSync(path, 'utf8').trim();
-    if (/^[\x21-\x7e]+$/.test(token)) return token;
-  } catch (error) {
-    throw new OrgtrailError('configuration', `--token-file cannot be read: ${reasonOf(error)}`);
-  }
-  throw new OrgtrailError('configuration', '--token-file must have one token and nothing else');
 };

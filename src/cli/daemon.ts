@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { loadConfig } from '../app/config/config.ts';
+import { isLoopbackHost } from '../base/addresses.ts';
+import { OrgtrailError, reasonOf } from '../base/errors.ts';
+import { printable } from '../base/text.ts';
+import type { CliContext, Given } from './command.ts';
+
+/** Longer than any answer takes that is no stream. */
+const ANSWER_TIMEOUT_MS = 60_000;
+const MAX_REASON = 500;
+
+export type Daemon = Readonly<{ url: URL; token: string | undefined }>;
+
+/** That of --url, else of ORGTRAIL_URL; undefined: the database is asked. Throws OrgtrailError. */
+export const daemonOf = (
+  { url: given, tokenFile }: Given<'url' | 'tokenFile'>,
+  context: CliContext,
+): Daemon | undefined => {
+  const named = given === undefined ? undefined : readUrl('--url', given);
+  const { http, daemonUrl } = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+  const url = named ?? (daemonUrl === undefined ? undefined : readUrl('ORGTRAIL_URL', daemonUrl));
+  if (url === undefined) {
+    if (tokenFile !== undefined) throw new OrgtrailError('usage', '--token-file is the token for --url');
+    return undefined;
+  }
+  const token = tokenFile === undefined ? http.feedToken : readTokenFile(tokenFile);
+  if (token !== undefined && url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
+    const name = named === undefined ? 'ORGTRAIL_URL' : '--url';
+    context.stderr.write(`orgtrail: ${name} sends the token over plain http to ${url.hostname}\n`);
+  }
+  return { url, token };
+};
+
+/** The text of an answer that is no stream. */
+export const textOf = (daemon: Daemon, path: string, stop: AbortSignal): Promise<string> =>
+  explainUnreachable(daemon, async () => {
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+    return await (await send(daemon, path, signal)).text();
+  });
+
+/** Follows no redirect: the token goes to one host. */
+export const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
+  const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    redirect: 'manual',
+    signal,
+  });
+  if (response.status !== 200) throw await refusalOf(url, response);
+  return response;
+};
+
+const refusalOf = async (url: URL, response: Response): Promise<OrgtrailError> => {
+  const { status } = response;
+  const { reason, hint } = problemIn(await response.text());
+  const message = `${url.origin} answered ${status}${reason === undefined ? '' : `: ${printable(reason, MAX_REASON)}`}`;
+  if (status === 400) {
+    const said = reason === undefined ? message : printable(reason, MAX_REASON);
+    return new OrgtrailError('usage', said, hint === undefined ? {} : { hint: printable(hint, MAX_REASON) });
+  }
+  if (status === 401 || status === 403) {
+    return new OrgtrailError('configuration', message, {
+      hint: 'give a token with the scope search by --token-file: orgtrail token create NAME --scope search',
+    });
+  }
+  if (status === 429 || status >= 500) return new OrgtrailError('daemon_unreachable', message);
+  return new OrgtrailError('configuration', message, { hint: '--url is the address of a daemon, orgtrail run' });
+};
+
+/** Undefined for what is no text. */
+const problemIn = (body: string): { readonly reason?: string | undefined; readonly hint?: string | undefined } => {
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+  try {
+    const { reason, hint } = JSON.parse(body);
+    return { reason: text(reason), hint: text(hint) };
+  } catch {
+    return {};
+  }
+};
+
+/** A failure on the way means that the daemon does not answer; an abort stays one. */
+export const explainUnreachable = async <T>(daemon: Daemon, ask: () => Promise<T>): Promise<T> => {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof OrgtrailError || (error instanceof Error && error.name === 'AbortError')) throw error;
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw unreachable(daemon, reasonOf(cause), error);
+  }
+};
+
+export const unreachable = ({ url }: Daemon, reason: string, cause: unknown): OrgtrailError =>
+  new OrgtrailError('daemon_unreachable', `${url.origin}: ${reason}`, {
+    hint: 'check that the daemon runs (orgtrail run) and that --url is its address',
+    cause,
+  });
+
+export const explainForeign = <T>({ url }: Daemon, read: () => T): T => {
+  try {
+    return read();
+  } catch (error) {
+    throw new OrgtrailError('configuration', `${url.origin} does not answer as orgtrail does`, {
+      hint: '--url is the address of a daemon of this version, orgtrail run',
+      cause: error,
+    });
+  }
+};
+
+/** Throws OrgtrailError `usage`. */
+const readUrl = (option: string, text: string): URL => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '')
+    throw new OrgtrailError('usage', `${option} must be the address of a daemon, such as https://orgtrail.example.com`);
+  if (url.username !== '' || url.password !== '')
+    throw new OrgtrailError(
+      'usage',
+      `${option} must not have a password: the token is in --token-file or ORGTRAIL_FEED_TOKEN`,
+    );
+  return url;
+};
+
+/** Throws OrgtrailError `configuration` without any of the content. */
+const readTokenFile = (path: string): string => {
+  try {
+    const token = readFileSync(path, 'utf8').trim();
+    if (/^[\x21-\x7e]+$/.test(token)) return token;
+  } catch (error) {
+    throw new OrgtrailError('configuration', `--token-file cannot be read: ${reasonOf(error)}`);
+  }
+  throw new OrgtrailError('configuration', '--token-file must have one token and nothing else');
+};
