@@ -15,6 +15,7 @@ import { openArchive, requireArchiveWriter } from './archive.ts';
 import type { Config } from './config/config.ts';
 import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
 import { type App, openApp } from './open-app.ts';
+import { operations } from './operations.ts';
 import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, gracefulStop, SHUTDOWN_TIMEOUT_MS } from './process.ts';
 import { serveEvidence, startEvidenceOnceUsable } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
@@ -133,6 +134,7 @@ const startHttp = async (
     observer: metrics.http,
     feed: app.feed,
     operations: app.operations,
+    served: operations,
     servedEvidence: evidence.store,
     shownEvidence: evidence.shown,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics),

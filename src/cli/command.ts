@@ -33,6 +33,8 @@ export const withDatabase = async <T>(
   const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
   for (const warning of config.unknownSettings) logger.warn(warning);
+  // A list of the daemon's database must not lead to a change of this one unnoticed.
+  if (config.daemonUrl !== undefined) logger.warn('ORGTRAIL_URL is not asked: this command uses the database');
   const database = await openDatabase(config, logger, { mustExist: !makesEmbedded });
   try {
     const isOwn = makesEmbedded && config.databaseUrl === undefined;

@@ -23,6 +23,7 @@ import { createGuard, type FeedToken, oneHost } from './guard.ts';
 import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.ts';
 import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
+import { operationRoutes, type ServedOperation } from './operation.routes.ts';
 import { searchRoutes } from './search/routes.ts';
 
 /** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
@@ -52,6 +53,8 @@ export interface HttpOptions extends HealthOptions {
   readonly streams: StreamLimits;
   readonly overview: OverviewSource;
   readonly operations: Operations;
+  /** With a route of the API each. */
+  readonly served: readonly ServedOperation[];
 }
 
 export type HttpServer = Awaited<ReturnType<typeof startHttpServer>>;
@@ -117,6 +120,7 @@ export const startHttpServer = async (options: HttpOptions) => {
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
+  operationRoutes(server, options.served, { ...options, guard });
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: (): Promise<void> => server.close() };

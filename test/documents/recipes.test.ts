@@ -12,7 +12,7 @@ import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
 import { sinkTypes } from '../../src/sinks/registry.ts';
 import { temporaryFolder } from '../support/process/temporary-folder.ts';
 
-// CONTRIBUTING.md tells how a sink, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
+// CONTRIBUTING.md tells how a sink, an operation, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
 // lines in each registry, and nothing else.
 
 const execFile = promisify(execFileWithCallback);
@@ -41,15 +41,18 @@ beforeAll(async () => {
   for (const { path, text } of blocks('diff', '#')) {
     const [importLine = '', name = ''] = text.split('\n').map((line) => line.slice(1));
     const registry = readFileSync(join(copy, path), 'utf8');
-    const added = registry.replace(/^(const registry = \{.*?)^\};/ms, `$1${name}\n};`);
+    const added = registry
+      .replace(/^(const registry = \{.*?)^\};/ms, `$1${name}\n};`)
+      .replace(/^(export const operations.* = \[)/m, `$1${name}`);
     writeFileSync(join(copy, path), `${importLine}\n${added}`);
   }
   found = await probe();
 });
 
-test('the page has a sink, a kind of source and a format', () => {
+test('the page has a sink, an operation, a kind of source and a format', () => {
   expect(planted).toEqual([
     'src/sinks/kinds/loki.ts',
+    'src/archive/drop-operations.ts',
     'src/ingest/sources/member-activity.ts',
     'src/formats/logfmt.ts',
   ]);
@@ -118,6 +121,14 @@ test('a kind of source from the recipe is read where it says, with what it says,
   });
 });
 
+test('an operation from the recipe gives what it declares, and no more', () => {
+  expect(found.operation).toEqual({
+    name: 'archive drops',
+    body: [{ month: '2026-01' }],
+    shown: '2026-01\n',
+  });
+});
+
 test('a format from the recipe is known to the feed, to its OpenAPI, and to the help', () => {
   const { help, ...format } = found.format;
   const names = [...formatNames, 'logfmt'];
@@ -149,6 +160,8 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { Writable } from 'node:stream';
 import { runCli } from './cli/cli.ts';
+import { operations } from './app/operations.ts';
+import { perform } from './base/operation.ts';
 import { loadConfig, secretsOf } from './app/config/config.ts';
 import { formats } from './formats/registry.ts';
 import { feedQuerySchema } from './http/openapi.ts';
@@ -220,6 +233,12 @@ const source = async () => {
   served.close();
   return { asked, faults, entries: page.entries, endpoints, names: sourceKindNames };
 };
+const operation = async () => {
+  const [{ name, output, show }] = operations;
+  const run = async () => [{ month: '2026-01', secret: 'not declared' }];
+  const body = await perform({ output, run }, {}, {});
+  return { name, body, shown: show(output.parse(body)) };
+};
 const format = async () => {
   const event = {
     position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o',
@@ -234,7 +253,7 @@ const format = async () => {
   return { line, read: formats.logfmt.readLine(line), names: feedQuerySchema.properties.format.enum, help };
 };
 console.log(JSON.stringify({
-  configured: configured(), faults: faults(), delivered: await delivered(), source: await source(), format: await format(),
+  configured: configured(), faults: faults(), delivered: await delivered(), source: await source(), operation: await operation(), format: await format(),
 }));
 `;
 
@@ -243,5 +262,6 @@ interface Found {
   readonly faults: string;
   readonly delivered: unknown;
   readonly source: unknown;
+  readonly operation: unknown;
   readonly format: { readonly help: string };
 }

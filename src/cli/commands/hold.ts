@@ -1,12 +1,14 @@
 import { Command } from 'commander';
-import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../archive/holds.sql.ts';
+import { listHolds } from '../../archive/hold-operations.ts';
+import { addHold, type Hold, type NewHold, releaseHold } from '../../archive/holds.sql.ts';
 import { confirmRetention, readDroppedMonths } from '../../archive/retention.sql.ts';
 import { OrgtrailError } from '../../base/errors.ts';
-import { printable, table } from '../../base/text.ts';
+import { printable } from '../../base/text.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
+import { operationCommand } from '../operation-command.ts';
 import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
 
 /** Limits of RFC 3339. */
@@ -37,7 +39,7 @@ export const holdCommand = (context: CliContext): Command =>
     .description('Manage legal holds: events exempt from retention')
     .addHelpText('after', help)
     .addCommand(addCommand(context))
-    .addCommand(listCommand(context))
+    .addCommand(operationCommand(listHolds, context))
     .addCommand(releaseCommand(context))
     .addCommand(confirmCommand(context));
 
@@ -111,39 +113,6 @@ const describeScope = (hold: Hold): string => {
 
 const describeDropped = (months: readonly string[]): string =>
   months.length === 0 ? '' : `already dropped, and not held: ${months.join(', ')} (table retention_drops)\n`;
-
-const listCommand = (context: CliContext): Command =>
-  new Command('list')
-    .description('Show every hold, in force or released')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
-      const holds = await withDatabase(context, readHolds);
-      print(context, options, holds, holds.length === 0 ? 'no holds\n' : holdTable(holds));
-    });
-
-const holdTable = (holds: readonly Hold[]): string => {
-  const who = (by: string | null, as: string | null) => printable(by ?? as ?? '-', 32);
-  const rows = holds.map((hold) => [
-    String(hold.id),
-    hold.releasedAt === null
-      ? 'in force'
-      : `released ${hold.releasedAt.toISOString()} by ${who(hold.releasedBy, hold.releasedAs)}`,
-    whoseOf(hold),
-    hold.since ?? '-',
-    hold.before ?? '-',
-    `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
-    printable(hold.reason, 120),
-  ]);
-  return table(['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], rows);
-};
-
-const whoseOf = ({ organizationId, organizationName, accountId, accountName }: Hold): string => {
-  if (accountId !== null) return `account ${named(accountId, accountName)}`;
-  return organizationId === null ? 'every organization' : named(organizationId, organizationName);
-};
-
-const named = (id: string, name: string | null): string =>
-  name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
 
 const releaseCommand = (context: CliContext): Command =>
   new Command('release')

@@ -1,16 +1,15 @@
 import { Command } from 'commander';
 import { loadConfig } from '../../app/config/config.ts';
 import { OrgtrailError } from '../../base/errors.ts';
-import { printable, table } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { createOutgoing } from '../../sinks/delivery.ts';
 import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
 import { planReplay, replaySink } from '../../sinks/replay.sql.ts';
-import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
-import { sinkTable } from '../output/status-report.ts';
+import { listDeadLetters, listSinks, noSuchSink } from '../../status/sink-operations.ts';
+import { type CliContext, recordCommand, withDatabase } from '../command.ts';
+import { operationCommand } from '../operation-command.ts';
 
 const sinkHelp = `
 Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.
@@ -35,20 +34,10 @@ export const sinkCommand = (context: CliContext): Command =>
   new Command('sink')
     .description('Show sinks, replay events, list dead letters, send a test')
     .addHelpText('after', sinkHelp)
-    .addCommand(listCommand(context))
+    .addCommand(operationCommand(listSinks, context))
     .addCommand(replayCommand(context))
-    .addCommand(deadLettersCommand(context))
+    .addCommand(operationCommand(listDeadLetters, context))
     .addCommand(sinkTestCommand(context));
-
-const listCommand = (context: CliContext): Command =>
-  new Command('list')
-    .description('Show every sink, including those no longer configured')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
-      const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
-      const none = 'no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n';
-      print(context, options, sinks, sinks.length > 0 ? sinkTable(sinks) : none);
-    });
 
 const replayCommand = (context: CliContext): Command =>
   new Command('replay')
@@ -76,7 +65,7 @@ const replay = async (
   const after = /^\d{1,15}$/.test(options.after) ? Number(options.after) : undefined;
   const plan = await planReplay(pool, name, { after, hasArchive: options.hasArchive });
   if ('kind' in plan) {
-    if (plan.kind === 'no sink') throw unknownSink(name, plan.sinks);
+    if (plan.kind === 'no sink') throw noSuchSink(name, plan.sinks);
     throw new OrgtrailError('usage', `--after must be a position from 0 to ${plan.head}, the end of the feed`);
   }
   const { sink, left, again, gone } = plan;
@@ -85,57 +74,13 @@ const replay = async (
       hint: 'add --skip if that is intended',
     });
   }
-  if (!(await replaySink(pool, name, plan.after))) throw unknownSink(name, []);
+  if (!(await replaySink(pool, name, plan.after))) throw noSuchSink(name, []);
   const moved = left > 0 ? `${left} will not be sent` : `${again} will be sent again`;
   const missed = gone === 0 ? '' : `; retention has dropped up to ${gone} of them`;
   const age = sink.maxAgeSeconds;
   const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;
   return `${name} continues after ${plan.after}: of ${plan.toSend} events to send, ${moved}${missed}${old}`;
 };
-
-const deadLettersCommand = (context: CliContext): Command =>
-  new Command('dead-letters')
-    .description('Show the events that a sink rejected permanently, and why')
-    .argument('<name>', 'the sink')
-    .option('--json', 'print one JSON object per line')
-    .option('--limit <count>', 'maximum number, oldest first', '1000')
-    .action(async (name: string, options: { json?: boolean; limit: string }) => {
-      const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
-      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be an integer of at least 1');
-      const letters = await withDatabase(context, async (pool) => {
-        await requireSink(pool, name);
-        return await readDeadLetters(pool, name, limit);
-      });
-      const lines = letters.map((letter) => `${JSON.stringify(letter)}\n`).join('');
-      context.stdout.write(options.json === true ? lines : letterTable(letters));
-    });
-
-const letterTable = (letters: readonly DeadLetterRow[]): string => {
-  if (letters.length === 0) return 'no dead letters\n';
-  const rows = letters.map((letter) => [
-    String(letter.position),
-    letter.refusedAt.toISOString(),
-    printable(letter.organizationId ?? '-', 64),
-    printable(letter.id ?? '-', 64),
-    printable(letter.reason, 120),
-  ]);
-  return table(['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], rows);
-};
-
-const requireSink = async (pool: Pool, name: string): Promise<SinkStatus> => {
-  const sinks = await readSinkStatus(pool, undefined);
-  const sink = sinks.find((each) => each.name === name);
-  if (sink === undefined) throw unknownSink(name, sinks);
-  return sink;
-};
-
-const unknownSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError =>
-  new OrgtrailError('usage', `there is no sink ${JSON.stringify(name)}`, {
-    hint:
-      sinks.length === 0
-        ? 'there is none yet: set ORGTRAIL_SINKS and start `orgtrail run`'
-        : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
-  });
 
 const testHelp = `
 For sinks of detections and alarms. The message says that it is a test. It has a key of its own each time. Uses no database: the position of

@@ -1,15 +1,11 @@
 import { Command } from 'commander';
 import { OrgtrailError } from '../../base/errors.ts';
-import { printable, table } from '../../base/text.ts';
 import { formatDuration, parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
 import { parseScopes, type Scope, scopes } from '../../http/access/access.ts';
-import {
-  type AccessToken,
-  createAccessToken,
-  readAccessTokens,
-  revokeAccessToken,
-} from '../../http/access/tokens.sql.ts';
+import { listTokens } from '../../http/access/token-operations.ts';
+import { type AccessToken, createAccessToken, revokeAccessToken } from '../../http/access/tokens.sql.ts';
 import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
+import { operationCommand } from '../operation-command.ts';
 
 const help = `
 Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A
@@ -38,7 +34,7 @@ export const tokenCommand = (context: CliContext): Command =>
     .description('Manage named tokens, with a scope and an expiry, for the HTTP API and the console')
     .addHelpText('after', help)
     .addCommand(createCommand(context))
-    .addCommand(listCommand(context))
+    .addCommand(operationCommand(listTokens, context))
     .addCommand(revokeCommand(context));
 
 type CreateOptions = Given<'expires', 'accessLog' | 'replay' | 'json'> & { readonly scope: string };
@@ -122,28 +118,6 @@ const describe = ({ name, scopes: has, expiresAt, seesAccessLog, replaysSinks }:
   const sees = seesAccessLog ? ', sees the whole trail of access' : '';
   const replays = replaysSinks ? ', may replay sinks' : '';
   return `the token ${name} has the scope ${has.join(', ')}${sees}${replays} and ${end}`;
-};
-
-const listCommand = (context: CliContext): Command =>
-  new Command('list')
-    .description('Show every token, revoked ones included, without its secret')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
-      const tokens = await withDatabase(context, readAccessTokens);
-      print(context, options, tokens, tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
-    });
-
-const tokenTable = (tokens: readonly AccessToken[]): string => {
-  const rows = tokens.map((token) => [
-    printable(token.name, 64),
-    token.revokedAt === null
-      ? token.state
-      : `revoked ${token.revokedAt.toISOString()} by ${printable(token.revokedAs ?? '-', 32)}`,
-    `${token.scopes.join(',')}${token.seesAccessLog ? ' +access-log' : ''}${token.replaysSinks ? ' +replay' : ''}`,
-    token.expiresAt?.toISOString() ?? 'never',
-    `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
-  ]);
-  return table(['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], rows);
 };
 
 const revokeCommand = (context: CliContext): Command =>

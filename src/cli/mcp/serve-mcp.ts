@@ -11,7 +11,7 @@ import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import type { CliContext, OpenedDatabase } from '../command.ts';
 import { answered, type NoteCall, refusalOf, type Tool, type ToolContext } from './answer.ts';
-import { searchTools, stateTools } from './tools.ts';
+import { operationTools, searchTools, stateTools } from './tools.ts';
 
 const CONNECTIONS = 2;
 const LOOK_EVERY_MS = 60_000;
@@ -96,7 +96,7 @@ const addTools = (
   server: McpServer,
   { note, stop, ...context }: ToolContext & { readonly note: NoteCall; readonly stop: AbortSignal },
 ): void => {
-  for (const tool of [...searchTools, ...stateTools] as readonly Tool[]) {
+  for (const tool of [...searchTools, ...stateTools, ...operationTools] as readonly Tool[]) {
     const { name, title, description, input } = tool;
     server.registerTool(
       name,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { operations } from '../../app/operations.ts';
 import { OrgtrailError } from '../../base/errors.ts';
+import { perform, readBounded } from '../../base/operation.ts';
 import { cursorsOf, faultsInWords, summaryBody } from '../../http/search/routes.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
 import { entityKinds, entitySearch, logOf } from '../../search/entities.ts';
@@ -296,5 +298,15 @@ const listDetections = tool({
 });
 
 export const stateTools: readonly Tool[] = [getStatus, getCompleteness, listDetections];
+
+export const operationTools: readonly Tool[] = operations.map((operation) => ({
+  name: operation.tool,
+  title: operation.says,
+  description: `${operation.says}.`,
+  input: operation.input,
+  answer: async ({ pool }, given) => ({
+    body: shortened(await perform(operation, { pool }, readBounded(operation, given))),
+  }),
+}));
 
 type Asked = Partial<Record<SearchField, string | undefined>>;

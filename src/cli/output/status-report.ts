@@ -11,6 +11,7 @@ import {
   listingTroubles,
   NOT_COLLECTED,
 } from '../../status/health.ts';
+import { sinkTable } from '../../status/sink-operations.ts';
 import {
   countsByState,
   countsOf,
@@ -208,29 +209,4 @@ const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: SourceRow): 
   const lost =
     retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
   return `${gap} (${lost})`;
-};
-
-const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'SKIPPED', 'WORKER', 'TARGET'];
-
-/** Those in trouble first, and a line for each error. */
-export const sinkTable = (sinks: readonly SinkStatus[]): string => {
-  const isOk = (sink: SinkStatus) => (sinkState(sink) === 'ok' ? 1 : 0);
-  const ordered = sinks.toSorted((a, b) => isOk(a) - isOk(b));
-  const rows = ordered.map((sink) => [
-    sink.name,
-    sinkState(sink),
-    sink.type,
-    String(sink.position),
-    String(sink.lagEvents),
-    formatDuration(sink.lagSeconds * 1_000),
-    String(sink.deadLetters),
-    String(sink.skipped),
-    sink.heldBy ?? '-',
-    printable(sink.target, 60),
-  ]);
-  const errors = ordered.flatMap(({ name, failures, lastError }) => {
-    const many = failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `;
-    return lastError === null ? [] : [`${name}: ${many}last error: ${printable(lastError, 300)}`];
-  });
-  return `${[...alignColumns([header, ...rows]), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')}\n`;
 };

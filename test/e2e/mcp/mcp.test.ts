@@ -39,7 +39,8 @@ describe('orgtrail mcp with the account that may read alone', () => {
     const { tools } = await connected.client.listTools();
     expect(tools.map(({ name }) => name)).toEqual(
       words(`
-      search_events count_events get_event describe_entity get_status get_completeness list_detections`),
+      search_events count_events get_event describe_entity get_status get_completeness list_detections
+      list_holds list_tokens list_sinks list_dead_letters`),
     );
     for (const { annotations, description, inputSchema } of tools) {
       expect(annotations).toMatchObject({ readOnlyHint: true, destructiveHint: false });

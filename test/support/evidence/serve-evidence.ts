@@ -27,6 +27,7 @@ export const serveEvidence = async (
     observer: { answered: () => {}, signInFailed: () => {} },
     logger: createLogger({ level: 'silent', format: 'json', destination: process.stdout, secrets: [] }),
     access,
+    served: [],
     servedEvidence,
     ...Object.fromEntries(['feed', 'search', 'streams', 'overview'].map((source) => [source, nothing])),
     ...Object.fromEntries(['status', 'sinks', 'schemaState', 'metrics'].map((read) => [read, async () => ''])),

@@ -1,3 +1,4 @@
+import { operations } from '../../../src/app/operations.ts';
 import { createShownEvidence } from '../../../src/evidence/shown-evidence.sql.ts';
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
@@ -52,6 +53,7 @@ export const serve = async (
     streams: run.app.streams,
     access: run.app.access,
     operations: run.app.operations,
+    served: operations,
     observer: run.metrics.http,
     evidence: run.app.metricsSource.evidence,
     shownEvidence: createShownEvidence(run.app.database.pool, run.config.evidence !== undefined),

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { OrgtrailError } from './errors.ts';
+import { unknownParameter } from './text.ts';
+
+/**
+ * A question about what is stored, declared once in the room of its subject. The command, for a database and for a daemon, the route with its
+ * description, the tool of a model and the pages of docs/reference come from it.
+ */
+export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Output extends z.ZodType = z.ZodType> {
+  /** The words of the command: `hold list`. */
+  readonly name: string;
+  /** A sentence without its full stop. */
+  readonly says: string;
+  /** Of the route. `:name` in it is a field of the input, and an argument of the command. */
+  readonly path: string;
+  readonly tool: string;
+  /** `scope`: of a token. `trail`: how the trail of access calls an answer over HTTP; without it none is kept. */
+  readonly needs: { readonly scope: 'search'; readonly trail?: 'hold' | 'token' };
+  /** Every field has a description. */
+  readonly input: Input;
+  readonly output: Output;
+  /** What the help writes for the value of an option. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** Of a number, over HTTP and for a model: their answers stand in memory as a whole. */
+  readonly most?: Readonly<Record<string, number>>;
+  /** `--json` prints an element per line. */
+  readonly isLines?: boolean;
+  run(source: Source, input: z.output<Input>): Promise<z.output<Output>>;
+  /** For people. */
+  show(output: z.output<Output>): string;
+}
+
+/** Infers the types of a declaration. */
+export const operation = <Source, Input extends z.ZodObject, Output extends z.ZodType>(
+  declared: Operation<Source, Input, Output>,
+): Operation<Source> => declared as unknown as Operation<Source>;
+
+/** A Date, and RFC 3339 on the wire. */
+export const instant = z.codec(z.string().meta({ format: 'date-time' }), z.date(), {
+  decode: (text) => new Date(text),
+  encode: (date) => date.toISOString(),
+});
+
+/** `nameOf`: how the one who asks calls a field. Digits are a number where a text cannot be meant. Throws OrgtrailError `usage`. */
+export const readInput = (
+  { input }: Pick<Operation<never>, 'input'>,
+  given: Readonly<Record<string, unknown>>,
+  nameOf: (field: string) => string,
+): z.output<z.ZodObject> => {
+  const { shape } = input;
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(shape, name));
+  if (unknown !== undefined) throw new OrgtrailError('usage', unknownParameter(unknown, Object.keys(shape)));
+  const typed = Object.entries(given).map(([name, value]) => {
+    const isDigits = typeof value === 'string' && /^-?(0|[1-9]\d{0,14})$/.test(value);
+    return [name, isDigits && !z.safeParse(shape[name] ?? z.unknown(), value).success ? Number(value) : value];
+  });
+  const read = input.safeParse(Object.fromEntries(typed));
+  if (read.success) return read.data;
+  const faults = read.error.issues.map(({ path, message }) => `${nameOf(String(path[0]))} ${message}`);
+  throw new OrgtrailError('usage', [...new Set(faults)].join('; '));
+};
+
+/** As `readInput`, for those who ask a daemon or a model's tool. */
+export const readBounded = (
+  operation: Pick<Operation<never>, 'input' | 'most'>,
+  given: Readonly<Record<string, unknown>>,
+): z.output<z.ZodObject> => {
+  const input = readInput(operation, given, (field) => field);
+  for (const [field, most] of Object.entries(operation.most ?? {})) {
+    if (Number(input[field]) > most) throw new OrgtrailError('usage', `${field} must be at most ${most} here`);
+  }
+  return input;
+};
+
+/** The answer as it goes over the wire: what is not declared does not leave. */
+export const perform = async <Source>(
+  { output, run }: Pick<Operation<Source>, 'output' | 'run'>,
+  source: Source,
+  input: z.output<z.ZodObject>,
+): Promise<unknown> => z.encode(output, await run(source, input));
+
+/** Fields that the path names. */
+export const fieldsOfPath = ({ path }: Pick<Operation<never>, 'path'>): readonly string[] =>
+  [...path.matchAll(/:(\w+)/g)].map(([, field = '']) => field);

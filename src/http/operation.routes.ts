@@ -1,0 +1,85 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { OrgtrailError } from '../base/errors.ts';
+import type { StreamLimits } from '../base/limits.ts';
+import { fieldsOfPath, type Operation, perform, readBounded } from '../base/operation.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { asRecord } from './access-trail.ts';
+import { inPlace } from './failure.ts';
+import type { Guard } from './guard.ts';
+import { problem, refusals, withToken } from './openapi.ts';
+
+export type ServedOperation = Operation<{ readonly pool: Pool }>;
+
+interface Serving {
+  readonly operations: { readonly pool: Pool };
+  readonly streams: StreamLimits;
+  readonly guard: Guard;
+}
+
+/** A route for each, described by the schemas of its declaration, which also read what is asked and write the answer. */
+export const operationRoutes = (
+  server: FastifyInstance,
+  served: readonly ServedOperation[],
+  { operations, streams, guard }: Serving,
+): void => {
+  for (const operation of served) {
+    const { path, needs } = operation;
+    server.get(
+      path,
+      {
+        onRequest: guard.requireScope(needs.scope),
+        config: needs.trail === undefined ? {} : { trail: needs.trail },
+        schema: describe(operation),
+        validatorCompiler: () => () => true,
+        serializerCompiler: () => (body) => JSON.stringify(body),
+      },
+      async (request, reply) => {
+        try {
+          const asked = readBounded(operation, { ...asRecord(request.query), ...asRecord(request.params) });
+          return await inPlace(streams, reply, () => perform(operation, operations, asked));
+        } catch (error) {
+          if (!(error instanceof OrgtrailError && error.code === 'usage')) throw error;
+          const { message: reason, hint } = error;
+          return await reply.code(400).send({ status: 'bad request', reason, ...(hint !== undefined && { hint }) });
+        }
+      },
+    );
+  }
+};
+
+const describe = (operation: ServedOperation) => {
+  const { name, says, input, output, most } = operation;
+  const named = fieldsOfPath(operation);
+  const [tag = name] = name.split(' ');
+  const { properties = {} } = jsonSchema(input);
+  const part = (isNamed: boolean) => {
+    const fields = Object.entries(properties).filter(([field]) => named.includes(field) === isNamed);
+    if (fields.length === 0) return undefined;
+    const bounded = fields.map(([field, schema]) => [
+      field,
+      Object.assign(schema, most?.[field] && { maximum: most[field] }),
+    ]);
+    return { type: 'object', properties: Object.fromEntries(bounded) };
+  };
+  const [params, querystring] = [part(true), part(false)];
+  return {
+    ...withToken,
+    tags: [tag],
+    summary: says,
+    ...(params && { params: { ...params, required: named } }),
+    ...(querystring && { querystring }),
+    response: {
+      200: { ...jsonSchema(output), description: `As \`orgtrail ${name} --json\` prints it.` },
+      400: problem('A parameter is not valid, or names nothing; the body says which.'),
+      ...refusals,
+      503: problem('The database does not answer or is busy, or too many readers are served (Retry-After).'),
+    },
+  };
+};
+
+/** Of what goes over the wire. */
+const jsonSchema = (schema: z.ZodType) => {
+  const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+};

@@ -1,0 +1,21 @@
+import type { Pool } from 'pg';
+
+/** What the questions of the operations are about, with all that may be null once null and once not. Nothing of it moves with the clock. */
+export const seedOperations = (pool: Pool): Promise<unknown> =>
+  pool.query(`
+    insert into holds (organization_id, account_id, since, before, reason, created_by, created_as, created_at) values
+      (null, null, '-infinity', 'infinity', E'case 17, \\u202e"quoted"', null, 'owner', '2026-01-02T03:04:05.678Z'),
+      ('019c4f65e7607d8c9f6f6b58aa3aff50', null, '2025-03-01', '2025-06-01T00:00:00.5Z', 'notice', 'J. Doe, Legal', 'owner', '2026-01-03'),
+      (null, 'a2c19c4f65e7607d8c9f6f6b58aa3aff', '2025-03-01', 'infinity', 'account', 'J. Doe, Legal', 'owner', '2026-01-04');
+    update holds set released_at = '2026-02-01', released_as = 'owner', released_by = 'T. Roe' where reason = 'notice';
+    insert into access_tokens (name, scopes, hash, expires_at, created_at, created_as, sees_access_log, replays_sinks) values
+      ('old', '{feed}', sha256('1'), '2026-01-05', '2026-01-01', 'owner', false, false),
+      ('all', '{feed,search}', sha256('2'), null, '2026-01-02', 'owner', true, true),
+      ('gone', '{metrics}', sha256('3'), null, '2026-01-03', 'owner', false, false);
+    update access_tokens set revoked_at = '2026-01-04', revoked_as = 'owner' where name = 'gone';
+    insert into sinks (name, kind, target, position, delivered, failures, last_error, max_age_seconds, last_success_at)
+      select s.name, s.kind, 'https://example.com/' || s.name, feed_head.position, 7, s.failures, s.error, s.age, s.at
+      from feed_head, (values ('siem', 'http', 0, null, 86400, '2026-01-02'::timestamptz), ('pager', 'chat', 3, E'away\\n', null, null))
+        as s (name, kind, failures, error, age, at);
+    insert into sink_dead_letters (sink, position, reason, refused_at)
+      select 'siem', n, 'reason ' || n, '2026-01-02'::timestamptz from generate_series(1, 7) n union all select 'siem', 900000, 'dropped', '2026-01-03'`);
