@@ -1,7 +1,7 @@
 -- own transaction
 -- Beside everything else: the indexes that serve as two or more of before, and the spellings of events of before.
 create index if not exists audit_events_names on audit_events
-  using gin (orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)) with (gin_pending_list_limit = 1024);
+  using gin (orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)) with (gin_pending_list_limit = 128);
 --> statement-breakpoint
 create index if not exists audit_events_exceptions on audit_events (action_time, position, defects)
   include (organization_id, action_result, actor_email, actor_ip_address) where action_result <> 'success' or action_result is null or defects is not null;

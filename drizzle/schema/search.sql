@@ -71,7 +71,7 @@ create index audit_events_actor_email on audit_events (actor_email text_pattern_
 create index audit_events_actor_ip_address on audit_events (actor_ip_address text_pattern_ops);
 create index audit_events_actor_token_id on audit_events (actor_token_id text_pattern_ops) where actor_token_id is not null;
 create index audit_events_names on audit_events
-  using gin (orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)) with (gin_pending_list_limit = 1024);
+  using gin (orgtrail_names(zone_id, zone_name, actor_token_name, actor_email)) with (gin_pending_list_limit = 128);
 -- What is no plain success. With it the results of an organization, or of all, are counted without reading rows (docs/decisions/25), and entries
 -- with defects, of which there are hardly any, are found among its own.
 create index audit_events_exceptions on audit_events (action_time, position, defects)
