@@ -69,7 +69,7 @@ const openDatabase = async (url: string, drop: () => Promise<unknown>): Promise<
   await admin.connect();
   // What breaks fails its statement; a server that is stopped need not be told twice.
   admin.on('error', () => {});
-  const forgotten = 'coverage, coverage_readings, walks, sources, organizations, organization_changes';
+  const forgotten = 'coverage, coverage_readings, lanes, sources, organizations, organization_changes';
   return {
     url,
     admin,
@@ -80,7 +80,7 @@ const openDatabase = async (url: string, drop: () => Promise<unknown>): Promise<
       await admin.query('checkpoint');
     },
     forget: async () => {
-      await admin.query('truncate coverage, coverage_readings, lanes, walks');
+      await admin.query('truncate coverage, coverage_readings, lanes');
       await admin.query('checkpoint');
     },
     forgetOrganizations: async () => {
