@@ -28,6 +28,7 @@ import type { ReadingCredential } from '../ingest/sync/store/leases.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
 import type { LiveSecrets } from './config/live-secrets.ts';
+import { summed } from './telemetry/log-sync.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
 /** The first if there are several. Throws OrgtrailError `configuration` if there is none. */
@@ -158,6 +159,7 @@ const openOne = (
   );
   const fingerprint = fingerprintOfCurrent(source);
   const principals = () => principalsOf(principal, shared.knownUsers);
+  const unsaid = summed(() => performance.now());
   const budget = createApiBudget({
     pool,
     fingerprint,
@@ -165,8 +167,9 @@ const openOne = (
     requestsPerWindow: () => shared.budgetOf(principal, own),
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
-      if (waitMs > 10_000)
-        logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
+      const since = waitMs > 10_000 ? unsaid(because) : undefined;
+      if (since === undefined) return;
+      logger.warn({ waitMs: Math.round(waitMs), because, ...since }, 'rate limited: delaying requests to Cloudflare');
     },
   });
   const limited = withProcessLimit(budget, shared.limit);

@@ -20,6 +20,7 @@ import { cannotListen, DATABASE_CONNECT_TIMEOUT_MS, gracefulStop, SHUTDOWN_TIMEO
 import { serveEvidence, startEvidenceOnceUsable } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { describeNotRead, unreadMonthsOf } from './sync-context.ts';
+import { summed } from './telemetry/log-sync.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
 export type Daemon = Awaited<ReturnType<typeof startDaemon>>;
@@ -143,8 +144,9 @@ const startHttp = async (
   });
 };
 
-const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => boolean, hardStop: AbortSignal) =>
-  syncForever(app.sync, {
+const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => boolean, hardStop: AbortSignal) => {
+  const unsaid = summed(() => performance.now());
+  return syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
     signal: hardStop,
@@ -153,9 +155,11 @@ const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => b
       if (stopping()) return;
       const reason = reasonOf(error);
       trouble.failed(reason);
-      logger.error({ reason }, 'sync failed; retrying at the next tick');
+      const since = unsaid(reason);
+      logger[since === undefined ? 'debug' : 'error']({ reason, ...since }, 'sync failed; retrying at the next tick');
     },
   });
+};
 
 /** A failover makes positions jump by so much more for each second between the last note and the first commit. */
 const NOTE_EVERY_MS = 5_000;

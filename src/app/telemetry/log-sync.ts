@@ -20,7 +20,7 @@ export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNa
   const mayWarnOfMissed = onceADay(nowMs);
   const retention = logRetention(logger, nowMs);
   return {
-    ...logOrganizations(logger, names.organization),
+    ...logOrganizations(logger, nowMs, names.organization),
     ...logAccounts(logger, nowMs, names.account),
     missedButOpen: (event) => {
       if (!mayWarnOfMissed(event.organizationId)) return;
@@ -53,12 +53,15 @@ type FactsOf = (source: SourceKey) => { readonly source: string; readonly name: 
 
 const logTrouble = (logger: Logger, nowMs: () => number, of: FactsOf): SyncObserver => {
   const mayWarn = onceADay(nowMs);
+  const unsaid = summed(nowMs);
   return {
-    sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
-      logger.warn(
-        { ...of(source), lane, failure, reason: message, backoffMs },
+    sourceFailed: ({ source, lane, failure, message, backoffMs }) => {
+      const since = unsaid(`${source.kind} ${failure} ${message.replaceAll(source.id, '')}`);
+      logger[since === undefined ? 'debug' : 'warn'](
+        { ...of(source), lane, failure, reason: message, backoffMs, ...since },
         `sync failed for ${kindOf(source).owner === 'account' ? 'an account' : 'an organization'}; will retry after backoff`,
-      ),
+      );
+    },
     windowNarrowed: ({ source, lane, claim, reason }) =>
       logger.info(
         { ...of(source), lane, ...isoRange(claim), reason },
@@ -158,7 +161,8 @@ const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
-const logOrganizations = (logger: Logger, nameOf: NameOf): SyncObserver => {
+const logOrganizations = (logger: Logger, nowMs: () => number, nameOf: NameOf): SyncObserver => {
+  const unsaid = summed(nowMs);
   let appeared: string[] = [];
   let shortBefore: string | undefined;
   const named = (organizationId: string) => ({ organizationId, name: nameOf(organizationId) });
@@ -185,7 +189,9 @@ const logOrganizations = (logger: Logger, nameOf: NameOf): SyncObserver => {
     },
     discoveryFailed: ({ error }) => {
       flush();
-      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'listing organizations failed');
+      const reason = error instanceof Error ? error.message : String(error);
+      const since = unsaid(reason);
+      logger[since === undefined ? 'debug' : 'warn']({ reason, ...since }, 'listing organizations failed');
     },
     organizationChanged: ({ organizationId, change }) => {
       if (change === 'appeared') appeared.push(organizationId);
@@ -272,6 +278,24 @@ const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly Nea
       logger.warn(facts, `unread audit logs ${when}`);
     }
     nearSinceMs = stillNear;
+  };
+};
+
+const SUM_MS = 60_000;
+const MOST_KEYS = 1_000;
+
+/** A line a minute for each key. `more`: how many like it came since the last one; undefined: say nothing. */
+export const summed = (nowMs: () => number): ((key: string) => { readonly more?: number } | undefined) => {
+  const said = new Map<string, { readonly atMs: number; more: number }>();
+  return (key) => {
+    const last = said.get(key);
+    if (last !== undefined && nowMs() - last.atMs < SUM_MS) {
+      last.more += 1;
+      return undefined;
+    }
+    if (said.size >= MOST_KEYS) said.clear();
+    said.set(key, { atMs: nowMs(), more: 0 });
+    return last === undefined || last.more === 0 ? {} : { more: last.more };
   };
 };
 

@@ -120,7 +120,7 @@ test('names of organizations stand beside their ids', () => {
   const { observer, warnings } = logged('info', { ...noNames, organization: acme, source: ({ id }) => acme(id) });
   const failed = { lane: 'live' as const, failure: 'server', message: '503', backoffMs: 1_000 };
   observer.sourceFailed?.({ source: source('a'), ...failed });
-  observer.sourceFailed?.({ source: source('b'), ...failed });
+  observer.sourceFailed?.({ source: source('b'), ...failed, message: '504' });
   observer.organizationChanged?.({ organizationId: 'a', change: 'gone' });
   const lines = warnings();
   expect(lines).toMatchObject([
@@ -193,6 +193,22 @@ test('trouble with the log of an account says so, and is told apart from that of
     kind: 'account',
     msg: expect.stringMatching(/for an account;/),
   });
+});
+
+test('equal failures of several logs are a line a minute, with how many more there were', () => {
+  const { observer, warnings, advance } = logged();
+  const fail = (id: string) =>
+    observer.sourceFailed?.({
+      source: source(id),
+      lane: 'live',
+      failure: 'server',
+      message: `${id}: 503`,
+      backoffMs: 1,
+    });
+  for (const id of ['a', 'b', 'c']) fail(id);
+  advance(60_000);
+  fail('b');
+  expect(warnings()).toMatchObject([{ source: 'a' }, { source: 'b', more: 2 }]);
 });
 
 const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
