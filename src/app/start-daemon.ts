@@ -22,6 +22,7 @@ import { startSinks } from './start-sinks.ts';
 import { describeNotRead, unreadMonthsOf } from './sync-context.ts';
 import { summed } from './telemetry/log-sync.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { type CauseWatch, createCauseWatch, createSyncTrouble, logCausesForever } from './watch-causes.ts';
 
 export type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 
@@ -53,7 +54,8 @@ export const startDaemon = async (
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);
   opened.defer(() => served.close());
-  const parts = { config, secrets, app, metrics, trouble, logger };
+  const causes = createCauseWatch(config, app, trouble);
+  const parts = { config, secrets, app, metrics, trouble, causes, logger };
   const http = await startHttp(parts, served).catch((error: unknown) => {
     stop.abort();
     throw error;
@@ -73,6 +75,7 @@ export const startDaemon = async (
     signal: stop.signal,
   });
   const noting = noteAliveForever(pool, app.sync.time, stop.signal);
+  const logging = logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal });
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
   secrets.onChanged(() => {
     endRestsOfRefused(pool).catch((error: unknown) =>
@@ -92,7 +95,7 @@ export const startDaemon = async (
     stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting, logging]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();
@@ -106,11 +109,12 @@ interface Parts {
   readonly app: App;
   readonly metrics: Metrics;
   readonly trouble: ReturnType<typeof createSyncTrouble>;
+  readonly causes: CauseWatch;
   readonly logger: Logger;
 }
 
 const startHttp = async (
-  { config, secrets, app, metrics, trouble, logger }: Parts,
+  { config, secrets, app, metrics, trouble, causes, logger }: Parts,
   evidence: ReturnType<typeof serveEvidence>,
 ) => {
   // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
@@ -125,7 +129,8 @@ const startHttp = async (
     sinks: app.sinks,
     evidence: app.metricsSource.evidence,
     schemaState: async () => (await readSchemaState(app.database.pool)).state,
-    trouble: trouble.current,
+    trouble: () => trouble.current()?.reason,
+    causes: causes.read,
     logger,
     metrics: () => metrics.scrape(app.metricsSource),
     search: app.search,
@@ -153,8 +158,8 @@ const startSyncing = ({ config, app, trouble, logger }: Parts, stopping: () => b
     stopping,
     onError: (error) => {
       if (stopping()) return;
+      trouble.failed(error);
       const reason = reasonOf(error);
-      trouble.failed(reason);
       const since = unsaid(reason);
       logger[since === undefined ? 'debug' : 'error']({ reason, ...since }, 'sync failed; retrying at the next tick');
     },
@@ -171,16 +176,4 @@ const noteAliveForever = async (pool: Pool, time: Pick<Time, 'sleep'>, signal: A
     await pool.query(noteAlive).catch(() => {});
     await time.sleep(NOTE_EVERY_MS, signal).catch(() => {});
   }
-};
-
-/** For readiness: reading may work although nothing can be synced. Remembers a failure for two ticks. `nowMs` is a steady clock. */
-export const createSyncTrouble = (tickMs: number, nowMs: () => number) => {
-  let latest: { readonly reason: string; readonly atMs: number } | undefined;
-  return {
-    failed: (reason: string): void => {
-      latest = { reason, atMs: nowMs() };
-    },
-    /** The latest reason, while it is fresh: with trouble that lasts, every tick fails again. */
-    current: () => (latest !== undefined && nowMs() - latest.atMs <= 2 * tickMs ? latest.reason : undefined),
-  };
 };

@@ -14,7 +14,8 @@ import { type NoteObserver, noteFindings, noteForever, wantDetections } from '..
 import type { DeliveryContext, DeliveryObserver, SinkConfig, SinkStream } from '../sinks/ports.ts';
 import { createLiveSink, redactorOf } from '../sinks/registry.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
-import { type AlarmFacts, alarmsOf } from '../status/alarms.ts';
+import { readCauses } from '../status/causes.sql.ts';
+import { alarmsOf, type Cause } from '../status/causes.ts';
 import { archivedEventsOf } from './archive.ts';
 import type { Config } from './config/config.ts';
 import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
@@ -76,13 +77,9 @@ export const startSinks = async (
   );
   const noting = { pool, time: context.time, logger, signal: options.asked };
   loops.push(startFindings(config.sinks, noting, context.waitForNews));
-  const facts = async () => ({
-    status: await app.statusReader.read(config),
-    sinks: await app.sinks(),
-    evidence: await app.metricsSource.evidence(),
-    tickMs: config.tickMs,
-  });
-  loops.push(startAlarms(config.sinks, noting, facts));
+  const causes = async () =>
+    readCauses(app.database.pool, config, await app.statusReader.read(config), await app.sinks(), {});
+  loops.push(startAlarms(config.sinks, noting, causes));
   return {
     /** Resolves once a stop was asked for and no delivery is under way any more. */
     ended: Promise.all(loops),
@@ -244,13 +241,13 @@ const prepareAlarms = async (pool: Pool, sinks: readonly NamedSink[]): Promise<v
 const startAlarms = async (
   sinks: readonly NamedSink[],
   { pool, time, logger, signal }: Noting,
-  facts: () => Promise<AlarmFacts>,
+  causes: () => Promise<readonly Cause[]>,
 ): Promise<void> => {
   if (ofStream(sinks, 'alarms').length === 0) return;
   let failures = 0;
   while (!signal.aborted) {
     try {
-      await noteAlarms(pool, alarmsOf(await facts()), OPEN_AFTER_MS);
+      await noteAlarms(pool, alarmsOf(await causes()), OPEN_AFTER_MS);
       if (failures > 0) logger.info({ failures }, 'alarms are noted again');
       failures = 0;
     } catch (error) {

@@ -21,6 +21,7 @@ const ARCHIVE_RETRY_AFTER_SECONDS = 60;
 const troubles = {
   unreachable: { status: 'unavailable', reason: 'the database does not answer' },
   busy: { status: 'busy', reason: 'all connections to the database are in use: try again in a few seconds' },
+  full: { status: 'unavailable', reason: 'the disk of the database is full' },
   slow: { status: 'slow', reason: 'the database took too long to answer: it is busy, or a lock is held' },
 } as const;
 

@@ -4,11 +4,13 @@ import Fastify from 'fastify';
 import type { Logger } from 'pino';
 import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import { type Cause, isStopped } from '../status/causes.ts';
+import type { StatusWithStates } from '../status/source-state.ts';
 import type { StatusReader } from '../status/status-reader.sql.ts';
 import type { AccessSource } from './access/access.ts';
 import { failureOf } from './failure.ts';
 import { createGuard, type FeedToken, type Guard } from './guard.ts';
-import { evidenceHealth, healthOf, isStopped, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
+import { evidenceHealth, healthOf, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
 import { jsonAnswer } from './openapi.ts';
 
 export interface HealthOptions extends ReadinessOptions {
@@ -23,6 +25,8 @@ export interface HealthOptions extends ReadinessOptions {
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   /** Undefined if there is none. Rejects as `status` does. */
   readonly evidence?: () => Promise<EvidenceStatus | undefined>;
+  /** What is wrong. Rejects as `status` does. */
+  readonly causes: (status: StatusWithStates, sinks: readonly SinkStatus[]) => Promise<readonly Cause[]>;
   readonly metrics: () => Promise<string>;
   readonly access: AccessSource;
 }
@@ -57,7 +61,9 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
     },
     async () => {
       const status = await options.status.read(options);
-      return healthOf(status, await options.sinks(), options.tickMs, {
+      const sinks = await options.sinks();
+      return healthOf(status, sinks, await options.causes(status, sinks), {
+        tickMs: options.tickMs,
         evidence: await options.evidence?.(),
         accessTrouble: options.access.trouble(),
       });

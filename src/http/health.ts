@@ -4,17 +4,22 @@ import { reasonOf } from '../base/errors.ts';
 import { type EvidenceStatus, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
 import { databaseTrouble } from '../postgres/sql-state.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import { apiTroubles, discoveryTooOldSeconds, type LaneTrouble, listingTroubles } from '../status/health.ts';
-import { isAccount, type StatusWithStates, sinkState, statesOf, totalsOf, worst } from '../status/source-state.ts';
+import { type Cause, causeText } from '../status/causes.ts';
+import { discoveryTooOldSeconds, type LaneTrouble } from '../status/health.ts';
+import { isAccount, type StatusWithStates, sinkState, totalsOf, worst } from '../status/source-state.ts';
 
 /** The names are a contract (docs/guide/health.md). */
 export const healthOf = (
   status: StatusWithStates,
   shownSinks: readonly SinkStatus[],
-  tickMs: number,
-  more: { readonly evidence?: EvidenceStatus | undefined; readonly accessTrouble?: string | undefined } = {},
+  causes: readonly Cause[],
+  more: {
+    readonly tickMs: number;
+    readonly evidence?: EvidenceStatus | undefined;
+    readonly accessTrouble?: string | undefined;
+  },
 ) => {
-  const { evidence, accessTrouble } = more;
+  const { tickMs, evidence, accessTrouble } = more;
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -35,7 +40,7 @@ export const healthOf = (
       : {}),
   }));
   const { ageSeconds, lastError, leaseOwner, organizations, accountsRefused, shortListings } = status.discovery;
-  const troubles = listingTroubles(status.discovery);
+  const troubles = textsOf(causes, 'listing_incomplete', 'accounts_refused');
   const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
   const discovery = {
     state: listing === 'ok' && shortListings.length > 0 ? 'incomplete' : listing,
@@ -53,17 +58,14 @@ export const healthOf = (
     ...(gone.isReadOn ? { read_on: true } : {}),
     ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
-  const state = worst([
-    ...statesOf(status, shownSinks),
-    listing,
-    ...(isStopped(evidence) || accessTrouble !== undefined ? ['failing'] : []),
-  ]);
+  const state = worst([...status.groups.map((group) => group.state), ...causes.map((cause) => cause.state), listing]);
   return {
     status: state,
+    causes,
     feed_position: status.position,
     position_jumps: status.positionJumps,
     ...(status.retentionWait !== undefined && { retention_wait: status.retentionWait }),
-    api: apiHealth(status),
+    api: apiHealth(status, causes),
     discovery,
     sources,
     ...(!status.isWhole && { totals: totalHealth(totalsOf(status.groups, sources.length)) }),
@@ -74,8 +76,11 @@ export const healthOf = (
   };
 };
 
-const apiHealth = (status: StatusWithStates) => {
-  const troubles = apiTroubles(status);
+const textsOf = (causes: readonly Cause[], ...names: readonly string[]): readonly string[] =>
+  causes.filter(({ cause }) => names.includes(cause)).map((each) => `${each.state}: ${causeText(each)}`);
+
+const apiHealth = (status: StatusWithStates, causes: readonly Cause[]) => {
+  const troubles = textsOf(causes, 'requests_wait', 'clocks_differ');
   return {
     state: troubles.length === 0 ? 'ok' : 'behind',
     clock_ahead_seconds: status.clockAheadSeconds,
@@ -99,10 +104,6 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   unproven_seconds: totals.unprovenSeconds,
   read_once_seconds: totals.readOnceSeconds,
 });
-
-/** Nothing is signed until an operator acts. */
-export const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
-  evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
 export const evidenceHealth = (evidence: EvidenceStatus) => ({
   state: evidence.state,

@@ -107,11 +107,13 @@ export const startHttpServer = async (options: HttpOptions) => {
     async () => {
       const { groups, isWhole, ...status } = await options.status.read(options);
       const totals = isWhole ? {} : { totals: totalsOf(groups, status.sources.length) };
+      const sinks = await options.sinks();
       return {
         version: options.version,
+        causes: await options.causes({ ...status, groups, isWhole }, sinks),
         ...status,
         ...totals,
-        sinks: await options.sinks(),
+        sinks,
         ...accessHealth(options.access.trouble()),
       };
     },

@@ -9,7 +9,7 @@ import {
 } from 'pg';
 import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
-import { sqlState } from './sql-state.ts';
+import { databaseCause, databaseTrouble, sqlState } from './sql-state.ts';
 
 /** The type of the driver's pool, for rooms that pass one on and run no SQL. */
 export type { Pool } from 'pg';
@@ -213,6 +213,7 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
 
 const adviceOn = (error: unknown): string => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (databaseTrouble(error) === 'full') return databaseCause(error).action;
   return (
     advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
     'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it accepts this host'

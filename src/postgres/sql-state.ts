@@ -1,5 +1,5 @@
 import { DatabaseError } from 'pg';
-import { OrgtrailError } from '../base/errors.ts';
+import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { EVIDENCE_ROLE, evidenceCalls, evidenceTables, SALTS } from './role-rights.ts';
 
 const dataFaultClasses = ['22', '54'];
@@ -53,8 +53,9 @@ export const isDataFault = (error: unknown): boolean =>
 type DatabaseTrouble =
   | 'unreachable' // no connection, or one that broke
   | 'busy' // all connections are in use, of this process or of the server
-  | 'slow';
-// a statement had no answer in its time
+  | 'slow' // a statement had no answer in its time
+  | 'full';
+// its disk
 
 /** Of a socket. */
 const brokenCodes = [
@@ -76,7 +77,12 @@ const refusedStates = /^(08\w{3}|28\w{3}|3D000|57P0[1-5])$/;
 const TOO_MANY_CONNECTIONS = '53300';
 const STATEMENT_CANCELED = '57014';
 
-/** Undefined for all other errors: bugs, a full disk, a missing right, a missing table. */
+const DISK_FULL = '53100';
+/** Also without a code: `could not write init file`, when a connection is made. */
+const isDiskFull = ({ code, message }: Error & { readonly code?: unknown }): boolean =>
+  code === DISK_FULL || /No space left on device|could not write init file/.test(message);
+
+/** Undefined for all other errors: bugs, a missing right, a missing table. */
 export const databaseTrouble = (error: unknown): DatabaseTrouble | undefined => {
   if (error instanceof AggregateError) {
     return error.errors.map(databaseTrouble).find((trouble) => trouble !== undefined);
@@ -84,9 +90,37 @@ export const databaseTrouble = (error: unknown): DatabaseTrouble | undefined => 
   if (!(error instanceof Error)) return undefined;
   const { code, syscall } = error as Error & { readonly code?: unknown; readonly syscall?: unknown };
   const name = String(code ?? '');
+  if (isDiskFull(error)) return 'full';
   if (error.message === POOL_IS_EMPTY || name === TOO_MANY_CONNECTIONS) return 'busy';
   if (error.message === NO_ANSWER || name === STATEMENT_CANCELED) return 'slow';
   const isBroken = brokenCodes.includes(name) || (syscall === 'connect' && name !== '');
   if (isBroken || refusedStates.test(name) || brokenWords.test(error.message)) return 'unreachable';
   return name === 'database_unreachable' ? 'unreachable' : undefined;
 };
+
+/** Why the database refuses to write, and what to do: `cause` as docs/operations/troubleshooting.md has it. */
+export interface DatabaseCause {
+  readonly cause: string;
+  readonly what: string;
+  readonly action: string;
+}
+
+export const databaseCause = (error: unknown): DatabaseCause => {
+  const said = reasonOf(error);
+  const trouble = databaseTrouble(error);
+  if (trouble === 'full') {
+    const action = 'give it room: collection goes on by itself, and nothing is lost';
+    return { cause: 'database_full', what: `the disk of the database is full: ${said}`, action };
+  }
+  if (sqlState(error) === READ_ONLY) {
+    const action = 'lead DATABASE_URL to the primary, or end default_transaction_read_only';
+    return { cause: 'database_read_only', what: `the database is read-only: ${said}`, action };
+  }
+  if (trouble === 'unreachable') {
+    const action = 'check DATABASE_URL, that the server runs, and that it accepts this host';
+    return { cause: 'database_unreachable', what: `the database does not answer: ${said}`, action };
+  }
+  return { cause: 'database_refuses', what: `the database refuses to write: ${said}`, action: '`orgtrail check`' };
+};
+
+const READ_ONLY = '25006';

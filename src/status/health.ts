@@ -89,34 +89,6 @@ export interface LaneTrouble {
 export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
   `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
 
-export interface ApiFacts {
-  /** By how much Cloudflare's clock is ahead of the database's; null before the first listing. */
-  readonly clockAheadSeconds: number | null;
-  readonly requestsBlocked: { readonly seconds: number; readonly because: string } | null;
-}
-
-/** Shorter waits, and smaller differences, are not noticed. */
-const NOTICED_SECONDS = 60;
-
-export const apiTroubles = ({ clockAheadSeconds, requestsBlocked }: ApiFacts): readonly string[] => {
-  const troubles: string[] = [];
-  if (clockAheadSeconds !== null && Math.abs(clockAheadSeconds) > NOTICED_SECONDS) {
-    const by = formatDuration(Math.abs(clockAheadSeconds) * 1_000);
-    troubles.push(
-      clockAheadSeconds > 0
-        ? `clocks differ: the database is ${by} behind Cloudflare, so entries are read that much late; set the clock of its host`
-        : `clocks differ: the database is ${by} ahead of Cloudflare, so delays look that much longer; set the clock of its host`,
-    );
-  }
-  if (requestsBlocked !== null && requestsBlocked.seconds > NOTICED_SECONDS) {
-    const wait = formatDuration(requestsBlocked.seconds * 1_000);
-    troubles.push(
-      `requests wait: ${wait} more, because Cloudflare limits them (${requestsBlocked.because}); lower ORGTRAIL_API_BUDGET if other programs use the same user`,
-    );
-  }
-  return troubles;
-};
-
 /** Listings that name fewer than they count, or not answered for every credential: what they leave out is not missed. */
 export interface ShortListings {
   readonly of: 'organizations' | 'accounts';
@@ -131,18 +103,6 @@ export interface ListingFacts {
   /** Why no credential may list accounts, if they are to be read. */
   readonly accountsRefused?: string;
 }
-
-export const listingTroubles = ({ shortListings, accountsRefused }: ListingFacts): readonly string[] => [
-  ...shortListings.map(
-    ({ of, listings, since, reason }) =>
-      `incomplete: ${of} have not been listed in full since ${since}${listings === 1 ? '' : ` (${listings} listings)`}: ${reason}; none of them ends by that; if it lasts, name all of them in ORGTRAIL_${of.toUpperCase()}`,
-  ),
-  ...(accountsRefused === undefined
-    ? []
-    : [
-        `refused: accounts may not be listed, so none of them is read: ${accountsRefused}; ORGTRAIL_SOURCES=organizations reads none`,
-      ]),
-];
 
 /** How long it has been gone or left out of listings; null: not known. */
 export interface GoneFacts {

@@ -1,7 +1,5 @@
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import {
-  type ApiFacts,
-  apiTroubles,
   behindAfterSeconds,
   nearsLoss,
   type Pauses,
@@ -59,19 +57,6 @@ export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
 /** `vanished`: an organization or account did. */
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
-
-/** Of sources, sinks, what vanished, and listings. */
-export const statesOf = (
-  { groups, vanished, discovery, ...api }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'> & ApiFacts,
-  sinks: readonly SinkStatus[],
-): readonly string[] => [
-  ...(apiTroubles(api).length === 0 ? [] : ['behind']),
-  ...groups.map(({ state }) => state),
-  ...sinks.map(sinkState),
-  ...(vanished.length === 0 ? [] : ['vanished']),
-  ...(discovery.accountsRefused === undefined ? [] : ['refused']),
-  ...(discovery.shortListings.length === 0 ? [] : ['incomplete']),
-];
 
 /** All organizations, or the accounts of one organization, that are in one state. */
 export type SourceGroup = Readonly<ReturnType<typeof groupOf>>;

@@ -147,6 +147,8 @@ const headColumns = {
   requestsBlocked: sql<{ readonly seconds: number; readonly because: string } | null>`(
     select json_build_object('seconds', extract(epoch from blocked_until - clock_timestamp()), 'because', because)
     from ${requestsBlocked} where blocked_until is not null)`,
+  /** Since a daemon noted that it is at work, or anything was stored; null: not known. */
+  aliveSecondsAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${feedHead.aliveAt})::float8`,
   /** After a failover or restore that may have lost commits. */
   positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
   /** Behind a failover or a restore. Null: retention does not wait. */

@@ -19,11 +19,11 @@ import type { SourceKey } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
 import { kindOf, type SourceKindName } from '../../ingest/sources/registry.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
+import { REFUSED_CREDENTIAL } from '../../status/causes.ts';
 import { apiAdvice } from '../command.ts';
 
 /** Unknown secret; also answered for a resource that is not the caller's. */
 const INVALID_TOKEN = 9_109;
-const secretHint = 'the credential itself is not taken: check its secret, and that it has not expired or been revoked';
 
 /** Listings, principal and budget of several credentials; the other lines are about a single one. Throws ApiError unless refused. */
 export const checkCredentials = async (
@@ -89,7 +89,7 @@ const listWith = async (credential: OpenedCredential, config: Config, signal: Ab
   if (accounts !== false && config.sources.includes('account')) await count('account', accountsOf(api, signal));
   const message = said.join(', ') || 'used for nothing that is read';
   if (errors.length === 0 || errors.length < said.length) return { message };
-  return { message, hint: errors.some(isOfSecret) ? secretHint : permissionHint };
+  return { message, hint: errors.some(isOfSecret) ? REFUSED_CREDENTIAL : permissionHint };
 };
 
 async function* accountsOf({ listAccounts }: OpenedCredential['api'], signal: AbortSignal) {

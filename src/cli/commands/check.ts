@@ -16,6 +16,7 @@ import {
 } from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
+import { tryWriting } from '../../status/causes.sql.ts';
 import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
 import { type Check, passed } from '../check/credentials.ts';
 import { type CliContext, print } from '../command.ts';
@@ -88,6 +89,7 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
         passed('database', server, lockNotes(await readLockRoom(database.pool))),
         passed('schema', state),
         ...(await checkSchemaRights(database.pool)),
+        ...(await checkWriting(database.pool)),
       ];
     } finally {
       await database.close();
@@ -111,6 +113,12 @@ export const lockNotes = ({ months, relations, perTransaction, connections }: Lo
   return [
     `max_locks_per_transaction (${perTransaction}) is too small for ${months} months, ${relations} tables and indexes, if ${WHOLE_HISTORY_STATEMENTS} statements look at all of them at once: set it to ${enough}`,
   ];
+};
+
+const checkWriting = async (pool: Pool): Promise<Check[]> => {
+  const found = await tryWriting(pool);
+  if (found === undefined) return [];
+  return [{ name: 'writing', ok: false, message: found.what, hint: found.action, exitCode: exitCodes.unreachable }];
 };
 
 const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {

@@ -4,6 +4,7 @@ import { describeNotRead } from '../../app/sync-context.ts';
 import { exitCodes } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
+import { readCauses } from '../../status/causes.sql.ts';
 import { readScrubTotals, readVerifyRuns } from '../../status/checks.sql.ts';
 import { sourceStates } from '../../status/health.ts';
 import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
@@ -15,8 +16,8 @@ import { failLevels, fails, type Report, type Shown, statusJson, statusText } fr
 const DEFAULT_ROWS = 50;
 
 const help = `
-Uses only the database, so it works beside a running daemon and from any machine. Totals come first, then the organizations,
-those in trouble before the others.
+Uses only the database, so it works beside a running daemon and from any machine. What is wrong comes first, a line for each cause,
+with what to try; then totals, and the organizations, those in trouble before the others.
 
 NOT COLLECTED is all time that is wanted and not collected yet, the DELAY included. It says so if Cloudflare will delete some
 of that time within 30 days: then those events are lost.
@@ -34,7 +35,8 @@ totals; with --state it names those in these states. --all reads and names every
 --json also has what was read a second time (checks): the last run of verify, and what the rounds of the daemon found.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
-refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
+refused or has vanished, a sink is failing, the listing of organizations failed or was never made, no daemon has written for a
+minute, the database refuses to write, or evidence is no longer signed. With --fail-on behind:
 1 also if an organization is behind or incomplete, a sink is behind, or a listing names fewer than it counts. --organization and
 --account limit what is judged; --state and --limit do not. If accounts are read (ORGTRAIL_SOURCES), all of this is said of their logs, too.
 
@@ -101,5 +103,6 @@ const readReport = async (pool: Pool, config: Config, options: Options, { states
     readScrubTotals(pool),
     describeNotRead(config, pool),
   ]);
-  return { ...status, sinks, ...(notRead && { notRead }), checks: { lastVerify: runs.rows[0] ?? null, scrub } };
+  const causes = await readCauses(pool, config, status, sinks);
+  return { causes, ...status, sinks, ...(notRead && { notRead }), checks: { lastVerify: runs.rows[0] ?? null, scrub } };
 };

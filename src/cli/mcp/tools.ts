@@ -20,6 +20,7 @@ import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
+import { readCauses } from '../../status/causes.sql.ts';
 import { createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
 import { statusJson } from '../output/status-report.ts';
@@ -248,7 +249,11 @@ const getStatus = tool({
     const configured = config.sinks.map((sink) => sink.name);
     const sinks = await readSinkStatus(pool, configured.length > 0 ? configured : undefined);
     const coverage = await source.coverage({ defects: false, changed: false });
-    const { vanished, ...rest } = statusJson({ ...status, sinks: sinks.slice(0, MAX_SOURCES) }, { most: limit });
+    const causes = await readCauses(pool, config, status, sinks);
+    const { vanished, ...rest } = statusJson(
+      { causes, ...status, sinks: sinks.slice(0, MAX_SOURCES) },
+      { most: limit },
+    );
     const body = { ...rest, vanished: vanished.slice(0, MAX_SOURCES), vanished_in_all: vanished.length };
     return { body: { ...(shortened(JSON.parse(JSON.stringify(body))) as object), ...completenessOf(coverage) } };
   },

@@ -2,15 +2,9 @@ import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
+import { type Cause, causeText } from '../../status/causes.ts';
 import type { ScrubTotals, VerifyRun } from '../../status/checks.sql.ts';
-import {
-  apiTroubles,
-  collectionSpan,
-  DELAY,
-  laneTroubleText,
-  listingTroubles,
-  NOT_COLLECTED,
-} from '../../status/health.ts';
+import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/health.ts';
 import { sinkTable } from '../../status/sink-operations.ts';
 import {
   countsByState,
@@ -31,6 +25,7 @@ import { countedOwners } from './terminal.ts';
 export type SourceRow = SourceWithState;
 
 export interface Report extends StatusWithStates {
+  readonly causes: readonly Cause[];
   readonly sinks: readonly SinkStatus[];
   /** Months not read because of the retention, in words. */
   readonly notRead?: string | undefined;
@@ -54,16 +49,14 @@ export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest 
 const isWanted = (state: string, states: Shown['states']): boolean => states === undefined || states.includes(state);
 
 export const failLevels = ['behind', 'failing'] as const;
-const failing: readonly string[] = ['refused', 'failing'];
+const failing: readonly string[] = ['refused', 'failing', 'vanished'];
 const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 
 /** Something is in the state of `level`, or worse. */
 export const fails = (report: Report, level: (typeof failLevels)[number]): boolean => {
-  const { groups, sinks, vanished, discovery } = report;
-  if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
-  if (discovery.accountsRefused !== undefined) return true;
-  if (level === 'behind' && (apiTroubles(report).length > 0 || discovery.shortListings.length > 0)) return true;
-  const states = [...groups.map(({ state }) => state), ...sinks.map(sinkState)];
+  const { groups, causes } = report;
+  if (causes.some(({ cause }) => cause === 'listing_fails')) return true;
+  const states = [...groups.map(({ state }) => state), ...causes.map(({ state }) => state)];
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
 
@@ -73,18 +66,14 @@ export const statusText = (report: Report, { states, most }: Shown): string => {
     .toSorted((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state))
     .slice(0, most);
   const sections = [
+    report.causes.map((cause) => printable(`${cause.state === 'ok' ? 'note' : cause.state}: ${causeText(cause)}`, 900)),
     totals(report),
     rows.length === 0 ? [] : sourceTable(rows),
     restLine(report.groups, rows, states),
     [
-      ...rows.flatMap(failureLine),
       ...holeLines(rows),
-      ...apiTroubles(report),
       ...unprovenLine(report.groups),
       ...readOnceLine(report.groups),
-      ...report.vanished.map(vanishedLine),
-      ...listingTroubles(report.discovery).map((line) => printable(line, 600)),
-      ...retentionLine(report),
       ...(report.notRead === undefined ? [] : [report.notRead]),
     ],
     report.sinks.length === 0 ? [] : [sinkTable(report.sinks).trimEnd()],
@@ -99,10 +88,9 @@ const totals = (report: Report): string[] => {
   const { groups, sinks, discovery, feedId, position, positionJumps } = report;
   const listed = discovery.ageSeconds === null ? 'never' : `${ago(discovery.ageSeconds)}`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
-  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   const jumps = positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${positionJumps})`;
   return [
-    `${countedOwners(countsOf(groups))}${byState(countsByState(groups))}; listed ${listed}${by}${trouble}`,
+    `${countedOwners(countsOf(groups))}${byState(countsByState(groups))}; listed ${listed}${by}`,
     ...(sinks.length === 0 ? [] : [`${counted(sinks.length, 'sink')}${byState(sinkCounts(sinks))}`]),
     `feed ${feedId} at position ${position}${jumps}`,
   ];
@@ -155,26 +143,6 @@ const named = (id: string, name: string | null): string =>
 
 const nameOf = (source: SourceRow): string =>
   `${isAccount(source) ? 'account ' : ''}${named(source.id, ownerName(source))}`;
-
-const failureLine = (source: SourceRow): string[] =>
-  source.failingLanes.map((lane) => `${source.state}: ${nameOf(source)}: ${printable(laneTroubleText(lane), 300)}`);
-
-const vanishedLine = (gone: Status['gone'][number]): string => {
-  const when = gone.goneSeconds === null ? '' : ` ${ago(gone.goneSeconds)}`;
-  const owner =
-    gone.accountId === undefined
-      ? named(gone.organizationId, gone.organizationName)
-      : `account ${named(gone.accountId, gone.accountName)}`;
-  return gone.isReadOn
-    ? `left${when}: ${owner}: no listing that is read shows it any more; its audit log answers, and is read on`
-    : `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
-};
-
-const retentionLine = ({ retentionWait: wait }: Report): readonly string[] =>
-  (wait === undefined ? [] : [wait]).map(
-    ({ until, reason, command }) =>
-      `retention drops nothing before ${until}: ${reason}; \`${command}\` ends that, once all holds are there`,
-  );
 
 const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
   sources.flatMap((source) => {

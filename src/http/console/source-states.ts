@@ -1,4 +1,5 @@
 import { keyOf } from '../../ingest/planning/source.ts';
+import { troubleTexts } from '../../status/causes.ts';
 import { nearsLoss, type SourceHealth, sourceStates } from '../../status/health.ts';
 import { PACE_MINUTES, type ReadingPace } from '../../status/overview.sql.ts';
 import {
@@ -31,6 +32,13 @@ export const shownCounts = (groups: readonly SourceGroup[]): ReadonlyMap<ShownSt
     add('reading', firstReading);
   }
   return counts;
+};
+
+/** What no other of these logs has as well: what several have stands above them as one cause. */
+export const ownTroubles = (sources: readonly SourceWithState[]): ((source: SourceWithState) => readonly string[]) => {
+  const counts = new Map<string, number>();
+  for (const text of sources.flatMap(troubleTexts)) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return (source) => troubleTexts(source).filter((text) => counts.get(text) === 1);
 };
 
 /** Of a first reading, time that Cloudflare is about to delete is the ordinary course. */

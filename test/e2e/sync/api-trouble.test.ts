@@ -178,7 +178,7 @@ test('clocks that differ by an hour, and requests that Cloudflare limits, are in
     const { sources } = await daemon.health();
     return sources.length === 3 && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
   });
-  const clocks = /^clocks differ: the database is (1h|59m .*) behind Cloudflare/m;
+  const clocks = /^behind: clocks differ: the database is (1h|59m .*) behind Cloudflare/m;
   expect(await shown()).toEqual({ health: 'behind', code: 1, stdout: expect.stringMatching(clocks) });
   world.simulator.faults.set({ throttled: { probability: 1 }, retryAfterSeconds: 600 });
   await until('requests wait', async () => {
@@ -187,7 +187,7 @@ test('clocks that differ by an hour, and requests that Cloudflare limits, are in
     );
     return (rowCount ?? 0) > 0;
   });
-  expect((await shown()).stdout).toMatch(/^requests wait: .* more, because Cloudflare limits them/m);
+  expect((await shown()).stdout).toMatch(/^behind: requests wait: .* more, because Cloudflare limits them/m);
   expect((await daemon.health()).api).toMatchObject({
     state: 'behind',
     troubles: [expect.any(String), expect.any(String)],

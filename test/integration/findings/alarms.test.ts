@@ -8,7 +8,7 @@ import {
   readAlarmCursor,
   registerAlarmSinks,
 } from '../../../src/sinks/findings/alarms.sql.ts';
-import { alarmsOf } from '../../../src/status/alarms.ts';
+import { alarmsOf, type CauseFacts, causesOf } from '../../../src/status/causes.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
@@ -101,23 +101,31 @@ test('what is wrong is named, as health has it', async () => {
     sinks: [],
     evidence: undefined,
     tickMs: run.config.tickMs,
+    apiBudget: run.config.apiBudget,
+    nowMs: Date.now(),
   });
-  expect(alarmsOf(await facts())).toEqual([]);
+  const named = (known: CauseFacts) => alarmsOf(causesOf(known));
+  expect(named(await facts())).toEqual([]);
   const { status } = await facts();
   const [first, ...others] = status.sources;
   if (first === undefined) throw new Error('no sources');
-  const refused = { ...status, sources: [{ ...first, state: 'refused' as const }, ...others] };
-  const sink = { name: 'siem', failures: 3, lastError: 'HTTP 500', lagSeconds: 0, lagEvents: 9 };
-  const evidence = { state: 'halted', stateReason: 'a hole', anchors: [] };
-  const seen = alarmsOf({ ...(await facts()), status: refused, sinks: [sink as never], evidence: evidence as never });
+  const failingLanes = [{ lane: 'live', failures: 1, lastFailure: 'refused', lastError: 'no right' }];
+  const refused = { ...status, sources: [{ ...first, state: 'refused' as const, failingLanes }, ...others] };
+  const sink = { name: 'siem', position: 8, failures: 3, lastError: 'HTTP 500', lagSeconds: 0, lagEvents: 9 };
+  const evidence = { state: 'halted', stateReason: 'a hole', signedSecondsAgo: null, anchors: [] };
+  const seen = named({ ...(await facts()), status: refused, sinks: [sink as never], evidence: evidence as never });
   expect(seen).toEqual([
+    {
+      alarm: 'sink_failing siem',
+      severity: 'high',
+      summary: 'the sink siem is stuck after position 8, 3 failures in a row, 9 events wait: HTTP 500',
+    },
+    { alarm: 'evidence_halted', severity: 'critical', summary: 'evidence is no longer signed (halted): a hole' },
     {
       alarm: 'access_lost',
       severity: 'critical',
-      summary: `Cloudflare refuses these audit logs: ${first.organizationName}`,
+      summary: `${first.organizationName} (${first.id}): live fails: no right`,
     },
-    { alarm: 'sink_failing siem', severity: 'high', summary: 'The sink siem: HTTP 500' },
-    { alarm: 'evidence_halted', severity: 'critical', summary: 'Evidence is no longer signed (halted): a hole' },
   ]);
 });
 

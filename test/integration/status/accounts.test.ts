@@ -33,7 +33,7 @@ describe('the status of accounts while one refuses', () => {
     expect(Object.keys(organization ?? {})).not.toContain('source_kind');
 
     const shown = await runInProcess(['status'], world.env);
-    expect(shown.stdout).toMatch(/^2 organizations, 4 accounts: 1 refused, /);
+    expect(shown.stdout).toMatch(/^2 organizations, 4 accounts: 1 refused, /m);
     expect(shown.stdout).toMatch(new RegExp(`^account +${refused.id} +${refused.name} +refused `, 'm'));
     expect(shown.stdout).toContain(`refused: account ${refused.name} (${refused.id}): `);
     const failed = await runInProcess(['status', '--fail-on', 'failing'], world.env);

@@ -168,7 +168,7 @@ test('orgtrail status names no more than a thousand unless asked, and says of ho
     const json = async (...args: readonly string[]) => JSON.parse((await status('--json', ...args)).stdout) as Answer;
 
     const { stdout } = await status('--limit', '5');
-    expect(stdout).toMatch(/^1,050 accounts: 3 refused, (?:\d+ fresh, )?(?:\d+ quiet)?; listed /);
+    expect(stdout).toMatch(/^1,050 accounts: 3 refused, (?:\d+ fresh, )?(?:\d+ quiet)?; listed /m);
     expect(stdout.split('\n').filter((line) => / refused /.test(line) && line.startsWith('account '))).toHaveLength(3);
     expect(stdout).toMatch(/^1045 of 1,050 accounts not shown: .*\(--all shows them\)$/m);
     expect((await status('--limit', '0', '--fail-on', 'failing')).code).toBe(1);

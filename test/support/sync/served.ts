@@ -3,6 +3,7 @@ import { createShownEvidence } from '../../../src/evidence/shown-evidence.sql.ts
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { savedSearchesIn } from '../../../src/search/saved-searches.sql.ts';
+import { readCauses } from '../../../src/status/causes.sql.ts';
 import { createOverviewSource } from '../../../src/status/overview.sql.ts';
 import { createStatusReader } from '../../../src/status/status-reader.sql.ts';
 import { statusScopeOf } from '../../../src/status/status-scope.sql.ts';
@@ -44,6 +45,8 @@ export const serve = async (
     version: '1.2.3',
     status: createStatusReader(run.app.database.pool, statusScopeOf(run.config), options.mostEach),
     sinks: run.app.sinks,
+    causes: (status, sinks) =>
+      readCauses(run.app.database.pool, run.config, status, sinks, { accessTrouble: run.app.access.trouble() }),
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     logger: run.logger,
     metrics: () => run.metrics.scrape(run.app.metricsSource),

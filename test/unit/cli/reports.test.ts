@@ -5,13 +5,10 @@ import { lockNotes } from '../../../src/cli/commands/check.ts';
 import { progressLine } from '../../../src/cli/commands/demo.ts';
 import { type Comparison, judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
 import { visible } from '../../../src/cli/mcp/answer.ts';
-import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
+import { fails, type Report, statusText } from '../../../src/cli/output/status-report.ts';
 import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
-import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
-import type { SourceHealth } from '../../../src/status/health.ts';
-import { groupsOf } from '../../../src/status/source-state.ts';
 import type { Status } from '../../../src/status/status.sql.ts';
-import { sourceFacts } from '../status/source-facts.ts';
+import { report, sink, source } from '../../support/sync/status-report.ts';
 
 test('check says that there is too little room for locks once history has some years', () => {
   expect(lockNotes({ ...stock, months: 24, relations: 24 * 26 })).toEqual([]);
@@ -105,60 +102,6 @@ test('what is still missing is said in numbers, and that what is stored is right
   expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe database does NOT match what was served\.\n$/);
 });
 
-const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
-  kind: 'organization',
-  id: `id-${name}`,
-  organizationId: `id-${name}`,
-  organizationName: name,
-  organizationState: 'active',
-  ...sourceFacts,
-  refused: state === 'refused',
-  firstReading: false,
-  state,
-  ...more,
-});
-
-const sink = (name: string, more: Partial<SinkStatus> = {}): SinkStatus => ({
-  name,
-  type: 'webhook',
-  target: 'https://siem.example/in',
-  position: 7,
-  lagEvents: 0,
-  lagSeconds: 0,
-  delivered: 7,
-  deadLetters: 0,
-  skipped: 0,
-  maxAgeSeconds: null,
-  failures: 0,
-  lastError: null,
-  lastSuccessAt: null,
-  nextAttemptAt: null,
-  heldBy: null,
-  ...more,
-});
-
-const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Report => ({
-  feedId: 'the-feed',
-  position: 9,
-  positionJumps: 0,
-  clockAheadSeconds: null,
-  requestsBlocked: null,
-  vanished: [],
-  sinks: [],
-  sources,
-  isWhole: true,
-  groups: groupsOf(sources),
-  discovery: {
-    lastSuccessAt: null,
-    ageSeconds: 11,
-    lastError: null,
-    leaseOwner: null,
-    organizations: sources.length,
-    shortListings: [],
-  },
-  ...more,
-});
-
 const many = [
   source('Alpha', 'fresh'),
   source('Beta', 'behind'),
@@ -169,13 +112,14 @@ const many = [
   }),
 ];
 
-it('statusText begins with totals, and shows trouble first', () => {
-  const lines = statusText(report(many), { most: 50 }).split('\n');
+it('statusText begins with what is wrong and totals, and shows trouble first', () => {
+  const [causes, ...rest] = statusText(report(many), { most: 50 }).split('\n\n');
+  const lines = rest.join('\n\n').split('\n');
   expect(lines[0]).toBe('5 organizations: 1 refused, 1 failing, 1 behind, 1 fresh, 1 quiet; listed 11s ago');
   expect(lines[1]).toBe('feed the-feed at position 9');
   const names = lines.slice(4, 9).map((line) => line.split(/ {2,}/)[1]);
   expect(names).toEqual(['Gamma', 'Epsilon', 'Beta', 'Alpha', 'Delta']);
-  expect(lines).toContain('failing: Epsilon (id-Epsilon): live fails: GET … was answered with 503');
+  expect(causes).toMatch(/^failing: Epsilon \(id-Epsilon\): live fails: GET … was answered with 503\. Try: /m);
 });
 
 it('statusText shows no more than the limit, and says what it leaves out', () => {
@@ -189,7 +133,7 @@ it('statusText keeps the error of a sink out of the table', () => {
   const lastError = `answered with 500: ${'x'.repeat(200)}`;
   const sinks = [sink('archive'), sink('siem', { failures: 4, lastError })];
   const lines = statusText(report(many, { sinks }), { most: 50 }).split('\n');
-  expect(lines[1]).toBe('2 sinks: 1 failing, 1 ok');
+  expect(lines).toContain('2 sinks: 1 failing, 1 ok');
   const header = lines.findIndex((line) => line.startsWith('SINK '));
   expect(lines[header + 1]).toMatch(/^siem +failing +webhook /);
   for (const line of lines.slice(header, header + 3)) expect(line.length).toBeLessThan(120);
@@ -201,7 +145,8 @@ it('statusText counts one as one', () => {
   expect(statusText(report(one), { most: 50 })).toMatch(/^1 organization: 1 fresh; listed/);
 });
 
-const fine = report([source('Alpha', 'fresh'), source('Delta', 'quiet')], { sinks: [sink('siem')] });
+const healthy = [source('Alpha', 'fresh'), source('Delta', 'quiet')];
+const fine = report(healthy, { sinks: [sink('siem')] });
 
 it.each<[string, Report, boolean, boolean]>([
   ['nothing but fresh and quiet ones', fine, false, false],
@@ -209,10 +154,17 @@ it.each<[string, Report, boolean, boolean]>([
   ['one with holes', report([source('Beta', 'incomplete')]), false, true],
   ['one that fails', report([source('Beta', 'failing')]), true, true],
   ['one that is refused', report([source('Beta', 'refused')]), true, true],
-  ['a sink that fails', { ...fine, sinks: [sink('siem', { failures: 1 })] }, true, true],
-  ['a sink that is behind', { ...fine, sinks: [sink('siem', { lagSeconds: 9_999 })] }, false, true],
-  ['a listing that fails', { ...fine, discovery: { ...fine.discovery, lastError: 'x' } }, true, true],
-  ['a listing that was never made', { ...fine, discovery: { ...fine.discovery, ageSeconds: null } }, true, true],
+  ['a sink that fails', report(healthy, { sinks: [sink('siem', { failures: 1 })] }), true, true],
+  ['a sink that is behind', report(healthy, { sinks: [sink('siem', { lagSeconds: 9_999 })] }), false, true],
+  ['a listing that fails', report(healthy, { discovery: { ...fine.discovery, lastError: 'x' } }), true, true],
+  [
+    'a listing that was never made',
+    report(healthy, { discovery: { ...fine.discovery, ageSeconds: null } }),
+    true,
+    true,
+  ],
+  ['a dead daemon', report(healthy, { aliveSecondsAgo: 61 }), true, true],
+  ['a daemon that is alive', report(healthy, { aliveSecondsAgo: 60 }), false, false],
 ])('fails %s: failing %s, behind %s', (_, of, failing, behind) =>
   expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind }),
 );

@@ -100,7 +100,7 @@ test.each([
   [coded('53300'), 'busy'],
   [coded('57014'), 'slow'],
   [new Error('Query read timeout'), 'slow'],
-  [coded('53100'), undefined],
+  [coded('53100'), 'full'],
   [coded('42P01'), undefined],
   [coded('42501'), undefined],
   [coded('ENOENT', { syscall: 'open' }), undefined],

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { createSyncTrouble } from '../../../src/app/start-daemon.ts';
 import { createLogger } from '../../../src/app/telemetry/log.ts';
 import { logSync } from '../../../src/app/telemetry/log-sync.ts';
+import { createSyncTrouble } from '../../../src/app/watch-causes.ts';
 import type { LateEntries } from '../../../src/ingest/planning/source.ts';
 import { type Names, noNames } from '../../../src/search/names/names.sql.ts';
 
@@ -257,9 +257,9 @@ const page = (id: string, late: Partial<LateEntries>) => ({
 test('the trouble that readiness shows is the latest reason, for two ticks', () => {
   let nowMs = 0;
   const trouble = createSyncTrouble(1_000, () => nowMs);
-  for (const reason of ['the first', 'the second']) trouble.failed(reason);
+  for (const reason of ['the first', 'the second']) trouble.failed(new Error(reason));
   nowMs = 2_000;
-  expect(trouble.current()).toBe('the second');
+  expect(trouble.current()).toMatchObject({ cause: 'database_refuses', reason: 'the second' });
   nowMs = 2_001;
   expect(trouble.current()).toBe(undefined);
 });

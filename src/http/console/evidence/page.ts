@@ -12,8 +12,8 @@ import {
   type NewestCheckpoint,
 } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
+import { isStopped } from '../../../status/causes.ts';
 import type { SourceHealth } from '../../../status/health.ts';
-import { isStopped } from '../../health.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
 

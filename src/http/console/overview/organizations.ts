@@ -1,5 +1,5 @@
 import { keyOf } from '../../../ingest/planning/source.ts';
-import { DELAY, laneTroubleText, NOT_COLLECTED } from '../../../status/health.ts';
+import { DELAY, NOT_COLLECTED } from '../../../status/health.ts';
 import type { Activity, SourceCoverage } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
@@ -10,6 +10,7 @@ import {
 import { type Html, html } from '../html.ts';
 import {
   isLosing,
+  ownTroubles,
   type Paces,
   progressText,
   type ShownState,
@@ -95,20 +96,23 @@ const filterForm = (
 </form>`;
 
 const table = (view: OrganizationsView): Html => {
+  const troubles = ownTroubles(view.selected.rows);
   if (view.selected.matching === 0) return html`<p class="muted">No organizations match. <a href="/">Show all</a></p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of organizations"><table class="organizations">
 <thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Collected</th>
 <th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th><th scope="col" class="number optional">Events, 48 h</th>
 <th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Until Cloudflare deletes it</th></tr></thead>
-<tbody>${view.selected.rows.map((source) => organizationRow(source, view))}</tbody></table></div>`;
+<tbody>${view.selected.rows.map((source) => organizationRow(source, troubles, view))}</tbody></table></div>`;
 };
 
-const organizationRow = (source: OrganizationWithState, view: OrganizationsView): Html => {
+type OwnTroubles = ReturnType<typeof ownTroubles>;
+
+const organizationRow = (source: OrganizationWithState, troubles: OwnTroubles, view: OrganizationsView): Html => {
   const coverage = view.coverage.get(source.organizationId);
   const { nowMs, passes, paces } = view;
   const tail = { ...view.tail, readsHistory: source.firstReading };
   return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
-${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
+${troubles(source).map((text) => html`<p class="error-text">${text}</p>`)}
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(shownState(source))}</td><td class="wide">${coverage && coverageCell(coverage, tail, passes)}${source.firstReading ? html`<p class="sub">${progressText(source, paces)}</p>` : null}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
@@ -158,18 +162,23 @@ export const accountsPanel = (
 ): Html | null => {
   if (accounts.length === 0) return null;
   const rows = accounts.toSorted(byTrouble).slice(0, MAX_ACCOUNTS);
+  const troubles = ownTroubles(rows);
   return html`<section class="panel" aria-labelledby="accounts"><h2 id="accounts">${title}</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of accounts"><table>
 ${all > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(all, 'account')}</caption>` : null}
 <thead><tr><th scope="col">Account</th><th scope="col">State</th><th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th>
 <th scope="col" class="number optional">Events, 48 h</th><th scope="col" class="number optional">Last success</th></tr></thead>
-<tbody>${rows.map((account) => accountRow(account, { activity, paces, nowMs }))}</tbody></table></div></section>`;
+<tbody>${rows.map((account) => accountRow(account, troubles, { activity, paces, nowMs }))}</tbody></table></div></section>`;
 };
 
-const accountRow = (account: AccountWithState, { activity, paces, nowMs }: AccountFigures): Html =>
+const accountRow = (
+  account: AccountWithState,
+  troubles: OwnTroubles,
+  { activity, paces, nowMs }: AccountFigures,
+): Html =>
   html`<tr><th scope="row"><a href="${accountHref(account.accountId)}">${accountName(account)}</a>
 <p class="sub mono">${account.accountId}</p>
-${account.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)}</p>`)}
+${troubles(account).map((text) => html`<p class="error-text">${text}</p>`)}
 ${account.holes === 0 ? null : html`<p class="error-text">${countOf(account.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(shownState(account))}${account.firstReading ? html`<p class="sub">${progressText(account, paces)}</p>` : null}</td><td class="number">${spanText(account.lagSeconds)}</td><td class="number">${spanText(account.gapSeconds)}</td>
 <td class="number optional">${countText(activity.bySource.get(keyOf(account)) ?? 0)}</td><td class="number optional">${agoOf(account.lastSuccessAt, nowMs)}</td></tr>`;

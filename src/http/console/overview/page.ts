@@ -1,5 +1,6 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
-import { discoveryTooOldSeconds, listingTroubles, NOT_COLLECTED, type SourceHealth } from '../../../status/health.ts';
+import type { Cause } from '../../../status/causes.ts';
+import { NOT_COLLECTED, type SourceHealth } from '../../../status/health.ts';
 import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.sql.ts';
 import {
   countsOf,
@@ -8,33 +9,37 @@ import {
   type SourceGroup,
   type StatusWithStates,
   sinkState,
-  statesOf,
   sumOf,
   worst,
 } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { sinkHref } from '../sinks/page.ts';
 import { shownCounts, shownStates, stateMark, stateName } from '../source-states.ts';
-import { agoOf, agoText, countOf, countText, spanText } from '../words.ts';
+import { agoOf, agoText, countOf, countText, spanText, timeOf } from '../words.ts';
 import { nameOf, organizationHref } from './organizations.ts';
 
-interface Troubled {
-  readonly tickMs: number;
-  readonly trouble?: () => string | undefined;
-  readonly reading: Html | null;
-  readonly stopped?: string | undefined;
-}
-
-export const stateLine = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): Html => {
-  const troubles = troublesOf(status, sinks, options);
+export const stateLine = (
+  status: StatusWithStates,
+  sinks: readonly SinkStatus[],
+  causes: readonly Cause[],
+  reading: Html | null,
+): Html => {
+  const wrong = causes.filter(({ state }) => state !== 'ok');
+  const counts = stateCounted(status, sinks);
+  if (wrong.length === 0 && counts.length === 0 && reading !== null)
+    return readingSection(reading, 'State of everything');
   const groups = status.groups.filter(({ sources, firstReading }) => sources > firstReading);
-  const known = worst(statesOf({ ...status, groups }, sinks));
-  const { reading } = options;
-  if (troubles.length === 0 && reading !== null) return readingSection(reading, 'State of everything');
-  const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
+  const state = worst([...groups.map((group) => group.state), ...wrong.map((cause) => cause.state)]);
+  const line =
+    counts.length > 0 || wrong.length > 0
+      ? counts.map((count, index) => html`${index === 0 ? null : ' · '}${count}`)
+      : allIsWell(status);
   return html`${reading === null ? null : readingSection(reading, 'First reading')}<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
-${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.map((trouble, index) => html`${index === 0 ? null : ' · '}${trouble}`)}</p>`}</section>`;
+<p>${line}</p>${wrong.length === 0 ? null : html`<ul class="causes">${wrong.map(causeItem)}</ul>`}</section>`;
 };
+
+const causeItem = ({ what, since, action }: Cause): Html =>
+  html`<li><strong>${what}</strong>${since === null ? null : html` <span class="sub">since ${timeOf(Date.parse(since))}</span>`} <span>${action}</span></li>`;
 
 const readingSection = (reading: Html, name: string): Html =>
   html`<section class="verdict verdict-reading" aria-label="${name}"><span class="state state-reading">${stateName('reading')}</span><p>${reading}</p></section>`;
@@ -52,10 +57,6 @@ const allIsWell = ({ groups }: StatusWithStates): string => {
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
 
-const NAMED = 3;
-
-type Trouble = Html | string;
-
 const sourcesTrouble = (counts: SourceCounts, state: string, word: string): Html => {
   const href = counts.organizations > 0 ? `/?state=${state}#organizations` : '#accounts';
   return html`<a href="${href}">${countOfSources(counts)} ${word}</a>`;
@@ -67,56 +68,18 @@ const less = (all: SourceCounts, reading: SourceCounts): SourceCounts => ({
   accounts: all.accounts - reading.accounts,
 });
 
-const vanishedTrouble = (what: string, vanished: StatusWithStates['vanished']): string[] =>
-  Array.from(
-    Map.groupBy(vanished, ({ isReadOn }) => isReadOn),
-    ([isReadOn, these]) => {
-      const names = these.map((gone) =>
-        gone.accountId === undefined
-          ? (gone.organizationName ?? gone.organizationId)
-          : (gone.accountName ?? gone.accountId),
-      );
-      const how = isReadOn ? 'left the listings, and is read on' : 'vanished from Cloudflare';
-      return `${countOf(names.length, what)} ${how}: ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' and others' : ''}`;
-    },
-  );
-
-const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly Trouble[] => {
-  const troubles: Trouble[] = [];
-  const syncing = options.trouble?.();
-  if (syncing !== undefined) troubles.push(`Syncing fails: ${syncing}`);
-  if (options.stopped !== undefined) troubles.push(html`<a href="/evidence-log">Evidence ${options.stopped}</a>`);
-  const { ageSeconds, lastError } = status.discovery;
-  const because = lastError === null ? '' : `: ${lastError}`;
-  if (ageSeconds === null) troubles.push(`The organizations have not been listed yet${because}`);
-  else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
-    troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
-  }
-  troubles.push(...listingTroubles(status.discovery));
-  const { groups } = status;
-  const losing = less(countsOf(groups, 'nearLoss'), countsOf(groups, 'firstReadingNearLoss'));
-  if (losing.organizations + losing.accounts > 0) {
-    troubles.push(`${countOfSources(losing)} about to lose uncollected history permanently`);
-  }
+const stateCounted = ({ groups }: StatusWithStates, sinks: readonly SinkStatus[]): readonly Html[] => {
+  const counted: Html[] = [];
   for (const [state, word] of Object.entries(words)) {
     const these = groups.filter((group) => group.state === state);
     const counts = less(countsOf(these), countsOf(these, 'firstReading'));
-    if (counts.organizations + counts.accounts > 0) troubles.push(sourcesTrouble(counts, state, word));
+    if (counts.organizations + counts.accounts > 0) counted.push(sourcesTrouble(counts, state, word));
   }
-  const holes = sumOf(groups, 'holes');
-  if (holes > 0) {
-    const where = countOfSources(countsOf(groups, 'withHoles'));
-    troubles.push(`${countOf(holes, 'hole')} in ${where}: time that could not be collected`);
-  }
-  const [organizations = [], accounts = []] = [true, false].map((ofOrganizations) =>
-    status.vanished.filter(({ accountId }) => (accountId === undefined) === ofOrganizations),
-  );
-  troubles.push(...vanishedTrouble('organization', organizations), ...vanishedTrouble('account', accounts));
   for (const state of ['failing', 'behind']) {
     const count = sinks.filter((sink) => sinkState(sink) === state).length;
-    if (count > 0) troubles.push(html`<a href="/sinks">${countOf(count, 'sink')} ${state}</a>`);
+    if (count > 0) counted.push(html`<a href="/sinks">${countOf(count, 'sink')} ${state}</a>`);
   }
-  return troubles;
+  return counted;
 };
 
 interface SummaryView {

@@ -13,7 +13,6 @@ import {
 } from '../../../status/source-state.ts';
 import { httpError } from '../../failure.ts';
 import type { HealthOptions } from '../../health.routes.ts';
-import { isStopped } from '../../health.ts';
 import { evidenceLine } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -35,7 +34,7 @@ const REFRESH_SECONDS = 10;
 const CHANGES_OF_ALL = 8;
 
 export interface OverviewOptions
-  extends Pick<HealthOptions, 'tickMs' | 'apiBudget' | 'status' | 'sinks' | 'trouble' | 'evidence'> {
+  extends Pick<HealthOptions, 'tickMs' | 'apiBudget' | 'status' | 'sinks' | 'causes' | 'evidence'> {
   readonly overview: OverviewSource;
 }
 
@@ -64,6 +63,7 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
     options.evidence?.(),
   ]);
   const nowMs = Date.now();
+  const causes = await options.causes(status, sinks);
   const organizations = await organizationsOf(status, options, query);
   const shown = status.isWhole ? status.sources : organizations.selected.rows;
   const paces = pacesOf(await overview.pace(shown.filter(({ firstReading }) => firstReading)));
@@ -74,7 +74,7 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
-${stateLine(status, sinks, { ...options, reading, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
+${stateLine(status, sinks, causes, reading)}
 ${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity.hours)}</section>
