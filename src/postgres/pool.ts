@@ -213,7 +213,7 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
 
 const adviceOn = (error: unknown): string => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (databaseTrouble(error) === 'full') return databaseCause(error).action;
+  if (databaseTrouble(error) === 'full') return `the disk of the database is full: ${databaseCause(error).action}`;
   return (
     advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
     'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it accepts this host'

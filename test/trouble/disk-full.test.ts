@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { startCluster } from '../support/postgres/postgres-cluster.ts';
+import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
 import { until } from '../support/process/until.ts';
 
@@ -45,6 +46,15 @@ describe.skipIf(disk.reason !== undefined)('the disk of PostgreSQL', () => {
     // Something to write, also if the whole backfill was read while the disk was being filled.
     troubled.generate(30);
     await expectTroubleSaid(troubled, /No space left on device/);
+    const named = /the disk of the database is full/;
+    expect(await (await fetch(`${troubled.httpUrl}/healthz`)).text()).toMatch(named);
+    for (const command of [['status', '--fail-on', 'failing'], ['check']]) {
+      const env = { DATABASE_URL: url, CLOUDFLARE_API_TOKEN: 'x', CLOUDFLARE_BASE_URL: troubled.simulator.baseUrl };
+      const { code, stdout, stderr } = await runOrgtrail(command, env);
+      expect(stdout + stderr).toMatch(named);
+      expect(code).not.toBe(0);
+    }
+    await until('the log names it', async () => troubled.logs().includes('"cause":"database_full"'));
     troubled.generate(30);
     await rm(ballast);
     await troubled.untilExact(url);
