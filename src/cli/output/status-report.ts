@@ -19,7 +19,6 @@ import {
   totalsOf,
   urgency,
 } from '../../status/source-state.ts';
-import type { Status } from '../../status/status.sql.ts';
 import { countedOwners } from './terminal.ts';
 
 export type SourceRow = SourceWithState;
