@@ -12,13 +12,14 @@ step() {
   bash scripts/step.sh "$@" 2>&1 | tee "$outputs/$1"
   [ "${PIPESTATUS[0]}" = 0 ] || mv "$outputs/$1" "$outputs/$1.failed"
 }
-beside() {
+{
   step trouble npx vitest run --project trouble
-  step alerts npm run lab alerts
   step sinks npx vitest run --project sinks
+} &
+{
+  step alerts npm run lab alerts
   step Docker bash scripts/docker/docker-tests.sh
-}
-beside &
+} &
 step 'long, simulation' nice -n 5 npx vitest run --project long --project simulation &
 step e2e npx vitest run --project e2e
 step browser bash scripts/browser-tests.sh
