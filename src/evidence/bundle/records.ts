@@ -16,13 +16,6 @@ export const writePayloadRecord = ({ leaf, raw }: PayloadRecord): Buffer =>
 /** One event of `events/withheld/…`. */
 export const writeWithheldRecord = (leaf: Uint8Array): Buffer => Buffer.concat([uint16(leaf.length), leaf]);
 
-/** As views. Throws an EvidenceFault if the file is cut. */
-export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
-  const splitter = new PayloadSplitter();
-  yield* splitter.push(bytes);
-  splitter.end();
-}
-
 /** Reads such a file in pieces: a file may be larger than memory, a record is not. */
 export class PayloadSplitter {
   readonly #hasRaw: boolean;

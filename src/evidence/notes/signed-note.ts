@@ -7,7 +7,6 @@ import {
   SIGNATURE_BYTES,
   sha256,
   textOf,
-  uint64,
   unlessFault,
 } from '../bytes.ts';
 
@@ -156,9 +155,6 @@ interface Cosignature {
 
 export const cosignedMessage = (text: string, atSeconds: number): string =>
   `cosignature/v1\ntime ${atSeconds}\n${text}`;
-
-export const writeCosignature = ({ atSeconds, signature }: Cosignature): Buffer =>
-  Buffer.concat([uint64(atSeconds), signature]);
 
 /** Throws an EvidenceFault for another length, or no time. */
 export const readCosignature = (bytes: Uint8Array): Cosignature => {

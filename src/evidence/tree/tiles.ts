@@ -14,11 +14,6 @@ export interface TileId {
 /** Each stands for 256^level leaves. */
 export const hashesOnLevel = (size: number, level: number): number => Math.floor(size / TILE_WIDTH ** level);
 
-/** From the leaves up. */
-export function* tilesOfTree(size: number): Generator<TileId> {
-  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) yield* tilesOfLevel(size, level);
-}
-
 export function* tilesOfLevel(size: number, level: number): Generator<TileId> {
   const hashes = hashesOnLevel(size, level);
   for (let n = 0; n * TILE_WIDTH < hashes; n += 1) yield { level, n, width: widthOfTile(size, level, n) };

@@ -37,16 +37,6 @@ export interface VerifierOptions {
   readonly anchors?: readonly Anchor[];
 }
 
-/** With files of payload that fit into memory. */
-export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}): Report => {
-  const steps = verificationOf(reader, options);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
-    value.take(reader.read(value.path) ?? Buffer.alloc(0));
-  }
-};
-
 /** Offline. Asks for the pieces of each file of payload, so that the caller may read these as it likes. */
 export function* verificationOf(
   reader: BundleReader,

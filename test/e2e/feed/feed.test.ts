@@ -7,6 +7,7 @@ import type { FeedLine } from '../../../studies/chaos/readers/http-feed-lines.ts
 import { HttpFeedReader } from '../../../studies/chaos/readers/http-feed-reader.ts';
 import { FeedFollower } from '../../support/feed/feed-follower.ts';
 import { freePorts } from '../../support/network/free-ports.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { until } from '../../support/process/until.ts';
@@ -116,12 +117,11 @@ const portInBody = async (httpReader: HttpFeedReader): Promise<number | undefine
 };
 
 /** How many replicas walk a source by now; each of them walks one at a time. */
-const countWriters = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ writers: number }>(
+const countWriters = (world: SyncWorld): Promise<number> =>
+  firstValue<number>(
+    world.database.pool,
     'select count(distinct lease_owner)::integer as writers from sources where lease_until > clock_timestamp()',
   );
-  return rows[0]?.writers ?? 0;
-};
 
 const storedTexts = async (world: SyncWorld): Promise<string[]> => {
   const { rows } = await world.database.pool.query<{ text: string }>(

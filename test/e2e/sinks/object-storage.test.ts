@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { formats } from '../../../src/formats/registry.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -165,10 +166,8 @@ const sinkAt = async (world: SyncWorld): Promise<number> => {
   return rows[0]?.position ?? 0;
 };
 
-const head = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
-  return rows[0]?.position ?? 0;
-};
+const head = (world: SyncWorld): Promise<number> =>
+  firstValue<number>(world.database.pool, 'select position::float8 from feed_head');
 
 const settingsOf = (storage: Storage, proxy: StorageProxy, more: object = {}) => ({
   ...{ type: 's3', endpoint: proxy.endpoint, bucket: 'orgtrail-e2e', prefix: 'prefix/lake' },

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
 import { openCredentialsWorld } from '../../support/sync/credentials-world.ts';
@@ -232,9 +233,5 @@ test('20 organizations and 240 accounts at a budget of 200: the first account lo
 
 const KILLS = 6;
 
-const storedOf = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ count: number }>(
-    'select count(*)::integer as count from audit_events',
-  );
-  return rows[0]?.count ?? 0;
-};
+const storedOf = (world: SyncWorld): Promise<number> =>
+  firstValue<number>(world.database.pool, 'select count(*)::integer as count from audit_events');

@@ -4,6 +4,7 @@ import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
 import type { Simulator } from '../../../src/simulator/interface.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
@@ -74,10 +75,8 @@ const afterRequests = async (simulator: Simulator, random: () => number): Promis
   await sleep(momentMs);
 };
 
-const count = async ({ pool }: TestDatabase): Promise<number> => {
-  const { rows } = await pool.query<{ count: number }>('select count(*)::integer as count from audit_events');
-  return rows[0]?.count ?? 0;
-};
+const count = ({ pool }: TestDatabase): Promise<number> =>
+  firstValue<number>(pool, 'select count(*)::integer as count from audit_events');
 
 /** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
 const MAX_LIFE_MS = 2_500;

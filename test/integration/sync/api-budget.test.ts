@@ -30,7 +30,7 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
       const wait = await attempt(fingerprint, requests);
       expect(wait).toMatchObject({ because: 'budget' });
       expect((wait as { waitMs: number }).waitMs).toBeLessThanOrEqual(gcraOf(requests).spacingMs + 1);
-      const admitted = await inAWindow(() => takeAll(fingerprint, requests));
+      const admitted = await clock.inAWindow(() => takeAll(fingerprint, requests));
       expect(admitted).toBeGreaterThan(requests / 2);
       expect(admitted).toBeLessThanOrEqual(requests);
       await pass(3_600_000);
@@ -42,7 +42,7 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
     async (requests) => {
       const atOnce = await takeAll(`greedy ${requests}`, requests);
       expect(atOnce).toBeGreaterThanOrEqual(Math.floor(requests / 10));
-      const admitted = atOnce + (await inAWindow(() => takeAll(`greedy ${requests}`, requests)));
+      const admitted = atOnce + (await clock.inAWindow(() => takeAll(`greedy ${requests}`, requests)));
       expect(admitted).toBeLessThanOrEqual(requests);
       expect(admitted, 'and the budget is used').toBeGreaterThanOrEqual(Math.floor(requests * 0.9));
     },
@@ -249,16 +249,6 @@ const holdTime = () => vi.spyOn(performance, 'now').mockReturnValue(performance.
 
 /** Lets time pass. */
 const pass = (ms: number) => clock.pass(ms);
-
-/** What is taken in five minutes, by a look each five seconds. */
-const inAWindow = async (take: () => Promise<number>): Promise<number> => {
-  let admitted = 0;
-  for (let step = 0; step < 60; step += 1) {
-    await pass(WINDOW_MS / 60);
-    admitted += await take();
-  }
-  return admitted;
-};
 
 /** Takes all that there is now. */
 const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<number> => {

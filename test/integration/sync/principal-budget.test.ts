@@ -31,7 +31,7 @@ describe('invariant 11: the budget is that of a principal', () => {
     const processes = ['token a', 'token b', 'key'].map((name) => processOf(name, 'user:one'));
     const atOnce = await takeAll(...processes);
     expect(atOnce, 'the question of each has been counted, too').toBe(6 - 3);
-    const admitted = atOnce + (await inAWindow(() => takeAll(...processes)));
+    const admitted = atOnce + (await clock.inAWindow(() => takeAll(...processes)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS - 3);
     expect(admitted, 'and the budget is used').toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9) - 3);
   });
@@ -45,7 +45,7 @@ describe('invariant 11: the budget is that of a principal', () => {
 
   test('during an upgrade, replicas that know no principal and those that do share what their token has', async () => {
     const [old, current] = [processOf('shared token'), processOf('shared token', 'user:upgraded')];
-    const admitted = (await takeAll(old, current)) + (await inAWindow(() => takeAll(old, current)));
+    const admitted = (await takeAll(old, current)) + (await clock.inAWindow(() => takeAll(old, current)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS);
     expect(admitted).toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9));
   });
@@ -87,7 +87,7 @@ describe('invariant 11: the budget is that of a principal', () => {
     await pass(WINDOW_MS);
     const [alice, account] = [processOf('of alice', 'user:alice'), processOf('cfat beside')];
     const unnamed = processOf('quiet', UNNAMED_USERS, 'user:alice');
-    const admitted = (await takeAll(alice, unnamed)) + (await inAWindow(() => takeAll(alice, unnamed)));
+    const admitted = (await takeAll(alice, unnamed)) + (await clock.inAWindow(() => takeAll(alice, unnamed)));
     expect(admitted).toBeLessThanOrEqual(REQUESTS);
     expect(admitted).toBeGreaterThanOrEqual(Math.floor(REQUESTS * 0.9) - 3);
     expect(await takeAll(account)).toBe(6);
@@ -232,16 +232,6 @@ const WINDOW_MS = 300_000;
 const REQUESTS = 60;
 
 const pass = (ms: number) => clock.pass(ms);
-
-/** What is taken in five minutes, by a look each five seconds. */
-const inAWindow = async (take: () => Promise<number>): Promise<number> => {
-  let admitted = 0;
-  for (let step = 0; step < 60; step += 1) {
-    await pass(WINDOW_MS / 60);
-    admitted += await take();
-  }
-  return admitted;
-};
 
 /** Takes all that there is now, by each of these budgets in turn. */
 const takeAll = async (...budgets: readonly ((onWait: () => void) => ApiBudget)[]): Promise<number> => {

@@ -12,6 +12,7 @@ import {
   owners,
   PASS_DELAYS_MS,
 } from '../../support/postgres/database-steps.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { organizationKind, scopeOf } from '../../support/postgres/store-fixture.ts';
 
 const database = databaseOfTests();
@@ -65,12 +66,8 @@ test('the model of the database, on which the simulation runs, does what the sta
 const SEED = 1;
 const STEPS = 1_200;
 
-const databaseMs = async (): Promise<number> => {
-  const { rows } = await database.pool.query<{ ms: number }>(
-    'select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
-  );
-  return rows[0]?.ms ?? Number.NaN;
-};
+const databaseMs = (): Promise<number> =>
+  firstValue<number>(database.pool, 'select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms');
 
 /** The model of one database beside it, on the same clock but for the time that a step takes. */
 const openBoth = async (dice: Dice): Promise<BothDatabases & { readonly tick: () => Promise<void> }> => {

@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
 import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';
 import { numbersOf, richBundle } from '../../support/evidence/bundles/mutations.ts';
 import { cutToSource } from '../../support/evidence/bundles/one-source-bundle.ts';
@@ -9,7 +8,7 @@ import { bundlesOfPython, hasPython, TwoVerifiers } from '../../support/evidence
 import { partShapes, wholeShapes } from '../../support/evidence/shapes/all-shapes.ts';
 import { cut } from '../../support/evidence/shapes/one-source.ts';
 import { whole } from '../../support/evidence/shapes/time.ts';
-import { readerOf } from '../../support/evidence/test-history.ts';
+import { readerOf, verifyBundle } from '../../support/evidence/test-history.ts';
 
 const isThere = hasPython();
 if (!isThere) console.warn('The two verifiers are not compared: there is no python3 of 3.9 or later.');

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import type { SimulatorOptions } from '../../../src/simulator/options.ts';
+import { firstValue } from '../../support/postgres/rows.ts';
 import { openRunning, untilClean } from '../../support/sync/running-world.ts';
 import {
   auditRequests,
@@ -168,12 +169,8 @@ describe.concurrent('faults of paging', () => {
   });
 });
 
-const openWalks = async (world: SyncWorld): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ walks: number }>(
-    "select count(state -> 'walk')::integer as walks from lanes",
-  );
-  return rows[0]?.walks ?? Number.NaN;
-};
+const openWalks = (world: SyncWorld): Promise<number> =>
+  firstValue<number>(world.database.pool, "select count(state -> 'walk')::integer as walks from lanes");
 
 interface Case {
   readonly fault: FaultName;

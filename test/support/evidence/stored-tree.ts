@@ -1,6 +1,6 @@
 import { GrowingTree, type ReadTile } from '../../../src/evidence/tree/growing-tree.ts';
 import { consistencyRanges, hashOfRange, inclusionRanges } from '../../../src/evidence/tree/proofs.ts';
-import { leafHash } from '../../../src/evidence/tree/tiles.ts';
+import { hashesOnLevel, leafHash, type TileId, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
 
 /** The tiles of a tree, as a table would keep them: the last tile of a level grows. */
 export class StoredTree {
@@ -28,3 +28,8 @@ export class StoredTree {
 /** Leaves of no meaning: `leaf 0`, `leaf 1` and so on. */
 export const numberedLeaves = (count: number): Buffer[] =>
   Array.from({ length: count }, (_, index) => Buffer.from(`leaf ${index}`));
+
+/** From the leaves up. */
+export function* tilesOfTree(size: number): Generator<TileId> {
+  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) yield* tilesOfLevel(size, level);
+}

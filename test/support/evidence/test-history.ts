@@ -6,7 +6,7 @@ import {
   payloadPath,
   tileSourcesPath,
 } from '../../../src/evidence/bundle/layout.ts';
-import { writePayloadRecord } from '../../../src/evidence/bundle/records.ts';
+import { type PayloadRecord, PayloadSplitter, writePayloadRecord } from '../../../src/evidence/bundle/records.ts';
 import { rangesOf } from '../../../src/evidence/journal/ranges.ts';
 import { type Statement, type StatementOf, statement } from '../../../src/evidence/journal/statement.ts';
 import { writeJournal, writeStatement } from '../../../src/evidence/journal/statement-text.ts';
@@ -29,6 +29,8 @@ import { writePolicy } from '../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../src/evidence/notes/signed-note.ts';
 import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
 import { leafHash, TILE_WIDTH, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
+import type { Report } from '../../../src/evidence/verify/report.ts';
+import { type VerifierOptions, verificationOf } from '../../../src/evidence/verify/verify-bundle.ts';
 import { logSigner, type TestSigner, witnessSigner } from './test-keys.ts';
 import { TestReads } from './test-reads.ts';
 
@@ -248,3 +250,17 @@ export const readerOf = (files: ReadonlyMap<string, Buffer>): BundleReader => ({
   paths: [...files.keys()],
   read: (path) => files.get(path),
 });
+
+/** With files of payload that fit into memory. */
+export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}): Report => {
+  const steps = verificationOf(reader, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    value.take(reader.read(value.path) ?? Buffer.alloc(0));
+  }
+};
+
+export const recordsOf = (files: ReadonlyMap<string, Buffer>): PayloadRecord[] => [
+  ...new PayloadSplitter().push(files.get(payloadPath(0)) ?? Buffer.alloc(0)),
+];

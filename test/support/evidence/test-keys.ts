@@ -1,12 +1,11 @@
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
-import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
+import { publicBytes, signatureOf, uint64 } from '../../../src/evidence/bytes.ts';
 import type { NoteSignature } from '../../../src/evidence/notes/signed-note.ts';
 import {
   cosignedMessage,
   signatureTypes,
   type VerifierKey,
   verifierKey,
-  writeCosignature,
 } from '../../../src/evidence/notes/signed-note.ts';
 
 /** A private key that follows from a word, so that tests sign the same each time. */
@@ -41,7 +40,7 @@ export const witnessSigner = (
   const key = verifierKey(name, signatureTypes.cosignature, publicBytes(privateKey));
   const sign = (text: string): NoteSignature => {
     const signature = signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey);
-    return { name, keyId: key.id, signature: writeCosignature({ atSeconds, signature }) };
+    return { name, keyId: key.id, signature: Buffer.concat([uint64(atSeconds), signature]) };
   };
   return { key, sign };
 };

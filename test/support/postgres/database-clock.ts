@@ -42,6 +42,8 @@ export const openDatabaseClock = async (
 export interface StillClock extends AsyncDisposable {
   readonly pools: readonly [Pool, Pool];
   pass(ms: number): Promise<unknown>;
+  /** What is taken in five minutes, by a look each five seconds. */
+  inAWindow(take: () => Promise<number>): Promise<number>;
 }
 
 /** Two pools of the database, as two replicas have them, whose `now` and `clock_timestamp` stand still together. */
@@ -53,9 +55,19 @@ export const openStillClock = async ({ url, pool }: Pick<TestDatabase, 'url' | '
     create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
   const stillUrl = `${url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`;
   const pools = [createPool(stillUrl, 4, () => {}), createPool(stillUrl, 4, () => {})] as const;
+  const pass = (ms: number) =>
+    pool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]);
   return {
     pools,
-    pass: (ms) => pool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]),
+    pass,
+    inAWindow: async (take) => {
+      let admitted = 0;
+      for (let step = 0; step < 60; step += 1) {
+        await pass(5_000);
+        admitted += await take();
+      }
+      return admitted;
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(pools.map((each) => each.end()));
     },

@@ -6,6 +6,7 @@ import { countPositions } from '../../../src/feed/feed.sql.ts';
 import type { Simulator } from '../../../src/simulator/interface.ts';
 import type { SimulatorOptions } from '../../../src/simulator/options.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
+import { firstValue } from '../postgres/rows.ts';
 import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 import { until } from './until.ts';
 
@@ -160,10 +161,8 @@ const withPool = async <T>(url: string, run: (pool: Pool) => Promise<T>): Promis
   }
 };
 
-const stored = async (pool: Pool): Promise<number> => {
-  const { rows } = await pool.query<{ position: number }>('select position::float8 as position from feed_head');
-  return rows[0]?.position ?? 0;
-};
+const stored = (pool: Pool): Promise<number> =>
+  firstValue<number>(pool, 'select position::float8 as position from feed_head');
 
 const lines = (daemon: OrgtrailProcess): string[] => daemon.stdout().split('\n').slice(0, -1);
 

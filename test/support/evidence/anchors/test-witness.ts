@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
-import { publicBytes, signatureOf } from '../../../../src/evidence/bytes.ts';
+import { publicBytes, signatureOf, uint64 } from '../../../../src/evidence/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
 import {
   cosignedMessage,
@@ -9,7 +9,6 @@ import {
   type VerifierKey,
   verifierKey,
   verifyNote,
-  writeCosignature,
 } from '../../../../src/evidence/notes/signed-note.ts';
 import { isConsistent } from '../../../../src/evidence/tree/proofs.ts';
 import { listen } from '../../network/listen.ts';
@@ -42,7 +41,7 @@ export const startWitness = async (logs: readonly VerifierKey[]): Promise<TestWi
     const signature = signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey);
     const id = Buffer.alloc(4);
     id.writeUInt32BE(key.id);
-    const line = Buffer.concat([id, writeCosignature({ atSeconds, signature })]).toString('base64');
+    const line = Buffer.concat([id, uint64(atSeconds), signature]).toString('base64');
     return `\u2014 ${key.name} ${line}\n`;
   };
 

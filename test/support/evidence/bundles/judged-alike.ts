@@ -2,9 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { BUNDLE_TIME_PATH } from '../../../../src/evidence/bundle/layout.ts';
-import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { type Files, type Shape, wrongIn } from '../shapes/shape.ts';
-import { readerOf } from '../test-history.ts';
+import { readerOf, verifyBundle } from '../test-history.ts';
 import { mutationOf, numbersOf } from './mutations.ts';
 import type { TwoVerifiers } from './two-verifiers.ts';
 

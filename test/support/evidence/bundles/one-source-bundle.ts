@@ -6,7 +6,7 @@ import {
   payloadPath,
   writeListedLeaf,
 } from '../../../../src/evidence/bundle/layout.ts';
-import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
+import { writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
 import { HASH_BYTES } from '../../../../src/evidence/bytes.ts';
 import { readLines, writeJournal } from '../../../../src/evidence/journal/statement-text.ts';
 import { readEventLeaf } from '../../../../src/evidence/leaf.ts';
@@ -14,6 +14,7 @@ import type { LogName } from '../../../../src/evidence/notes/checkpoint.ts';
 import { tilesOfPart } from '../../../../src/evidence/tree/proofs.ts';
 import { TILE_WIDTH, widthOfTile } from '../../../../src/evidence/tree/tiles.ts';
 import type { Files } from '../shapes/shape.ts';
+import { recordsOf } from '../test-history.ts';
 
 interface AnyStatement {
   readonly type: string;
@@ -106,8 +107,6 @@ const recordOf = (whole: Files, log: LogName, index: number, size: number): Buff
 
 const addPayload = (files: Files, whole: Files, indexes: readonly number[]): void => {
   const listed = new Set(indexes);
-  const records = [...readPayload(whole.get(payloadPath(0)) ?? Buffer.alloc(0))].filter(({ leaf }) =>
-    listed.has(readEventLeaf(leaf).position - 1),
-  );
+  const records = recordsOf(whole).filter(({ leaf }) => listed.has(readEventLeaf(leaf).position - 1));
   if (records.length > 0) files.set(payloadPath(0), Buffer.concat(records.map(writePayloadRecord)));
 };

@@ -9,12 +9,12 @@ import {
 } from '../../../../src/evidence/bundle/layout.ts';
 import {
   type PayloadRecord,
-  readPayload,
   writePayloadRecord,
   writeWithheldRecord,
 } from '../../../../src/evidence/bundle/records.ts';
 import { readEventLeaf } from '../../../../src/evidence/leaf.ts';
 import type { Files } from '../shapes/shape.ts';
+import { recordsOf } from '../test-history.ts';
 
 /** What is cut out of a bundle, and what is done to it on the way. */
 export interface TimeCut {
@@ -32,7 +32,7 @@ export const january: BundleTime = { since: '2026-01-01T00:00:00Z', before: '202
 export const cutToTime = (whole: Files, { time = {}, isHashesOnly, hide = [], show = [] }: TimeCut = {}): Files => {
   const cut = { ...january, ...time };
   const isOf = isOfTime(cut);
-  const records = [...readPayload(whole.get(payloadPath(0)) ?? Buffer.alloc(0))];
+  const records = recordsOf(whole);
   const isShown = ({ leaf }: PayloadRecord): boolean => {
     const { position, actionTimeUs } = readEventLeaf(leaf);
     return show.includes(position) || (isOf(actionTimeUs) && !hide.includes(position));

@@ -1,8 +1,7 @@
 import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { type PayloadRecord, readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
+import { type PayloadRecord, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
 import type { Anchor } from '../../../../src/evidence/verify/anchors.ts';
-import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { begun, readerOf, type TestHistory, testEvent } from '../test-history.ts';
+import { begun, readerOf, recordsOf, type TestHistory, testEvent, verifyBundle } from '../test-history.ts';
 
 export type Files = Map<string, Buffer>;
 
@@ -91,7 +90,7 @@ export const kept = (history: TestHistory, log: 'events' | 'journal' = 'events')
 /** With the payload changed record by record. */
 export const withPayload = (history: TestHistory, change: (records: PayloadRecord[]) => PayloadRecord[]): Files => {
   const files = history.bundle();
-  const records = [...readPayload(files.get(payloadPath(0)) ?? Buffer.alloc(0))];
+  const records = recordsOf(files);
   return files.set(payloadPath(0), Buffer.concat(change(records).map(writePayloadRecord)));
 };
 

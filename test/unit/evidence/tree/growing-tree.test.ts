@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
 import { hashOfRange } from '../../../../src/evidence/tree/proofs.ts';
-import { leafHash, MAX_LEAF_BYTES, nodeHash, placePath, tilesOfTree } from '../../../../src/evidence/tree/tiles.ts';
+import { leafHash, MAX_LEAF_BYTES, nodeHash, placePath } from '../../../../src/evidence/tree/tiles.ts';
 import { naiveLeaf, naiveRoot } from '../../../support/evidence/naive-tree.ts';
-import { numberedLeaves, StoredTree } from '../../../support/evidence/stored-tree.ts';
+import { numberedLeaves, StoredTree, tilesOfTree } from '../../../support/evidence/stored-tree.ts';
 import { forAll } from '../../for-all.ts';
 
 const data = numberedLeaves(70_000);

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { readerOf, usualHistory } from '../../../support/evidence/test-history.ts';
+import { readerOf, usualHistory, verifyBundle } from '../../../support/evidence/test-history.ts';
 import { forAll } from '../../for-all.ts';
 
 const history = usualHistory();

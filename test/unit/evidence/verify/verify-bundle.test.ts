@@ -1,13 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { reportText } from '../../../../src/cli/evidence/verify-command.ts';
-import { payloadPath } from '../../../../src/evidence/bundle/layout.ts';
-import { readPayload, writePayloadRecord } from '../../../../src/evidence/bundle/records.ts';
 import { gapsOf } from '../../../../src/evidence/journal/ranges.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { faultText, Report } from '../../../../src/evidence/verify/report.ts';
-import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
+import type { VerifierOptions } from '../../../../src/evidence/verify/verify-bundle.ts';
 import { cutToSource } from '../../../support/evidence/bundles/one-source-bundle.ts';
-import { grown, rewritten, small } from '../../../support/evidence/shapes/shape.ts';
+import { grown, rewritten, small, withPayload } from '../../../support/evidence/shapes/shape.ts';
 import {
   begun,
   eventsOrigin,
@@ -15,6 +13,7 @@ import {
   TestHistory,
   testEvent,
   usualHistory,
+  verifyBundle,
 } from '../../../support/evidence/test-history.ts';
 import { logSigner } from '../../../support/evidence/test-keys.ts';
 
@@ -55,8 +54,8 @@ describe('what the owner of the database changes is found, and the rest is claim
     `of 20 events ${present} are as they were hashed, 0 were dropped as stated, and 0 were dropped before they were hashed, as far as the signer is believed`;
 
   test('a payload', () => {
-    const report = withPayload(history, (all) =>
-      all.with(6, { ...(all[6] as (typeof all)[0]), raw: Buffer.from('{}') }),
+    const report = verifyBundle(
+      readerOf(withPayload(history, (all) => all.with(6, { ...(all[6] as (typeof all)[0]), raw: Buffer.from('{}') }))),
     );
     expect(report.faults).toEqual([expect.objectContaining({ code: 'payload', position: 7 })]);
     expect(report.claims).toContain(claimOf(19));
@@ -69,7 +68,7 @@ describe('what the owner of the database changes is found, and the rest is claim
     other.leaves[6] = rewritten(7, 7).leaves[6] as Buffer;
     const leaf = other.leaves[6] as Buffer;
     const raw = Buffer.from(testEvent(7, 'o1', '2026-01').raw);
-    const report = withPayload(history, (all) => all.with(6, { leaf, raw }));
+    const report = verifyBundle(readerOf(withPayload(history, (all) => all.with(6, { leaf, raw }))));
     expect(report.faults).toEqual([expect.objectContaining({ code: 'leaf', position: 7 })]);
     expect(report.claims).toContain(claimOf(19));
     expect(report.notClaimed.join('\n')).toContain('of 1 events the source is not known');
@@ -116,7 +115,7 @@ test('a report claims nothing about leaves that another root is signed of', () =
 
 test('a report has faults of one cause as one, with the first of their positions', () => {
   const history = grown(begun(), 250).stateCoverage('o1');
-  const report = withPayload(history, () => []);
+  const report = verifyBundle(readerOf(withPayload(history, () => [])));
   expect(report.faultCounts.get('missing')).toBe(250);
   const [fault, ...others] = report.faults.filter(({ code }) => code === 'missing');
   expect(others).toEqual([]);
@@ -287,13 +286,3 @@ test('a bundle of one source names it, and says up to which position all of its 
 
 const codes = (report: Report): string[] => [...report.faultCounts.keys()];
 const anchorOf = (history: TestHistory) => [{ name: 'kept by the auditor', note: history.checkpoint('events') }];
-
-/** Changes the payload file of a bundle record by record. */
-const withPayload = (
-  history: TestHistory,
-  change: (records: { leaf: Uint8Array; raw: Uint8Array }[]) => { leaf: Uint8Array; raw: Uint8Array }[],
-): Report => {
-  const files = history.bundle();
-  const records = [...readPayload(files.get(payloadPath(0)) ?? Buffer.alloc(0))];
-  return verifyBundle(readerOf(files.set(payloadPath(0), Buffer.concat(change(records).map(writePayloadRecord)))));
-};
