@@ -1,5 +1,5 @@
 import { type Pool, type PoolClient, Query } from 'pg';
-import { abandonOnAbort, acquire, LONG_STATEMENT_TIMEOUT_MS } from './pool.ts';
+import { abandonOnAbort, acquire, LONG_STATEMENT_TIMEOUT_MS, onConnection } from './pool.ts';
 
 /** The signature, the flags and the length of a header extension that no version has. */
 const HEADER_BYTES = 19;
@@ -21,21 +21,10 @@ export const copyOut = async (
   query: string,
   take: (row: BinaryRow) => void,
   signal?: AbortSignal,
-): Promise<void> => {
-  const client = await acquire(pool, signal);
-  // A connection that breaks also fails the statement; without a listener it would end the process as well.
-  const onError = () => {};
-  client.on('error', onError);
-  try {
-    await abandonOnAbort(copyWithin(client, query, take, { signal }), signal);
-    client.release();
-  } catch (error) {
-    client.release(error instanceof Error ? error : true);
-    throw error;
-  } finally {
-    client.off('error', onError);
-  }
-};
+): Promise<void> =>
+  await onConnection(acquire(pool, signal), (client) =>
+    abandonOnAbort(copyWithin(client, query, take, { signal }), signal),
+  );
 
 /**
  * As `copyOut`, on a connection that the caller has, within its transaction perhaps; it takes as long as it takes if it is `long`. After

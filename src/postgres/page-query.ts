@@ -1,4 +1,5 @@
 import { type Connection, type Pool, Query, type QueryResult, type QueryResultRow } from 'pg';
+import { onConnection } from './pool.ts';
 
 /** What the driver's queries and connections have beside what its types say. */
 interface ExtendedQuery {
@@ -24,33 +25,23 @@ export const pageQuery = async <Row extends QueryResultRow>(
   pool: Pool,
   text: string,
   parameters: readonly PageParameter[],
-): Promise<QueryResult<Row>> => {
-  const client = await pool.connect();
-  // A connection that breaks also fails the statement; without a listener it would end the process as well.
-  const onError = () => {};
-  client.on('error', onError);
-  try {
-    const result = await new Promise<QueryResult<Row>>((resolve, reject) => {
-      const query = new Query({ text, queryMode: 'extended' } as { text: string }) as Query & ExtendedQuery;
-      query.callback = (error, rows) => (error === null ? resolve(rows as QueryResult<Row>) : reject(error));
-      query.prepare = (connection) => {
-        connection.parse({ name: '', text, types: [] }, true);
-        for (const piece of bindMessage(parameters)) connection.stream.write(piece);
-        connection.describe({ type: 'P', name: '' }, true);
-        connection.execute({ portal: '' }, true);
-        connection.sync();
-      };
-      client.query(query);
-    });
-    client.release();
-    return result;
-  } catch (error) {
-    client.release(error instanceof Error ? error : true);
-    throw error;
-  } finally {
-    client.off('error', onError);
-  }
-};
+): Promise<QueryResult<Row>> =>
+  await onConnection(
+    pool.connect(),
+    (client) =>
+      new Promise<QueryResult<Row>>((resolve, reject) => {
+        const query = new Query({ text, queryMode: 'extended' } as { text: string }) as Query & ExtendedQuery;
+        query.callback = (error, rows) => (error === null ? resolve(rows as QueryResult<Row>) : reject(error));
+        query.prepare = (connection) => {
+          connection.parse({ name: '', text, types: [] }, true);
+          for (const piece of bindMessage(parameters)) connection.stream.write(piece);
+          connection.describe({ type: 'P', name: '' }, true);
+          connection.execute({ portal: '' }, true);
+          connection.sync();
+        };
+        client.query(query);
+      }),
+  );
 
 /** The message that gives the parameters to the unnamed statement: in one piece if it is small, else in many, none of them copied. */
 const bindMessage = (parameters: readonly PageParameter[]): readonly Buffer[] => {

@@ -174,6 +174,23 @@ export const inTransaction = async <T>(
   }
 };
 
+/** As above, without a transaction: the connection is closed if `run` rejects. */
+export const onConnection = async <T>(connecting: Promise<PoolClient>, run: (client: PoolClient) => Promise<T>) => {
+  const client = await connecting;
+  const onError = () => {};
+  client.on('error', onError);
+  try {
+    const result = await run(client);
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(asError(error));
+    throw error;
+  } finally {
+    client.off('error', onError);
+  }
+};
+
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Throws OrgtrailError `database_unreachable` (exit 4), with the server's own words and without the password. */

@@ -76,3 +76,7 @@ class Session extends NodePgSession<Empty, Empty> {
 const throwCause = (error: unknown): never => {
   throw error instanceof DrizzleQueryError ? error.cause : error;
 };
+
+/** For JSON.stringify: PostgreSQL keeps neither NUL nor half a surrogate pair. */
+export const storable = (_key: string, value: unknown): unknown =>
+  typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../../base/errors.ts';
-import { isTimeout, type Row, readOnly, selectList } from '../../postgres/queries.ts';
+import { isTimeout, type Row, readOnly, selectList, storable } from '../../postgres/queries.ts';
 import { accessLog } from '../../postgres/tables/access.ts';
 import type { AccessNote } from './access.ts';
 
@@ -90,7 +90,3 @@ const statement = `select ${selectList('l', columns)}, l.at::text as at
 export const noteAccess = async (pool: Pool, notes: readonly AccessNote[]): Promise<void> => {
   await pool.query('select orgtrail_note_access($1::jsonb)', [JSON.stringify(notes, storable)]);
 };
-
-/** PostgreSQL keeps neither NUL nor half a surrogate pair. */
-const storable = (_key: string, value: unknown): unknown =>
-  typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { db } from '../../postgres/queries.ts';
+import { db, storable } from '../../postgres/queries.ts';
 import { feedHead } from '../../postgres/tables/events.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
@@ -133,10 +133,6 @@ export interface VerificationRun {
 export const noteVerification = async (pool: Pool, run: VerificationRun): Promise<void> => {
   await pool.query('select orgtrail_note_verification($1::jsonb)', [JSON.stringify(runOf(run), storable)]);
 };
-
-/** PostgreSQL keeps neither NUL nor half a surrogate pair. */
-const storable = (_key: string, value: unknown): unknown =>
-  typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;
 
 const runOf = ({ window, beganAt, fix, by, results }: VerificationRun) => {
   const sum = (of: (result: SourceVerification) => number): number => results.reduce((all, each) => all + of(each), 0);

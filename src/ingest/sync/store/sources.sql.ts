@@ -1,4 +1,5 @@
-import { type Pool, Query } from 'pg';
+import { type Pool, type PoolClient, Query } from 'pg';
+import { onConnection } from '../../../postgres/pool.ts';
 import { type Row, selectList } from '../../../postgres/queries.ts';
 import { sources } from '../../../postgres/tables/sources.ts';
 import type { Coverage, Range } from '../../planning/coverage.ts';
@@ -166,13 +167,9 @@ interface StreamedQuery {
 /** Hands over each row as it comes: of tens of thousands, no two are in memory at once. Rejects with what `take` threw,
  * after the last row. */
 const eachRow = async (pool: Pool, text: string, values: readonly unknown[], take: (row: TextRow) => void) => {
-  const client = await pool.connect();
-  // A connection that breaks also fails the statement; without a listener it would end the process as well.
-  const onError = () => {};
-  client.on('error', onError);
   let failure: { readonly error: unknown } | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
+  const read = (client: PoolClient) =>
+    new Promise<void>((resolve, reject) => {
       const query = new Query({ text, values: [...values] }) as Query & StreamedQuery;
       query.callback = (error) => (error === null ? resolve() : reject(error));
       query.handleDataRow = ({ fields }) => {
@@ -185,13 +182,7 @@ const eachRow = async (pool: Pool, text: string, values: readonly unknown[], tak
       };
       client.query(query);
     });
-    client.release();
-  } catch (error) {
-    client.release(error instanceof Error ? error : true);
-    throw error;
-  } finally {
-    client.off('error', onError);
-  }
+  await onConnection(pool.connect(), read);
   if (failure !== undefined) throw failure.error;
 };
 
