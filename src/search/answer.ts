@@ -196,3 +196,17 @@ export const rfc3339Of = (sortTime: string): string | null => {
   const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?\+00$/.exec(sortTime);
   return match === null ? null : `${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(6, '0')}Z`;
 };
+
+/** In the names of `GET /v1/search`. */
+export const coverageBody = (coverage: SearchCoverage) => ({
+  organizations: coverage.organizations,
+  accounts: coverage.accounts,
+  incomplete: coverage.incomplete,
+  not_collected_seconds: coverage.notCollectedSeconds,
+  read_once_seconds: coverage.readOnceSeconds,
+  read_until: coverage.collectedUntil,
+  collected_since: coverage.collectedSince,
+  filtered: coverage.filtered,
+  archived_months: coverage.archivedMonths,
+  dropped_months: coverage.droppedMonths,
+});

@@ -5,8 +5,7 @@ import { type QueriedHistory, queryHistory } from '../../archive/query/query-his
 import { openObjectStore } from '../../archive/store.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { counted, printable, table } from '../../base/text.ts';
-import { coverageBody } from '../../http/search/routes.ts';
-import type { SearchCoverage } from '../../search/answer.ts';
+import { coverageBody, type SearchCoverage } from '../../search/answer.ts';
 import { csvRecord } from '../../search/event-csv.ts';
 import type { Search } from '../../search/query/search.ts';
 import { readSearchCoverage } from '../../search/search-coverage.sql.ts';

@@ -1,10 +1,9 @@
 import type { z } from 'zod';
 import type { Config } from '../../app/config/config.ts';
 import { BusyError, OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
-import { coverageBody } from '../../http/search/routes.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
-import { type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import { coverageBody, type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 
 interface ToolAnswer {

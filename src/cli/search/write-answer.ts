@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
-import { coverageBody, summaryBody } from '../../http/search/routes.ts';
+import { summaryBody } from '../../http/search/routes.ts';
+import { coverageBody } from '../../search/answer.ts';
 import type { ExportFormat } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import type { CliContext } from '../command.ts';

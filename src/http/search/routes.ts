@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StreamLimits, StreamPlace } from '../../base/limits.ts';
 import { bytesOf, onePiece } from '../../base/text.ts';
-import type { EmptyReport, FoundEvent, SearchCoverage, SearchPage } from '../../search/answer.ts';
+import { coverageBody, type EmptyReport, type FoundEvent, type SearchPage } from '../../search/answer.ts';
 import {
   fixTimes,
   printCursor,
@@ -139,19 +139,6 @@ export const pageEnd = (
   };
   return `],${JSON.stringify(rest).slice(1)}\n`;
 };
-
-export const coverageBody = (coverage: SearchCoverage) => ({
-  organizations: coverage.organizations,
-  accounts: coverage.accounts,
-  incomplete: coverage.incomplete,
-  not_collected_seconds: coverage.notCollectedSeconds,
-  read_once_seconds: coverage.readOnceSeconds,
-  read_until: coverage.collectedUntil,
-  collected_since: coverage.collectedSince,
-  filtered: coverage.filtered,
-  archived_months: coverage.archivedMonths,
-  dropped_months: coverage.droppedMonths,
-});
 
 const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
   any_in_range: anyInRange,

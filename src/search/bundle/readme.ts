@@ -2,7 +2,13 @@ import { writeManifestLines } from '../../evidence/bundle/layout.ts';
 import { foundFiles } from '../../evidence/bundle/records.ts';
 import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../evidence/shown-evidence.sql.ts';
-import type { EmptyReport, IncompleteReason, SearchCoverage, SearchHole } from '../answer.ts';
+import {
+  coverageBody,
+  type EmptyReport,
+  type IncompleteReason,
+  type SearchCoverage,
+  type SearchHole,
+} from '../answer.ts';
 import { commandOf, misleading } from '../copy-as.sql.ts';
 import {
   fixTimes,
@@ -256,21 +262,14 @@ export const reasonsOf = ({ incomplete, leftOut }: Completeness): readonly strin
 export const completenessJson = (completeness: Completeness) => {
   const { coverage, holes, empty, leftOut } = completeness;
   const because = reasonsOf(completeness);
+  const { filtered, archived_months, dropped_months, ...collected } = coverageBody(coverage);
   return {
     complete: because.length === 0,
     incomplete_because: because,
     newest_left_out: leftOut ?? null,
-    organizations: coverage.organizations,
-    accounts: coverage.accounts,
-    incomplete: coverage.incomplete,
-    not_collected_seconds: coverage.notCollectedSeconds,
-    read_once_seconds: coverage.readOnceSeconds,
-    read_until: coverage.collectedUntil,
-    collected_since: coverage.collectedSince,
+    ...collected,
     begins_before_collection: coverage.beginsEarlier,
-    filtered: coverage.filtered,
-    archived_months: coverage.archivedMonths,
-    dropped_months: coverage.droppedMonths,
+    ...{ filtered, archived_months, dropped_months },
     gaps: coverage.gaps.map((gap) => ({
       organization_id: gap.organizationId,
       organization_name: gap.organizationName,
