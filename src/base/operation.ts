@@ -28,6 +28,8 @@ export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Outp
   run(source: Source, input: z.output<Input>): Promise<z.output<Output>>;
   /** For people. */
   show(output: z.output<Output>): string;
+  /** Of the command; 0 without it. */
+  exitCode?(output: z.output<Output>): number;
 }
 
 /** Infers the types of a declaration. */

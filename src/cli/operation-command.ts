@@ -9,7 +9,7 @@ type Question = Operation<{ readonly pool: Pool }>;
 type Texts = Readonly<Record<string, string>>;
 
 /** For the database or, with --url, for a daemon: both give the same answer, and what is printed is made of that alone. */
-export const operationCommand = (operation: Question, context: CliContext): Command => {
+export const operationCommand = (operation: Question, context: CliContext, report = (_: number) => {}): Command => {
   const { name, says, input, isLines = false, values } = operation;
   const command = new Command(name.slice(name.lastIndexOf(' ') + 1)).description(says);
   const named = fieldsOfPath(operation);
@@ -33,9 +33,10 @@ export const operationCommand = (operation: Question, context: CliContext): Comm
         daemon === undefined
           ? await withDatabase(context, (pool) => perform(operation, { pool }, asked))
           : await askDaemon(daemon, operation, given, context.signal);
-      const text = () => operation.show(operation.output.parse(body));
-      const shown = () => (daemon === undefined ? text() : explainForeign(daemon, text));
-      context.stdout.write(options.json === true ? jsonOf(body, isLines) : shown());
+      const decode = () => operation.output.parse(body);
+      const answer = () => (daemon === undefined ? decode() : explainForeign(daemon, decode));
+      context.stdout.write(options.json === true ? jsonOf(body, isLines) : operation.show(answer()));
+      if (operation.exitCode !== undefined) report(operation.exitCode(answer()));
     });
 };
 

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { sqlState } from '../postgres/sql-state.ts';
+import { explainForbidden } from '../postgres/sql-state.ts';
 import { keysInForce, statementOf } from './append/keys-in-force.ts';
 import { readKeyHistory } from './builder/evidence-store.sql.ts';
 import type { LeafProof } from './bundle/records.ts';
@@ -9,7 +9,6 @@ import { readEvidenceStatus, readNewestCheckpoints } from './stored/evidence-sta
 
 const SHOWN_GENERATIONS = 20;
 const SHOWN_SOURCES = 20;
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
 export const createShownEvidence = (pool: Pool, isConfigured: boolean) => ({
@@ -41,7 +40,7 @@ const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   try {
     return await read();
   } catch (error) {
-    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return undefined;
+    if (explainForbidden(error) !== undefined) return undefined;
     throw error;
   }
 };

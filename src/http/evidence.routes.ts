@@ -11,13 +11,12 @@ import {
   type TileAddress,
 } from '../evidence/served-store.sql.ts';
 import { parseTilePath } from '../evidence/tree/tiles.ts';
-import { sqlState } from '../postgres/sql-state.ts';
+import { explainForbidden } from '../postgres/sql-state.ts';
 import { integer, problem, refusals, text, withToken } from './openapi.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 /** A tile never changes, and is only for who has the token. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
-const INSUFFICIENT_PRIVILEGE = '42501';
 const tags = ['evidence'];
 
 /** Paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
@@ -94,7 +93,7 @@ const answer = async (
       .type(type)
       .send(file.body);
   } catch (error) {
-    if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    if (explainForbidden(error) === undefined) throw error;
     const reason = 'the database account may not read the evidence: it needs the role orgtrail_evidence';
     return await reply.code(503).send({ status: 'unavailable', reason });
   }

@@ -4,6 +4,7 @@ import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { fieldsOfPath, type Operation, perform, readBounded } from '../base/operation.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { explainForbidden } from '../postgres/sql-state.ts';
 import { asRecord } from './access-trail.ts';
 import { inPlace } from './failure.ts';
 import type { Guard } from './guard.ts';
@@ -39,13 +40,21 @@ export const operationRoutes = (
           const asked = readBounded(operation, { ...asRecord(request.query), ...asRecord(request.params) });
           return await inPlace(streams, reply, () => perform(operation, operations, asked));
         } catch (error) {
-          if (!(error instanceof OrgtrailError && error.code === 'usage')) throw error;
-          const { message: reason, hint } = error;
-          return await reply.code(400).send({ status: 'bad request', reason, ...(hint !== undefined && { hint }) });
+          const forbidden = explainForbidden(error);
+          const told = forbidden ?? error;
+          if (!(told instanceof OrgtrailError && (told === forbidden || told.code === 'usage'))) throw error;
+          const { message: reason, hint } = told;
+          const [code, status] = told === forbidden ? [503, 'unavailable'] : [400, 'bad request'];
+          return await reply.code(code).send({ status, reason, ...(hint !== undefined && { hint }) });
         }
       },
     );
   }
+};
+
+export const problems = {
+  400: problem('A parameter is not valid, or names nothing; the body says which.'),
+  503: problem('The database does not answer or is busy, or too many readers are served (Retry-After).'),
 };
 
 const describe = (operation: ServedOperation) => {
@@ -71,9 +80,8 @@ const describe = (operation: ServedOperation) => {
     ...(querystring && { querystring }),
     response: {
       200: { ...jsonSchema(output), description: `As \`orgtrail ${name} --json\` prints it.` },
-      400: problem('A parameter is not valid, or names nothing; the body says which.'),
       ...refusals,
-      503: problem('The database does not answer or is busy, or too many readers are served (Retry-After).'),
+      ...problems,
     },
   };
 };

@@ -1,5 +1,5 @@
 import { formatDuration } from '../base/time.ts';
-import { type EvidenceStatus, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, isStopped, isUnanchored } from '../evidence/stored/evidence-status.sql.ts';
 import type { DatabaseCause } from '../postgres/sql-state.ts';
 import type { Alarm } from '../sinks/findings/alarms.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
@@ -348,12 +348,6 @@ const retentionCauses = ({ status: { retentionWait: wait }, archive }: CauseFact
     ...(faultyObjects === 0 ? [] : [made('archive_faulty', 'failing', faulty, { count: faultyObjects })]),
   ];
 };
-
-/** Nothing is signed until an operator acts. */
-export const isStopped = <T extends Pick<EvidenceStatus, 'state'>>(
-  evidence: T | undefined,
-): evidence is T & { readonly state: 'behind' | 'forked' | 'halted' } =>
-  evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
 const evidenceCauses = ({ evidence, nowMs }: CauseFacts): readonly Cause[] => {
   if (evidence === undefined) return [];

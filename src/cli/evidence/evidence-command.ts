@@ -1,19 +1,19 @@
 import { once } from 'node:events';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { configWithoutFaults, loadConfig, readConfig, secretsOf } from '../../app/config/config.ts';
 import { keepReloading, openSecrets } from '../../app/config/live-secrets.ts';
 import { startEvidenceBuilder } from '../../app/start-evidence.ts';
 import { createLogger } from '../../app/telemetry/log.ts';
-import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { makeKeyFile } from '../../evidence/keys.ts';
-import { isUnanchored, readEvidenceStatus, readNewestCheckpoints } from '../../evidence/stored/evidence-status.sql.ts';
+import { listCheckpoints, showEvidence } from '../../evidence/stored/evidence-operations.ts';
 import { type CliContext, withDatabase } from '../command.ts';
+import { operationCommand } from '../operation-command.ts';
 import { exportCommand, proveCommand } from './export-command.ts';
 import { forkCommand } from './fork-command.ts';
 import { keyCommand } from './key-command.ts';
 import { begin, endCommand, requireEvidence } from './lifecycle.ts';
 import { statementCommand } from './statement-command.ts';
-import { evidenceStatusText, verifyCommand } from './verify-command.ts';
+import { verifyCommand } from './verify-command.ts';
 
 const evidenceHelp = `
 A signed Merkle log of what is stored, built by the daemon if ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE are set:
@@ -34,8 +34,8 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addHelpText('after', evidenceHelp)
     .addCommand(initCommand(context))
     .addCommand(runEvidenceCommand(context))
-    .addCommand(statusCommand(context, report))
-    .addCommand(checkpointCommand(context))
+    .addCommand(operationCommand(showEvidence, context, report).addHelpText('after', statusHelp))
+    .addCommand(operationCommand(listCheckpoints, context).addHelpText('after', checkpointHelp))
     .addCommand(keyCommand(context, report))
     .addCommand(statementCommand(context, report))
     .addCommand(verifyCommand(context, report))
@@ -67,21 +67,7 @@ const initCommand = (context: CliContext): Command =>
       context.stdout.write(`${lines.join('\n')}\n`);
     });
 
-const statusCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
-  new Command('status')
-    .description('Show how the log stands; exit code 5 if nothing is signed any more')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
-      const status = await withDatabase(context, readEvidenceStatus);
-      if (options.json === true) {
-        const shown = status && { ...status, root: status.root.toString('base64'), unanchored: isUnanchored(status) };
-        context.stdout.write(`${JSON.stringify(shown ?? null, null, 2)}\n`);
-      } else {
-        context.stdout.write(status === undefined ? 'no evidence yet: docs/evidence.md\n' : evidenceStatusText(status));
-      }
-      if (status !== undefined && ['behind', 'forked', 'halted'].includes(status.state))
-        report(exitCodes.evidenceFails);
-    });
+const statusHelp = '\nExit code 5 if nothing is signed any more.';
 
 const checkpointHelp = `
 A signed note of c2sp.org/tlog-checkpoint. Keep it outside of this database: \`orgtrail evidence verify --anchor\` compares with it, and no
@@ -90,36 +76,6 @@ history that was rewritten since agrees. Of both logs, unless --log names one: t
 Examples:
   $ orgtrail evidence checkpoint
   $ orgtrail evidence checkpoint --log events > checkpoint-of-june`;
-
-interface Options {
-  readonly log?: 'events' | 'journal';
-  readonly json?: boolean;
-}
-
-const checkpointCommand = (context: CliContext): Command =>
-  new Command('checkpoint')
-    .description('Print the newest signed checkpoints')
-    .addOption(new Option('--log <name>', 'of this log alone').choices(['events', 'journal']))
-    .option('--json', 'print JSON')
-    .addHelpText('after', checkpointHelp)
-    .action(async ({ log, json }: Options) => {
-      const all = await withDatabase(context, readNewestCheckpoints);
-      const found = all.filter((one) => log === undefined || one.log === log);
-      if (found.length === 0) {
-        throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
-      }
-      if (json === true) {
-        const shown = found.map(({ root, madeAt, generation, ...one }) => ({
-          ...one,
-          generation,
-          root: root.toString('base64'),
-          made_at: madeAt,
-        }));
-        context.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
-      } else {
-        context.stdout.write(found.map(({ note }) => note).join('\n'));
-      }
-    });
 
 const buildHelp = `
 Builds the evidence and does nothing else, so that no other process needs the key: leave ORGTRAIL_EVIDENCE_KEY_FILE out of the settings of

@@ -4,7 +4,6 @@ import { Command } from 'commander';
 import type { EvidenceConfig } from '../../app/config/config.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { alignColumns } from '../../base/text.ts';
 import { everyKey, keyHistory } from '../../evidence/append/keys-in-force.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
@@ -14,7 +13,6 @@ import { foundInFolder, openFolder, verifyFolder } from '../../evidence/files/fo
 import { readLines } from '../../evidence/journal/statement-text.ts';
 import { type Policy, parsePolicy, policyOfKeys } from '../../evidence/notes/policy.ts';
 import { readableKeys, type VerifierKey } from '../../evidence/notes/signed-note.ts';
-import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import { readStored, verifyColumns } from '../../evidence/stored/read-stored.sql.ts';
 import { verifyStored } from '../../evidence/stored/verify-stored.ts';
 import type { Anchor } from '../../evidence/verify/anchors.ts';
@@ -190,48 +188,6 @@ const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
     'unanchored: that the log was not rewritten with the key. Compare its checkpoint with one that was kept, by a bundle',
   );
   return verified;
-};
-
-export const evidenceStatusText = (status: EvidenceStatus): string => {
-  const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
-  const signed =
-    signedSize === null ? 'nothing yet' : `${signedSize} events, ${Math.round(signedSecondsAgo ?? 0)} s ago`;
-  const rows = [
-    ['log', status.origin],
-    ['state', stateReason === null ? status.state : `${status.state}: ${stateReason}`],
-    ['leaves', `${status.size}, ${status.lagEvents} behind; ${status.statements} statements`],
-    ['root', status.root.toString('base64')],
-    ['signed', signed],
-    ['coverage', coverageText(status)],
-    ['adopted', `${status.adoptedSize} events were there before`],
-    ['built by', heldBy ?? 'none at the moment'],
-    ...keyRows(status),
-    ...anchorRows(status),
-  ];
-  return `${alignColumns(rows).join('\n')}\n`;
-};
-
-const keyRows = ({ keyOrdered, oldKeyUntil }: EvidenceStatus): string[][] => [
-  ...(keyOrdered === null
-    ? []
-    : [['key', `another one is ordered (${keyOrdered}): no process that has it has stated it yet`]]),
-  ...(oldKeyUntil === null ? [] : [['keys', `two sign until ${oldKeyUntil}`]]),
-];
-
-const anchorRows = (status: EvidenceStatus): string[][] => {
-  const unanchored = 'unanchored: the owner of database and key could rewrite all of it';
-  const rows = status.anchors.map(({ anchor, isConfigured, size, secondsAgo, error }) => {
-    const kept = size === null ? 'nothing yet' : `${size} events, ${Math.round(secondsAgo ?? 0)} s ago`;
-    const fails = error !== null && isConfigured ? `; fails: ${error}` : '';
-    return ['anchor', `${anchor}: ${kept}${fails}${isConfigured ? '' : '; not in the settings any more'}`];
-  });
-  return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
-};
-
-const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: EvidenceStatus): string => {
-  const last = statedSecondsAgo === null ? 'not stated yet' : `last stated ${Math.round(statedSecondsAgo)} s ago`;
-  const never = unstatedSources === 0 ? '' : `; ${unstatedSources} sources never`;
-  return `${last}${never}${overdueSources ? `; ${overdueSources} sources are overdue` : ''}`;
 };
 
 /** No key and no checkpoint proves it: said before what holds. */

@@ -4,7 +4,7 @@ import { type CliContext, withDatabase } from '../command.ts';
 const help = `
 For programs that let a language model ask questions: they start this command and speak the Model Context Protocol over its stdin and
 stdout. Its tools search events, count them, show one event, one actor, address, token or resource, the status of collection, what of a
-time is not collected, what the detections found, holds, tokens and sinks. Each answer about events says what it may lack.
+time is not collected, what the detections found, holds, tokens, sinks, the signed log. Each answer about events says what it may lack.
 
 Nothing can be changed by it: its sessions are read-only, whatever the account of DATABASE_URL may do. Use an account that may read
 alone nevertheless: docs/mcp.md. What is asked is kept in access_log, under the name of --by, if the account may write there.

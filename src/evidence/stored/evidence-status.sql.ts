@@ -1,13 +1,11 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { z } from 'zod';
 import { db, type Row } from '../../postgres/queries.ts';
 import { evidenceLogs } from '../../postgres/tables/archive.ts';
 import type { LogName } from '../notes/checkpoint.ts';
 
 export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', 'ended'] as const;
-
-const secondsSince = (column: typeof evidenceLogs.signedAt) =>
-  sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
 
 /** Restored or failed over since it was last written: whether it can go on is not known. */
 const isElsewhere = sql`evidence_logs.state in ('ok', 'building') and evidence_logs.timeline <> (select h.timeline from feed_head h)`;
@@ -26,21 +24,18 @@ const columns = {
   root: evidenceLogs.root,
   lagEvents: sql<number>`(select h.position from feed_head h)::float8 - ${evidenceLogs.size}`,
   adoptedSize: evidenceLogs.adoptedSize,
-  /** The reason of an order that no process has stated yet. */
   keyOrdered: evidenceLogs.keyOrdered,
   /** In RFC 3339. */
   oldKeyUntil: sql<
     string | null
   >`case when ${evidenceLogs.oldKeyUntil} > clock_timestamp() then to_char(${evidenceLogs.oldKeyUntil} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end`,
   signedSize: evidenceLogs.signedSize,
-  /** Null before the first checkpoint. */
-  signedSecondsAgo: secondsSince(evidenceLogs.signedAt),
+  signedSecondsAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${evidenceLogs.signedAt})::float8`,
   heldBy: sql<
     string | null
   >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
   statements: sql<number>`(select j.size from evidence_logs j
     where j.name = 'journal' and j.generation = evidence_logs.generation)::float8`,
-  /** Since the newest statement of coverage; null before the first. */
   statedSecondsAgo: sql<number | null>`(select extract(epoch from clock_timestamp() - max(c.stated_at))::float8
     from evidence_coverage c where c.generation = evidence_logs.generation)`,
   unstatedSources: sql<number>`(select count(*) from sources s where not exists (select from evidence_coverage c
@@ -55,6 +50,15 @@ const columns = {
       and (latest.at is null or latest.at < clock_timestamp() - 2 * evidence_logs.statements_every))::float8 end`,
 };
 
+export const anchorStatus = z.object({
+  anchor: z.string(),
+  isConfigured: z.boolean().describe('By the process that built last. True for all as long as none has said.'),
+  size: z.number().nullable().describe('Null: none yet.'),
+  isOfEvents: z.boolean().describe('Or it keeps the journal alone, whose statements name the tree of the events.'),
+  secondsAgo: z.number().nullable().describe('Since the newest checkpoints of both logs were seen there; null: never.'),
+  error: z.string().nullable(),
+});
+
 export interface EvidenceStatus extends Row<typeof columns> {
   readonly anchors: readonly AnchorStatus[];
 }
@@ -62,6 +66,12 @@ export interface EvidenceStatus extends Row<typeof columns> {
 /** The owner of the database could rewrite what is stored. */
 export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
   !anchors.some(({ isConfigured, isOfEvents }) => isConfigured && isOfEvents);
+
+/** Nothing is signed until an operator acts. */
+export const isStopped = <T extends { readonly state: string }>(
+  evidence: T | undefined,
+): evidence is T & { readonly state: 'behind' | 'forked' | 'halted' } =>
+  evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
 
 /** Undefined: there is no log. The account of the collector may read this. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {
@@ -74,18 +84,7 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
   return row && { ...row, anchors: await readAnchorStatus(pool, row.generation) };
 };
 
-interface AnchorStatus {
-  readonly anchor: string;
-  /** By the process that built last. True for all as long as none has said. */
-  readonly isConfigured: boolean;
-  /** Null: none yet. */
-  readonly size: number | null;
-  /** Or keeps the journal alone, whose statements name the tree of the events. */
-  readonly isOfEvents: boolean;
-  /** Since the newest checkpoints of both logs were seen there; null: never. */
-  readonly secondsAgo: number | null;
-  readonly error: string | null;
-}
+type AnchorStatus = Readonly<z.output<typeof anchorStatus>>;
 
 /** Configured, used or tried, by name. */
 export const readAnchorStatus = async (pool: Pool, generation: number): Promise<readonly AnchorStatus[]> => {

@@ -40,7 +40,7 @@ describe('orgtrail mcp with the account that may read alone', () => {
     expect(tools.map(({ name }) => name)).toEqual(
       words(`
       search_events count_events get_event describe_entity get_status get_completeness list_detections
-      list_holds list_tokens list_sinks list_dead_letters`),
+      list_holds list_tokens list_sinks list_dead_letters get_evidence_status list_checkpoints`),
     );
     for (const { annotations, description, inputSchema } of tools) {
       expect(annotations).toMatchObject({ readOnlyHint: true, destructiveHint: false });

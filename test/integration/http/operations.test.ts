@@ -31,6 +31,8 @@ const fileOf = (scope: string) => join(folder, scope);
 
 interface Cases {
   readonly good: readonly string[];
+  /** Of the command. */
+  readonly code?: number;
   readonly path: string;
   readonly asked: Readonly<Record<string, unknown>>;
   readonly bad: readonly (readonly [args: readonly string[], reason: string])[];
@@ -51,11 +53,18 @@ const cases: Readonly<Record<string, Cases>> = {
       [['nosuch'], 'there is no sink "nosuch"\nTry: one of pager, siem'],
     ],
   },
+  'evidence status': { good: [], code: 5, path: '/v1/evidence', asked: {}, bad: [] },
+  'evidence checkpoint': {
+    good: ['--log', 'journal'],
+    path: '/v1/evidence/checkpoints?log=journal',
+    asked: { log: 'journal' },
+    bad: [[['--log', 'x'], '--log must be events or journal']],
+  },
 };
 
-describe.each(operations)('$name', ({ name, says, input, output, path, tool, needs, run }) => {
+describe.each(operations)('$name', ({ name, says, input, output, path, tool, needs, run, isLines = false }) => {
   const words = name.split(' ');
-  const { good, bad, ...tried } = cases[name] as Cases;
+  const { good, code: wantedCode = 0, bad, ...tried } = cases[name] as Cases;
   const locally = (...args: string[]) => runInProcess([...words, ...args], opened.ownerEnv);
   const remotely = (...args: string[]) =>
     runInProcess([...words, ...args, '--url', served.server.url, '--token-file', fileOf('search')], {});
@@ -78,7 +87,7 @@ describe.each(operations)('$name', ({ name, says, input, output, path, tool, nee
   test.each(['a table', '--json'])('a daemon and a database give the same bytes: %s', async (wanted) => {
     const form = wanted === '--json' ? [wanted] : [];
     const [local, remote] = [await locally(...good, ...form), await remotely(...good, ...form)];
-    expect(local).toMatchObject({ code: 0, stderr: '' });
+    expect(local).toMatchObject({ code: wantedCode, stderr: '' });
     expect(local.stdout.length).toBeGreaterThan(100);
     expect(remote).toEqual(local);
     const env = { ORGTRAIL_URL: served.server.url, ORGTRAIL_FEED_TOKEN: 'feed-token-of-the-test' };
@@ -90,9 +99,7 @@ describe.each(operations)('$name', ({ name, says, input, output, path, tool, nee
     expect(code).toBe(200);
     expect(output.encode(output.parse(body))).toEqual(body);
     const { stdout } = await locally(...good, '--json');
-    const printed = stdout.startsWith('[')
-      ? JSON.parse(stdout)
-      : JSON.parse(`[${stdout.trim().replaceAll('\n', ',')}]`);
+    const printed = JSON.parse(isLines ? `[${stdout.trim().replaceAll('\n', ',')}]` : stdout);
     expect(printed).toEqual(body);
     // What is not declared is left out: nothing is by mistake.
     expect(JSON.parse(JSON.stringify(await run({ pool: pool() }, tried.asked)))).toEqual(body);
@@ -135,24 +142,37 @@ describe.each(operations)('$name', ({ name, says, input, output, path, tool, nee
   });
 
   test('the description has its parameters and its answer', async () => {
-    const document = (await served.get('/v1/openapi.json')).body as OpenApi;
-    const described = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.['get'];
+    const { paths } = (await served.get('/v1/openapi.json')).body as {
+      paths: Record<string, Record<string, Described>>;
+    };
+    const described = paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.['get'];
     expect(described?.summary).toBe(says);
     expect((described?.parameters ?? []).map(({ name: field }) => field).sort()).toEqual(
       Object.keys(input.shape).sort(),
     );
-    expect(described?.responses['200']?.content['application/json']?.schema).toMatchObject({ type: 'array' });
+    expect(described?.responses['200']?.content['application/json']?.schema).toMatchObject({
+      description: expect.any(String),
+    });
   });
 });
 
-interface OpenApi {
-  readonly paths: Record<string, Record<string, Described>>;
-}
 interface Described {
   readonly summary: string;
   readonly parameters?: readonly { readonly name: string }[];
   readonly responses: Record<string, { readonly content: Record<string, { readonly schema: object }> }>;
 }
+
+test('what the account of a daemon may not read is said, with the role that it needs', async () => {
+  await pool().query('revoke select on evidence_checkpoints from orgtrail_ingest');
+  const headers = { authorization: `Bearer ${tokens['search']}` };
+  expect(await served.get('/v1/evidence/checkpoints', headers)).toMatchObject({
+    code: 503,
+    body: {
+      reason: expect.stringContaining('evidence_checkpoints'),
+      hint: expect.stringContaining('orgtrail_evidence'),
+    },
+  });
+});
 
 test('an order is one of the database, and says so where ORGTRAIL_URL names a daemon', async () => {
   const env = { ...opened.ownerEnv, ORGTRAIL_URL: served.server.url };

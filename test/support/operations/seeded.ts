@@ -18,4 +18,9 @@ export const seedOperations = (pool: Pool): Promise<unknown> =>
       from feed_head, (values ('siem', 'http', 0, null, 86400, '2026-01-02'::timestamptz), ('pager', 'chat', 3, E'away\\n', null, null))
         as s (name, kind, failures, error, age, at);
     insert into sink_dead_letters (sink, position, reason, refused_at)
-      select 'siem', n, 'reason ' || n, '2026-01-02'::timestamptz from generate_series(1, 7) n union all select 'siem', 900000, 'dropped', '2026-01-03'`);
+      select 'siem', n, 'reason ' || n, '2026-01-02'::timestamptz from generate_series(1, 7) n union all select 'siem', 900000, 'dropped', '2026-01-03';
+    grant select on evidence_checkpoints to orgtrail_ingest;
+    insert into evidence_logs (name, generation, origin, size, root, state, state_reason, anchors, key_ordered)
+      select name, 1, 'audit.example.com/' || name, 12, sha256('r'), 'halted', 'a hole', '{s3:a}', 'rotation' from unnest('{events,journal}'::text[]) name;
+    insert into evidence_checkpoints (log, generation, size, root, note, made_at)
+      select log, 1, 12, sha256('r'), log || E'\\n12\\n\\n\u2014 key ' || repeat('s', 99) || E'\\n', '2026-01-02' from unnest('{events,journal}'::text[]) log`);

@@ -8,11 +8,11 @@ import type {
 } from '../../../evidence/shown-evidence.sql.ts';
 import {
   type EvidenceStatus,
+  isStopped,
   isUnanchored,
   type NewestCheckpoint,
 } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
-import { isStopped } from '../../../status/causes.ts';
 import type { SourceHealth } from '../../../status/health.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
