@@ -99,7 +99,7 @@ describe('the page of the evidence', () => {
     expect(text).toMatch(/state-failing">halted[\s\S]*<code>orgtrail evidence verify<\/code> names each position/);
     expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 events[\s\S]*2h( \d+[ms])* ago/);
     expect(text).not.toContain('unanchored</span>');
-    expect(await overview()).toMatch(/state-failing">failing<\/span>\s*<p><a href="\/evidence-log">Evidence halted/);
+    expect(await overview()).toMatch(/The evidence is halted: [\s\S]*<p><a href="\/evidence-log">Evidence/);
     for (const state of ['behind', 'forked']) {
       await pool.query(`update evidence_logs set state = $1 where name = 'events'`, [state]);
       expect(await page()).toContain('<code>orgtrail evidence fork --reason');
