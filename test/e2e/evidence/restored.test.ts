@@ -52,7 +52,7 @@ describe.each(['pg_restore', 'copy'] as const)(
         until: expect.any(String),
       });
       expect((await runOrgtrail(['status'], owner)).stdout).toMatch(
-        /^retention drops nothing before \S+: the database/m,
+        /^note: retention drops nothing before \S+: the database/m,
       );
       const mine = await runOrgtrail(['hold', 'confirm'], { ...env, DATABASE_URL: at(restored, login) });
       expect(mine.code).not.toBe(0);
