@@ -95,7 +95,7 @@ test('an account that is moved out of the organizations that are read is read on
   world.simulator.generate({ kind: 'account', id }, 3);
   await until('what happens in it is stored', async () => (await world.compare()).missing === 0);
   const { code, text } = await ended(world.env, 'status', '--fail-on', 'failing');
-  expect(text).toMatch(/left .* ago: account .*: no listing that is read shows it any more/);
+  expect(text).toMatch(/^vanished: account .*: no listing that is read shows it any more.* \(since /m);
   expect(code).toBe(1);
   world.simulator.changeAccount(id, { organizationId });
   await until('it is back', async () => {
