@@ -16,7 +16,9 @@ export const createCauseWatch = (config: Config, app: App, trouble: ReturnType<t
   const seen = new Map<string, string>();
   const read = async (status: StatusWithStates, sinks: readonly SinkStatus[]): Promise<readonly Cause[]> => {
     const known = { writing: trouble.current(), accessTrouble: app.access.trouble() };
-    const causes = await readCauses(app.database.pool, config, status, sinks, known);
+    // What was silent before this process began is over.
+    const aliveSecondsAgo = Math.min(status.aliveSecondsAgo ?? 0, process.uptime());
+    const causes = await readCauses(app.database.pool, config, { ...status, aliveSecondsAgo }, sinks, known);
     const keys = new Set(causes.map(keyOfCause));
     for (const key of seen.keys()) if (!keys.has(key)) seen.delete(key);
     return causes.map((cause) => {

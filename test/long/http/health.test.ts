@@ -46,7 +46,7 @@ describe.concurrent('health over HTTP', () => {
     await using served = await serve(world);
     await world.cycle().catch(() => {});
     expect(await served.get('/healthz')).toMatchObject({
-      body: { status: 'behind', discovery: { age_seconds: null, last_error: expect.stringContaining('403') } },
+      body: { status: 'refused', discovery: { age_seconds: null, last_error: expect.stringContaining('403') } },
     });
   });
 

@@ -46,7 +46,10 @@ export const serve = async (
     status: createStatusReader(run.app.database.pool, statusScopeOf(run.config), options.mostEach),
     sinks: run.app.sinks,
     causes: (status, sinks) =>
-      readCauses(run.app.database.pool, run.config, status, sinks, { accessTrouble: run.app.access.trouble() }),
+      // As a daemon, which notes every few seconds that it is at work.
+      readCauses(run.app.database.pool, run.config, { ...status, aliveSecondsAgo: 0 }, sinks, {
+        accessTrouble: run.app.access.trouble(),
+      }),
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     logger: run.logger,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
