@@ -15,7 +15,7 @@ import { createServedStore } from '../evidence/served-store.sql.ts';
 import { createShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import { openFeed } from '../feed/open-feed.ts';
-import { canonicalFilters } from '../ingest/planning/filters.ts';
+import { canonicalFilters } from '../ingest/sources/source-kind.ts';
 import { createProcessIdentity } from '../postgres/leases.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';

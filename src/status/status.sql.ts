@@ -2,7 +2,7 @@ import { and, count, eq, type SQL, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { keyOf, type SourceKey } from '../ingest/planning/source.ts';
 import { LISTING_ENDS, REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
-import type { CoverageHole } from '../ingest/sync/store/unreadable-ranges.sql.ts';
+import type { CoverageHole } from '../ingest/sync/store/sources.sql.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations, requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { Client } from 'pg';
-import { createPartitions } from '../../src/ingest/sync/store/entries.sql.ts';
+import { createPartitions } from '../../src/ingest/sync/sync-store.sql.ts';
 import { createPool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { startCluster } from '../../test/support/postgres/postgres-cluster.ts';

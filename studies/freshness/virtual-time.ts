@@ -1,7 +1,7 @@
 import type { Coverage } from '../../src/ingest/planning/coverage.ts';
-import { type EventRate, historyObservationOf, observationOf, observed } from '../../src/ingest/planning/event-rate.ts';
 import { type PlanPolicy, planLanes } from '../../src/ingest/planning/planner.ts';
 import { spreadOf } from '../../src/ingest/planning/poll-interval.ts';
+import { type EventRate, historyObservationOf, observationOf, observed } from '../../src/ingest/planning/source.ts';
 import { afterPage, OVERLAP_MS } from '../../src/ingest/planning/walk.ts';
 import type { Arrivals } from './arrivals.ts';
 

@@ -167,7 +167,7 @@ import { formats } from './formats/registry.ts';
 import { feedQuerySchema } from './http/openapi.ts';
 import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
 import { createServerClock } from './ingest/cloudflare/wire/request.ts';
-import { parseFilters } from './ingest/planning/filters.ts';
+import { parseFilters } from './ingest/sources/source-kind.ts';
 import { startWalk } from './ingest/planning/walk.ts';
 import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';
 import { createSink, sinkSettings } from './sinks/registry.ts';

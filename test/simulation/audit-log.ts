@@ -1,7 +1,6 @@
 import { ApiError } from '../../src/base/errors.ts';
 import { type Page, readPage } from '../../src/ingest/entries/page.ts';
-import type { Filter } from '../../src/ingest/planning/filters.ts';
-import { requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
+import { type Filter, requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import type { Checker } from './checker.ts';
 import { type Entry, matchesFilters } from './entries.ts';
 import { ODD_ORGANIZATION } from './oddities.ts';

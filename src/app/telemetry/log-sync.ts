@@ -5,8 +5,7 @@ import { SCRUB_PASS } from '../../ingest/planning/scrub.ts';
 import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import { RETENTION_URGENT_MS } from '../../ingest/sources/source-kind.ts';
-import { MAX_AHEAD_MS } from '../../ingest/sync/planning-time.ts';
-import type { NearRetention, SyncObserver } from '../../ingest/sync/ports.ts';
+import { MAX_AHEAD_MS, type NearRetention, type SyncObserver } from '../../ingest/sync/ports.ts';
 import { type NameOf, type Names, noNames } from '../../search/names/names.sql.ts';
 
 /** News and trouble at info and warn, the ordinary course at debug; repetitions once a day. `nowMs` is a clock that never goes back. */

@@ -15,7 +15,7 @@ import { keyOf } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
 import type { SyncContext } from '../../ingest/sync/ports.ts';
-import { readHoles, type WantedHoles } from '../../ingest/sync/store/unreadable-ranges.sql.ts';
+import { readHoles, type WantedHoles } from '../../ingest/sync/store/sources.sql.ts';
 import { type SyncReport, syncOnce } from '../../ingest/sync/sync-once.ts';
 import { isAccount, ownerName } from '../../status/source-state.ts';
 import type { SourceStatus, Status } from '../../status/status.sql.ts';

@@ -1,5 +1,4 @@
-import { type EventRate, expectedPerHour } from './event-rate.ts';
-import type { SourceKey } from './source.ts';
+import { type EventRate, expectedPerHour, type SourceKey } from './source.ts';
 
 export interface PolledSource {
   readonly eventRate: EventRate | undefined;

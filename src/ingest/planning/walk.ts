@@ -1,7 +1,9 @@
 import type { PageFacts } from '../entries/page.ts';
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
-import type { Filter } from './filters.ts';
 import type { RoundStart } from './scrub.ts';
+
+/** One filter as it goes on the wire: a name, with or without `.not`, and a value; repeated names are alternatives. */
+export type Filter = readonly [name: string, value: string];
 
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;

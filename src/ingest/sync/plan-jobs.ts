@@ -4,8 +4,7 @@ import { scrubUrgency } from '../planning/scrub.ts';
 import { type KindPolicy, keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes, OVERLAP_MS } from '../planning/walk.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../sources/source-kind.ts';
-import type { PlanningTime } from './planning-time.ts';
-import type { NearRetention, SyncContext } from './ports.ts';
+import type { NearRetention, PlanningTime, SyncContext } from './ports.ts';
 import { type PlannedSource, RememberedSources } from './source-cache.ts';
 import type { Job } from './work-pool.ts';
 

@@ -1,7 +1,7 @@
 import type { PlanPolicy } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
 import { type Lane, lanes } from '../planning/walk.ts';
-import type { JobClock } from './planning-time.ts';
+import type { JobClock } from './ports.ts';
 
 export interface Job {
   readonly source: SourceKey;

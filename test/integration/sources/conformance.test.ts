@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { emptyPage, UnreadablePageError } from '../../../src/ingest/entries/page.ts';
-import { parseFilters } from '../../../src/ingest/planning/filters.ts';
 import { kindOf, type SourceKindName, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
-import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';
+import { type PageQuery, parseFilters } from '../../../src/ingest/sources/source-kind.ts';
 import { servedIds, servedLogs } from '../../support/sources/served-logs.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 

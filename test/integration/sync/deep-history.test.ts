@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { kindPoliciesWithDrops, unreadMonthsOf } from '../../../src/app/sync-context.ts';
 import { dropOldMonths } from '../../../src/archive/retention.sql.ts';
-import { nearestStored } from '../../../src/ingest/sync/store/entries.sql.ts';
+import { nearestStored } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
-import { nearestStored } from '../../../src/ingest/sync/store/entries.sql.ts';
+import { nearestStored } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { databaseOfTests, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitOf, entryText, FILTERS, newSource, pageOf, sourceOf, T0 } from '../../support/postgres/store-fixture.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createPartitions } from '../../../src/ingest/sync/store/entries.sql.ts';
+import { createPartitions } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';

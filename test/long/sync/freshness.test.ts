@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
-import { planningTime } from '../../../src/ingest/sync/planning-time.ts';
-import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
+import { planningTime, type SyncContext } from '../../../src/ingest/sync/ports.ts';
 import { RememberedSources } from '../../../src/ingest/sync/source-cache.ts';
 import {
   auditRequests,

@@ -6,11 +6,11 @@ import {
   isWithin,
   type Range,
 } from '../../../src/ingest/planning/coverage.ts';
-import type { EventRate } from '../../../src/ingest/planning/event-rate.ts';
 import type { LaneState } from '../../../src/ingest/planning/lane.ts';
 import { SCRUB_PASS } from '../../../src/ingest/planning/scrub.ts';
 import type {
   CommitResult,
+  EventRate,
   LaneFailure,
   Lease,
   PageCommit,

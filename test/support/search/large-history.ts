@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { createPartitions } from '../../../src/ingest/sync/store/entries.sql.ts';
+import { createPartitions } from '../../../src/ingest/sync/sync-store.sql.ts';
 
 /** How much history is made, and how it is spread. The same numbers give the same rows. */
 export interface LargeHistory {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { ApiError } from '../../../base/errors.ts';
 import { BufferPool } from '../../../base/memory.ts';
-import { type PageParameter, pageQuery } from '../../../postgres/page-query.ts';
+import { type PageParameter, pageQuery } from '../../../postgres/queries.ts';
 import { isDataFault, sqlState } from '../../../postgres/sql-state.ts';
 import {
   columnExpressions,

@@ -1,5 +1,5 @@
 import { DatabaseError, type Pool } from 'pg';
-import { pageQuery } from '../../../postgres/page-query.ts';
+import { pageQuery } from '../../../postgres/queries.ts';
 import { isRefusal, sqlState } from '../../../postgres/sql-state.ts';
 import { type CommitResult, keyOf, type PageCommit } from '../../planning/source.ts';
 import {

@@ -1,8 +1,7 @@
 import { ApiError } from '../../../base/errors.ts';
 import { type KeptLease, LeaseLostError, LeaseRefused, leasedRun } from '../../../postgres/leases.ts';
 import { kindOf } from '../../sources/registry.ts';
-import { credibleNowMs } from '../planning-time.ts';
-import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
+import { type AccountsPage, credibleNowMs, type DueListing, type SyncContext } from '../ports.ts';
 import { PartialListingError } from './discover.ts';
 
 /** Longer if a listing takes many requests, or there are many. */

@@ -2,8 +2,7 @@ import { ApiError } from '../../../base/errors.ts';
 import { type KeptLease, LeaseLostError, LeaseRefused, leasedRun } from '../../../postgres/leases.ts';
 import type { FoundOrganization } from '../../planning/source.ts';
 import { kindOf } from '../../sources/registry.ts';
-import { credibleNowMs, knownNowMs } from '../planning-time.ts';
-import type { AuditApi, SyncContext } from '../ports.ts';
+import { type AuditApi, credibleNowMs, knownNowMs, type SyncContext } from '../ports.ts';
 
 export interface Discovered {
   readonly appeared: number;

@@ -3,13 +3,6 @@ import { ApiError, type ApiFailure } from '../../../base/errors.ts';
 import { type KeptLease, LeaseLostError } from '../../../postgres/leases.ts';
 import { idsOf, type Page, type PageAnswer } from '../../entries/page.ts';
 import { addRange, type Coverage, isWithin, type Range } from '../../planning/coverage.ts';
-import {
-  type EventRate,
-  historyObservationOf,
-  type Observation,
-  observationOf,
-  observed,
-} from '../../planning/event-rate.ts';
 import { afterDone, type Hole, type LaneState, withoutLookBack } from '../../planning/lane.ts';
 import {
   againSinceMs,
@@ -21,8 +14,13 @@ import {
 import { isRoundThrough, readAgainAfterMs, SCRUB_PASS } from '../../planning/scrub.ts';
 import {
   type ClaimedReads,
+  type EventRate,
   foundByScrub,
+  historyObservationOf,
   type Lease,
+  type Observation,
+  observationOf,
+  observed,
   type PageCounts,
   type Reading,
   type SourceKey,
@@ -40,8 +38,7 @@ import {
 } from '../../planning/walk.ts';
 import { kindOf } from '../../sources/registry.ts';
 import { kindPolicyOf } from '../plan-jobs.ts';
-import { clampToDatabaseClock } from '../planning-time.ts';
-import type { SyncContext } from '../ports.ts';
+import { clampToDatabaseClock, type SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 
 /** Returns why it could not be read. Throws LeaseLostError, and the reason of an abort. */

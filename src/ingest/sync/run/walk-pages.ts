@@ -2,13 +2,13 @@ import { ApiError } from '../../../base/errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../base/time.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
 import type { Range } from '../../planning/coverage.ts';
-import { type Filter, splitsOfSecond } from '../../planning/filters.ts';
 import { afterHole, grownHole, type Hole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
 import { SILENT_LOOK_MS, silenceLimit } from '../../planning/planner.ts';
 import { SHORT_ANSWER } from '../../planning/proof.ts';
 import {
   afterEnd,
   afterPage,
+  type Filter,
   isLookBack,
   mayBeCut,
   orderOf,
@@ -18,6 +18,7 @@ import {
   type Walk,
   type WalkStep,
 } from '../../planning/walk.ts';
+import { splitsOfSecond } from '../../sources/source-kind.ts';
 import { kindPolicyOf } from '../plan-jobs.ts';
 import {
   blameOf,

@@ -11,15 +11,15 @@ import {
   type Range,
   toMultirange,
 } from '../../../../src/ingest/planning/coverage.ts';
+import { sortLateEntries } from '../../../../src/ingest/planning/source.ts';
+import type { Filter } from '../../../../src/ingest/planning/walk.ts';
+import { organization } from '../../../../src/ingest/sources/registry.ts';
 import {
   canonicalFilters,
-  type Filter,
   parseFilters as parse,
+  retentionSlackMs,
   splitsOfSecond,
-} from '../../../../src/ingest/planning/filters.ts';
-import { sortLateEntries } from '../../../../src/ingest/planning/source.ts';
-import { organization } from '../../../../src/ingest/sources/registry.ts';
-import { retentionSlackMs } from '../../../../src/ingest/sources/source-kind.ts';
+} from '../../../../src/ingest/sources/source-kind.ts';
 import { forAll } from '../../for-all.ts';
 
 /** The naive model: every whole millisecond from 0 to 40 that a set of ranges holds. */

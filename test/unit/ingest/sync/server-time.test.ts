@@ -3,8 +3,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PageAnswer } from '../../../../src/ingest/entries/page.ts';
 import { startWalk, type WalkAnswers } from '../../../../src/ingest/planning/walk.ts';
-import { clampToDatabaseClock, MAX_AHEAD_MS, planningTime } from '../../../../src/ingest/sync/planning-time.ts';
-import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
+import {
+  clampToDatabaseClock,
+  MAX_AHEAD_MS,
+  planningTime,
+  type SyncContext,
+} from '../../../../src/ingest/sync/ports.ts';
 import { claimedReads, withAnswer } from '../../../../src/ingest/sync/run/page-exchange.ts';
 import { forAll } from '../../for-all.ts';
 

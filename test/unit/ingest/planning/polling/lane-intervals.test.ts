@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest';
 import {
-  type EventRate,
-  expectedPerHour,
-  historyObservationOf,
-  observationOf,
-  observed,
-} from '../../../../../src/ingest/planning/event-rate.ts';
-import {
   laneIntervals,
   noIntervals,
   type PlanPolicy,
   planLanes,
   type SourceProgress,
 } from '../../../../../src/ingest/planning/planner.ts';
+import {
+  type EventRate,
+  expectedPerHour,
+  historyObservationOf,
+  observationOf,
+  observed,
+} from '../../../../../src/ingest/planning/source.ts';
 import { afterPage, startWalk, type Walk } from '../../../../../src/ingest/planning/walk.ts';
 
 const HOUR_MS = 3_600_000;
