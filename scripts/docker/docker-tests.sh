@@ -39,16 +39,12 @@ bash scripts/step.sh 'the stack of deploy/compose in Docker' bash scripts/docker
 on_server=(
   test/integration/commit/
   test/integration/postgres/{publication,refused-by-database,schema}.test.ts
-  test/integration/{accounts,detections}/copies.test.ts
-  test/integration/archive/query-statements.test.ts
-  test/integration/evidence/{builder,columns,coverage-statements}.test.ts
   test/integration/feed/lost-commits.test.ts
   test/long/commit/partitions.test.ts
   test/long/history/{explain,search-index}.test.ts
   test/long/postgres/{baseline,migrate,online-index}.test.ts
   test/long/retention/
-  test/long/feed/position-jumps.test.ts
-  test/long/search/{busy,search-plan}.test.ts
+  test/long/search/search-plan.test.ts
 )
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
 TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run "${on_server[@]}"

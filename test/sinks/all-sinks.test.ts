@@ -136,8 +136,8 @@ test(`by the account that docs/operations says, every sink has every event of a 
   console.log(`PostgreSQL subscriber: ${rows.length} events, each once; crashed once, ${SUBSCRIBER_CUTS} cuts`);
 });
 
-const HISTORY = 5_000;
-const LIVE_PER_SECOND = 80;
+const HISTORY = 2_500;
+const LIVE_PER_SECOND = 50;
 const KILLS = 6;
 /** What is done to each receiver, once each. */
 const RESTARTS = ['stop', 'kill'] as const;

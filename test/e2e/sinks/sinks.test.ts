@@ -1,71 +1,18 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { firstValue } from '../../support/postgres/rows.ts';
-import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
-import { seededRandom } from '../../support/process/seeded-random.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { startVendorReceiver } from '../../support/sinks/http/vendor-receivers.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
-const SEED = 404;
-const KILLS = 5;
 const EVENTS = 5_000;
 const { folder } = temporaryFolder();
 
 describe.concurrent('sinks of the real daemon', () => {
-  test(`two replicas killed at ${KILLS} random moments (seed ${SEED}): the file has every event in order, repeats are the same to the byte`, async () => {
-    const directory = join(folder, 'killed');
-    await mkdir(directory);
-    await using world = await openWorld({ organizations: 6, entries: 3_000, pageCap: 100, liveRate: 20 });
-    const sink = { type: 'file', path: join(directory, 'a.ndjson'), batch_events: 5, max_bytes: 1_000_000 };
-    const env = {
-      ...world.env,
-      ORGTRAIL_HTTP_PORT: '0',
-      ORGTRAIL_SCHEDULE: '* * * * * *',
-      ORGTRAIL_SINKS: JSON.stringify({ archive: sink }),
-      ORGTRAIL_LEASE: '15s',
-    };
-    const random = seededRandom(SEED);
-    const replicas: OrgtrailProcess[] = [startOrgtrail(['run'], env), startOrgtrail(['run'], env)];
-    let killedHolders = 0;
-    try {
-      await until('something is delivered', async () => (await sinkAt(world, 'archive')) > 0);
-      for (let kill = 0; kill < KILLS; kill += 1) {
-        let holder = -1;
-        await until('a replica that lives delivers', async () => {
-          holder = await holderAmong(world, replicas);
-          return holder >= 0;
-        });
-        await sleep(random() * 300);
-        // Mostly the one that delivers: of the other nothing is to be seen.
-        const victim = random() < 0.75 ? holder : 1 - holder;
-        if (victim === holder) killedHolders += 1;
-        replicas[victim]?.child.kill('SIGKILL');
-        await replicas[victim]?.ended;
-        replicas[victim] = startOrgtrail(['run'], env);
-      }
-      await until('all of the history is stored', async () => (await head(world)) >= 3_000);
-      const storedBy = await head(world);
-      await until('and delivered', async () => (await sinkAt(world, 'archive')) >= storedBy);
-      // The replica that was killed last may not be needed for that.
-      await Promise.all(replicas.map((replica) => replica.waitFor('orgtrail started')));
-    } finally {
-      for (const { child } of replicas) child.kill('SIGTERM');
-      expect(await Promise.all(replicas.map(({ ended }) => ended))).toEqual([143, 143]);
-    }
-    const position = await sinkAt(world, 'archive');
-    const { repeats } = expectComplete(await linesIn(directory, 'a'), position);
-    console.log(`${killedHolders} of ${KILLS} kills met the one that delivers; ${position} events, ${repeats} repeats`);
-    expect(killedHolders).toBeGreaterThan(KILLS / 3);
-    // At most the delivery in hand comes again.
-    expect(repeats).toBeLessThanOrEqual(5 * killedHolders);
-  });
-
   test('a dead sink slows neither the pulling nor another sink, shows as failing, and has all once it is back', async () => {
     const directory = join(folder, 'dead');
     await mkdir(directory);
@@ -254,14 +201,6 @@ const sinkAt = async (world: SyncWorld, name: string): Promise<number> => {
     [name],
   );
   return rows[0]?.position ?? 0;
-};
-
-/** Which of the replicas has the turn of the sink; -1 where none of them has. */
-const holderAmong = async (world: SyncWorld, replicas: readonly OrgtrailProcess[]): Promise<number> => {
-  const { rows } = await world.database.pool.query<{ owner: string }>(
-    'select lease_owner as owner from sinks where lease_until > clock_timestamp()',
-  );
-  return replicas.findIndex(({ child }) => rows[0]?.owner.split('/')[1] === String(child.pid));
 };
 
 /** Each position is there, the first of each in order; what comes more than once is the same to the byte. */

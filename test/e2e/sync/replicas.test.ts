@@ -18,7 +18,7 @@ describe.concurrent('replicas on one database', () => {
     await using world = await openWorld({
       host: '0.0.0.0',
       organizations: 15,
-      entries: 9_000,
+      entries: 6_000,
       pageCap: 20,
       liveRate: 10,
       // They begin together, however long each takes to start.
@@ -30,7 +30,7 @@ describe.concurrent('replicas on one database', () => {
     );
     await Promise.all(daemons.map((daemon) => daemon.waitFor('orgtrail started')));
     world.simulator.faults.set({ listing_403: null });
-    await until('the history is stored', async () => (await world.compare()).stored >= 9_000);
+    await until('the history is stored', async () => (await world.compare()).stored >= 6_000);
     const all = world.simulator.requests();
     const audits = auditRequests(world.simulator);
     const timesMs = all.map(({ timeMs }) => timeMs).sort((a, b) => a - b);
@@ -41,7 +41,7 @@ describe.concurrent('replicas on one database', () => {
         budget / 10 + Math.ceil(seconds * perSecond) + 8 + 2 * n,
       );
     }
-    expect(timesMs.length, 'the budget was in use').toBeGreaterThan(450);
+    expect(timesMs.length, 'the budget was in use').toBeGreaterThan(300);
     expect(together(audits)).toEqual([]);
     expect(cursorsOfTwo(audits)).toEqual([]);
     const shares = Array.from(
