@@ -15,6 +15,7 @@ step() {
 {
   step trouble npx vitest run --project trouble
   step sinks npx vitest run --project sinks
+  step browser bash scripts/browser-tests.sh
 } &
 {
   step alerts npm run lab alerts
@@ -22,7 +23,6 @@ step() {
 } &
 step 'long, simulation' nice -n 5 npx vitest run --project long --project simulation &
 step e2e npx vitest run --project e2e
-step browser bash scripts/browser-tests.sh
 wait
 ! grep -h 'retry x' "$outputs"/* || echo 'These passed when they were repeated: a busy machine, or a fault that is not always there.'
 shopt -s nullglob
