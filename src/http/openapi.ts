@@ -1,5 +1,6 @@
 import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
+import { z } from 'zod';
 import { type Copies, copiesChoices } from '../feed/feed.ts';
 import { type FormatName, formatNames, formats } from '../formats/registry.ts';
 
@@ -42,6 +43,12 @@ export const jsonAnswer = (description: string) => ({
   200: { description, type: 'object', additionalProperties: true },
   503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
+
+/** Of what goes over the wire. */
+export const jsonSchema = (schema: z.ZodType) => {
+  const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+};
 
 export const withToken = { security: [{ feedToken: [] as string[] }] };
 

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { fieldsOfPath, type Operation, perform, readBounded } from '../base/operation.ts';
@@ -8,7 +7,7 @@ import { explainForbidden } from '../postgres/sql-state.ts';
 import { asRecord } from './access-trail.ts';
 import { inPlace } from './failure.ts';
 import type { Guard } from './guard.ts';
-import { problem, refusals, withToken } from './openapi.ts';
+import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
 
 export type ServedOperation = Operation<{ readonly pool: Pool }>;
 
@@ -84,10 +83,4 @@ const describe = (operation: ServedOperation) => {
       ...problems,
     },
   };
-};
-
-/** Of what goes over the wire. */
-const jsonSchema = (schema: z.ZodType) => {
-  const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
-  return rest;
 };

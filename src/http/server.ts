@@ -24,7 +24,7 @@ import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.t
 import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
 import { operationRoutes, type ServedOperation } from './operation.routes.ts';
-import { searchRoutes } from './search/routes.ts';
+import { searchRoutes } from './search.routes.ts';
 
 /** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
 const REQUEST_TIMEOUT_MS = 30_000;

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { operations } from '../../app/operations.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { perform, readBounded } from '../../base/operation.ts';
-import { cursorsOf, faultsInWords, summaryBody } from '../../http/search/routes.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
+import { cursorsOf, summaryBody, withFacets } from '../../search/contract.ts';
 import { entityKinds, entitySearch, logOf } from '../../search/entities.ts';
 import {
+  faultsInWords,
   fixTimes,
   instantOfBound,
   MAX_CURSOR_LENGTH,
@@ -103,10 +104,8 @@ const countEvents = tool({
     const reading = await readQuestion(source, asked(rest), DEFAULT_SINCE);
     // Before the events: what it calls collected must be stored by then.
     const coverage = await source.coverage(reading.search);
-    const { count, facets: found } = await source.summary(reading.search, exact ? 'exact' : 'page', signal);
-    const few = found?.facets.map((facet) => ({ ...facet, values: facet.values.slice(0, MAX_VALUES) }));
-    const summary = { count, facets: found && few && { ...found, facets: few } };
-    const body = shortened(summaryBody(summary, facets)) as object;
+    const summary = await source.summary(reading.search, exact ? 'exact' : 'page', signal);
+    const body = shortened(withFacets(summaryBody(summary, coverage), facets, MAX_VALUES)) as object;
     return { body: { time: timeOfQuestion(reading), ...body, ...completenessOf(coverage) } };
   },
 });

@@ -1,7 +1,7 @@
 import { printable } from '../../base/text.ts';
 import { member, textMember } from '../../formats/audit-entry.ts';
-import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '../../search/answer.ts';
-import type { Search } from '../../search/query/search.ts';
+import type { FoundEvent } from '../../search/answer.ts';
+import type { PageRest } from '../../search/contract.ts';
 
 /** Widths: `usual` before later cells are known; cells are not cut below `least`. */
 type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &
@@ -114,15 +114,7 @@ export type ShownEvent = Pick<
   | 'resourceId'
 >;
 
-export interface ShownAnswer {
-  readonly search: Search;
-  readonly events: readonly ShownEvent[];
-  readonly coverage: SearchCoverage;
-  readonly empty: EmptyReport | undefined;
-  readonly incomplete: readonly IncompleteReason[];
-  /** Cursor of older events; null: none. */
-  readonly next: string | null;
-}
+export type ShownAnswer = PageRest & { readonly events: readonly ShownEvent[] };
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 

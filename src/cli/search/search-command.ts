@@ -3,6 +3,7 @@ import { searchedArchiveOf } from '../../app/archive.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { DEFAULT_LIMIT } from '../../search/contract.ts';
 import { logOf } from '../../search/entities.ts';
 import { type SearchField, type SearchReading, searchFields } from '../../search/query/search.ts';
 import { resolveNames } from '../../search/run-search.ts';
@@ -28,7 +29,7 @@ import {
   type SearchOptions,
   withLine,
 } from './search-options.ts';
-import { DEFAULT_LIMIT, writeAnswer } from './write-answer.ts';
+import { writeAnswer } from './write-answer.ts';
 
 const flags: readonly SearchField[] = ['defects', 'changed', 'archive'];
 

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
+import { MAX_LIMIT } from '../../search/contract.ts';
 import {
   readCursor,
   readSearch,
@@ -12,8 +13,6 @@ import {
 import { type FacetField, facetFields } from '../../search/summary/summary.ts';
 import type { Given } from '../command.ts';
 import { keyOf, optionOf, readTime } from '../options.ts';
-
-const MAX_LIMIT = 500;
 
 export type SearchOptions = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
   readonly facet?: readonly FacetField[];
