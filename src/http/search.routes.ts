@@ -6,6 +6,7 @@ import type { FoundEvent } from '../search/answer.ts';
 import {
   arrivalsQuery,
   DEFAULT_LIMIT,
+  MAX_LIMIT,
   pageEnd,
   pageRest,
   searchPage,
@@ -25,7 +26,7 @@ import { answerSearch, answerSummary, resolveNames } from '../search/run-search.
 import type { ExportFormat, ExportPiece, SearchSource } from '../search/search-source.ts';
 import { counted, startStreaming } from './access-trail.ts';
 import { goneSignal } from './failure.ts';
-import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
+import { asked, jsonSchema, problem, refusals, withToken } from './openapi.ts';
 import { encodingFor, streamFeed } from './stream.ts';
 
 /** `/v1/search`: pages as JSON, and exports of all events; its summary; and what was stored behind a position. */
@@ -35,12 +36,16 @@ export const searchRoutes = (
   streams: StreamLimits,
   onRequest: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void => {
-  const about = (summary: string, query: z.ZodObject, response: object) => ({
-    onRequest,
-    config: { trail: 'search' } as const,
-    schema: { ...withToken, tags: ['search'], summary, querystring: jsonSchema(query), response },
-    serializerCompiler: () => JSON.stringify,
-  });
+  const about = (summary: string, querystring: z.ZodObject, response: object) => {
+    const { schema, validatorCompiler } = asked({ querystring });
+    return {
+      onRequest,
+      config: { trail: 'search' } as const,
+      schema: { ...withToken, tags: ['search'], summary, ...schema, response },
+      validatorCompiler,
+      serializerCompiler: () => JSON.stringify,
+    };
+  };
   server.get<{ Querystring: z.output<typeof searchQuery> }>(
     '/v1/search',
     about('Search stored events, newest first', searchQuery, responses),
@@ -196,7 +201,7 @@ const sendArrivals = async (
   request: FastifyRequest<{ Querystring: ArrivalsQuery }>,
   reply: FastifyReply,
 ): Promise<FastifyReply> => {
-  const { after, limit } = request.query;
+  const { after, limit = MAX_LIMIT } = request.query;
   const nowMs = Date.now();
   const reading = await resolveNames(source, readSearch(request.query, nowMs));
   if (reading.faults.length > 0) return badRequest(reply, reading);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { integer, oneOf, text } from '../base/operation.ts';
 import {
   type EmptyReport,
   type FoundEvent,
@@ -12,8 +13,6 @@ import { type FacetField, facetFields, type SearchSummary } from './summary/summ
 
 export const DEFAULT_LIMIT = 50;
 export const MAX_LIMIT = 500;
-
-const text = (description: string) => z.string().optional().describe(description);
 
 /** The domain reads them: it has better words for what is wrong. */
 const fields = {
@@ -43,33 +42,30 @@ const fields = {
   ),
 } satisfies Record<SearchField, z.ZodType>;
 
-const limit = z.int().min(1).max(MAX_LIMIT);
-
 export const searchQuery = z.strictObject({
   ...fields,
-  limit: limit.optional().describe('Maximum events per page (default 50). Exports have no limit.'),
+  limit: integer('Maximum events per page (default 50). Exports have no limit.', 1, MAX_LIMIT),
   cursor: text('`next` or `previous` of another page. Not for exports, which have all events.'),
-  format: z
-    .enum(['json', 'ndjson', 'csv'])
-    .optional()
-    .describe('json (default): a page. ndjson, csv: all events of the search as a download.'),
+  format: oneOf(
+    ['json', 'ndjson', 'csv'],
+    'json (default): a page. ndjson, csv: all events of the search as a download.',
+  ),
 });
 
 export const arrivalsQuery = z.strictObject({
   ...fields,
-  after: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('`next_position` of the last answer. Without it the answer has no events, and says where the end is.'),
-  limit: limit.default(MAX_LIMIT).describe('Maximum events.'),
+  after: integer(
+    '`next_position` of the last answer. Without it the answer has no events, and says where the end is.',
+    0,
+  ),
+  limit: integer('Maximum events (default 500).', 1, MAX_LIMIT),
 });
 
 export const summaryQuery = z.strictObject({
   ...fields,
   archive: text('true is refused: counts and top values are of the database alone.'),
   exact: z
-    .boolean()
+    .boolean('must be true or false')
     .optional()
     .describe(
       'true: count for up to 10 s, and look at up to 5,000,000 events for the top values. Otherwise 1 s and the newest 20,000.',

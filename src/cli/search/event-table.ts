@@ -93,33 +93,15 @@ const lineOf = (cells: readonly string[], widths: readonly number[], width: numb
   return width === undefined ? line : line.slice(0, width);
 };
 
-export type ShownEvent = Pick<
-  FoundEvent,
-  | 'position'
-  | 'actionTime'
-  | 'organizationId'
-  | 'organizationName'
-  | 'listedAccountName'
-  | 'accountId'
-  | 'accountName'
-  | 'actorEmail'
-  | 'actorTokenName'
-  | 'actorId'
-  | 'actorIpAddress'
-  | 'actorType'
-  | 'actionType'
-  | 'actionResult'
-  | 'resourceProduct'
-  | 'resourceType'
-  | 'resourceId'
->;
+/** `listedAccountName`: of the database alone. */
+export type ShownEvent = ReturnType<typeof shownOf> & Pick<FoundEvent, 'listedAccountName'>;
 
 export type ShownAnswer = PageRest & { readonly events: readonly ShownEvent[] };
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 /** From an envelope of the native format. Null for what is no text. */
-export const shownOf = (envelope: unknown): ShownEvent => {
+export const shownOf = (envelope: unknown) => {
   const of = (name: string) => text(member(envelope, name));
   const raw = member(envelope, 'raw');
   const at = (part: string, name: string) => textMember(member(raw, part), name) ?? null;
