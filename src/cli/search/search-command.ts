@@ -62,8 +62,8 @@ export const searchCommand = (context: CliContext): Command => {
     .addHelpText('after', searchHelp)
     .action((query: readonly string[], given: SearchOptions) => {
       const options = withLine(given, query);
-      if (isAboutSaved(options)) return runSaved(options, context);
       refuseConflicts(options);
+      if (isAboutSaved(options)) return runSaved(options, context);
       const daemon = daemonOf(options, context);
       const isLocal = [options.bundle, options.historyOf, options.saved].some((given) => given !== undefined);
       return daemon === undefined || isLocal
