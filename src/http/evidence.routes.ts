@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
 import { z } from 'zod';
-import { integer } from '../base/operation.ts';
+import { integer, text } from '../base/operation.ts';
 import { EvidenceFault } from '../evidence/bytes.ts';
 import { writePolicy } from '../evidence/notes/policy.ts';
 import { parseVerifierKey } from '../evidence/notes/signed-note.ts';
@@ -135,11 +135,9 @@ const log = z.enum(['events', 'journal'], 'must be one of events, journal').desc
 const tileParameters = z.strictObject({
   feed,
   log,
-  '*': z
-    .string()
-    .describe(
-      'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
-    ),
+  '*': text(
+    'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
+  ).nonoptional(),
 });
 
 const position = integer('The position of the event in the feed.', 1).nonoptional();

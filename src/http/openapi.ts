@@ -68,10 +68,11 @@ export const asked = (parts: { readonly querystring?: z.ZodObject; readonly para
     },
 });
 
-const bounded = (most: number) =>
-  z.string('must be given once').min(1, 'must not be empty').max(most, `must have at most ${most} characters`);
+const bounded = (most: number, words = `must be a text of 1 to ${most} characters`) =>
+  z.string(words).min(1, words).max(most, words);
+const idsWords = 'must be at most 100 ids of 1 to 64 characters';
 const ids = (description: string) =>
-  z.array(bounded(64)).max(100, 'must be at most 100').optional().describe(description);
+  z.array(bounded(64, idsWords), idsWords).max(100, idsWords).optional().describe(description);
 
 /** `wait` is in seconds. */
 export const feedQuery = z.strictObject({

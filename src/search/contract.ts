@@ -224,7 +224,7 @@ export const pageRest = (
 /** What follows the events of a page, which are written as they are stored. */
 export const pageEnd = (rest: PageRest): string => `],${JSON.stringify(rest).slice(1)}\n`;
 
-const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
+export const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
   any_in_range: anyInRange,
   filters: filters.map(({ field, value, occurs, occursInRange, near }) => ({
     field,

@@ -7,7 +7,6 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { counted, printable, table } from '../../base/text.ts';
 import { type Coverage, coverageBody } from '../../search/contract.ts';
 import { csvRecord } from '../../search/event-csv.ts';
-import type { Search } from '../../search/query/search.ts';
 import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, type Given, withDatabase } from '../command.ts';
@@ -208,17 +207,10 @@ const completeness = (sinceMs: number | undefined, coverage: Coverage, { gone, m
   const isArchivedToo = coverage.begins_earlier && months.length > 0 && isCollected;
   // What is no longer collected may be in the archive.
   if (isArchivedToo)
-    return `${verdict(searchOf(undefined), coverage, true)} Of the time before, this is what was archived, complete or not.`;
-  return verdict(searchOf(sinceMs), coverage, true);
+    return `${verdict({ archive: true }, coverage, true)} Of the time before, this is what was archived, complete or not.`;
+  // Months only in the archive were read, or the query would not have run.
+  return verdict({ archive: true, since: sinceMs }, coverage, true);
 };
-
-/** Months only in the archive were read, or the query would not have run. */
-const searchOf = (sinceMs: number | undefined): Search => ({
-  defects: false,
-  changed: false,
-  archive: true,
-  ...(sinceMs !== undefined && { since: { kind: 'at', text: new Date(sinceMs).toISOString(), ms: sinceMs } }),
-});
 
 const factsOf = (history: QueriedHistory, coverage: Coverage) => ({
   read: {

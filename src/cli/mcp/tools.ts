@@ -20,10 +20,7 @@ import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';
-import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
-import { readCauses } from '../../status/causes.sql.ts';
-import { createStatusReader } from '../../status/status-reader.sql.ts';
-import { statusScopeOf } from '../../status/status-scope.sql.ts';
+import { readReport } from '../commands/status.ts';
 import { statusJson } from '../output/status-report.ts';
 import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible } from './answer.ts';
 
@@ -243,16 +240,9 @@ const getStatus = tool({
   description: `How collection stands: state, delay and uncollected time of organizations and accounts, those in trouble first (${MAX_SOURCES} at most), what vanished, and the sinks.`,
   input: z.strictObject({ limit: z.number().int().min(0).max(MAX_SOURCES).default(20) }),
   answer: async ({ pool, config, source }, { limit }) => {
-    const pace = { tickMs: config.tickMs, apiBudget: config.apiBudget };
-    const status = await createStatusReader(pool, statusScopeOf(config)).read(pace, { most: limit });
-    const configured = config.sinks.map((sink) => sink.name);
-    const sinks = await readSinkStatus(pool, configured.length > 0 ? configured : undefined);
+    const report = await readReport(pool, config, {}, { most: limit });
     const coverage = await source.coverage({ defects: false, changed: false });
-    const causes = await readCauses(pool, config, status, sinks);
-    const { vanished, ...rest } = statusJson(
-      { causes, ...status, sinks: sinks.slice(0, MAX_SOURCES) },
-      { most: limit },
-    );
+    const { vanished, ...rest } = statusJson({ ...report, sinks: report.sinks.slice(0, MAX_SOURCES) }, { most: limit });
     const body = { ...rest, vanished: vanished.slice(0, MAX_SOURCES), vanished_in_all: vanished.length };
     return { body: { ...(shortened(JSON.parse(JSON.stringify(body))) as object), ...completenessOf(coverage) } };
   },

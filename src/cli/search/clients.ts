@@ -83,17 +83,14 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
   const ask = async ({ cursor: text, limit }: AskedPage) => {
     const cursor = requireCursor(text);
     const answer = await answerSearch(source, reading, { cursor, limit });
-    return { events: answer.page.events, rest: pageRest(answer, cursor) };
+    return { ...pageRest(answer, cursor), events: answer.page.events };
   };
   return {
     search,
-    page: async (page) => {
-      const { events, rest } = await ask(page);
-      return { ...rest, events };
-    },
+    page: ask,
     // In pieces: 500 entries may be large.
     pageJson: async function* (page) {
-      const { events, rest } = await ask(page);
+      const { events, ...rest } = await ask(page);
       yield '{"events":[';
       let separator = '\n';
       for await (const texts of source.native(events)) {

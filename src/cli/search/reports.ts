@@ -10,8 +10,10 @@ import type { SearchSource } from '../../search/search-source.ts';
 import type { FacetField } from '../../search/summary/summary.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
 
+type Judged = Pick<Search, 'archive'> & { readonly since?: unknown };
+
 /** Whether the time is collected, what is only in the archive, what is gone. `looked`: all of it was searched. */
-export const verdict = (search: Search, coverage: Coverage, looked: boolean): string => {
+export const verdict = (search: Judged, coverage: Coverage, looked: boolean): string => {
   const { archived_months: archivedMonths, dropped_months: droppedMonths } = coverage;
   return [
     collectedInWords(search, coverage, looked),
@@ -22,7 +24,7 @@ export const verdict = (search: Search, coverage: Coverage, looked: boolean): st
   ].join('\n');
 };
 
-const collectedInWords = (search: Search, coverage: Coverage, looked: boolean): string => {
+const collectedInWords = (search: Judged, coverage: Coverage, looked: boolean): string => {
   const {
     organizations,
     accounts,

@@ -1,10 +1,8 @@
 import { InvalidArgumentError } from 'commander';
 import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
-import { MAX_LIMIT } from '../../search/contract.ts';
 import {
   readCursor,
-  readSearch,
   type SearchCursor,
   type SearchField,
   type SearchReading,
@@ -21,12 +19,6 @@ export type SearchOptions = Readonly<Record<string, string | boolean | number | 
     'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved',
     'json' | 'ndjson' | 'csv' | 'follow' | 'count' | 'listSaved'
   >;
-
-export const readLimit = (text: string): number => {
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
-  throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
-};
 
 export const readPosition = (text: string): number => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0;
@@ -73,9 +65,6 @@ export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<S
 };
 
 /** Throws OrgtrailError `usage` if it has faults. */
-export const requireValidSearch = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
-  requireValid(readSearch(query, nowMs));
-
 export const requireValid = (reading: SearchReading): SearchReading => {
   const { faults } = reading;
   if (faults.length === 0) return reading;

@@ -3,7 +3,7 @@ import { foundFiles } from '../../evidence/bundle/records.ts';
 import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../evidence/shown-evidence.sql.ts';
 import type { EmptyReport, IncompleteReason, SearchCoverage, SearchHole } from '../answer.ts';
-import { coverageBody } from '../contract.ts';
+import { coverageBody, emptyBody } from '../contract.ts';
 import { commandOf, misleading } from '../copy-as.sql.ts';
 import {
   fixTimes,
@@ -288,15 +288,7 @@ export const completenessJson = (completeness: Completeness) => {
       reason,
       message,
     })),
-    empty:
-      empty === undefined
-        ? null
-        : empty.filters.map(({ field, value, occurs, occursInRange }) => ({
-            field,
-            value,
-            occurs,
-            occurs_in_range: occursInRange,
-          })),
+    empty: empty === undefined ? null : emptyBody(empty).filters.map(({ near: _near, ...filter }) => filter),
   };
 };
 
