@@ -43,7 +43,24 @@ export const instant = z.codec(z.string().meta({ format: 'date-time' }), z.date(
   encode: (date) => date.toISOString(),
 });
 
-/** `nameOf`: how the one who asks calls a field. Digits are a number where a text cannot be meant. Throws OrgtrailError `usage`. */
+/** Fields of inputs. */
+export const text = (description: string) => z.string('must be given once').optional().describe(description);
+
+export const integer = (description: string, least: number, most = Number.MAX_SAFE_INTEGER) => {
+  const words =
+    most === Number.MAX_SAFE_INTEGER
+      ? `must be an integer of at least ${least}`
+      : `must be between ${least} and ${most}`;
+  return z.int(words).min(least, words).max(most, words).optional().describe(description);
+};
+
+export const oneOf = <const T extends readonly string[]>(names: T, description: string) =>
+  z
+    .enum(names, `must be one of ${names.join(', ')}`)
+    .optional()
+    .describe(description);
+
+/** `nameOf`: how the one who asks calls a field. A text is read as what it can mean where no text is meant. Throws OrgtrailError `usage`. */
 export const readInput = (
   { input }: Pick<Operation<never>, 'input'>,
   given: Readonly<Record<string, unknown>>,
@@ -53,14 +70,20 @@ export const readInput = (
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(shape, name));
   if (unknown !== undefined) throw new OrgtrailError('usage', unknownParameter(unknown, Object.keys(shape)));
   const typed = Object.entries(given).map(([name, value]) => {
-    const isDigits = typeof value === 'string' && /^-?(0|[1-9]\d{0,14})$/.test(value);
-    return [name, isDigits && !z.safeParse(shape[name] ?? z.unknown(), value).success ? Number(value) : value];
+    const isMeant = (one: unknown) => z.safeParse(shape[name] ?? z.unknown(), one).success;
+    return [name, typeof value === 'string' && !isMeant(value) ? (meanings(value).find(isMeant) ?? value) : value];
   });
   const read = input.safeParse(Object.fromEntries(typed));
   if (read.success) return read.data;
   const faults = read.error.issues.map(({ path, message }) => `${nameOf(String(path[0]))} ${message}`);
   throw new OrgtrailError('usage', [...new Set(faults)].join('; '));
 };
+
+const meanings = (text: string): readonly unknown[] => [
+  ...(/^-?(0|[1-9]\d{0,14})$/.test(text) ? [Number(text)] : []),
+  ...(text === 'true' || text === 'false' ? [text === 'true'] : []),
+  [text],
+];
 
 /** As `readInput`, for those who ask a daemon or a model's tool. */
 export const readBounded = (

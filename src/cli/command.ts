@@ -4,8 +4,8 @@ import { type Config, loadConfig, secretsOf } from '../app/config/config.ts';
 import { openDatabase } from '../app/open-database.ts';
 import { createLogger, migrateWithLog } from '../app/telemetry/log.ts';
 import { type ApiError, type ApiFailure, exitCodes, reasonOf } from '../base/errors.ts';
-import type { AccessKind } from '../http/access/access.ts';
-import { noteAccess } from '../http/access/access-log.sql.ts';
+import type { AccessKind } from '../postgres/access/access.ts';
+import { noteAccess } from '../postgres/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readSchemaState, requireCurrentSchema } from '../postgres/schema/migrate.ts';
 

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander';
 import type { Config } from '../app/config/config.ts';
 import type { ChooseSources, ChosenSources } from '../app/open-app.ts';
 import { ApiError, OrgtrailError } from '../base/errors.ts';
@@ -17,6 +18,14 @@ export const optionOf = (field: string): string => `--${field.replaceAll('_', '-
 
 /** Where commander puts its value. */
 export const keyOf = (field: string): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** Reads the value of an option. Throws InvalidArgumentError. */
+export const wholeNumber = (least: number, most?: number) => (text: string) => {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= least && value <= (most ?? value)) return value;
+  const range = most === undefined ? `of at least ${least}` : `between ${least} and ${most}`;
+  throw new InvalidArgumentError(`It must be an integer ${range}.`);
+};
 
 /** For organizations that the database does not know yet. */
 type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;

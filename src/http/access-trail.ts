@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AccessKind, AccessNote, Identity } from '../postgres/access/access.ts';
 import { searchFields } from '../search/query/search.ts';
-import type { AccessKind, AccessNote, Identity } from './access/access.ts';
 import { addressGroup } from './guard.ts';
 
 declare module 'fastify' {

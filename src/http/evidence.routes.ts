@@ -1,4 +1,6 @@
-import type { FastifyInstance, FastifyReply, FastifySchema, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import { z } from 'zod';
+import { integer, text } from '../base/operation.ts';
 import { EvidenceFault } from '../evidence/bytes.ts';
 import { writePolicy } from '../evidence/notes/policy.ts';
 import { parseVerifierKey } from '../evidence/notes/signed-note.ts';
@@ -12,7 +14,7 @@ import {
 } from '../evidence/served-store.sql.ts';
 import { parseTilePath } from '../evidence/tree/tiles.ts';
 import { explainForbidden } from '../postgres/sql-state.ts';
-import { integer, problem, refusals, text, withToken } from './openapi.ts';
+import { asked, problem, refusals, withToken } from './openapi.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 /** A tile never changes, and is only for who has the token. */
@@ -25,15 +27,16 @@ export const evidenceRoutes = (
   store: ServedStore | undefined,
   onRequest: onRequestAsyncHookHandler,
 ): void => {
-  const about = (summary: string, schema: FastifySchema) => ({
-    onRequest,
-    schema: { ...withToken, tags, summary, ...schema },
-  });
+  const about = (summary: string, response: object, parts: Parameters<typeof asked>[0] = {}) => {
+    const { schema, validatorCompiler } = asked(parts);
+    return { onRequest, schema: { ...withToken, tags, summary, ...schema, response }, validatorCompiler };
+  };
   server.get(
     '/evidence/policy',
-    about('The keys of the logs', {
-      response: textAnswers('c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.'),
-    }),
+    about(
+      'The keys of the logs',
+      textAnswers('c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.'),
+    ),
     (_request, reply) =>
       answer(reply, store, async (from) => {
         const vkeys = await from.vkeys();
@@ -42,15 +45,14 @@ export const evidenceRoutes = (
   );
   server.get<{ Params: LogParameters }>(
     '/evidence/:feed/:log/checkpoint',
-    about('The last signed checkpoint of a log', {
-      params: logParameters,
-      response: textAnswers('A signed note: c2sp.org/tlog-checkpoint.'),
+    about('The last signed checkpoint of a log', textAnswers('A signed note: c2sp.org/tlog-checkpoint.'), {
+      params: z.strictObject({ feed, log }),
     }),
     ({ params }, reply) => answer(reply, store, async (from) => (await from.signed(addressOf(params)))?.note),
   );
   server.get<{ Params: LogParameters & { readonly '*': string } }>(
     '/evidence/:feed/:log/tile/*',
-    about('A hash tile of a log, or the data of its leaves', { params: tileParameters, response: tileAnswers }),
+    about('A hash tile of a log, or the data of its leaves', tileAnswers, { params: tileParameters }),
     async ({ params }, reply) => {
       const tile = tileOf(params['*']);
       if (tile === undefined) return notFound(reply, 'not the path of a tile');
@@ -61,11 +63,11 @@ export const evidenceRoutes = (
   );
   server.get<{ Params: Pick<LogParameters, 'feed'>; Querystring: { readonly position: number } }>(
     '/evidence/:feed/events/proof',
-    about('The proof that an event is in the log', {
-      params: proofParameters,
-      querystring: proofQuery,
-      response: textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
-    }),
+    about(
+      'The proof that an event is in the log',
+      textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
+      { params: z.strictObject({ feed }), querystring: z.strictObject({ position }) },
+    ),
     ({ params, query: { position } }, reply) =>
       answer(reply, store, (from) => servedProof(from, addressOf({ ...params, log: 'events' }), position), {
         'content-disposition': `attachment; filename="${position}.tlog-proof"`,
@@ -121,35 +123,24 @@ interface LogParameters {
   readonly log: 'events' | 'journal';
 }
 
-const feed = {
-  type: 'string',
-  pattern: '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[1-9]\\d{0,8}$',
-  description: 'The id of the feed, a dot, and the generation of the log: as in its origin.',
-} as const;
-const log = { type: 'string', enum: ['events', 'journal'], description: 'Which of the two logs.' } as const;
+const feed = z
+  .string()
+  .regex(
+    /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[1-9]\d{0,8}$/,
+    'must be the id of a feed, a dot and a number, as in the origin of the log',
+  )
+  .describe('The id of the feed, a dot, and the generation of the log: as in its origin.');
+const log = z.enum(['events', 'journal'], 'must be one of events, journal').describe('Which of the two logs.');
 
-const logParameters = { type: 'object', properties: { feed, log }, required: ['feed', 'log'] } as const;
+const tileParameters = z.strictObject({
+  feed,
+  log,
+  '*': text(
+    'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
+  ).nonoptional(),
+});
 
-const tileParameters = {
-  type: 'object',
-  properties: {
-    feed,
-    log,
-    '*': text(
-      'LEVEL/NUMBER, or NUMBER with `entries/` before it for the data of leaves, and `.p/WIDTH` behind it for a partial one: c2sp.org/tlog-tiles.',
-    ),
-  },
-  required: ['feed', 'log', '*'],
-} as const;
-
-const proofParameters = { type: 'object', properties: { feed }, required: ['feed'] } as const;
-
-const proofQuery = {
-  type: 'object',
-  additionalProperties: false,
-  properties: { position: integer('The position of the event in the feed.', 1) },
-  required: ['position'],
-} as const;
+const position = integer('The position of the event in the feed.', 1).nonoptional();
 
 const binary = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } as const;
 const plainText = { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } as const;

@@ -18,7 +18,7 @@ import {
 import { formats } from '../formats/registry.ts';
 import { counted, startStreaming } from './access-trail.ts';
 import { goneSignal } from './failure.ts';
-import { type FeedQuery, feedQuerySchema, feedResponses, withToken } from './openapi.ts';
+import { asked, type FeedQuery, feedQuery, feedResponses, withToken } from './openapi.ts';
 import { encodingFor, streamFeed } from './stream.ts';
 
 const DEFAULT_LIMIT = 10_000;
@@ -35,18 +35,15 @@ export const feedRoutes = (
   authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
   evidence: () => Promise<SignedLog | undefined>,
 ): void => {
+  const { schema, validatorCompiler } = asked({ querystring: feedQuery });
+  const summary = 'Stored events after a position, in order';
   server.get<{ Querystring: FeedQuery }>(
     '/v1/events',
     {
       onRequest: authorized,
       config: { trail: 'feed' },
-      schema: {
-        ...withToken,
-        tags: ['feed'],
-        summary: 'Stored events after a position, in order',
-        querystring: feedQuerySchema,
-        response: feedResponses,
-      },
+      schema: { ...withToken, tags: ['feed'], summary, ...schema, response: feedResponses },
+      validatorCompiler,
     },
     async (request, reply) => {
       const { query } = request;

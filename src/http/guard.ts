@@ -2,7 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isLoopbackHost } from '../base/addresses.ts';
-import { type AccessSource, type Identity, type Scope, scopes } from './access/access.ts';
+import { type Identity, type Scope, scopes } from '../postgres/access/access.ts';
+import type { AccessSource } from '../postgres/access/open-access.sql.ts';
 
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
 

@@ -3,11 +3,11 @@ import type { FastifyError, FastifyInstance } from 'fastify';
 import Fastify from 'fastify';
 import type { Logger } from 'pino';
 import { type EvidenceStatus, isStopped } from '../evidence/stored/evidence-status.sql.ts';
+import type { AccessSource } from '../postgres/access/open-access.sql.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { Cause } from '../status/causes.ts';
 import type { StatusWithStates } from '../status/source-state.ts';
 import type { StatusReader } from '../status/status-reader.sql.ts';
-import type { AccessSource } from './access/access.ts';
 import { failureOf } from './failure.ts';
 import { createGuard, type FeedToken, type Guard } from './guard.ts';
 import { evidenceHealth, healthOf, type ReadinessOptions, readiness, sendReadiness } from './health.ts';
@@ -38,7 +38,12 @@ export const aboutHealth = (summary: string, answer: string) => ({
 });
 
 /** `/livez`, `/readyz`, `/healthz` and `/metrics`. */
-export const healthRoutes = (server: FastifyInstance, options: HealthOptions, guard: Guard): void => {
+export const healthRoutes = (
+  server: FastifyInstance,
+  options: ReadinessOptions & Pick<HealthOptions, 'healthAccess' | 'metrics'>,
+  guard: Guard,
+  health: () => Promise<unknown>,
+): void => {
   // Probes of Kubernetes cannot keep a secret: readiness names no organization.
   const local = guard.requireLocalOrToken;
   const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
@@ -59,19 +64,21 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
         'State, lag and gap of each; of more than 1,000 sources totals, and the worst.',
       ),
     },
-    async () => {
-      const status = await options.status.read(options);
-      const sinks = await options.sinks();
-      return healthOf(status, sinks, await options.causes(status, sinks), {
-        tickMs: options.tickMs,
-        evidence: await options.evidence?.(),
-        accessTrouble: options.access.trouble(),
-      });
-    },
+    health,
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
   );
+};
+
+export const readHealth = async (options: HealthOptions) => {
+  const status = await options.status.read(options);
+  const sinks = await options.sinks();
+  return healthOf(status, sinks, await options.causes(status, sinks), {
+    tickMs: options.tickMs,
+    evidence: await options.evidence?.(),
+    accessTrouble: options.access.trouble(),
+  });
 };
 
 const metricsAnswer = {
@@ -118,20 +125,11 @@ export const serveBuilder = async (
     return reply.code(code).send({ status, reason });
   });
   const guard = createGuard({ ...options, access: noTokens });
-  const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : guard.requireLocalOrToken;
-  const unreadyReasons = readiness(options);
-  server.get('/livez', () => ({ status: 'ok' }));
-  server.get('/readyz', { onRequest: guard.requireLocalOrToken }, async (_request, reply) =>
-    sendReadiness(reply, await unreadyReasons()),
-  );
-  server.get('/healthz', { onRequest }, async () => {
+  healthRoutes(server, options, guard, async () => {
     const evidence = await options.evidence();
     const status = evidence === undefined || isStopped(evidence) ? 'failing' : 'ok';
     return { status, evidence: evidence === undefined ? null : evidenceHealth(evidence) };
   });
-  server.get('/metrics', { onRequest }, async (_request, reply) =>
-    reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
-  );
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, close: () => server.close() };
 };

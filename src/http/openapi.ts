@@ -1,7 +1,9 @@
 import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
-import { type Copies, copiesChoices } from '../feed/feed.ts';
-import { type FormatName, formatNames, formats } from '../formats/registry.ts';
+import { z } from 'zod';
+import { integer, oneOf, readInput } from '../base/operation.ts';
+import { copiesChoices } from '../feed/feed.ts';
+import { formatNames, formats } from '../formats/registry.ts';
 
 /** Routes that are added after it, at `/v1/openapi.json`. */
 export const describeApi = async (
@@ -43,76 +45,74 @@ export const jsonAnswer = (description: string) => ({
   503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
 
+/** Of what goes over the wire. */
+export const jsonSchema = (schema: z.ZodType) => {
+  const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+};
+
 export const withToken = { security: [{ feedToken: [] as string[] }] };
 
-/** As checked and converted by `feedQuerySchema`. `wait` is in seconds. */
-export interface FeedQuery extends Readonly<Partial<Record<'cursor' | 'feed_id' | 'check', string>>> {
-  readonly after?: number;
-  readonly limit?: number;
-  readonly format?: FormatName;
-  readonly organization?: readonly string[];
-  readonly account?: readonly string[];
-  readonly copies?: Copies;
-  readonly wait?: number;
-  readonly last_line?: boolean;
-  readonly dropped?: number;
-}
+/** Of a route: how its parameters are described and read. A fault is answered with 400, and names its field. */
+export const asked = (parts: { readonly querystring?: z.ZodObject; readonly params?: z.ZodObject }) => ({
+  schema: Object.fromEntries(Object.entries(parts).map(([part, input]) => [part, jsonSchema(input)])),
+  validatorCompiler:
+    ({ httpPart }: { readonly httpPart?: string }) =>
+    (given: Readonly<Record<string, unknown>>) => {
+      const input = httpPart === 'params' ? parts.params : parts.querystring;
+      try {
+        return { value: input === undefined ? given : readInput({ input }, given, (field) => field) };
+      } catch (error) {
+        return { error: error as Error };
+      }
+    },
+});
 
-export const text = (description: string, more: { readonly minLength?: number; readonly maxLength?: number } = {}) =>
-  ({ type: 'string', ...more, description }) as const;
-
-export const integer = (description: string, minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
-  ({ type: 'integer', minimum, maximum, description }) as const;
-
+const bounded = (most: number, words = `must be a text of 1 to ${most} characters`) =>
+  z.string(words).min(1, words).max(most, words);
+const idsWords = 'must be at most 100 ids of 1 to 64 characters';
 const ids = (description: string) =>
-  ({
-    type: 'array',
-    maxItems: 100,
-    items: { type: 'string', minLength: 1, maxLength: 64 },
-    description,
-  }) as const;
+  z.array(bounded(64, idsWords), idsWords).max(100, idsWords).optional().describe(description);
 
-export const feedQuerySchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    cursor: text(
+/** `wait` is in seconds. */
+export const feedQuery = z.strictObject({
+  cursor: bounded(400)
+    .optional()
+    .describe(
       'The Orgtrail-Next-Cursor of the previous answer: continue there. Without it and without `after`, reading starts at the beginning. It has position, feed, check and drop together, so that another or a restored database always answers 409.',
-      { minLength: 1, maxLength: 400 },
     ),
-    after: integer(
-      'Instead of `cursor`: the last position that you have. Alone it cannot detect a restored database; send `feed_id` and `check` with it.',
-      0,
+  after: integer(
+    'Instead of `cursor`: the last position that you have. Alone it cannot detect a restored database; send `feed_id` and `check` with it.',
+    0,
+  ),
+  limit: integer('Maximum number of events (default 10000). There is no upper bound: the answer is a stream.', 1),
+  format: oneOf(formatNames, 'Default native: docs/formats.md.'),
+  organization: ids('Only events of this organization (id). May be given more than once.'),
+  account: ids(
+    'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
+  ),
+  copies: oneOf(
+    copiesChoices,
+    'Sign-ins and other entries about a user stand in the log of every account that the user may use. `all` (default): every copy. `first`: only the copy with the lowest position of those that meet `organization` and `account`.',
+  ),
+  wait: integer(
+    'If there are no events yet: answer as soon as there are, or with an empty body after this many seconds.',
+    0,
+    300,
+  ),
+  feed_id: bounded(64).optional().describe('The feed that `after` belongs to: another database answers 409.'),
+  check: bounded(64)
+    .optional()
+    .describe('The Orgtrail-Next-Check that came with `after`: 409 if that position is now a different event.'),
+  dropped: integer('The number of the last deletion by retention (from the 410): acknowledges it and continues.', 0),
+  last_line: z
+    .boolean('must be true or false')
+    .optional()
+    .describe(
+      'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers; with evidence also "evidence":{"size":…,"root":…}.',
     ),
-    limit: integer('Maximum number of events (default 10000). There is no upper bound: the answer is a stream.', 1),
-    format: { type: 'string', enum: formatNames, description: 'Default native: docs/formats.md.' },
-    organization: ids('Only events of this organization (id). May be given more than once.'),
-    account: ids(
-      'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
-    ),
-    copies: {
-      type: 'string',
-      enum: copiesChoices,
-      description:
-        'Sign-ins and other entries about a user stand in the log of every account that the user may use. `all` (default): every copy. `first`: only the copy with the lowest position of those that meet `organization` and `account`.',
-    },
-    wait: integer(
-      'If there are no events yet: answer as soon as there are, or with an empty body after this many seconds.',
-      0,
-      300,
-    ),
-    feed_id: text('The feed that `after` belongs to: another database answers 409.', { maxLength: 64 }),
-    check: text('The Orgtrail-Next-Check that came with `after`: 409 if that position is now a different event.', {
-      maxLength: 64,
-    }),
-    dropped: integer('The number of the last deletion by retention (from the 410): acknowledges it and continues.', 0),
-    last_line: {
-      type: 'boolean',
-      description:
-        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers; with evidence also "evidence":{"size":…,"root":…}.',
-    },
-  },
-} as const;
+});
+export type FeedQuery = z.output<typeof feedQuery>;
 
 const problemSchema = {
   type: 'object',

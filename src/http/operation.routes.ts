@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { fieldsOfPath, type Operation, perform, readBounded } from '../base/operation.ts';
@@ -8,7 +7,7 @@ import { explainForbidden } from '../postgres/sql-state.ts';
 import { asRecord } from './access-trail.ts';
 import { inPlace } from './failure.ts';
 import type { Guard } from './guard.ts';
-import { problem, refusals, withToken } from './openapi.ts';
+import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
 
 export type ServedOperation = Operation<{ readonly pool: Pool }>;
 
@@ -62,32 +61,22 @@ const describe = (operation: ServedOperation) => {
   const named = fieldsOfPath(operation);
   const [tag = name] = name.split(' ');
   const { properties = {} } = jsonSchema(input);
-  const part = (isNamed: boolean) => {
-    const fields = Object.entries(properties).filter(([field]) => named.includes(field) === isNamed);
-    if (fields.length === 0) return undefined;
-    const bounded = fields.map(([field, schema]) => [
-      field,
-      Object.assign(schema, most?.[field] && { maximum: most[field] }),
-    ]);
-    return { type: 'object', properties: Object.fromEntries(bounded) };
-  };
-  const [params, querystring] = [part(true), part(false)];
+  for (const [field, maximum] of Object.entries(most ?? {})) Object.assign(properties[field] ?? {}, { maximum });
+  const others = Object.keys(properties).filter((field) => !named.includes(field));
+  const only = (fields: readonly string[]) => ({
+    type: 'object',
+    properties: Object.fromEntries(fields.map((field) => [field, properties[field]])),
+  });
   return {
     ...withToken,
     tags: [tag],
     summary: says,
-    ...(params && { params: { ...params, required: named } }),
-    ...(querystring && { querystring }),
+    ...(named.length > 0 && { params: { ...only(named), required: named } }),
+    ...(others.length > 0 && { querystring: only(others) }),
     response: {
       200: { ...jsonSchema(output), description: `As \`orgtrail ${name} --json\` prints it.` },
       ...refusals,
       ...problems,
     },
   };
-};
-
-/** Of what goes over the wire. */
-const jsonSchema = (schema: z.ZodType) => {
-  const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
-  return rest;
 };

@@ -1,18 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Fastify from 'fastify';
-import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { Logger } from 'pino';
 import type { StreamLimits } from '../base/limits.ts';
-import { unknownParameter } from '../base/text.ts';
 import type { ServedStore } from '../evidence/served-store.sql.ts';
 import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
+import { scopes } from '../postgres/access/access.ts';
 import type { SavedSearches } from '../search/saved-searches.sql.ts';
 import type { SearchSource } from '../search/search-source.ts';
 import type { OverviewSource } from '../status/overview.sql.ts';
 import { totalsOf } from '../status/source-state.ts';
-import { scopes } from './access/access.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { Operations } from './console/operations.ts';
@@ -20,11 +18,11 @@ import { evidenceRoutes } from './evidence.routes.ts';
 import { cutStalled, failureOf } from './failure.ts';
 import { feedRoutes, recentlySigned } from './feed.routes.ts';
 import { createGuard, type FeedToken, oneHost } from './guard.ts';
-import { aboutHealth, type HealthOptions, healthRoutes } from './health.routes.ts';
+import { aboutHealth, type HealthOptions, healthRoutes, readHealth } from './health.routes.ts';
 import { accessHealth } from './health.ts';
 import { describeApi, withToken } from './openapi.ts';
 import { operationRoutes, type ServedOperation } from './operation.routes.ts';
-import { searchRoutes } from './search/routes.ts';
+import { searchRoutes } from './search.routes.ts';
 
 /** From the first byte of a request to the last of its body. Node checks open requests at the second interval. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -71,9 +69,6 @@ export const startHttpServer = async (options: HttpOptions) => {
       connectionsCheckingInterval: Math.min(CONNECTIONS_CHECK_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS),
     },
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
-    // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
-    ajv: { customOptions: { removeAdditional: false, verbose: true } },
-    schemaErrorFormatter: schemaFault,
   });
   // Routes of the API, `METHOD /path`, and those of the console, which its description leaves out.
   const [routes, hiddenRoutes]: [string[], string[]] = [[], []];
@@ -91,7 +86,7 @@ export const startHttpServer = async (options: HttpOptions) => {
   server.addHook('onRequest', oneHost);
   server.addHook('onRequest', refuseNul);
   await describeApi(server, options.version, guard.requireLocalOrToken);
-  healthRoutes(server, options, guard);
+  healthRoutes(server, options, guard, () => readHealth(options));
   server.get(
     '/v1/status',
     {
@@ -132,32 +127,4 @@ export const startHttpServer = async (options: HttpOptions) => {
 const refuseNul = async ({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> => {
   if (!/%00/.test(raw.url ?? '')) return;
   await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
-};
-
-interface SchemaParts {
-  readonly properties?: Readonly<Record<string, unknown>>;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly enum?: readonly unknown[];
-}
-
-/** The formatter of Fastify, in words that name the parameter; needs Ajv's `verbose`. */
-const schemaFault = (errors: readonly FastifySchemaValidationError[], part: string): Error => {
-  const [error] = errors;
-  return new Error(error === undefined ? `${part} is not valid` : faultText(error, part));
-};
-
-const faultText = (error: FastifySchemaValidationError, part: string): string => {
-  const { keyword, instancePath, params, message = 'is not valid' } = error;
-  const { parentSchema = {} } = error as FastifySchemaValidationError & { readonly parentSchema?: SchemaParts };
-  const name = instancePath === '' ? part : instancePath.slice(1).replaceAll('/', ' ');
-  const { minimum, maximum } = parentSchema;
-  if (keyword === 'additionalProperties') {
-    return unknownParameter(String(params['additionalProperty']), Object.keys(parentSchema.properties ?? {}));
-  }
-  if (keyword === 'enum') return `${name} must be one of ${(parentSchema.enum ?? []).join(', ')}`;
-  if ((keyword === 'minimum' || keyword === 'maximum') && minimum !== undefined && maximum !== undefined) {
-    return `${name} must be between ${minimum} and ${maximum}`;
-  }
-  return `${name} ${message}`;
 };

@@ -1,5 +1,5 @@
 import type { auditEvents } from '../postgres/tables/events.ts';
-import type { Search, SearchCursor, SearchField } from './query/search.ts';
+import type { SearchCursor, SearchField } from './query/search.ts';
 
 export interface NearValue {
   readonly value: string;
@@ -55,18 +55,16 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
 
 /** Why events may be missing. An empty page is complete only if every value occurs, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
-  search: Search,
-  page: SearchPage,
   coverage: SearchCoverage,
-  empty: EmptyReport | undefined,
+  { hasSince = true, page, empty }: { hasSince?: boolean; page?: SearchPage; empty?: EmptyReport | undefined } = {},
 ): readonly IncompleteReason[] => {
   const filters = empty?.filters ?? [];
   const holds: Readonly<Record<IncompleteReason, boolean>> = {
-    search_unfinished: page.reached !== undefined,
+    search_unfinished: page?.reached !== undefined,
     no_organization_collected: coverage.organizations + coverage.accounts === 0,
     time_not_collected: coverage.incomplete > 0,
-    begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
-    archive_not_searched: page.archivedMonths === undefined && coverage.archivedMonths.length > 0,
+    begins_before_collection: hasSince && coverage.beginsEarlier,
+    archive_not_searched: page?.archivedMonths === undefined && coverage.archivedMonths.length > 0,
     months_dropped: coverage.droppedMonths.length > 0,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
@@ -133,6 +131,14 @@ export interface SearchPage {
   readonly archivedMonths?: readonly string[];
 }
 
+export interface SearchAnswer {
+  readonly page: SearchPage;
+  readonly coverage: SearchCoverage;
+  readonly empty: EmptyReport | undefined;
+  /** Why events that match may be missing; empty if none can be. */
+  readonly incomplete: readonly IncompleteReason[];
+}
+
 export interface ArrivalsPage {
   readonly after?: number | undefined;
   readonly limit: number;
@@ -196,17 +202,3 @@ export const rfc3339Of = (sortTime: string): string | null => {
   const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?\+00$/.exec(sortTime);
   return match === null ? null : `${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(6, '0')}Z`;
 };
-
-/** In the names of `GET /v1/search`. */
-export const coverageBody = (coverage: SearchCoverage) => ({
-  organizations: coverage.organizations,
-  accounts: coverage.accounts,
-  incomplete: coverage.incomplete,
-  not_collected_seconds: coverage.notCollectedSeconds,
-  read_once_seconds: coverage.readOnceSeconds,
-  read_until: coverage.collectedUntil,
-  collected_since: coverage.collectedSince,
-  filtered: coverage.filtered,
-  archived_months: coverage.archivedMonths,
-  dropped_months: coverage.droppedMonths,
-});

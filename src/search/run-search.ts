@@ -1,23 +1,10 @@
-import {
-  type EmptyReport,
-  type IncompleteReason,
-  incompleteBecause,
-  type SearchCoverage,
-  type SearchPage,
-  withArchivedValues,
-} from './answer.ts';
+import { incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
+import { type Summary, summaryBody } from './contract.ts';
 import { organizationFault } from './names/names.ts';
-import { fixTimes, type SearchFault, type SearchReading } from './query/search.ts';
+import { fixTimes, type Search, type SearchFault, type SearchReading } from './query/search.ts';
 import type { Term } from './query/terms.ts';
 import type { SearchSource } from './search-source.ts';
-
-export interface SearchAnswer {
-  readonly page: SearchPage;
-  readonly coverage: SearchCoverage;
-  readonly empty: EmptyReport | undefined;
-  /** Why events that match may be missing; empty if none can be. */
-  readonly incomplete: readonly IncompleteReason[];
-}
+import type { SummaryDepth } from './summary/summary.ts';
 
 /** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
 export const resolveNames = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
@@ -82,5 +69,20 @@ export const answerSearch = async (
   const explained = found.events.length === 0 && (isFirst || isWhole);
   const stored = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
   const empty = stored && coverage.archivedMonths.length > 0 ? withArchivedValues(stored) : stored;
-  return { page: found, coverage, empty, incomplete: incompleteBecause(search, found, coverage, empty) };
+  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, page: found, empty });
+  return { page: found, coverage, empty, incomplete };
+};
+
+/** Counts and top values of a search without faults. Rejects as the source does. */
+export const answerSummary = async (
+  source: SearchSource,
+  asked: Search,
+  depth: SummaryDepth,
+  signal: AbortSignal,
+): Promise<Summary> => {
+  // All of the answer is about the same moments.
+  const search = fixTimes(asked, Date.now());
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = await source.coverage(search);
+  return summaryBody(await source.summary(search, depth, signal), coverage);
 };

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { addHold, releaseHold } from '../../src/archive/holds.sql.ts';
-import { noteAccess } from '../../src/http/access/access-log.sql.ts';
-import { createAccessToken, revokeAccessToken } from '../../src/http/access/tokens.sql.ts';
+import { noteAccess } from '../../src/postgres/access/access-log.sql.ts';
+import { createAccessToken, revokeAccessToken } from '../../src/postgres/access/tokens.sql.ts';
 import { test } from '../support/console/browser-test.ts';
 import { type ConsoleFixture, expectNoFaults } from '../support/console/console-fixture.ts';
 import { expectInert, expectLooks, hostileText } from '../support/console/page-looks.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, describe, expect } from 'vitest';
-import { createAccessToken } from '../../src/http/access/tokens.sql.ts';
+import { createAccessToken } from '../../src/postgres/access/tokens.sql.ts';
 import { untilNoted } from '../support/accounts/access-log.ts';
 import { accessibilityFaults } from '../support/console/accessibility.ts';
 import { test } from '../support/console/browser-test.ts';

@@ -164,7 +164,7 @@ import { operations } from './app/operations.ts';
 import { perform } from './base/operation.ts';
 import { loadConfig, secretsOf } from './app/config/config.ts';
 import { formats } from './formats/registry.ts';
-import { feedQuerySchema } from './http/openapi.ts';
+import { feedQuery } from './http/openapi.ts';
 import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
 import { createServerClock } from './ingest/cloudflare/wire/request.ts';
 import { parseFilters } from './ingest/sources/source-kind.ts';
@@ -250,7 +250,7 @@ const format = async () => {
   const stdout = new Writable({ write: (chunk, _, done) => { help += chunk; done(); } });
   const { signal } = new AbortController();
   await runCli(['feed', '--help'], { env: {}, stdout, stderr: stdout, interactive: false, signal });
-  return { line, read: formats.logfmt.readLine(line), names: feedQuerySchema.properties.format.enum, help };
+  return { line, read: formats.logfmt.readLine(line), names: feedQuery.shape.format.unwrap().options, help };
 };
 console.log(JSON.stringify({
   configured: configured(), faults: faults(), delivered: await delivered(), source: await source(), operation: await operation(), format: await format(),

@@ -2,9 +2,9 @@ import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client
 import { type StreamLoad, type StreamObserver, streamKinds } from '../../base/limits.ts';
 import { RecentCount } from '../../base/time.ts';
 import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
-import type { AccessLimit } from '../../http/access/access.ts';
 import type { RequestObserver } from '../../ingest/cloudflare/client.ts';
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
+import type { AccessLimit } from '../../postgres/access/access.ts';
 import type { DeliveryObserver } from '../../sinks/ports.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import type { MetricsSource } from '../../status/scrape.sql.ts';

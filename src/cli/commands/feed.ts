@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { Logger } from 'pino';
 import { archivedEventsOf } from '../../app/archive.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
@@ -22,7 +22,7 @@ import { type Feed, openFeed } from '../../feed/open-feed.ts';
 import { type FormatName, formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, type Given, withDatabase } from '../command.ts';
-import { accountIds, organizationIds } from '../options.ts';
+import { accountIds, organizationIds, wholeNumber } from '../options.ts';
 import { written } from '../output/terminal.ts';
 
 /** Ends a wait whose notification is lost. */
@@ -46,12 +46,6 @@ Examples:
 type Options = Given<'cursor' | 'feedId' | 'check', 'follow' | 'lastLine'> &
   Readonly<Partial<Record<'after' | 'limit' | 'dropped', number>>> &
   Readonly<{ format: FormatName; copies: Copies; organization?: readonly string[]; account?: readonly string[] }>;
-
-const wholeNumber = (least: number) => (text: string) => {
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`It must be an integer of at least ${least}.`);
-};
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 

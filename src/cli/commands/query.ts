@@ -5,9 +5,8 @@ import { type QueriedHistory, queryHistory } from '../../archive/query/query-his
 import { openObjectStore } from '../../archive/store.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { counted, printable, table } from '../../base/text.ts';
-import { coverageBody, type SearchCoverage } from '../../search/answer.ts';
+import { type Coverage, coverageBody } from '../../search/contract.ts';
 import { csvRecord } from '../../search/event-csv.ts';
-import type { Search } from '../../search/query/search.ts';
 import { readSearchCoverage } from '../../search/search-coverage.sql.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, type Given, withDatabase } from '../command.ts';
@@ -62,10 +61,8 @@ const runQuery = async (sql: string, options: Options, context: CliContext): Pro
     };
     try {
       // Before the events: what it calls collected must be stored by then.
-      const coverage = await readSearchCoverage(pool, coverageRange(range, nowMs), {
-        ...collectionRulesOf(config),
-        accounts: config.accounts,
-      });
+      const rules = { ...collectionRulesOf(config), accounts: config.accounts };
+      const coverage = coverageBody(await readSearchCoverage(pool, coverageRange(range, nowMs), rules));
       const { signal } = context;
       const query = { sql, range, memoryMb: options.memory };
       await queryHistory({ pool, store, observer, signal }, query, async (result, history) => {
@@ -199,11 +196,7 @@ const readLine = ({ months, objects, bytes, archivedEvents, storedEvents, upTo }
   return `read: ${archived}, ${counted(storedEvents, 'row')} of PostgreSQL, up to position ${upTo}`;
 };
 
-const completeness = (
-  sinceMs: number | undefined,
-  coverage: SearchCoverage,
-  { gone, months }: QueriedHistory,
-): string => {
+const completeness = (sinceMs: number | undefined, coverage: Coverage, { gone, months }: QueriedHistory): string => {
   const [first] = gone;
   if (first !== undefined) {
     const events = gone.reduce((sum, each) => sum + each.events, 0);
@@ -211,22 +204,15 @@ const completeness = (
     return `This is incomplete: ${number(events)} events of ${names} were dropped without an archive.`;
   }
   const isCollected = coverage.incomplete === 0 && coverage.organizations + coverage.accounts > 0;
-  const isArchivedToo = coverage.beginsEarlier && months.length > 0 && isCollected;
+  const isArchivedToo = coverage.begins_earlier && months.length > 0 && isCollected;
   // What is no longer collected may be in the archive.
   if (isArchivedToo)
-    return `${verdict(searchOf(undefined), coverage, true)} Of the time before, this is what was archived, complete or not.`;
-  return verdict(searchOf(sinceMs), coverage, true);
+    return `${verdict({ archive: true }, coverage, true)} Of the time before, this is what was archived, complete or not.`;
+  // Months only in the archive were read, or the query would not have run.
+  return verdict({ archive: true, since: sinceMs }, coverage, true);
 };
 
-/** Months only in the archive were read, or the query would not have run. */
-const searchOf = (sinceMs: number | undefined): Search => ({
-  defects: false,
-  changed: false,
-  archive: true,
-  ...(sinceMs !== undefined && { since: { kind: 'at', text: new Date(sinceMs).toISOString(), ms: sinceMs } }),
-});
-
-const factsOf = (history: QueriedHistory, coverage: SearchCoverage) => ({
+const factsOf = (history: QueriedHistory, coverage: Coverage) => ({
   read: {
     archived_months: history.months,
     objects: history.objects,
@@ -236,5 +222,5 @@ const factsOf = (history: QueriedHistory, coverage: SearchCoverage) => ({
     up_to: history.upTo,
     dropped_without_archive: history.gone,
   },
-  coverage: { ...coverageBody(coverage), begins_earlier: coverage.beginsEarlier },
+  coverage,
 });

@@ -10,7 +10,7 @@ import { sourceStates } from '../../status/health.ts';
 import { countShown, createStatusReader } from '../../status/status-reader.sql.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
 import { type CliContext, type Given, print, withDatabase } from '../command.ts';
-import { chosenSources, type NamedSources } from '../options.ts';
+import { chosenSources, type NamedSources, wholeNumber } from '../options.ts';
 import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 
 const DEFAULT_ROWS = 50;
@@ -57,18 +57,13 @@ const readStates = (text: string): readonly string[] => {
   throw new InvalidArgumentError(`Allowed states are ${sourceStates.join(', ')}.`);
 };
 
-const readLimit = (text: string): number => {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be an integer of at least 0.');
-};
-
 export const statusCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('status')
     .description('Show collection status of every organization')
     .option('--state <states>', 'only organizations in these states, separated by commas', readStates)
     .option('--organization <name or id...>', 'these organizations only')
     .option('--account <name or id...>', 'these accounts only')
-    .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)
+    .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, wholeNumber(0))
     .option('--all', 'show all organizations, however many')
     .addOption(
       new Option('--fail-on <level>', 'exit with 1 when something is in this state or worse').choices(failLevels),
@@ -88,7 +83,12 @@ const shownBy = ({ state, limit, all, json }: Options): Shown => {
   return { states: state, most: limit ?? (json === true ? Number.POSITIVE_INFINITY : DEFAULT_ROWS) };
 };
 
-const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {
+export const readReport = async (
+  pool: Pool,
+  config: Config,
+  options: Pick<Options, 'organization' | 'account' | 'all'>,
+  { states, most }: Shown,
+): Promise<Report> => {
   const scope = statusScopeOf(await chosenSources(config, pool, options));
   // The pace depends on how many there are, not on how many are shown.
   const isPart = options.organization !== undefined || options.account !== undefined;

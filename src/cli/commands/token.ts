@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { OrgtrailError } from '../../base/errors.ts';
 import { formatDuration, parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
-import { parseScopes, type Scope, scopes } from '../../http/access/access.ts';
-import { listTokens } from '../../http/access/token-operations.ts';
-import { type AccessToken, createAccessToken, revokeAccessToken } from '../../http/access/tokens.sql.ts';
+import { parseScopes, type Scope, scopes } from '../../postgres/access/access.ts';
+import { listTokens } from '../../postgres/access/token-operations.ts';
+import { type AccessToken, createAccessToken, revokeAccessToken } from '../../postgres/access/tokens.sql.ts';
 import { type CliContext, type Given, print, recordCommand, withDatabase } from '../command.ts';
 import { operationCommand } from '../operation-command.ts';
 

@@ -3,7 +3,13 @@ import type { Config } from '../../app/config/config.ts';
 import { BusyError, OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
-import { coverageBody, type IncompleteReason, incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import {
+  type IncompleteReason,
+  incompleteBecause,
+  incompleteReasons,
+  type SearchCoverage,
+} from '../../search/answer.ts';
+import { coverageBody } from '../../search/contract.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 
 interface ToolAnswer {
@@ -39,35 +45,12 @@ export const shortened = (value: unknown): unknown => {
 /** `because`: reasons besides those of the coverage. */
 export const completenessOf = (
   coverage: SearchCoverage,
-  because: readonly IncompleteReason[] = reasonsOf(coverage),
+  because: readonly IncompleteReason[] = incompleteBecause(coverage),
 ) => ({
   complete: because.length === 0,
   incomplete_because: because.map((reason) => incompleteReasons[reason]),
-  coverage: {
-    ...coverageBody(coverage),
-    not_collected: coverage.gaps.map((gap) => ({
-      organization: short(gap.organizationName ?? gap.organizationId),
-      account: short(gap.accountName ?? gap.accountId),
-      since: gap.since,
-      before: gap.before,
-    })),
-  },
+  coverage: shortened(coverageBody(coverage)),
 });
-
-const reasonsOf = ({
-  organizations,
-  accounts,
-  incomplete,
-  beginsEarlier,
-  archivedMonths,
-  droppedMonths,
-}: SearchCoverage): IncompleteReason[] => [
-  ...(organizations + accounts === 0 ? ['no_organization_collected' as const] : []),
-  ...(incomplete > 0 ? ['time_not_collected' as const] : []),
-  ...(beginsEarlier ? ['begins_before_collection' as const] : []),
-  ...(archivedMonths.length > 0 ? ['archive_not_searched' as const] : []),
-  ...(droppedMonths.length > 0 ? ['months_dropped' as const] : []),
-];
 
 export const answered = (value: unknown): ToolAnswer => {
   const text = JSON.stringify(value, undefined, 1);

@@ -4,8 +4,8 @@ import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { searchedArchiveOf } from '../../app/archive.ts';
 import { reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
-import { RepeatedAccess } from '../../http/access/access.ts';
-import { noteAccess } from '../../http/access/access-log.sql.ts';
+import { RepeatedAccess } from '../../postgres/access/access.ts';
+import { noteAccess } from '../../postgres/access/access-log.sql.ts';
 import { openPool } from '../../postgres/open-pool.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { operations } from '../../app/operations.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { perform, readBounded } from '../../base/operation.ts';
-import { cursorsOf, faultsInWords, summaryBody } from '../../http/search/routes.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
+import { cursorsOf, summaryBody, withFacets } from '../../search/contract.ts';
 import { entityKinds, entitySearch, logOf } from '../../search/entities.ts';
 import {
+  faultsInWords,
   fixTimes,
   instantOfBound,
   MAX_CURSOR_LENGTH,
@@ -19,10 +20,7 @@ import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';
-import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
-import { readCauses } from '../../status/causes.sql.ts';
-import { createStatusReader } from '../../status/status-reader.sql.ts';
-import { statusScopeOf } from '../../status/status-scope.sql.ts';
+import { readReport } from '../commands/status.ts';
 import { statusJson } from '../output/status-report.ts';
 import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible } from './answer.ts';
 
@@ -103,10 +101,8 @@ const countEvents = tool({
     const reading = await readQuestion(source, asked(rest), DEFAULT_SINCE);
     // Before the events: what it calls collected must be stored by then.
     const coverage = await source.coverage(reading.search);
-    const { count, facets: found } = await source.summary(reading.search, exact ? 'exact' : 'page', signal);
-    const few = found?.facets.map((facet) => ({ ...facet, values: facet.values.slice(0, MAX_VALUES) }));
-    const summary = { count, facets: found && few && { ...found, facets: few } };
-    const body = shortened(summaryBody(summary, facets)) as object;
+    const summary = await source.summary(reading.search, exact ? 'exact' : 'page', signal);
+    const body = shortened(withFacets(summaryBody(summary, coverage), facets, MAX_VALUES)) as object;
     return { body: { time: timeOfQuestion(reading), ...body, ...completenessOf(coverage) } };
   },
 });
@@ -244,16 +240,9 @@ const getStatus = tool({
   description: `How collection stands: state, delay and uncollected time of organizations and accounts, those in trouble first (${MAX_SOURCES} at most), what vanished, and the sinks.`,
   input: z.strictObject({ limit: z.number().int().min(0).max(MAX_SOURCES).default(20) }),
   answer: async ({ pool, config, source }, { limit }) => {
-    const pace = { tickMs: config.tickMs, apiBudget: config.apiBudget };
-    const status = await createStatusReader(pool, statusScopeOf(config)).read(pace, { most: limit });
-    const configured = config.sinks.map((sink) => sink.name);
-    const sinks = await readSinkStatus(pool, configured.length > 0 ? configured : undefined);
+    const report = await readReport(pool, config, {}, { most: limit });
     const coverage = await source.coverage({ defects: false, changed: false });
-    const causes = await readCauses(pool, config, status, sinks);
-    const { vanished, ...rest } = statusJson(
-      { causes, ...status, sinks: sinks.slice(0, MAX_SOURCES) },
-      { most: limit },
-    );
+    const { vanished, ...rest } = statusJson({ ...report, sinks: report.sinks.slice(0, MAX_SOURCES) }, { most: limit });
     const body = { ...rest, vanished: vanished.slice(0, MAX_SOURCES), vanished_in_all: vanished.length };
     return { body: { ...(shortened(JSON.parse(JSON.stringify(body))) as object), ...completenessOf(coverage) } };
   },

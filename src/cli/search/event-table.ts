@@ -1,7 +1,7 @@
 import { printable } from '../../base/text.ts';
 import { member, textMember } from '../../formats/audit-entry.ts';
-import type { EmptyReport, FoundEvent, IncompleteReason, SearchCoverage } from '../../search/answer.ts';
-import type { Search } from '../../search/query/search.ts';
+import type { FoundEvent } from '../../search/answer.ts';
+import type { PageRest } from '../../search/contract.ts';
 
 /** Widths: `usual` before later cells are known; cells are not cut below `least`. */
 type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &
@@ -93,41 +93,15 @@ const lineOf = (cells: readonly string[], widths: readonly number[], width: numb
   return width === undefined ? line : line.slice(0, width);
 };
 
-export type ShownEvent = Pick<
-  FoundEvent,
-  | 'position'
-  | 'actionTime'
-  | 'organizationId'
-  | 'organizationName'
-  | 'listedAccountName'
-  | 'accountId'
-  | 'accountName'
-  | 'actorEmail'
-  | 'actorTokenName'
-  | 'actorId'
-  | 'actorIpAddress'
-  | 'actorType'
-  | 'actionType'
-  | 'actionResult'
-  | 'resourceProduct'
-  | 'resourceType'
-  | 'resourceId'
->;
+/** `listedAccountName`: of the database alone. */
+export type ShownEvent = ReturnType<typeof shownOf> & Pick<FoundEvent, 'listedAccountName'>;
 
-export interface ShownAnswer {
-  readonly search: Search;
-  readonly events: readonly ShownEvent[];
-  readonly coverage: SearchCoverage;
-  readonly empty: EmptyReport | undefined;
-  readonly incomplete: readonly IncompleteReason[];
-  /** Cursor of older events; null: none. */
-  readonly next: string | null;
-}
+export type ShownAnswer = PageRest & { readonly events: readonly ShownEvent[] };
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 /** From an envelope of the native format. Null for what is no text. */
-export const shownOf = (envelope: unknown): ShownEvent => {
+export const shownOf = (envelope: unknown) => {
   const of = (name: string) => text(member(envelope, name));
   const raw = member(envelope, 'raw');
   const at = (part: string, name: string) => textMember(member(raw, part), name) ?? null;

@@ -2,16 +2,19 @@ import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived-months.sql.ts';
+import { type Coverage, coverageBody, type Summary } from '../../search/contract.ts';
 import { type HistoryStep, historyStatus, historySteps, logOf, type ResourceHistory } from '../../search/entities.ts';
 import { type DiffLine, differenceLines, layOut } from '../../search/json-difference.ts';
 import type { Search } from '../../search/query/search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
-import type { FacetField, SearchSummary, SummaryBucket, SummaryCount } from '../../search/summary/summary.ts';
+import type { FacetField } from '../../search/summary/summary.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
 
+type Judged = Pick<Search, 'archive'> & { readonly since?: unknown };
+
 /** Whether the time is collected, what is only in the archive, what is gone. `looked`: all of it was searched. */
-export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
-  const { archivedMonths, droppedMonths } = coverage;
+export const verdict = (search: Judged, coverage: Coverage, looked: boolean): string => {
+  const { archived_months: archivedMonths, dropped_months: droppedMonths } = coverage;
   return [
     collectedInWords(search, coverage, looked),
     ...(archivedMonths.length === 0
@@ -21,12 +24,20 @@ export const verdict = (search: Search, coverage: SearchCoverage, looked: boolea
   ].join('\n');
 };
 
-const collectedInWords = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
-  const { organizations, accounts, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
+const collectedInWords = (search: Judged, coverage: Coverage, looked: boolean): string => {
+  const {
+    organizations,
+    accounts,
+    incomplete,
+    collected_since: collectedSince,
+    begins_earlier: beginsEarlier,
+  } = coverage;
   if (organizations + accounts === 0) return 'This result proves nothing: no organization is collected.';
   if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';
   if (incomplete > 0) {
-    const names = gaps.map((gap) => printable(logName(gap), 40));
+    const names = coverage.not_collected.map(({ account, organization }) =>
+      printable(account ?? organization ?? '-', 40),
+    );
     const which = names.length === 0 ? '' : `: ${[...new Set(names)].join(', ')}`;
     return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}${which}).`;
   }
@@ -36,41 +47,34 @@ const collectedInWords = (search: Search, coverage: SearchCoverage, looked: bool
   const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
   const one = organizations + accounts === 1;
   const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
-  const but = coverage.droppedMonths.length === 0 ? '' : ', but for months that were dropped';
-  const once = coverage.readOnceSeconds === 0 ? '' : ', part of it read once so far';
+  const but = coverage.dropped_months.length === 0 ? '' : ', but for months that were dropped';
+  const once = coverage.read_once_seconds === 0 ? '' : ', part of it read once so far';
   return `${subject} fully collected ${range}${but}${once}.`;
 };
 
-const logName = ({
-  accountId,
-  accountName,
-  organizationId,
-  organizationName,
-}: SearchCoverage['gaps'][number]): string => accountName ?? accountId ?? organizationName ?? organizationId ?? '-';
-
-const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
+const logsInWords = ({ organizations, accounts }: Coverage): string => {
   if (accounts === 0) return counted(organizations, 'organization');
   if (organizations === 0) return counted(accounts, 'account');
   return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
-export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
-  const { search, events, coverage, next, incomplete } = answer;
+export const searchText = (search: Search, answer: ShownAnswer, width: number | undefined): string => {
+  const { events, coverage, next, incomplete_because: because } = answer;
   const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
   const more = next === null ? [] : [`older events: --cursor ${next}`];
-  return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
+  return `${[...lines, '', ...more, verdict(search, coverage, !because.includes('search_unfinished'))].join('\n')}\n`;
 };
 
 /** Near values of those that never occur, and filters that leave nothing of the time. */
-const emptyLines = ({ empty, incomplete }: ShownAnswer): readonly string[] => {
-  const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occursInRange, near }) => {
+const emptyLines = ({ empty, incomplete_because: because }: ShownAnswer): readonly string[] => {
+  const filters = (empty?.filters ?? []).flatMap(({ field, value, occurs, occurs_in_range: occursInRange, near }) => {
     const named = `${field} ${printable(value, 60)}`;
-    const nearest = near.map((one) => `${printable(one.value, 60)} (${one.atLeast ? 'at least ' : ''}${one.events})`);
+    const nearest = near.map((one) => `${printable(one.value, 60)} (${one.at_least ? 'at least ' : ''}${one.events})`);
     const others = nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`;
     if (occurs === false) return [`${named} occurs in no event that is in PostgreSQL${others}`];
     return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
   });
-  return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
+  return because.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
 };
 
 const COMPARE_MS = 2_000;
@@ -93,7 +97,7 @@ export const historyText = (history: ResourceHistory, coverage: SearchCoverage):
     '',
     ...steps,
     shown,
-    verdict(logOf(subject), coverage, true),
+    verdict(logOf(subject), coverageBody(coverage), true),
   ].join('\n')}\n`;
 };
 
@@ -141,21 +145,14 @@ export async function* historyJson(source: SearchSource, history: ResourceHistor
 const BAR_WIDTH = 40;
 const MAX_LINES_2 = 10;
 
-type Printed = Readonly<{
-  search: Search;
-  coverage: SearchCoverage;
-  fields: readonly FacetField[];
-  hasHistogram: boolean;
-}>;
+type Printed = Readonly<{ search: Search; fields: readonly FacetField[]; hasHistogram: boolean }>;
 
-export const summaryText = (
-  { count, facets }: SearchSummary,
-  { search, coverage, fields, hasHistogram }: Printed,
-): string => {
-  const lines = [countLine(count), ''];
-  if (hasHistogram && count.buckets.length > 1) lines.push(...histogramLines(count), '');
+export const summaryText = (summary: Summary, { search, fields, hasHistogram }: Printed): string => {
+  const { facets, coverage } = summary;
+  const lines = [countLine(summary), ''];
+  if (hasHistogram && summary.histogram.length > 1) lines.push(...histogramLines(summary), '');
   for (const field of fields) {
-    const facet = facets?.facets.find((one) => one.field === field);
+    const facet = facets?.fields[field];
     if (facet === undefined) {
       lines.push(`${field}: counting its values timed out`, '');
       continue;
@@ -170,34 +167,36 @@ export const summaryText = (
     const rest = facet.distinct - shown.length;
     if (rest > 0) lines.push(`${counted(rest, 'more value')}`);
     if (facet.without > 0) lines.push(`${counted(facet.without, 'event')} without`);
-    if (facets?.isSample === true) lines.push(`of the newest ${facets.looked} events alone`);
+    if (facets?.sample === true) lines.push(`of the newest ${facets.events} events alone`);
     lines.push('');
   }
   lines.push(verdict(search, coverage, true));
   return `${lines.join('\n')}\n`;
 };
 
-const countLine = ({ events, isAtLeast, countedSinceMs, untimed }: SummaryCount): string => {
+const countLine = ({ events, at_least: isAtLeast, counted_since: countedSince, untimed }: Summary): string => {
   const without = untimed === 0 ? '' : `, ${untimed} of them without a usable time`;
-  if (!isAtLeast || countedSinceMs === null) return `${counted(events, 'event')} match${without}`;
-  return `at least ${counted(events, 'event')} match${without}: counted back to ${new Date(countedSinceMs).toISOString()}, older ones are not counted`;
+  if (!isAtLeast || countedSince === null) return `${counted(events, 'event')} match${without}`;
+  return `at least ${counted(events, 'event')} match${without}: counted back to ${countedSince}, older ones are not counted`;
 };
 
-const totalOf = ({ success, failure, other }: SummaryBucket): number => success + failure + other;
+type Bucket = Summary['histogram'][number];
 
-const histogramLines = ({ buckets: all, bucketMs }: SummaryCount): readonly string[] => {
-  const isUsed = (bucket: SummaryBucket): boolean => totalOf(bucket) > 0;
+const totalOf = ({ success, failure, other }: Bucket): number => success + failure + other;
+
+const histogramLines = ({ histogram: all, bucket_seconds: seconds }: Summary): readonly string[] => {
+  const isUsed = (bucket: Bucket): boolean => totalOf(bucket) > 0;
   const buckets = all.slice(Math.max(0, all.findIndex(isUsed)), all.findLastIndex(isUsed) + 1);
   const most = Math.max(1, ...buckets.map(totalOf));
   const rows = buckets.map((bucket) => {
     const total = totalOf(bucket);
     const width = total === 0 ? 0 : Math.max(1, Math.round((total / most) * BAR_WIDTH));
     return [
-      new Date(bucket.startMs).toISOString().slice(0, 19).concat('Z'),
+      bucket.start.slice(0, 19).concat('Z'),
       String(total),
       bucket.failure === 0 ? '' : `${bucket.failure} failed`,
       '#'.repeat(width),
     ];
   });
-  return alignColumns([[`FROM (${formatDuration(bucketMs)} each)`, 'EVENTS', 'FAILED', ''], ...rows]);
+  return alignColumns([[`FROM (${formatDuration(seconds * 1_000)} each)`, 'EVENTS', 'FAILED', ''], ...rows]);
 };

@@ -1,7 +1,7 @@
 import { OrgtrailError } from '../../base/errors.ts';
 import { didYouMean, nearest, printable, table } from '../../base/text.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { printLine, printSearch, readSearch, searchFields } from '../../search/query/search.ts';
+import { printLine, printSearch, readSearch } from '../../search/query/search.ts';
 import {
   isSavable,
   readSavedName,
@@ -10,33 +10,12 @@ import {
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
-import { keyOf, optionOf } from '../options.ts';
-import { givenFields, named, refuse, requireValid, type SearchOptions } from './search-options.ts';
+import { keyOf } from '../options.ts';
+import { givenFields, requireValid, type SearchOptions } from './search-options.ts';
 
 const MAX_LINE = 120;
-/** Of no use to what changes saved searches. */
-const ofEvents = [
-  ...named('limit', 'cursor', 'ndjson', 'csv', 'follow', 'after'),
-  ...named('count', 'facet', 'url', 'tokenFile', 'historyOf', 'bundle'),
-];
-
-/** Throws OrgtrailError `usage` for contradictory options. */
-export const isAboutSaved = (options: SearchOptions): boolean => {
-  const { save, listSaved, deleteSaved, saved } = options;
-  if (save !== undefined)
-    refuse('--save keeps a search: it cannot be used with', options, [
-      ...named('saved', 'listSaved', 'deleteSaved', 'json'),
-      ...ofEvents,
-    ]);
-  const fields = searchFields.map((field) => [optionOf(field), keyOf(field)] as const);
-  if (listSaved === true)
-    refuse('--list-saved cannot be used with', options, [...named('saved', 'deleteSaved'), ...fields, ...ofEvents]);
-  if (deleteSaved !== undefined)
-    refuse('--delete-saved cannot be used with', options, [...named('saved', 'json'), ...fields, ...ofEvents]);
-  if (saved !== undefined)
-    refuse('--saved reads the database: it cannot be used with', options, named('url', 'historyOf'));
-  return save !== undefined || listSaved === true || deleteSaved !== undefined;
-};
+export const isAboutSaved = ({ save, listSaved, deleteSaved }: SearchOptions): boolean =>
+  save !== undefined || listSaved === true || deleteSaved !== undefined;
 
 export const runSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool) => {

@@ -3,15 +3,16 @@ import { searchedArchiveOf } from '../../app/archive.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/contract.ts';
 import { logOf } from '../../search/entities.ts';
-import { type SearchField, type SearchReading, searchFields } from '../../search/query/search.ts';
+import { readSearch, type SearchField, type SearchReading, searchFields } from '../../search/query/search.ts';
 import { resolveNames } from '../../search/run-search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, print, withDatabase } from '../command.ts';
 import { type Daemon, daemonOf } from '../daemon.ts';
-import { accountIds, optionOf, organizationIds, timeHelp } from '../options.ts';
+import { accountIds, optionOf, organizationIds, timeHelp, wholeNumber } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
 import { historyJson, historyText } from './reports.ts';
 import { isAboutSaved, runSaved, withSaved } from './saved-searches.ts';
@@ -20,15 +21,13 @@ import {
   queryOf,
   readAfter,
   readFacet,
-  readLimit,
   readPosition,
   refuseConflicts,
   requireValid,
-  requireValidSearch,
   type SearchOptions,
   withLine,
 } from './search-options.ts';
-import { DEFAULT_LIMIT, writeAnswer } from './write-answer.ts';
+import { writeAnswer } from './write-answer.ts';
 
 const flags: readonly SearchField[] = ['defects', 'changed', 'archive'];
 
@@ -51,7 +50,7 @@ export const searchCommand = (context: CliContext): Command => {
     .option('--list-saved', 'show the saved searches')
     .option('--delete-saved <name>', 'delete a saved search')
     .option('--bundle <path>', 'write all matching events with their proofs to a new folder, or to a new file *.zip')
-    .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, readLimit)
+    .option('--limit <number>', `events per page (default: ${DEFAULT_LIMIT})`, wholeNumber(1, MAX_LIMIT))
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
     .option('--ndjson', 'print all matching events, one JSON object per line')
@@ -61,8 +60,8 @@ export const searchCommand = (context: CliContext): Command => {
     .addHelpText('after', searchHelp)
     .action((query: readonly string[], given: SearchOptions) => {
       const options = withLine(given, query);
-      if (isAboutSaved(options)) return runSaved(options, context);
       refuseConflicts(options);
+      if (isAboutSaved(options)) return runSaved(options, context);
       const daemon = daemonOf(options, context);
       const isLocal = [options.bundle, options.historyOf, options.saved].some((given) => given !== undefined);
       return daemon === undefined || isLocal
@@ -73,7 +72,7 @@ export const searchCommand = (context: CliContext): Command => {
 
 /** The daemon looks up names of organizations and accounts. */
 const searchDaemon = async (daemon: Daemon, options: SearchOptions, context: CliContext): Promise<void> => {
-  const { search } = requireValidSearch(queryOf(options, Date.now()), Date.now());
+  const { search } = requireValid(readSearch(queryOf(options, Date.now()), Date.now()));
   await writeAnswer(daemonClient(daemon, search, context.signal), options, context);
 };
 
@@ -111,7 +110,7 @@ const readingIn = async (pool: Pool, options: SearchOptions, nowMs: number): Pro
     const [id = query.account] = await accountIds(pool, [query.account]);
     query.account = id;
   }
-  return requireValidSearch(query, nowMs);
+  return requireValid(readSearch(query, nowMs));
 };
 
 const writeHistory = async (

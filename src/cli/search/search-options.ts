@@ -3,7 +3,6 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { parseDateOrInstantMs } from '../../base/time.ts';
 import {
   readCursor,
-  readSearch,
   type SearchCursor,
   type SearchField,
   type SearchReading,
@@ -13,8 +12,6 @@ import { type FacetField, facetFields } from '../../search/summary/summary.ts';
 import type { Given } from '../command.ts';
 import { keyOf, optionOf, readTime } from '../options.ts';
 
-const MAX_LIMIT = 500;
-
 export type SearchOptions = Readonly<Record<string, string | boolean | number | undefined | readonly string[]>> & {
   readonly facet?: readonly FacetField[];
 } & Readonly<Partial<Record<'limit' | 'historyOf' | 'after', number>>> &
@@ -22,12 +19,6 @@ export type SearchOptions = Readonly<Record<string, string | boolean | number | 
     'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved',
     'json' | 'ndjson' | 'csv' | 'follow' | 'count' | 'listSaved'
   >;
-
-export const readLimit = (text: string): number => {
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
-  throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
-};
 
 export const readPosition = (text: string): number => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0;
@@ -74,9 +65,6 @@ export const queryOf = (options: SearchOptions, nowMs: number): Partial<Record<S
 };
 
 /** Throws OrgtrailError `usage` if it has faults. */
-export const requireValidSearch = (query: Partial<Record<SearchField, string>>, nowMs: number): SearchReading =>
-  requireValid(readSearch(query, nowMs));
-
 export const requireValid = (reading: SearchReading): SearchReading => {
   const { faults } = reading;
   if (faults.length === 0) return reading;
@@ -93,51 +81,43 @@ export const requireCursor = (text: string | undefined): SearchCursor | undefine
 
 export const isSummary = ({ count, facet = [] }: SearchOptions): boolean => count === true || facet.length > 0;
 
-/** An option that did nothing would make the answer look like another one. */
+const fields = searchFields.map(keyOf).join(' ');
+const ofEvents = 'limit cursor ndjson csv follow after count facet url tokenFile historyOf bundle';
+const summary = '--count and --facet look at all events of the database: they';
+
+/** What cannot be used with an option, and why. */
+const conflicts: readonly (readonly [option: string, why: string, others: string])[] = [
+  ['save', '--save keeps a search: it', `saved listSaved deleteSaved json ${ofEvents}`],
+  ['listSaved', '--list-saved', `saved deleteSaved ${fields} ${ofEvents}`],
+  ['deleteSaved', '--delete-saved', `saved json ${fields} ${ofEvents}`],
+  ['saved', '--saved reads the database: it', 'url historyOf'],
+  [
+    'historyOf',
+    '--history-of has all events of one resource: it',
+    `${fields} cursor ndjson csv follow after bundle count facet url`,
+  ],
+  ['bundle', '--bundle reads the database: it', 'url'],
+  ['follow', '--follow prints lines as they come: it', 'cursor limit json csv count facet bundle archive'],
+  ['count', summary, 'cursor limit ndjson csv bundle archive'],
+  ['facet', summary, 'cursor limit ndjson csv bundle archive'],
+  ['bundle', '--bundle has all events of the database: it', 'cursor limit ndjson csv archive'],
+  ['csv', '--csv prints all events: it', 'cursor limit json ndjson'],
+  ['ndjson', '--ndjson prints all events: it', 'cursor limit json'],
+];
+
+/** An option that did nothing would make the answer look like another one. Throws OrgtrailError `usage`. */
 export const refuseConflicts = (options: SearchOptions): void => {
-  if (options.historyOf !== undefined) {
-    const fields = searchFields.map((field) => [optionOf(field), keyOf(field)] as const);
-    refuse('--history-of has all events of one resource: it cannot be used with', options, [
-      ...fields,
-      ...named('cursor', 'ndjson', 'csv', 'follow', 'after', 'bundle', 'count', 'facet', 'url'),
-    ]);
+  const isGiven = (key: string): boolean => {
+    const value = options[key];
+    return value !== undefined && !(Array.isArray(value) && value.length === 0);
+  };
+  for (const [option, why, others] of conflicts) {
+    const given = isGiven(option) ? others.split(' ').filter(isGiven) : [];
+    if (given.length > 0)
+      throw new OrgtrailError('usage', `${why} cannot be used with ${given.map(switchOf).join(', ')}`);
   }
-  if (options.url !== undefined)
-    refuse('--bundle reads the database: it cannot be used with', options, urlConflicts(options));
   if (options.after !== undefined && options.follow !== true)
     throw new OrgtrailError('usage', '--after says where --follow begins: it cannot be used without it');
-  if (options.follow === true)
-    refuse(
-      '--follow prints lines as they come: it cannot be used with',
-      options,
-      named('cursor', 'limit', 'json', 'csv', 'count', 'facet', 'bundle', 'archive'),
-    );
-  if (isSummary(options))
-    refuse(
-      '--count and --facet look at all events of the database: they cannot be used with',
-      options,
-      named('cursor', 'limit', 'ndjson', 'csv', 'bundle', 'archive'),
-    );
-  if (options.bundle !== undefined)
-    refuse(
-      '--bundle has all events of the database: it cannot be used with',
-      options,
-      named('cursor', 'limit', 'ndjson', 'csv', 'archive'),
-    );
-  if (options.csv === true)
-    refuse('--csv prints all events: it cannot be used with', options, named('cursor', 'limit', 'json', 'ndjson'));
-  if (options.ndjson === true)
-    refuse('--ndjson prints all events: it cannot be used with', options, named('cursor', 'limit', 'json'));
 };
 
-const urlConflicts = ({ bundle }: SearchOptions) => (bundle === undefined ? [] : [['--url', 'url'] as const]);
-
-export const named = (...keys: readonly string[]) =>
-  keys.map((key) => [`--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, key] as const);
-
-/** Throws OrgtrailError `usage` if one is given. */
-export const refuse = (why: string, options: SearchOptions, names: readonly (readonly [string, string])[]): void => {
-  const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
-  const given = names.flatMap(([name, key]) => (isGiven(options[key]) ? [name] : []));
-  if (given.length > 0) throw new OrgtrailError('usage', `${why} ${given.join(', ')}`);
-};
+const switchOf = (key: string): string => `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
-import { summaryBody } from '../../http/search/routes.ts';
-import { coverageBody } from '../../search/answer.ts';
+import { DEFAULT_LIMIT, withFacets } from '../../search/contract.ts';
 import type { ExportFormat } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import type { CliContext } from '../command.ts';
@@ -11,8 +10,6 @@ import type { SearchClient, ShownArrivals } from './clients.ts';
 import { eventTable } from './event-table.ts';
 import { searchText, summaryText, verdict } from './reports.ts';
 import { isSummary, type SearchOptions } from './search-options.ts';
-
-export const DEFAULT_LIMIT = 50;
 
 export const writeAnswer = async (client: SearchClient, options: SearchOptions, context: CliContext): Promise<void> => {
   const width = context.interactive ? context.stdout.columns : undefined;
@@ -24,7 +21,7 @@ export const writeAnswer = async (client: SearchClient, options: SearchOptions, 
   else {
     const page = { cursor: options.cursor, limit: options.limit ?? DEFAULT_LIMIT };
     if (options.json === true) for await (const text of client.pageJson(page)) context.stdout.write(text);
-    else context.stdout.write(searchText(await client.page(page), width));
+    else context.stdout.write(searchText(client.search, await client.page(page), width));
   }
 };
 
@@ -33,15 +30,9 @@ const writeSummary = async (
   { facet = [], json, count }: SearchOptions,
   { stdout, signal }: CliContext,
 ): Promise<void> => {
-  // Before the events: what it calls collected must be stored by then.
-  const coverage = await client.coverage();
-  const summary = await client.summary(signal);
-  const fields = facet.length === 0 ? facetFields : facet;
-  stdout.write(
-    json === true
-      ? `${JSON.stringify({ ...summaryBody(summary, fields), coverage: coverageBody(coverage) }, null, 2)}\n`
-      : summaryText(summary, { search: client.search, coverage, fields: facet, hasHistogram: count === true }),
-  );
+  const summary = withFacets(await client.summary(signal), facet.length === 0 ? facetFields : facet);
+  const text = () => summaryText(summary, { search: client.search, fields: facet, hasHistogram: count === true });
+  stdout.write(json === true ? `${JSON.stringify(summary, null, 2)}\n` : text());
 };
 
 /** Throws for what cannot be read: an output with exit code 0 is whole. */

@@ -1,6 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type AccessSource, sessionProof, tokenProof } from '../access/access.ts';
+import { sessionProof, tokenProof } from '../../postgres/access/access.ts';
+import type { AccessSource } from '../../postgres/access/open-access.sql.ts';
 import { httpError } from '../failure.ts';
 import { FAILURES_PER_MINUTE, FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../guard.ts';
 import { type Html, html } from './html.ts';

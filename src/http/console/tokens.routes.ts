@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { readTokenOverview, type ShownToken, type TokenOverview } from '../access/tokens.sql.ts';
+import { readTokenOverview, type ShownToken, type TokenOverview } from '../../postgres/access/tokens.sql.ts';
 import { FEED_TOKEN_NAME, type FeedToken, latestToken } from '../guard.ts';
 import { commandBlock, type Html, html } from './html.ts';
 import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';

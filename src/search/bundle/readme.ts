@@ -2,13 +2,8 @@ import { writeManifestLines } from '../../evidence/bundle/layout.ts';
 import { foundFiles } from '../../evidence/bundle/records.ts';
 import type { ProvenUnder } from '../../evidence/export/prove.sql.ts';
 import type { ShownEvidence } from '../../evidence/shown-evidence.sql.ts';
-import {
-  coverageBody,
-  type EmptyReport,
-  type IncompleteReason,
-  type SearchCoverage,
-  type SearchHole,
-} from '../answer.ts';
+import type { EmptyReport, IncompleteReason, SearchCoverage, SearchHole } from '../answer.ts';
+import { coverageBody, emptyBody } from '../contract.ts';
 import { commandOf, misleading } from '../copy-as.sql.ts';
 import {
   fixTimes,
@@ -262,13 +257,20 @@ export const reasonsOf = ({ incomplete, leftOut }: Completeness): readonly strin
 export const completenessJson = (completeness: Completeness) => {
   const { coverage, holes, empty, leftOut } = completeness;
   const because = reasonsOf(completeness);
-  const { filtered, archived_months, dropped_months, ...collected } = coverageBody(coverage);
+  const {
+    filtered,
+    archived_months,
+    dropped_months,
+    begins_earlier,
+    not_collected: _,
+    ...collected
+  } = coverageBody(coverage);
   return {
     complete: because.length === 0,
     incomplete_because: because,
     newest_left_out: leftOut ?? null,
     ...collected,
-    begins_before_collection: coverage.beginsEarlier,
+    begins_before_collection: begins_earlier,
     ...{ filtered, archived_months, dropped_months },
     gaps: coverage.gaps.map((gap) => ({
       organization_id: gap.organizationId,
@@ -286,15 +288,7 @@ export const completenessJson = (completeness: Completeness) => {
       reason,
       message,
     })),
-    empty:
-      empty === undefined
-        ? null
-        : empty.filters.map(({ field, value, occurs, occursInRange }) => ({
-            field,
-            value,
-            occurs,
-            occurs_in_range: occursInRange,
-          })),
+    empty: empty === undefined ? null : emptyBody(empty).filters.map(({ near: _near, ...filter }) => filter),
   };
 };
 

@@ -38,8 +38,7 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
   if (leftOut !== undefined) await refuseDropped(source, search, coverage);
   const empty =
     positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
-  const page = { events: [], more: false, reached: undefined };
-  const incomplete = incompleteBecause(search, page, coverage, empty);
+  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty });
   const completeness = { coverage, holes, empty, incomplete, leftOut };
   writeJson(files, foundFiles.completeness, completenessJson(completeness));
   const { under, unsigned } = await writeProofs(files, parts, positions);

@@ -76,6 +76,9 @@ export interface SearchFault {
   readonly suggestions?: readonly OrganizationName[];
 }
 
+export const faultsInWords = (faults: readonly SearchFault[]): string =>
+  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
+
 export interface SearchReading {
   /** Without the fields that have a fault. */
   readonly search: Search;

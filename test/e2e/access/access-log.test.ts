@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { MAX_STRANGERS } from '../../../src/http/access/access.ts';
-import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
+import { MAX_STRANGERS } from '../../../src/postgres/access/access.ts';
+import { noteAccess } from '../../../src/postgres/access/access-log.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';

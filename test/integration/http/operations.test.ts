@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { operations } from '../../../src/app/operations.ts';
 import { shortened, type ToolContext } from '../../../src/cli/mcp/answer.ts';
 import { operationTools } from '../../../src/cli/mcp/tools.ts';
-import { createAccessToken } from '../../../src/http/access/tokens.sql.ts';
+import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { seedOperations } from '../../support/operations/seeded.ts';

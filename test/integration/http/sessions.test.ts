@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { beforeAll, expect, test } from 'vitest';
-import { sessionProof, tokenProof } from '../../../src/http/access/access.ts';
-import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
-import { createAccessToken, revokeAccessToken } from '../../../src/http/access/tokens.sql.ts';
 import { sessionKey } from '../../../src/http/console/sign-in.routes.ts';
+import { sessionProof, tokenProof } from '../../../src/postgres/access/access.ts';
+import { noteAccess } from '../../../src/postgres/access/access-log.sql.ts';
+import { createAccessToken, revokeAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import Fastify from 'fastify';
 import { expect, test } from 'vitest';
-import type { AccessNote } from '../../../src/http/access/access.ts';
-import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
 import { watchAnswers } from '../../../src/http/access-trail.ts';
+import type { AccessNote } from '../../../src/postgres/access/access.ts';
+import { noteAccess } from '../../../src/postgres/access/access-log.sql.ts';
 import { searchFields } from '../../../src/search/query/search.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
 

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { createAccessToken } from '../../../src/http/access/tokens.sql.ts';
+import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { MAX_SAVED, savedSearchesIn } from '../../../src/search/saved-searches.sql.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
 import { createLogin } from '../../support/accounts/login.ts';

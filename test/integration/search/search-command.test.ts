@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
+import { searchPage } from '../../../src/search/contract.ts';
 import { readAccessLog } from '../../support/accounts/access-log.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { signInAt } from '../../support/accounts/sign-in.ts';
@@ -50,6 +51,8 @@ describe('the same search through the database, --url and the console', () => {
       JSON.parse(stdout).events.map(({ position }: { position: number }) => position),
     );
     expect(others).toEqual(positions);
+    const body = JSON.parse(local.stdout);
+    expect(searchPage.parse(body), 'what is declared, and no more').toEqual(body);
     const time = more.length > 0 ? { since } : line.includes('since:') ? {} : { since: '2000-01-01' };
     expect(await onConsole(cookie, { q: line, ...time, limit: '50' })).toEqual(positions);
     const tables = [await byDatabase(...more, '--', line), await byUrl(...more, '--', line)];

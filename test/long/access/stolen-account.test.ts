@@ -1,7 +1,7 @@
 import { Client, type Pool } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { noteAccess } from '../../../src/http/access/access-log.sql.ts';
-import { createAccessToken } from '../../../src/http/access/tokens.sql.ts';
+import { noteAccess } from '../../../src/postgres/access/access-log.sql.ts';
+import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { claimSink, registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';

@@ -1,6 +1,6 @@
 import pino from 'pino';
 import { createArchivedMonths, createMatchMemory } from '../../../src/archive/search/archived-months.sql.ts';
-import { cursorsOf } from '../../../src/http/search/routes.ts';
+import { cursorsOf } from '../../../src/search/contract.ts';
 import { readCursor, readSearch } from '../../../src/search/query/search.ts';
 import { answerSearch } from '../../../src/search/run-search.ts';
 import { openExplorer, type SearchedArchive } from '../../../src/search/search-source.ts';

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/guard.ts';
 import {
   type AccessNote,
   MAX_READERS,
@@ -6,8 +7,7 @@ import {
   parseScopes,
   REPEAT_MS,
   RepeatedAccess,
-} from '../../../src/http/access/access.ts';
-import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/guard.ts';
+} from '../../../src/postgres/access/access.ts';
 
 test('repeated access the first is noted at once, what repeats it is one note an hour later, and the sums are what happened', () => {
   const repeated = new RepeatedAccess();

@@ -1,6 +1,6 @@
+import { accessKinds } from '../../../postgres/access/access.ts';
+import type { AccessCursor, AccessPage, ShownAccess } from '../../../postgres/access/access-log.sql.ts';
 import { searchFields } from '../../../search/query/search.ts';
-import { accessKinds } from '../../access/access.ts';
-import type { AccessCursor, AccessPage, ShownAccess } from '../../access/access-log.sql.ts';
 import { asRecord } from '../../access-trail.ts';
 import { commandBlock, type Html, html } from '../html.ts';
 import { operationsHead } from '../operations.ts';

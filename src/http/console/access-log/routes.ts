@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
 import { parseInstantMs } from '../../../base/time.ts';
+import { accessKinds, sessionProof } from '../../../postgres/access/access.ts';
+import { type AccessCursor, type AccessPage, readAccessPage } from '../../../postgres/access/access-log.sql.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
-import { accessKinds, sessionProof } from '../../access/access.ts';
-import { type AccessCursor, type AccessPage, readAccessPage } from '../../access/access-log.sql.ts';
 import { httpError, unknownIn } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
 import { OPERATIONS_PATH, type Operations } from '../operations.ts';

@@ -1,3 +1,5 @@
+import type { SearchAnswer } from '../../../search/answer.ts';
+import { DEFAULT_LIMIT, type PageCursors } from '../../../search/contract.ts';
 import { commandOf, curlOf, sqlOf } from '../../../search/copy-as.sql.ts';
 import type { OrganizationName } from '../../../search/names/names.ts';
 import {
@@ -7,10 +9,7 @@ import {
   type SearchField,
   type SearchReading,
 } from '../../../search/query/search.ts';
-import type { SearchAnswer } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
-import type { PageCursors } from '../../search/routes.ts';
-import { DEFAULT_LIMIT } from '../../search/schema.ts';
 import type { EventMarks } from '../detections/page.ts';
 import { type Html, html } from '../html.ts';
 import { countFilters } from '../summary.ts';

@@ -1,6 +1,5 @@
-import type { FoundEvent, IncompleteReason, SearchPage } from '../../../search/answer.ts';
+import type { FoundEvent, IncompleteReason, SearchAnswer, SearchPage } from '../../../search/answer.ts';
 import { instantOfBound, printLine, printSearch, type Search } from '../../../search/query/search.ts';
-import type { SearchAnswer } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';

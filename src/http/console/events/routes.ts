@@ -3,9 +3,11 @@ import { BusyError, SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
 import type { ShownEvidence } from '../../../evidence/shown-evidence.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
+import { cursorsOf, DEFAULT_LIMIT, MAX_LIMIT } from '../../../search/contract.ts';
 import { MAX_STATE_BYTES } from '../../../search/entities.sql.ts';
 import { logOf } from '../../../search/entities.ts';
 import {
+  faultsInWords,
   fixTimes,
   printSearch,
   readCursor,
@@ -20,8 +22,7 @@ import type { ExportFormat, SearchSource } from '../../../search/search-source.t
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, type Lend, unknownIn } from '../../failure.ts';
-import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
-import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/schema.ts';
+import { sendExport } from '../../search.routes.ts';
 import { readMarks } from '../detections/page.ts';
 import { html } from '../html.ts';
 import type { Operations } from '../operations.ts';

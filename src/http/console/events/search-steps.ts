@@ -1,6 +1,7 @@
 import { BusyError, SearchError } from '../../../base/errors.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import {
+  faultsInWords,
   printCursor,
   printSearch,
   readSearch,
@@ -11,7 +12,6 @@ import {
 import { resolveNames } from '../../../search/run-search.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
 import { unknownIn } from '../../failure.ts';
-import { faultsInWords } from '../../search/routes.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 

@@ -4,12 +4,12 @@ import {
   type FilterReport,
   incompleteReasons,
   type NearValue,
+  type SearchAnswer,
   type SearchCoverage,
 } from '../../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived-months.sql.ts';
 import { printSearch, type Search, type SearchField } from '../../../search/query/search.ts';
 import { printTerm } from '../../../search/query/terms.ts';
-import type { SearchAnswer } from '../../../search/run-search.ts';
 import { NOT_COLLECTED } from '../../../status/health.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countText, instantOf, spanText } from '../words.ts';

@@ -1,4 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Identity } from '../../../postgres/access/access.ts';
+import type { AccessSource } from '../../../postgres/access/open-access.sql.ts';
 import { printSearch, readSearch, searchFields } from '../../../search/query/search.ts';
 import {
   isSavable,
@@ -7,7 +9,6 @@ import {
   type SavedSearches,
   savedFaults,
 } from '../../../search/saved-searches.sql.ts';
-import type { AccessSource, Identity } from '../../access/access.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';

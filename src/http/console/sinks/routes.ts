@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
+import { sessionProof } from '../../../postgres/access/access.ts';
 import { planReplay, type ReplaySession, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
 import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
-import { sessionProof } from '../../access/access.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';

@@ -125,32 +125,6 @@ export interface Identity {
   readonly session: boolean;
 }
 
-export interface AccessSource {
-  /** Undefined if there is none. A revoked one is none 10 s later. Rejects if the database does not answer. */
-  tokenOf(
-    text: string,
-  ): Promise<{ readonly id: number; readonly name: string; readonly scopes: readonly Scope[] } | undefined>;
-  /** False if that cannot be read. */
-  hasTokens(): Promise<boolean>;
-  /** Each rejects if the database does not answer. */
-  readonly sessions: {
-    start(session: {
-      readonly key: Buffer;
-      readonly tokenId: number | undefined;
-      readonly seconds: number;
-      /** Lets it read the trail of access and replay sinks; undefined for ORGTRAIL_FEED_TOKEN. */
-      readonly proof: { readonly token: Buffer; readonly session: Buffer } | undefined;
-    }): Promise<void>;
-    /** Undefined if it has ended, by itself or with its token. */
-    find(keys: readonly Buffer[]): Promise<{ readonly tokenName: string | null } | undefined>;
-    end(keys: readonly Buffer[]): Promise<void>;
-  };
-  /** Neither throws nor waits. */
-  note(note: AccessNote): void;
-  /** Why no row could be written for minutes. */
-  trouble(): string | undefined;
-}
-
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** Lets sessions read access_log and replay sinks. It opens nothing over HTTP, and the token cannot be derived from it. */

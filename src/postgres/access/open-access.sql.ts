@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { and, arrayContains, eq, gt, inArray, isNull, or } from 'drizzle-orm';
 import type { Logger } from 'pino';
 import { reasonOf } from '../../base/errors.ts';
-import type { Pool } from '../../postgres/pool.ts';
-import { db } from '../../postgres/queries.ts';
-import { sqlState } from '../../postgres/sql-state.ts';
-import { accessTokens, consoleSessions } from '../../postgres/tables/access.ts';
-import { databaseTime } from '../../postgres/tables/column-types.ts';
-import { type AccessLimit, type AccessNote, type AccessSource, RepeatedAccess } from './access.ts';
+import type { Pool } from '../pool.ts';
+import { db } from '../queries.ts';
+import { sqlState } from '../sql-state.ts';
+import { accessTokens, consoleSessions } from '../tables/access.ts';
+import { databaseTime } from '../tables/column-types.ts';
+import { type AccessLimit, type AccessNote, RepeatedAccess } from './access.ts';
 import { noteAccess } from './access-log.sql.ts';
 import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from './tokens.sql.ts';
 
@@ -27,20 +27,26 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export const openAccess = ({ pool, logger, onLost, onLimit }: AccessOptions) => {
   const tokens = activeTokens(() => readActiveTokens(pool));
   const trail = accessTrail({ pool, logger, onLost, onLimit });
-  const source: AccessSource = {
-    // Only text that looks like a token is looked up in the database.
-    tokenOf: async (text) => (text.startsWith(TOKEN_PREFIX) ? await tokens.find(text) : undefined),
+  const source = {
+    /** Undefined if there is none. Rejects if the database does not answer; only text that looks like a token is looked up there. */
+    tokenOf: async (text: string) => (text.startsWith(TOKEN_PREFIX) ? await tokens.find(text) : undefined),
+    /** False if that cannot be read. */
     hasTokens: () => tokens.any().catch(() => false),
     sessions: {
-      start: (session) => startSession(pool, session),
-      find: (keys) => findSession(pool, keys),
-      end: (keys) => endSession(pool, keys),
+      start: (session: NewSession) => startSession(pool, session),
+      /** Undefined if it has ended, by itself or with its token. */
+      find: (keys: readonly Buffer[]) => findSession(pool, keys),
+      end: (keys: readonly Buffer[]) => endSession(pool, keys),
     },
+    /** Neither throws nor waits. */
     note: trail.note,
+    /** Why no row could be written for minutes. */
     trouble: trail.trouble,
   };
   return { source, close: trail.close };
 };
+
+export type AccessSource = ReturnType<typeof openAccess>['source'];
 
 interface AccessOptions {
   readonly pool: Pool;
@@ -151,11 +157,16 @@ const isRefusal = (error: unknown): boolean => {
 /** Per token; the oldest ones end. It bounds the table. */
 const MAX_SESSIONS = 1_000;
 
+interface NewSession {
+  readonly key: Buffer;
+  readonly tokenId: number | undefined;
+  readonly seconds: number;
+  /** Lets it read the trail of access and replay sinks; undefined for ORGTRAIL_FEED_TOKEN. */
+  readonly proof: { readonly token: Buffer; readonly session: Buffer } | undefined;
+}
+
 /** Also removes sessions that have expired. */
-const startSession = async (
-  pool: Pool,
-  { key, tokenId, seconds, proof }: Parameters<AccessSource['sessions']['start']>[0],
-): Promise<void> => {
+const startSession = async (pool: Pool, { key, tokenId, seconds, proof }: NewSession): Promise<void> => {
   await pool.query(
     `with ended as (
        delete from console_sessions where expires_at <= clock_timestamp() or key in (

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../../base/errors.ts';
-import { isTimeout, type Row, readOnly, selectList, storable } from '../../postgres/queries.ts';
-import { accessLog } from '../../postgres/tables/access.ts';
+import { isTimeout, type Row, readOnly, selectList, storable } from '../queries.ts';
+import { accessLog } from '../tables/access.ts';
 import type { AccessNote } from './access.ts';
 
 const TIMEOUT_MS = 5_000;

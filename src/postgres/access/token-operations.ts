@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { instant, operation } from '../../base/operation.ts';
 import { printable, table } from '../../base/text.ts';
-import type { Pool } from '../../postgres/pool.ts';
+import type { Pool } from '../pool.ts';
 import { readAccessTokens } from './tokens.sql.ts';
 
 const token = z.object({

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { and, eq, gt, isNull, or, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db, type Row, readOnly } from '../../postgres/queries.ts';
-import { sqlState } from '../../postgres/sql-state.ts';
-import { accessTokens } from '../../postgres/tables/access.ts';
-import { databaseTime } from '../../postgres/tables/column-types.ts';
+import { db, type Row, readOnly } from '../queries.ts';
+import { sqlState } from '../sql-state.ts';
+import { accessTokens } from '../tables/access.ts';
+import { databaseTime } from '../tables/column-types.ts';
 import { keptOfProof, type Scope, tokenProof } from './access.ts';
 
 /** Lets people and secret scanners recognise a token. */
