@@ -93,6 +93,8 @@ export interface FoundEvent extends Omit<StoredEvent, 'actionTime' | 'receivedAt
   /** Later content of the same id is kept. */
   readonly changed: boolean;
   readonly rawBytes: number;
+  /** What it does, as the database derives it from the entry: of a batch what its lists do, `mixed` in front of several. */
+  readonly effects?: readonly string[] | null;
 }
 
 /** By the feed's number, or by what stays the same in any database. */

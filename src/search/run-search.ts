@@ -7,7 +7,7 @@ import {
   withArchivedValues,
 } from './answer.ts';
 import { organizationFault } from './names/names.ts';
-import { fixTimes, type SearchFault, type SearchReading } from './query/search.ts';
+import { fixTimes, type Search, type SearchFault, type SearchReading } from './query/search.ts';
 import type { Term } from './query/terms.ts';
 import type { SearchSource } from './search-source.ts';
 
@@ -17,6 +17,8 @@ export interface SearchAnswer {
   readonly empty: EmptyReport | undefined;
   /** Why events that match may be missing; empty if none can be. */
   readonly incomplete: readonly IncompleteReason[];
+  /** Of a search for the action delete: batches that delete, and so have another action. Undefined: not asked, or not counted in time. */
+  readonly batchDeletions?: number | undefined;
 }
 
 /** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
@@ -82,5 +84,19 @@ export const answerSearch = async (
   const explained = found.events.length === 0 && (isFirst || isWhole);
   const stored = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
   const empty = stored && coverage.archivedMonths.length > 0 ? withArchivedValues(stored) : stored;
-  return { page: found, coverage, empty, incomplete: incompleteBecause(search, found, coverage, empty) };
+  const batches = isFirst ? batchDeletionsOf(search) : undefined;
+  const batchDeletions = batches && (await source.countFew(batches));
+  const incomplete = incompleteBecause(search, found, coverage, empty);
+  return { page: found, coverage, empty, incomplete, batchDeletions };
+};
+
+/** For a search for the action delete: what it leaves out, since a batch is one entry with another action. */
+export const batchDeletionsOf = ({ action, terms = [], ...rest }: Search): Search | undefined => {
+  const isDelete = (text: string) => text.toLowerCase() === 'delete';
+  const isOfAction = ({ field, isNegated }: Term) => field === 'action' && !isNegated;
+  const asked = action === undefined ? terms.filter(isOfAction).flatMap(({ values }) => values) : [action];
+  if (!asked.some(isDelete)) return undefined;
+  const others = terms.filter((term) => !isOfAction(term));
+  const term = (field: 'effect' | 'action', isNegated: boolean): Term => ({ field, isNegated, values: ['delete'] });
+  return { ...rest, terms: [...others, term('effect', false), term('action', true)] };
 };

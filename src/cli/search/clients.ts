@@ -98,6 +98,7 @@ const pageBody = z.object({
   incomplete_because: z.array(z.string()),
   coverage: coverageBody,
   empty: emptyBody.nullable(),
+  batch_deletions: z.number().nullish(),
 });
 
 const valueBody = z.object({ value: z.string(), name: z.string().nullable(), events: z.number() });
@@ -118,7 +119,7 @@ const lastLine = z
 
 /** Throws ZodError for anything but an answer of GET /v1/search. */
 const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer => {
-  const { events, next, incomplete_because: because, coverage, empty } = pageBody.parse(body);
+  const { events, next, incomplete_because: because, coverage, empty, batch_deletions: batches } = pageBody.parse(body);
   return {
     search,
     events: events.map(shownOf),
@@ -126,6 +127,7 @@ const readPageBody = (body: unknown, search: Search, nowMs: number): ShownAnswer
     coverage: coverageOf(coverage, search, nowMs),
     incomplete: because.filter((reason): reason is IncompleteReason => Object.hasOwn(incompleteReasons, reason)),
     empty: empty ?? undefined,
+    batchDeletions: batches ?? undefined,
   };
 };
 

@@ -120,6 +120,7 @@ export interface ShownAnswer {
   readonly coverage: SearchCoverage;
   readonly empty: EmptyReport | undefined;
   readonly incomplete: readonly IncompleteReason[];
+  readonly batchDeletions?: number | undefined;
   /** Cursor of older events; null: none. */
   readonly next: string | null;
 }

@@ -55,9 +55,11 @@ const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
 };
 
 export const searchText = (answer: ShownAnswer, width: number | undefined): string => {
-  const { search, events, coverage, next, incomplete } = answer;
+  const { search, events, coverage, next, incomplete, batchDeletions } = answer;
   const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
   const more = next === null ? [] : [`older events: --cursor ${next}`];
+  if (batchDeletions)
+    more.push(`not listed: batches with another action that delete (${batchDeletions}); ask for effect:delete`);
   return `${[...lines, '', ...more, verdict(search, coverage, !incomplete.includes('search_unfinished'))].join('\n')}\n`;
 };
 

@@ -142,6 +142,7 @@ const names: Readonly<Record<FacetField, string>> = {
   zone: 'Zone',
   ip: 'Address',
   token: 'Token',
+  effect: 'Effect',
 };
 
 interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {

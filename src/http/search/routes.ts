@@ -123,7 +123,7 @@ const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
   reply.code(400).send({ status: 'bad request', reason: faultsInWords(faults), faults });
 
 export const pageEnd = (
-  { page, coverage, empty, incomplete }: SearchAnswer,
+  { page, coverage, empty, incomplete, batchDeletions }: SearchAnswer,
   cursor: SearchCursor | undefined,
 ): string => {
   const { next, previous } = cursorsOf(page, cursor);
@@ -136,6 +136,7 @@ export const pageEnd = (
     archived_months_read: page.archivedMonths ?? null,
     coverage: coverageBody(coverage),
     empty: empty === undefined ? null : emptyBody(empty),
+    batch_deletions: batchDeletions ?? null,
   };
   return `],${JSON.stringify(rest).slice(1)}\n`;
 };

@@ -143,6 +143,10 @@ export const searchResponses = {
             },
             coverage: coverageSchema,
             empty: emptySchema,
+            batch_deletions: nullable(
+              'integer',
+              'Of a search for the action delete: batches, up to 1,000, that delete and have another action; `effect:delete` finds both. Null: not asked, or not counted in time.',
+            ),
           },
         },
       },

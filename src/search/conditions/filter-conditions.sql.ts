@@ -187,6 +187,9 @@ const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
       : either(email, tokenName)(value, rows),
 };
 
+/** In the archive, entries are text. */
+export const effects = 'orgtrail_effects(action_type, raw_uri, raw::json)';
+
 const conditions: Readonly<Record<TermField, ValueCondition>> = {
   organization: exact('organization_id'),
   account: exact('account_id'),
@@ -216,6 +219,7 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   agent: loose('raw_user_agent'),
   id: exact('id'),
   text: (value, { parameter }) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`,
+  effect: (value, { parameter }) => `lower(${parameter(value)}) = any(${effects})`,
 };
 
 export interface PlainCondition extends FilterCondition {

@@ -25,6 +25,7 @@ export const termFields = [
   'agent',
   'id',
   'text',
+  'effect',
 ] as const;
 export type TermField = (typeof termFields)[number];
 

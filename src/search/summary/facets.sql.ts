@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { readOnly } from '../../postgres/queries.ts';
+import { effects } from '../conditions/filter-conditions.sql.ts';
 import { conditionsOf, nothingInTime, readNewest, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import { type BarTimes, binOf, type CountRow, milliseconds, resultOf } from './count.sql.ts';
@@ -113,13 +114,17 @@ const expressions: Readonly<Record<FacetField, string>> = {
   zone: 'coalesce(zone_name, zone_id)',
   ip: 'actor_ip_address',
   token: 'coalesce(actor_token_name, actor_token_id)',
+  effect: `array_to_string(${effects}, ' ')`,
 };
+/** Each word is a value. */
+const listed: readonly FacetField[] = ['effect'];
 /** Whatever the case of letters, as searches compare them. */
 const folded: readonly FacetField[] = ['actor', 'action', 'result', 'resource_type', 'product', 'zone', 'token'];
 
 /** Cut to what facets show. Values are folded when they are counted, not in each row. */
 const storedValue = (field: FacetField): string => {
   const value = expressions[field];
+  if (listed.includes(field)) return `${value} as ${field}`;
   return `case when octet_length(${value}) <= ${STORED_LENGTH} then ${value} else left(${value}, ${STORED_LENGTH}) end as ${field}`;
 };
 const STORED_LENGTH = 1_000;
@@ -138,8 +143,9 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
     from (${matching}) as matching
     group by grouping sets (${sets.map((set) => `(${set.map((at) => columns[at]).join(', ')})`).join(', ')}, ())),
   folded as (
-    select field, left(case when field = any('{${folded.join(',')}}') then lower(value) else value end, 400) as value, sum(events)::integer as events
-    from counted where field <> '${BARS}' group by 1, 2),
+    select field, left(case when field = any('{${folded.join(',')}}') then lower(one) else one end, 400) as value, sum(events)::integer as events
+    from counted left join lateral unnest(case when field = any('{${listed.join(',')}}') then string_to_array(value, ' ') else array[value] end) one on true
+    where field <> '${BARS}' group by 1, 2),
   totals as (select field, count(value)::integer as distinct_values from folded group by field)
   select r.field, r.value, r.events, t.distinct_values as "distinctValues", coalesce(o.name, a.name) as name,
     (select events::integer from counted where field is null) as looked, null::float8 as start, r.value is null as without

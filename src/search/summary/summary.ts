@@ -31,6 +31,7 @@ export const facetFields = [
   'zone',
   'ip',
   'token',
+  'effect',
 ] as const;
 export type FacetField = (typeof facetFields)[number];
 

@@ -21,6 +21,12 @@ const appended = [
     actor: { id: 'token-user', token_id: 'token-1', token_name: 'zterra-10', ip_address: '2001:db9::77' },
     resource: { id: 'resource-2', product: 'vault', type: 'vaultkey' },
   },
+  {
+    id: 'by-batch',
+    action: { type: 'create', result: 'success', time: minutesAgo(28) },
+    raw: { method: 'POST', uri: '/zones/z/dns_records/batch' },
+    resource: { product: 'dns', type: 'zrecord', request: { deletes: [{ id: 'a' }], posts: [] } },
+  },
 ];
 
 let names: readonly Organization[];
@@ -48,6 +54,15 @@ const search = async (query: Readonly<Record<string, string>>): Promise<Answer> 
   expect(status, text).toBe(200);
   return JSON.parse(text) as Answer;
 };
+
+test('a search for the action delete tells of batches that delete, which the effect finds', async () => {
+  const q = 'action:delete resource_type:zrecord';
+  expect(await search({ q })).toMatchObject({ events: [], batch_deletions: 1 });
+  const found = await search({ q: 'effect:delete resource_type:zrecord' });
+  expect(found).toMatchObject({ events: [{ id: 'by-batch' }], batch_deletions: null });
+  const { stdout } = await runInProcess(['search', q, '--url', served.server.url], {});
+  expect(stdout).toContain('batches with another action that delete (1); ask for effect:delete');
+});
 
 describe('an organization', () => {
   test('is found by its exact name, whatever the case of its letters, as by its id', async () => {

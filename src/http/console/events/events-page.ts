@@ -2,7 +2,7 @@ import type { FoundEvent, IncompleteReason, SearchPage } from '../../../search/a
 import { instantOfBound, printLine, printSearch, type Search } from '../../../search/query/search.ts';
 import type { SearchAnswer } from '../../../search/run-search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
-import { actorOf, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
+import { actorOf, effectMark, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { saveThis, searchesMenu } from '../saved/page.ts';
 import { chipsOf, summaryPanel } from '../summary.ts';
@@ -10,7 +10,7 @@ import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
 import { eventHref } from './search-steps.ts';
-import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
+import { batchNote, coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 
 export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
 ${searchesMenu('/events', view.reading.search)}
@@ -29,6 +29,7 @@ const resultOf = (view: EventsView, result: Result): Html => {
   const { coverage } = result;
   return html`${printHead({ search, answer: result, summary: result.summary, isPart: result.next !== null || result.previous !== null, nowMs: view.nowMs })}
 ${coverageOf(coverage, search, view.nowMs)}
+${result.isFirst ? batchNote(search, result.batchDeletions) : null}
 ${
   view.copies === undefined
     ? null
@@ -135,7 +136,7 @@ const rowOf = (view: RowsView, event: FoundEvent): Html => {
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${shortened(actor.more, 120)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${shortened(event.actionDescription, 120)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
-<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
+<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${effectMark(event)}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
 ${extraCells(view.resultView, search, event)}</tr>`;
 };
 
