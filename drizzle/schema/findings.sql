@@ -46,7 +46,8 @@ create table findings (
 );
 create index findings_position on findings (position);
 create index findings_time on findings (action_time);
-comment on table findings is 'What the detections found, noted once each for the sinks of detections, from when the first such sink was known. '
+create index findings_event on findings (event_position);
+comment on table findings is 'What the detections found, noted once each by a daemon, for searches and sinks, from finding_head.began_at on. '
   'The view detections has all of it, also of before.';
 comment on column findings.position is 'Up to which position of the feed the events must be known for it: a sink follows it.';
 comment on column findings.event_position is 'Of the event that names it: source_kind, source_id, id.';
@@ -63,7 +64,7 @@ create table finding_head (
   began_at bigint not null,
   noted_at timestamptz not null default clock_timestamp()
 );
-comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no sink has wanted them yet.';
+comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no daemon has run yet.';
 comment on column finding_head.only_row is 'True: there is one row.';
 comment on column finding_head.position is 'All findings up to this position of the feed are noted.';
 comment on column finding_head.began_at is 'The position after which findings were noted first.';

@@ -34,6 +34,7 @@ export const incompleteReasons = {
   begins_before_collection: 'The time searched begins before anything is collected.',
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   months_dropped: 'Months of the time searched were dropped without an archive: what was in them is gone.',
+  rules_not_asked: 'The rules of detections have not been asked about all events: some that they find may be missing.',
   value_never_occurs: 'A value searched for occurs in no event that is in PostgreSQL: it may be misspelt.',
   value_not_checked:
     'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
@@ -53,12 +54,15 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
   };
 };
 
+export const asksForDetections = ({ terms = [] }: Search): boolean => terms.some(({ field }) => field === 'detection');
+
 /** Why events may be missing. An empty page is complete only if every value occurs, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
   search: Search,
   page: SearchPage,
   coverage: SearchCoverage,
   empty: EmptyReport | undefined,
+  areRulesAsked: boolean,
 ): readonly IncompleteReason[] => {
   const filters = empty?.filters ?? [];
   const holds: Readonly<Record<IncompleteReason, boolean>> = {
@@ -68,6 +72,7 @@ export const incompleteBecause = (
     begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
     archive_not_searched: page.archivedMonths === undefined && coverage.archivedMonths.length > 0,
     months_dropped: coverage.droppedMonths.length > 0,
+    rules_not_asked: !areRulesAsked && asksForDetections(search),
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };

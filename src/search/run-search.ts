@@ -1,4 +1,5 @@
 import {
+  asksForDetections,
   type EmptyReport,
   type IncompleteReason,
   incompleteBecause,
@@ -73,6 +74,7 @@ export const answerSearch = async (
   // All of the answer is about the same moments.
   const search = fixTimes(asked, Date.now());
   const collected = await source.coverage(search, gaps);
+  const areRulesAsked = !asksForDetections(search) || (await source.areRulesAsked());
   const found = await source.search(search, page);
   const coverage = {
     ...collected,
@@ -86,7 +88,7 @@ export const answerSearch = async (
   const empty = stored && coverage.archivedMonths.length > 0 ? withArchivedValues(stored) : stored;
   const batches = isFirst ? batchDeletionsOf(search) : undefined;
   const batchDeletions = batches && (await source.countFew(batches));
-  const incomplete = incompleteBecause(search, found, coverage, empty);
+  const incomplete = incompleteBecause(search, found, coverage, empty, areRulesAsked);
   return { page: found, coverage, empty, incomplete, batchDeletions };
 };
 

@@ -143,6 +143,7 @@ const names: Readonly<Record<FacetField, string>> = {
   ip: 'Address',
   token: 'Token',
   effect: 'Effect',
+  detection: 'Detection',
 };
 
 interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {

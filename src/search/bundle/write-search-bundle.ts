@@ -33,13 +33,14 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
+  const areRulesAsked = await source.areRulesAsked();
   const found = await writeEvents(files, parts, search);
   const { positions, leftOut } = found;
   if (leftOut !== undefined) await refuseDropped(source, search, coverage);
   const empty =
     positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
   const page = { events: [], more: false, reached: undefined };
-  const incomplete = incompleteBecause(search, page, coverage, empty);
+  const incomplete = incompleteBecause(search, page, coverage, empty, areRulesAsked);
   const completeness = { coverage, holes, empty, incomplete, leftOut };
   writeJson(files, foundFiles.completeness, completenessJson(completeness));
   const { under, unsigned } = await writeProofs(files, parts, positions);

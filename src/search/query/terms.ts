@@ -26,6 +26,7 @@ export const termFields = [
   'id',
   'text',
   'effect',
+  'detection',
 ] as const;
 export type TermField = (typeof termFields)[number];
 

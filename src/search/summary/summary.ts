@@ -32,6 +32,7 @@ export const facetFields = [
   'ip',
   'token',
   'effect',
+  'detection',
 ] as const;
 export type FacetField = (typeof facetFields)[number];
 
