@@ -46,7 +46,8 @@ create table findings (
 );
 create index findings_position on findings (position);
 create index findings_time on findings (action_time);
-comment on table findings is 'What the detections found, noted once each for the sinks of detections, from when the first such sink was known. '
+create index findings_event on findings (event_position);
+comment on table findings is 'What the detections found, noted once each by a daemon, for searches and sinks, from finding_head.began_at on. '
   'The view detections has all of it, also of before.';
 comment on column findings.position is 'Up to which position of the feed the events must be known for it: a sink follows it.';
 comment on column findings.event_position is 'Of the event that names it: source_kind, source_id, id.';
@@ -63,7 +64,7 @@ create table finding_head (
   began_at bigint not null,
   noted_at timestamptz not null default clock_timestamp()
 );
-comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no sink has wanted them yet.';
+comment on table finding_head is 'Up to which position of the feed the detections have been asked. No row: no daemon has run yet.';
 comment on column finding_head.only_row is 'True: there is one row.';
 comment on column finding_head.position is 'All findings up to this position of the feed are noted.';
 comment on column finding_head.began_at is 'The position after which findings were noted first.';
@@ -99,7 +100,7 @@ comment on column detection_mutes.ended_by is 'The name of the token of the sess
 comment on column detection_mutes.ended_as is 'The database account that ended it.';
 comment on column detection_mutes.ended_at is 'When it was ended; null: it is in force, or its time is over.';
 
--- Turns jit off for the statement that is planned, and for the rest of its transaction. PostgreSQL compiles a question about fourteen views and every
+-- Turns jit off for the statement that is planned, and for the rest of its transaction. PostgreSQL compiles a question about fifteen views and every
 -- month for half a minute, which then takes a second. Immutable, so that the planner calls it, and decides about jit after it; what is left of it in
 -- the plan is true. A function with "set jit = off" would keep the planner from the conditions of a statement; a role setting holds for one role.
 create function orgtrail_without_jit() returns boolean
@@ -129,7 +130,7 @@ select e.position, e.action_time, e.received_at, e.organization_id, o.name as or
   k.names ~* 'api[ _-]?(token|key)' or k.path ~* '/tokens(/|$)'
     or coalesce(lower(e.resource_type) in ('token', 'tokens') or lower(e.resource_product) in ('token', 'tokens'), false)
     as about_api_token,
-  k.names ~* 'member|invite' or k.path ~* '/members(/|$)' as about_member,
+  k.names ~* 'member|invite|scim[ _-]?user' or k.path ~* '/members(/|$)|/scim/v2/users(/|$)' as about_member,
   k.path ~* '/members(/|$)' and k.path ~* '/organizations/' as about_organization_member,
   concat_ws(' ', p.request, p.response) ~* 'super[ _-]?admin' as names_super_administrator,
   coalesce(p.request, '') ~* 'role' as requests_role,
@@ -166,7 +167,8 @@ select e.position, e.action_time, e.received_at, e.organization_id, o.name as or
     when e.actor_ip_address ~* '^[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}$'
       then regexp_replace(substring(lower(e.actor_ip_address) from '^[0-9a-f]*:[0-9a-f]*:[0-9a-f]*'), ':$', ':0')
     else nullif(left(e.actor_ip_address, 100), '') end as actor_network,
-  left(lower(substring(e.actor_email from '@([^@]+)$')), 300) as actor_domain
+  left(lower(substring(e.actor_email from '@([^@]+)$')), 300) as actor_domain,
+  k.names ~* 'scim' or k.path ~* '/scim/' as about_scim
 from audit_events e
 left join organizations o on o.id = e.organization_id
 cross join lateral (select coalesce(nullif(e.actor_email, ''), nullif(e.actor_token_name, ''), nullif(e.actor_id, ''),
@@ -197,7 +199,7 @@ comment on column audit_event_traits.done is 'Did not fail, and is no view.';
 comment on column audit_event_traits.deletes is 'Did not fail, and deletes something.';
 comment on column audit_event_traits.creates is 'Creates something, whether it failed or not.';
 comment on column audit_event_traits.about_api_token is 'API tokens or keys by type, product, description or path.';
-comment on column audit_event_traits.about_member is 'Members or invitations by name or by path.';
+comment on column audit_event_traits.about_member is 'Members, invitations or users of SCIM, by name or by path.';
 comment on column audit_event_traits.about_organization_member is 'Members of an organization, by path.';
 comment on column audit_event_traits.names_super_administrator is 'The request or the response names that role.';
 comment on column audit_event_traits.requests_role is 'The request names a role in any way.';
@@ -220,6 +222,7 @@ comment on column audit_event_traits.names_sso is 'Names single sign-on in type,
 comment on column audit_event_traits.actor_network is 'The first three bytes of an IPv4 address, the first three groups of an IPv6 address as '
   'it is written; any other text as it is.';
 comment on column audit_event_traits.actor_domain is 'What follows the @ in the e-mail address of the actor, in small letters.';
+comment on column audit_event_traits.about_scim is 'Users and groups that an identity provider keeps (SCIM), by name or by path.';
 
 create view detection_api_token_changed as
 select 'api_token_changed'::text as detection, 'medium'::text as severity,
@@ -461,6 +464,17 @@ comment on view detection_sign_in_from_new_network is 'A user who had signed in 
 comment on column detection_sign_in_from_new_network.position is 'Of the sign-in, or of the first known one before it if that was stored later: '
   'whoever follows it meets the detection, in whatever order events arrive.';
 
+create view detection_scim_changed as
+select 'scim_changed'::text as detection, 'medium'::text as severity,
+  position, action_time, received_at, organization_id, organization_name,
+  actor, actor_id, actor_type, actor_ip_address, actor_token_id, action_type, action_result, action_description,
+  resource_type, resource_id, 1 as events, action_time as first_time, summary, source_kind, source_id, id
+from audit_event_traits
+where done and about_scim
+  and copies_of_position is null;
+comment on view detection_scim_changed is 'A user or a group was created, changed or deleted through SCIM, by the identity provider or with its token.';
+comment on column detection_scim_changed.position is 'Of the event in the feed.';
+
 create view detections as
 select * from detection_api_token_changed
 union all
@@ -488,7 +502,9 @@ select * from detection_worker_secret_or_route_changed
 union all
 select * from detection_sign_in_without_sso
 union all
-select * from detection_sign_in_from_new_network;
+select * from detection_sign_in_from_new_network
+union all
+select * from detection_scim_changed;
 comment on view detections is 'All detections. Follow it by position: an event stands in it once for each detection that it meets. An alert is '
   'named by (detection, source_kind, source_id, id).';
 comment on column detections.severity is 'low, medium, high or critical, as the level of the Sigma rule.';

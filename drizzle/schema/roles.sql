@@ -6,7 +6,7 @@ declare
 begin
   for each in select p.oid from pg_proc p where p.pronamespace = current_schema()::regnamespace and starts_with(p.proname, 'orgtrail_')
     and p.proname not in ('orgtrail_history_of', 'orgtrail_ip', 'orgtrail_payload', 'orgtrail_without_jit', 'orgtrail_names', 'orgtrail_name',
-      'orgtrail_zone')
+      'orgtrail_zone', 'orgtrail_effects')
   loop
     execute format('revoke execute on function %s from public', each);
   end loop;

@@ -28,6 +28,21 @@ language sql immutable parallel safe as $function$
     || case when p_is_beginning then E'\':*' else E'\'' end)::tsquery
 $function$;
 
+-- What an entry does to what it is about: `create`, `update` or `delete`, from its action. A batch is one entry with one action, whatever it does: there,
+-- from the lists that it has, and `mixed` in front of several. The one place that says it: search, top values and pages ask it. Inlined, so that only
+-- a batch is looked into; a quote inside a text of JSON has a backslash, and so cannot pretend to be a list.
+create function orgtrail_effects(p_action_type text, p_uri text, p_raw json) returns text[]
+language sql immutable parallel safe as $function$
+  select case
+    when p_uri like '%/batch%' and p_raw::text ~ '"(posts|patches|puts|deletes)"\s*:\s*\[\s*[{"]' then array_remove(array[
+      case when (p_raw::text ~ '"posts"\s*:\s*\[\s*[{"]')::integer + (p_raw::text ~ '"(patches|puts)"\s*:\s*\[\s*[{"]')::integer
+        + (p_raw::text ~ '"deletes"\s*:\s*\[\s*[{"]')::integer > 1 then 'mixed' end,
+      case when p_raw::text ~ '"posts"\s*:\s*\[\s*[{"]' then 'create' end,
+      case when p_raw::text ~ '"(patches|puts)"\s*:\s*\[\s*[{"]' then 'update' end,
+      case when p_raw::text ~ '"deletes"\s*:\s*\[\s*[{"]' then 'delete' end], null)
+    when lower(p_action_type) in ('create', 'update', 'delete') then array[lower(p_action_type)] end
+$function$;
+
 -- Searches take these columns whatever the case of their letters. Nearly all values are in small letters: the others are kept here, once each, and
 -- an index is asked for all spellings. They are words of Cloudflare, which stay when events are dropped.
 create table event_spellings (

@@ -40,7 +40,6 @@ export const startSinks = async (
 ): Promise<{ readonly ended: Promise<unknown>; close(): Promise<void> }> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets, { aws: config.aws }));
-  if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
   const registrations = config.sinks.map(({ name, settings: { type, start, max_age: maxAgeMs } }, index) => ({
     name,
     kind: type,
@@ -48,8 +47,8 @@ export const startSinks = async (
     maxAgeMs,
     target: sinkConfigs[index]?.sink.target ?? '',
   }));
-  await prepareFindings(app.database.pool, config.sinks);
-  await registerSinks(app.database.pool, registrations);
+  await prepareFindings(app.database.pool, (await app.feed.head()).position, config.sinks);
+  if (registrations.length > 0) await registerSinks(app.database.pool, registrations);
   await prepareAlarms(app.database.pool, config.sinks);
   const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
@@ -190,34 +189,41 @@ interface Noting {
   readonly signal: AbortSignal;
 }
 
+/** A database with more is old: reading all of it would hold up what is new for hours. */
+const MAX_POSITIONS_BEFORE = 500_000;
+
 /** Before the sinks are registered, which fixes where detections begin. */
-const prepareFindings = async (pool: Pool, sinks: readonly NamedSink[]): Promise<void> => {
-  const wanted = ofStream(sinks, 'detections');
-  if (wanted.length === 0) return;
-  await wantDetections(
-    pool,
-    wanted.some(({ settings }) => settings.start === 'beginning'),
-  );
+const prepareFindings = async (pool: Pool, head: number, sinks: readonly NamedSink[]): Promise<void> => {
+  const isWanted = ofStream(sinks, 'detections').some(({ settings }) => settings.start === 'beginning');
+  await wantDetections(pool, isWanted || head <= MAX_POSITIONS_BEFORE);
 };
 
-/** Until the signal; nothing without a sink of detections. */
+/** Until the signal, also without a sink: searches ask for findings. */
 const startFindings = async (
   sinks: readonly NamedSink[],
   { pool, time, logger, signal }: Noting,
   waitBeyond: DeliveryContext['waitForNews'],
 ): Promise<void> => {
-  if (ofStream(sinks, 'detections').length === 0) return;
   const note = (maxPositions: number) => noteFindings(pool, maxPositions);
-  await noteForever({ time, observer: logFindings(logger), note, waitBeyond }, signal);
+  await noteForever(
+    {
+      time,
+      observer: logFindings(logger, ofStream(sinks, 'detections').length > 0 ? 'info' : 'debug'),
+      note,
+      waitBeyond,
+    },
+    signal,
+  );
 };
 
-const logFindings = (logger: Logger): NoteObserver => {
+/** `level`: of what was found. */
+const logFindings = (logger: Logger, level: 'info' | 'debug'): NoteObserver => {
   let failures = 0;
   return {
     noted: ({ position, found }) => {
       if (failures > 0) logger.info({ failures }, 'detections are noted again');
       failures = 0;
-      if (found > 0) logger.info({ findings: found, position }, 'detections found something');
+      if (found > 0) logger[level]({ findings: found, position }, 'detections found something');
     },
     failed: (event) => {
       failures += 1;

@@ -85,6 +85,7 @@ export const views = [
   'detection_api_token_wide_scope',
   'detection_dns_records_deleted',
   'detection_protection_removed',
+  'detection_scim_changed',
   'detection_sign_in_from_new_network',
   'detection_sign_in_without_sso',
   'detection_worker_secret_or_route_changed',

@@ -1,5 +1,5 @@
 import type { auditEvents } from '../postgres/tables/events.ts';
-import type { SearchCursor, SearchField } from './query/search.ts';
+import type { Search, SearchCursor, SearchField } from './query/search.ts';
 
 export interface NearValue {
   readonly value: string;
@@ -34,6 +34,7 @@ export const incompleteReasons = {
   begins_before_collection: 'The time searched begins before anything is collected.',
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   months_dropped: 'Months of the time searched were dropped without an archive: what was in them is gone.',
+  rules_not_asked: 'The rules of detections have not been asked about all events: some that they find may be missing.',
   value_never_occurs: 'A value searched for occurs in no event that is in PostgreSQL: it may be misspelt.',
   value_not_checked:
     'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
@@ -53,10 +54,17 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
   };
 };
 
+export const asksForDetections = ({ terms = [] }: Search): boolean => terms.some(({ field }) => field === 'detection');
+
 /** Why events may be missing. An empty page is complete only if every value occurs, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
   coverage: SearchCoverage,
-  { hasSince = true, page, empty }: { hasSince?: boolean; page?: SearchPage; empty?: EmptyReport | undefined } = {},
+  {
+    hasSince = true,
+    page,
+    empty,
+    lacksDetections = false,
+  }: { hasSince?: boolean; page?: SearchPage; empty?: EmptyReport | undefined; lacksDetections?: boolean } = {},
 ): readonly IncompleteReason[] => {
   const filters = empty?.filters ?? [];
   const holds: Readonly<Record<IncompleteReason, boolean>> = {
@@ -66,6 +74,7 @@ export const incompleteBecause = (
     begins_before_collection: hasSince && coverage.beginsEarlier,
     archive_not_searched: page?.archivedMonths === undefined && coverage.archivedMonths.length > 0,
     months_dropped: coverage.droppedMonths.length > 0,
+    rules_not_asked: lacksDetections,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };
@@ -91,6 +100,8 @@ export interface FoundEvent extends Omit<StoredEvent, 'actionTime' | 'receivedAt
   /** Later content of the same id is kept. */
   readonly changed: boolean;
   readonly rawBytes: number;
+  /** What it does, as the database derives it from the entry: of a batch what its lists do, `mixed` in front of several. */
+  readonly effects?: readonly string[] | null;
 }
 
 /** By the feed's number, or by what stays the same in any database. */
@@ -137,6 +148,8 @@ export interface SearchAnswer {
   readonly empty: EmptyReport | undefined;
   /** Why events that match may be missing; empty if none can be. */
   readonly incomplete: readonly IncompleteReason[];
+  /** Of a search for the action delete: batches that delete, and so have another action. Undefined: not asked, or not counted in time. */
+  readonly batchDeletions?: number | undefined;
 }
 
 export interface ArrivalsPage {

@@ -143,6 +143,11 @@ export const searchPage = z.object({
     })
     .nullable()
     .describe('Why nothing was found; null if something was. What could not be looked up in 2 s is null.'),
+  batch_deletions: count
+    .nullable()
+    .describe(
+      'Of a search for the action delete: batches, up to 1,000, that delete and have another action; `effect:delete` finds both. Null: not asked, or not counted in time.',
+    ),
 });
 export type PageRest = Omit<z.output<typeof searchPage>, 'events'>;
 
@@ -209,7 +214,7 @@ export const coverageBody = (coverage: SearchCoverage): Coverage => ({
 });
 
 export const pageRest = (
-  { page, coverage, empty, incomplete }: SearchAnswer,
+  { page, coverage, empty, incomplete, batchDeletions }: SearchAnswer,
   cursor: SearchCursor | undefined,
 ): PageRest => ({
   ...cursorsOf(page, cursor),
@@ -219,6 +224,7 @@ export const pageRest = (
   archived_months_read: page.archivedMonths === undefined ? null : [...page.archivedMonths],
   coverage: coverageBody(coverage),
   empty: empty === undefined ? null : emptyBody(empty),
+  batch_deletions: batchDeletions ?? null,
 });
 
 /** What follows the events of a page, which are written as they are stored. */

@@ -81,6 +81,20 @@ const nearOf = async (look: Look, { field, value }: FilterReport, query: EventQu
   const [wanted] = term?.values ?? [];
   // Which of several values was meant is not known, and an exclusion of nothing is no reason.
   if (term === undefined || wanted === undefined || term.isNegated || term.values.length > 1) return [];
+  if (term.field === 'detection') {
+    const found = await look<NearValue>(
+      'select detection as value, count(*)::integer as events, false as "atLeast" from findings group by 1',
+      [],
+    );
+    const names = nearest(
+      wanted,
+      (found ?? []).map(({ value: name }) => name),
+      MAX_NEAR,
+    );
+    return (found ?? [])
+      .filter(({ value: name }) => names.includes(name))
+      .map((one) => ({ ...one, value: `detection:${one.value}` }));
+  }
   const kind = actorTerms[term.field];
   const actor = kind === undefined ? undefined : { kind, value: wanted };
   const near = await (term.field === 'actor' || actor !== undefined

@@ -1,4 +1,4 @@
-import { incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
+import { asksForDetections, incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
 import { type Summary, summaryBody } from './contract.ts';
 import { organizationFault } from './names/names.ts';
 import { fixTimes, type Search, type SearchFault, type SearchReading } from './query/search.ts';
@@ -58,6 +58,7 @@ export const answerSearch = async (
   // All of the answer is about the same moments.
   const search = fixTimes(asked, Date.now());
   const collected = await source.coverage(search, gaps);
+  const lacksDetections = asksForDetections(search) && !(await source.areRulesAsked());
   const found = await source.search(search, page);
   const coverage = {
     ...collected,
@@ -69,8 +70,22 @@ export const answerSearch = async (
   const explained = found.events.length === 0 && (isFirst || isWhole);
   const stored = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
   const empty = stored && coverage.archivedMonths.length > 0 ? withArchivedValues(stored) : stored;
-  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, page: found, empty });
-  return { page: found, coverage, empty, incomplete };
+  const batches = isFirst ? batchDeletionsOf(search) : undefined;
+  const batchDeletions = batches && (await source.countFew(batches));
+  const hasSince = search.since !== undefined;
+  const incomplete = incompleteBecause(coverage, { hasSince, page: found, empty, lacksDetections });
+  return { page: found, coverage, empty, incomplete, batchDeletions };
+};
+
+/** For a search for the action delete: what it leaves out, since a batch is one entry with another action. */
+export const batchDeletionsOf = ({ action, terms = [], ...rest }: Search): Search | undefined => {
+  const isDelete = (text: string) => text.toLowerCase() === 'delete';
+  const isOfAction = ({ field, isNegated }: Term) => field === 'action' && !isNegated;
+  const asked = action === undefined ? terms.filter(isOfAction).flatMap(({ values }) => values) : [action];
+  if (!asked.some(isDelete)) return undefined;
+  const others = terms.filter((term) => !isOfAction(term));
+  const term = (field: 'effect' | 'action', isNegated: boolean): Term => ({ field, isNegated, values: ['delete'] });
+  return { ...rest, terms: [...others, term('effect', false), term('action', true)] };
 };
 
 /** Counts and top values of a search without faults. Rejects as the source does. */

@@ -121,3 +121,12 @@ export const readSearchHoles = (
     );
     return rows;
   });
+
+/** Of all events but those of the last minute. */
+export const areRulesAsked = async (pool: Pool): Promise<boolean> => {
+  const { rows } = await pool.query<{ asked: boolean }>(
+    `select coalesce((select h.began_at = 0 and coalesce((select e.received_at from audit_events e where e.position > h.position
+       order by e.position limit 1) > now() - interval '1 minute', true) from finding_head h), f.position = 0) as asked from feed_head f`,
+  );
+  return rows[0]?.asked === true;
+};

@@ -332,6 +332,7 @@ export const foundColumns = `
   ${selectList('e', { ...columns, rayId, method, statusCode, uri, userAgent })}, o.name as "organizationName",
   case when e.account_name is null then (select a.name from accounts a where a.id = e.account_id) end as "listedAccountName",
   e.action_time::text as "sortTime", e.received_at::text as "receivedText", octet_length(e.raw::text) as "rawBytes",
+  orgtrail_effects(e.action_type, e.raw_uri, e.raw::json) as effects,
   exists (select from audit_event_changes c where c.source_kind = e.source_kind and c.source_id = e.source_id
     and c.event_id = e.id) as changed`;
 

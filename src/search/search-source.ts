@@ -16,7 +16,13 @@ import { lookUpAccount, lookUpOrganization, readAccountNames, readOrganizationNa
 import { explainEmpty } from './no-results.sql.ts';
 import type { EventQuery } from './query/event-query.ts';
 import { instantOfBound, type Search, type SearchCursor, type SearchReading } from './query/search.ts';
-import { type CollectionRules, readSearchCoverage, readSearchHoles, type SearchedPart } from './search-coverage.sql.ts';
+import {
+  areRulesAsked,
+  type CollectionRules,
+  readSearchCoverage,
+  readSearchHoles,
+  type SearchedPart,
+} from './search-coverage.sql.ts';
 import {
   type AskedPage,
   readArrivals,
@@ -26,6 +32,7 @@ import {
   type SearchTimeLimit,
   searchEvents,
 } from './search-events.sql.ts';
+import { countFew } from './summary/count.sql.ts';
 import { summarize } from './summary/search-summary.sql.ts';
 import type { SummaryDepth } from './summary/summary.ts';
 
@@ -45,6 +52,8 @@ const EXPORT_PAGE_BYTES = 4_194_304;
 const BATCH_BYTES = 262_144;
 const SUGGESTED_ORGANIZATIONS = 1_000;
 const EXPLAIN_MS = 2_000;
+/** For what stands beside an answer. */
+const FEW_MS = 300;
 
 const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
 const NO_COUNTS = 'counts and top values are of the database alone: leave out archive';
@@ -90,6 +99,7 @@ const createSearchSource = (
   arrivals: (search: Search, page: ArrivalsPage) => readArrivals(pool, queryOf(search, nowMs()), page),
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage: (search: Search, gaps?: number) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
+  areRulesAsked: () => areRulesAsked(pool),
   /** As in the coverage. To be read after the search as well: a month may have been dropped meanwhile. */
   archivedMonths: (search: Search) => readArchivedMonths(pool, partOf(search, nowMs())),
   droppedMonths: async (search: Search) =>
@@ -106,6 +116,8 @@ const createSearchSource = (
     if (search.archive === true) throw new SearchError('refused', NO_COUNTS);
     return await summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal);
   },
+  /** Up to 1,000, in the database; undefined if it takes too long. */
+  countFew: ({ archive: _, ...search }: Search) => countFew(pool, queryOf(search, nowMs()), FEW_MS),
   entity: (search: Search, signal?: AbortSignal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
   event: async (key: EventKey) =>
     (await readEvent(pool, key)) ??

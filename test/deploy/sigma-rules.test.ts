@@ -18,8 +18,7 @@ const fields = [
 ];
 
 describe('deploy/sigma', () => {
-  test('has a rule for each of twelve detections, with an id of its own for each document', () => {
-    expect(files).toHaveLength(12);
+  test('has an id of its own for each document', () => {
     const ids = files.flatMap(({ rule, about }) => [...new Set([rule.id, about.id])]);
     expect(new Set(ids).size).toBe(ids.length);
     for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);

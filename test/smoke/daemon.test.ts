@@ -82,6 +82,8 @@ describe.concurrent('run and its database', () => {
     await proxy.restore();
     await daemon.waitFor('orgtrail started');
     await until('all of it is stored', async () => (await world.compare()).missing === 0);
+    const asked = await world.database.pool.query('select from finding_head where began_at = 0');
+    expect(asked.rowCount, 'rules are asked without a sink').toBe(1);
     daemon.child.kill('SIGTERM');
     expect(await daemon.ended).toBe(143);
   });

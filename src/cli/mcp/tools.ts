@@ -75,6 +75,7 @@ const searchEvents = tool({
       archived_months_read: answer.page.archivedMonths ?? null,
       ...completenessOf(answer.coverage, answer.incomplete),
       why_nothing: shortened(answer.empty ?? null),
+      batch_deletions: answer.batchDeletions ?? null,
     });
     // Fewer events, with the cursor after the last of them: none is lost.
     while (page.events.length > 1 && JSON.stringify(bodyOf(), undefined, 1).length > MAX_ANSWER) {

@@ -62,6 +62,8 @@ export const searchText = (search: Search, answer: ShownAnswer, width: number | 
   const { events, coverage, next, incomplete_because: because } = answer;
   const lines = events.length === 0 ? ['No events match.', ...emptyLines(answer)] : eventLines(events, width);
   const more = next === null ? [] : [`older events: --cursor ${next}`];
+  if (answer.batch_deletions)
+    more.push(`not listed: batches with another action that delete (${answer.batch_deletions}); ask for effect:delete`);
   return `${[...lines, '', ...more, verdict(search, coverage, !because.includes('search_unfinished'))].join('\n')}\n`;
 };
 

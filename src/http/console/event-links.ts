@@ -60,6 +60,20 @@ export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
   return html`<span class="state state-${kind}">${text}</span>`;
 };
 
+/** Undefined if it is what the action says. */
+export const effectOf = ({ effects, actionType }: FoundEvent): string | undefined => {
+  const [effect, ...all] = effects ?? [];
+  if (effect === undefined || effect === actionType?.toLowerCase()) return undefined;
+  return all.length === 0 ? effect : `${effect} (${all.join(', ')})`;
+};
+
+export const effectMark = (event: FoundEvent): Html | null => {
+  const effect = effectOf(event);
+  return effect === undefined
+    ? null
+    : html` <span class="mark mark-changed" title="Derived from the lists of the batch">effect: ${effect}</span>`;
+};
+
 export const linkOf = (search: Search): string => {
   const text = printSearch(search).toString();
   return text === '' ? '/events' : `/events?${text}`;

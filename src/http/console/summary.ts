@@ -142,6 +142,8 @@ const names: Readonly<Record<FacetField, string>> = {
   zone: 'Zone',
   ip: 'Address',
   token: 'Token',
+  effect: 'Effect',
+  detection: 'Detection',
 };
 
 interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {

@@ -203,7 +203,7 @@ const readFoundRows = async (
   const changed = new Map<string, ReadonlySet<number>>();
   for (const { group } of picked)
     if (!changed.has(group.month)) changed.set(group.month, await months.changed(group.month));
-  const fitting: { readonly row: object; readonly raw: string; readonly bytes: number }[] = [];
+  const fitting: { readonly row: ArchivedRow; readonly raw: string; readonly bytes: number }[] = [];
   let bytes = 0;
   for (const { position, group } of picked) {
     const one = read.get(position);
@@ -211,7 +211,10 @@ const readFoundRows = async (
     if (one === undefined) throw new Error(`the archive gave no event ${position}`);
     bytes += one.bytes;
     if (bytes > maxBytes && fitting.length > 0) break;
-    fitting.push({ ...one, row: { ...one.row, has_changed: changed.get(group.month)?.has(position) ?? false } });
+    const hasChanged = changed.get(group.month)?.has(position) ?? false;
+    // PostgreSQL looks into the text of a batch alone.
+    const raw = isBatch(one.row) ? one.raw : null;
+    fitting.push({ ...one, row: { ...one.row, raw, has_changed: hasChanged } });
   }
   const rows = await foundRowsOf(pool, fitting, signal);
   return rows.map((row, n) => {
@@ -222,6 +225,10 @@ const readFoundRows = async (
   });
 };
 
+type ArchivedRow = Readonly<Record<string, unknown>>;
+
+const isBatch = (row: ArchivedRow): boolean => String(row['raw_uri']).includes('/batch');
+
 /** Group by group: only one is in memory. The first is always read. */
 const readColumnsOf = async (
   picked: readonly PickedRow[],
@@ -229,7 +236,7 @@ const readColumnsOf = async (
   signal: AbortSignal | undefined,
 ) => {
   const groups = Map.groupBy(picked, ({ group }) => group.name);
-  const read = new Map<number, { row: object; raw: string; bytes: number }>();
+  const read = new Map<number, { row: ArchivedRow; raw: string; bytes: number }>();
   for (const rows of groups.values()) {
     const [first] = rows;
     if (first === undefined) continue;
@@ -256,8 +263,8 @@ const foundRowsOf = async (
   signal: AbortSignal | undefined,
 ): Promise<readonly FoundRow[]> => {
   if (fitting.length === 0) return [];
-  const statement = `with archived as (select * from json_to_recordset($1::json) as (${declared(plainColumns)}, has_changed boolean, place integer)),
-      audit_events as (select archived.*, null::text as raw from archived),
+  const statement = `with archived as (select * from json_to_recordset($1::json) as (${declared(archivedColumnNames)}, has_changed boolean, place integer)),
+      audit_events as (select * from archived),
       audit_event_changes as (select source_kind, source_id, id as event_id from archived where has_changed)
     select ${foundColumns} from audit_events e left join organizations o on o.id = e.organization_id order by e.place`;
   const lines = fitting.map(({ row }, place) => JSON.stringify({ ...row, place }));

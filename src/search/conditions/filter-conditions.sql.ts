@@ -187,6 +187,11 @@ const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
       : either(email, tokenName)(value, rows),
 };
 
+const ANY_RULE = 'any';
+
+/** In the archive, entries are text. */
+export const effects = 'orgtrail_effects(action_type, raw_uri, raw::json)';
+
 const conditions: Readonly<Record<TermField, ValueCondition>> = {
   organization: exact('organization_id'),
   account: exact('account_id'),
@@ -216,6 +221,13 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   agent: loose('raw_user_agent'),
   id: exact('id'),
   text: (value, { parameter }) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`,
+  detection: (value, { parameter }) => {
+    const start = value === ANY_RULE ? '' : actorPrefixOf(value);
+    const rule =
+      start === undefined ? `f.detection = ${parameter(value)}` : `starts_with(f.detection, ${parameter(start)})`;
+    return `(position, action_time) in (select f.event_position, f.action_time from findings f where ${rule})`;
+  },
+  effect: (value, { parameter }) => `lower(${parameter(value)}) = any(${effects})`,
 };
 
 export interface PlainCondition extends FilterCondition {

@@ -25,6 +25,8 @@ export const termFields = [
   'agent',
   'id',
   'text',
+  'effect',
+  'detection',
 ] as const;
 export type TermField = (typeof termFields)[number];
 

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { parseInstantMs } from '../../base/time.ts';
 import { readOnly } from '../../postgres/queries.ts';
-import { conditionsOf, nothingInTime, type TimeSlice } from '../conditions/search-conditions.sql.ts';
+import { conditionsOf, nothingInTime, type TimeSlice, withSpellings } from '../conditions/search-conditions.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import { BUCKET_ORIGIN, bucketMsOf, bucketStart, type SummaryBucket, type SummaryCount } from './summary.ts';
 
@@ -59,6 +59,17 @@ export const countOfRows = async (
   const ask = askerOf(pool, query, nowMs, signal);
   const { bucketMs } = barTimesOf(query, nowMs);
   return await wholeCount(rows, rangeOf(query, nowMs), bucketMs, (finerMs) => askAll(ask, finerMs, timeoutMs));
+};
+
+const FEW = 1_000;
+
+/** As far as 1,000. Undefined if the time was over. */
+export const countFew = async (pool: Pool, asked: EventQuery, timeoutMs: number): Promise<number | undefined> => {
+  const query = await withSpellings(pool, asked, timeoutMs);
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const statement = `select count(*)::integer as events from (select from audit_events where ${sql} limit ${FEW}) found`;
+  const read = (client: PoolClient) => client.query<{ events: number }>(statement, values);
+  return (await readOnly(pool, timeoutMs, read).catch(nothingInTime))?.rows[0]?.events;
 };
 
 const wholeCount = async (

@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { readOnly } from '../../postgres/queries.ts';
+import { effects } from '../conditions/filter-conditions.sql.ts';
 import { conditionsOf, nothingInTime, readNewest, type TimeSlice } from '../conditions/search-conditions.sql.ts';
 import type { EventQuery } from '../query/event-query.ts';
 import { type BarTimes, binOf, type CountRow, milliseconds, resultOf } from './count.sql.ts';
@@ -101,6 +102,9 @@ const facetsOf = (rows: readonly FacetRow[], maxEvents = Number.POSITIVE_INFINIT
   return { facets, looked: Math.min(looked, maxEvents), isSample: looked > maxEvents };
 };
 
+/** Between several values of an event, which are counted each. */
+const BETWEEN = 'chr(31)';
+
 /** What a term with the value finds. */
 const expressions: Readonly<Record<FacetField, string>> = {
   actor: 'coalesce(actor_email, actor_token_name, actor_id)',
@@ -113,13 +117,27 @@ const expressions: Readonly<Record<FacetField, string>> = {
   zone: 'coalesce(zone_name, zone_id)',
   ip: 'actor_ip_address',
   token: 'coalesce(actor_token_name, actor_token_id)',
+  // Of what is no batch, it is the action, if that is one: told apart when it is counted.
+  effect: `case when raw_uri like '%/batch%' then array_to_string(${effects}, ${BETWEEN}) else action_type end`,
+  detection: 'found.detection',
 };
+const listed: readonly FacetField[] = ['effect', 'detection'];
 /** Whatever the case of letters, as searches compare them. */
-const folded: readonly FacetField[] = ['actor', 'action', 'result', 'resource_type', 'product', 'zone', 'token'];
+const folded: readonly FacetField[] = [
+  'actor',
+  'action',
+  'result',
+  'resource_type',
+  'product',
+  'zone',
+  'token',
+  'effect',
+];
 
 /** Cut to what facets show. Values are folded when they are counted, not in each row. */
 const storedValue = (field: FacetField): string => {
   const value = expressions[field];
+  if (listed.includes(field)) return `${value} as ${field}`;
   return `case when octet_length(${value}) <= ${STORED_LENGTH} then ${value} else left(${value}, ${STORED_LENGTH}) end as ${field}`;
 };
 const STORED_LENGTH = 1_000;
@@ -138,8 +156,10 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
     from (${matching}) as matching
     group by grouping sets (${sets.map((set) => `(${set.map((at) => columns[at]).join(', ')})`).join(', ')}, ())),
   folded as (
-    select field, left(case when field = any('{${folded.join(',')}}') then lower(value) else value end, 400) as value, sum(events)::integer as events
-    from counted where field <> '${BARS}' group by 1, 2),
+    select field, left(case when field = any('{${folded.join(',')}}') then lower(one) else one end, 400) as value, sum(events)::integer as events
+    from counted left join lateral (select case when field = 'effect' and lower(each) not in ('create', 'update', 'delete', 'mixed') then null else each end as one
+      from unnest(case when field = any('{${listed.join(',')}}') then string_to_array(value, ${BETWEEN}) else array[value] end) each) ones on true
+    where field <> '${BARS}' group by 1, 2),
   totals as (select field, count(value)::integer as distinct_values from folded group by field)
   select r.field, r.value, r.events, t.distinct_values as "distinctValues", coalesce(o.name, a.name) as name,
     (select events::integer from counted where field is null) as looked, null::float8 as start, r.value is null as without
@@ -152,6 +172,11 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
   select field, ${resultOf('value')}, events::integer, 0, null, 0, ${milliseconds('bar')}, false from counted where field = '${BARS}'
   order by field, without, events desc, value`;
 };
+const rulesOf = `string_agg(distinct f.detection, ${BETWEEN})`;
+/** Of few rows by an index; of all of them by a table in memory. */
+const findingsOf = `(select ${rulesOf} from findings f where f.event_position = m.position)`;
+const withFindings = `left join (select f.event_position, ${rulesOf} as detection from findings f group by 1) found on found.event_position = position`;
+
 /** In place of the name of a field. */
 const BARS = 'bar';
 
@@ -173,9 +198,14 @@ export const facetsStatement = (
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
   const given = [...values, valuesPerField, ...(maxEvents === undefined ? [] : [maxEvents])];
-  const columns = fields.map(storedValue);
+  const columns = fields.filter((field) => field !== 'detection').map(storedValue);
   if (bar !== undefined) columns.push(`${binOf(bar, (value) => `$${given.push(value)}`)} as bar`);
-  const matching = `select ${columns.join(', ')} from audit_events where ${sql} ${newest}`;
+  const isAll = maxEvents === undefined;
+  if (fields.includes('detection')) columns.push(isAll ? storedValue('detection') : 'position');
+  const from = fields.includes('detection') && isAll ? `audit_events ${withFindings}` : 'audit_events';
+  const rows = `select ${columns.join(', ')} from ${from} where ${sql} ${newest}`;
+  const matching =
+    isAll || !fields.includes('detection') ? rows : `select m.*, ${findingsOf} as detection from (${rows}) m offset 0`;
   return { text: statementOf(matching, fields, top, bar !== undefined), values: given };
 };
 

@@ -31,6 +31,8 @@ export const facetFields = [
   'zone',
   'ip',
   'token',
+  'effect',
+  'detection',
 ] as const;
 export type FacetField = (typeof facetFields)[number];
 

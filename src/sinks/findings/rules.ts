@@ -23,7 +23,7 @@ export const detectionRules: readonly DetectionRule[] = [
   {
     name: 'member_added',
     severity: 'medium',
-    what: 'A member added to an organization, an account or a group, or invited',
+    what: 'A member added to an organization, an account or a group, or invited, or created by SCIM',
     alsoFinds: 'new colleagues',
     sigma: 'deploy/sigma/cloudflare_member_added.yml',
   },
@@ -97,6 +97,13 @@ export const detectionRules: readonly DetectionRule[] = [
     what: 'A secret, a route or a domain of a Worker set, changed or removed',
     alsoFinds: 'deployments that set them; other things of Workers with these words in their names',
     sigma: 'deploy/sigma/cloudflare_worker_secret_or_route_changed.yml',
+  },
+  {
+    name: 'scim_changed',
+    severity: 'medium',
+    what: 'A user or a group created, changed or deleted through SCIM, by an identity provider or with its token',
+    alsoFinds: 'colleagues who come, go and change teams',
+    sigma: 'deploy/sigma/cloudflare_scim_changed.yml',
   },
   {
     name: 'cloudflare_staff',

@@ -72,8 +72,8 @@ afterAll(async () => {
 });
 
 describe('docs/cookbook.md', () => {
-  test('has twenty-one recipes, numbered', () => {
-    expect(recipes.map(({ title }) => Number.parseInt(title, 10))).toEqual(Array.from({ length: 21 }, (_, n) => n + 1));
+  test('has numbered recipes', () => {
+    expect(recipes.map(({ title }) => Number.parseInt(title, 10))).toEqual(recipes.map((_, n) => n + 1));
   });
 
   test.each(recipes.map((recipe) => [recipe.title, recipe] as const))('%s', async (_, { sql }) => {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { noteFindings, wantDetections } from '../../../src/sinks/findings/record-findings.sql.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
 import { firstValue } from '../../support/postgres/rows.ts';
 import { exits } from '../../support/process/exits.ts';
@@ -20,6 +21,12 @@ const appended = [
     action: { type: 'update', result: 'success', time: minutesAgo(29) },
     actor: { id: 'token-user', token_id: 'token-1', token_name: 'zterra-10', ip_address: '2001:db9::77' },
     resource: { id: 'resource-2', product: 'vault', type: 'vaultkey' },
+  },
+  {
+    id: 'by-batch',
+    action: { type: 'create', result: 'success', time: minutesAgo(28) },
+    raw: { method: 'POST', uri: '/zones/z/dns_records/batch' },
+    resource: { product: 'dns', type: 'zrecord', request: { deletes: [{ id: 'a' }], posts: [] } },
   },
 ];
 
@@ -48,6 +55,36 @@ const search = async (query: Readonly<Record<string, string>>): Promise<Answer> 
   expect(status, text).toBe(200);
   return JSON.parse(text) as Answer;
 };
+
+test('a search for the action delete tells of batches that delete, which the effect finds', async () => {
+  const q = 'action:delete resource_type:zrecord';
+  expect(await search({ q })).toMatchObject({ events: [], batch_deletions: 1 });
+  const found = await search({ q: 'effect:delete resource_type:zrecord' });
+  expect(found).toMatchObject({ events: [{ id: 'by-batch' }], batch_deletions: null });
+  const { stdout } = await runInProcess(['search', q, '--url', served.server.url], {});
+  expect(stdout).toContain('batches with another action that delete (1); ask for effect:delete');
+});
+
+test('what a rule has found is searched by its name, and not complete before the rules were asked', async () => {
+  const ask = (q: string) => search({ q });
+  expect((await ask('detection:any')).incomplete_because).toContain('rules_not_asked');
+  await wantDetections(pool, true);
+  await noteFindings(pool, 100_000);
+  const found = await ask('detection:dns_records_* resource_type:zrecord');
+  expect(found).toMatchObject({ events: [{ id: 'by-batch' }] });
+  expect(found.incomplete_because).not.toContain('rules_not_asked');
+  expect((await ask('-detection:any resource_type:zrecord')).events).toEqual([]);
+  expect((await ask('detection:dns_record_deleted')).empty?.filters[0]?.near[0]?.value).toBe(
+    'detection:dns_records_deleted',
+  );
+  for (const exact of ['true', 'false']) {
+    const { text } = await get('/v1/search/summary', { q: 'resource_type:zrecord', exact });
+    expect(JSON.parse(text).facets.fields.detection.values, exact).toEqual([
+      { value: 'dns_records_deleted', name: null, events: 1 },
+    ]);
+  }
+  expect((await get('/v1/search', { q: 'detection:any', archive: 'true' })).status).toBe(400);
+});
 
 describe('an organization', () => {
   test('is found by its exact name, whatever the case of its letters, as by its id', async () => {

@@ -31,7 +31,8 @@ beforeAll(async () => {
         time: at(T0 + 2 * n * HOUR_MS),
       },
       actor: n % 4 === 0 ? {} : { email: `user-${n % 7}@example.com`, ip_address: `192.0.2.${n % 5}` },
-      resource: { id: `r-${n}`, type: 'zone' },
+      resource: { id: `r-${n}`, type: 'zone', request: { posts: [{}], deletes: [{}] } },
+      raw: { uri: n % 10 === 0 ? '/zones/z/dns_records/batch' : '/zones/z' },
     }),
   );
   await commit(pool, await newSource(pool, 'one'), texts);

@@ -303,7 +303,7 @@ const ingest: Readonly<Record<string, string>> = {
     audit_event_traits audit_events audit_feed audit_history checks collector_tokens coverage coverage_gaps
     coverage_holes coverage_proof coverage_readings detection_api_token_changed detection_api_token_wide_scope
     detection_cloudflare_staff detection_collector_token detection_delete_burst detection_dns_records_deleted
-    detection_failure_burst detection_member_added detection_mutes detection_protection_removed
+    detection_failure_burst detection_member_added detection_mutes detection_protection_removed detection_scim_changed
     detection_sign_in_from_new_network detection_sign_in_without_sso detection_sso_or_mfa_changed
     detection_super_administrator_added detection_worker_secret_or_route_changed detections
     drizzle.__drizzle_migrations event_spellings evidence_anchors evidence_coverage evidence_logs feed_head finding_head findings

@@ -31,7 +31,7 @@ const stored = {
   resourceType: ['record', 'Record', 'zone'],
   resource: ['r-1', 'r-11', 'R-1', 'r_1', `${longId}/1`, `${longId}/2`, `${splitId}/1`, `${splitId}/2`, 'a\\b'],
   method: ['GET', 'post', 'DELETE'],
-  uri: ['/accounts/1/dns', '/accounts/1', '/Accounts/2/dns', '/zones/50%', '*star*'],
+  uri: ['/accounts/1/dns', '/accounts/1', '/Accounts/2/dns', '/zones/50%', '*star*', '/zones/1/dns_records/batch?x'],
   agent: ['curl/8', 'Terraform/1.5 (x)', 'terraform', 'Mozilla 50%_', 'a \\ b', 'x "quoted", y'],
   status: [200, 201, 403, 404, 500],
   zone: ['example.com', 'Example.com', 'other.example'],
@@ -86,6 +86,7 @@ const values: Readonly<Record<string, () => string>> = {
   uri: bothEnds(stored.uri),
   agent: bothEnds(stored.agent),
   id: () => pick(['e-1', 'e-1*', 'bare', 'E-1', 'e-20']),
+  effect: () => pick(['create', 'update', 'Delete', 'mixed', 'view']),
   text: () => pick(['mira', 'TERRAFORM', '50%', 'ünique', 'note', '\\u0000', 'quo\\"te', '_', 'ray-3"', '\u2028']),
 };
 
@@ -153,6 +154,10 @@ const PATIENT_MS = 600_000;
 const ARCHIVED_SHARE = 6;
 
 const orNone = <T>(all: readonly T[]): T | undefined => (random() < 0.25 ? undefined : pick(all));
+const requests = [
+  ...[{}, { deletes: [{ id: 'd' }] }, { deletes: [], posts: [{}] }, { patches: [{}], puts: [{}] }],
+  ...[{ deletes: ['d'], puts: [{}] }, { name: '"deletes":[{' }],
+];
 const months = [Date.UTC(2024, 0, 3), Date.UTC(2024, 0, 31, 23, 59, 59), Date.UTC(2024, 1, 1), Date.UTC(2026, 0, 1)];
 
 const entry = (n: number, account: string | undefined): string =>
@@ -171,7 +176,12 @@ const entry = (n: number, account: string | undefined): string =>
       type: orNone(stored.type),
       context: orNone(stored.context),
     },
-    resource: { id: orNone(stored.resource), product: orNone(stored.product), type: orNone(stored.resourceType) },
+    resource: {
+      id: orNone(stored.resource),
+      product: orNone(stored.product),
+      type: orNone(stored.resourceType),
+      request: pick(requests),
+    },
     raw: {
       cf_ray_id: `ray-${n % 7}`,
       method: orNone(stored.method),

@@ -91,11 +91,22 @@ export const meets = (row: Row, { field, text: value }: Value): boolean => {
     ray: () => exactly('raw_cf_ray_id'),
     // Of the entry, `id` is its own id; of an actor it is another one.
     entry_id: () => exactly('id'),
+    effect: () => effectsOf(row).includes(low(value) ?? ''),
     text: () => low(text('text'))?.includes(low(value) ?? '') ?? false,
   };
   const found = fields[field];
   if (found === undefined) throw new Error(`no reference for ${field}`);
   return found();
+};
+
+/** A batch is an entry with lists of what it creates, changes and deletes. */
+const effectsOf = ({ raw_uri: uri, action_type: action, text }: Row): readonly string[] => {
+  const { posts, patches, puts, deletes } = JSON.parse(String(text)).resource?.request ?? {};
+  const has = (...lists: readonly (readonly unknown[] | undefined)[]) => lists.some((list) => list?.length);
+  const kinds = { create: has(posts), update: has(patches, puts), delete: has(deletes) };
+  const done = Object.entries(kinds).flatMap(([kind, is]) => (is ? [kind] : []));
+  if (String(uri).includes('/batch') && done.length > 0) return done.length > 1 ? ['mixed', ...done] : done;
+  return [String(action).toLowerCase()].filter((one) => one in kinds);
 };
 
 /** The bits of an address behind its version; undefined if it is none. By its own reading of RFC 4291. */

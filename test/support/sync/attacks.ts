@@ -46,6 +46,7 @@ const unprotected = ['protection_removed'];
 const records = ['dns_records_deleted'];
 const worker = ['worker_secret_or_route_changed'];
 const member = ['member_added'];
+const scim = ['scim_changed'];
 const superAdministrator = ['super_administrator_added'];
 const orgMembers = `/organizations/${ORGANIZATION}/members`;
 const invitation = { member: { user: { email: 'eve@example.net' } } };
@@ -76,6 +77,12 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['member of a group', { action: type('invent'), raw: api('POST', `/accounts/${ACCOUNT}/iam/user_groups/g1/members`) }, member],
   ['invite, by type alone', { action: type('create'), resource: { type: 'invites' } }, member],
   ['super administrator removed', { action: type('delete'), raw: api('DELETE', `${orgMembers}/m1`), resource: { response: role('Super Administrator') } }, []],
+  // SCIM.
+  ['SCIM user created, by description alone', { action: { ...type('create'), description: 'Create SCIM User' } }, [...member, ...scim]],
+  ['SCIM user created, by path', { action: type('provision'), raw: api('POST', `/accounts/${ACCOUNT}/scim/v2/Users?x=1`) }, [...member, ...scim]],
+  ['SCIM user deleted, by type alone', { action: type('delete'), raw: {}, resource: { type: 'scim_user' } }, scim],
+  ['SCIM group changed, by description alone', { action: { description: 'Update SCIM Group' } }, scim],
+  ['SCIM group not created', { action: type('create', 'failure'), raw: api('POST', `/accounts/${ACCOUNT}/scim/v2/Groups`) }, []],
   // SSO and MFA.
   ['SSO connector deleted', { action: type('delete'), raw: api('DELETE', `/accounts/${ACCOUNT}/sso_connectors/s1`) }, sso],
   ['identity provider changed', { raw: api('PUT', `/accounts/${ACCOUNT}/access/identity_providers/i1`) }, sso],

@@ -6,7 +6,7 @@ import type { EntityKind } from '../../../search/entities.ts';
 import { prettyJson } from '../../../search/json-difference.ts';
 import { printCursor, printSearch, type Search } from '../../../search/query/search.ts';
 import type { EventMarks } from '../detections/page.ts';
-import { actorOf, entityHref, linkOf, resourceOf, resultMark, timeOf, withinTime } from '../event-links.ts';
+import { actorOf, effectOf, entityHref, linkOf, resourceOf, resultMark, timeOf, withinTime } from '../event-links.ts';
 import { proofPanel } from '../evidence/page.ts';
 import { type Html, html } from '../html.ts';
 import { countText, exactInstantOf } from '../words.ts';
@@ -127,6 +127,10 @@ const defectsOf = (
 <ul>${defects.map((defect) => html`<li><code>${defect}</code> ${defectInWords(defect)}</li>`)}</ul>
 <p class="hint">Nothing is lost: the original below is exact. Columns that could not be filled are empty.</p></section>`;
 
+const ofEffect = ({ effects }: FoundEvent): Partial<Search> => ({
+  terms: [{ field: 'effect', isNegated: false, values: [effects?.[0] ?? ''] }],
+});
+
 type Fact = readonly [name: string, value: string | number | null, filter?: Partial<Search>];
 
 interface Group {
@@ -137,6 +141,7 @@ interface Group {
 const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
   const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
     value === null ? {} : { actor: { kind, value } };
+  const effect = effectOf(event);
   const exact = (name: keyof Search, value: string | null) => (value === null ? {} : { [name]: value });
   return [
     {
@@ -154,6 +159,7 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
       name: 'What',
       facts: [
         ['Action', event.actionType, exact('action', event.actionType)],
+        ['Effect', effect === undefined ? null : `${effect}, derived from the lists of the batch`, ofEffect(event)],
         ['Result', event.actionResult, exact('result', event.actionResult)],
         ['Description', event.actionDescription],
         ['Time', event.actionTime ?? event.sortTime],

@@ -1,7 +1,7 @@
 import type { FoundEvent, IncompleteReason, SearchAnswer, SearchPage } from '../../../search/answer.ts';
 import { instantOfBound, printLine, printSearch, type Search } from '../../../search/query/search.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
-import { actorOf, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
+import { actorOf, effectMark, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { saveThis, searchesMenu } from '../saved/page.ts';
 import { chipsOf, summaryPanel } from '../summary.ts';
@@ -9,7 +9,7 @@ import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
 import { eventHref } from './search-steps.ts';
-import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
+import { batchNote, coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 
 export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
 ${searchesMenu('/events', view.reading.search)}
@@ -28,6 +28,7 @@ const resultOf = (view: EventsView, result: Result): Html => {
   const { coverage } = result;
   return html`${printHead({ search, answer: result, summary: result.summary, isPart: result.next !== null || result.previous !== null, nowMs: view.nowMs })}
 ${coverageOf(coverage, search, view.nowMs)}
+${result.isFirst ? batchNote(search, result.batchDeletions) : null}
 ${
   view.copies === undefined
     ? null
@@ -134,7 +135,7 @@ const rowOf = (view: RowsView, event: FoundEvent): Html => {
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${shortened(actor.more, 120)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${shortened(event.actionDescription, 120)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
-<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
+<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}${effectMark(event)}${view.marks?.of(event.position).map((mark) => html` ${mark}`)}</td>
 ${extraCells(view.resultView, search, event)}</tr>`;
 };
 
@@ -209,6 +210,7 @@ const reasons: Readonly<Record<IncompleteReason, string>> = {
   no_organization_collected: 'no log that was searched is collected',
   time_not_collected: 'some of the time searched is not collected yet',
   begins_before_collection: 'the search begins earlier than what is collected',
+  rules_not_asked: 'the rules of detections have not been asked about all events',
   value_never_occurs: 'one of the values is in no event that is in PostgreSQL: it may be misspelt',
   value_not_checked: 'one of the values could not be looked up in time',
 };

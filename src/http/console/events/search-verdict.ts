@@ -10,9 +10,11 @@ import {
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived-months.sql.ts';
 import { printSearch, type Search, type SearchField } from '../../../search/query/search.ts';
 import { printTerm } from '../../../search/query/terms.ts';
+import { batchDeletionsOf } from '../../../search/run-search.ts';
 import { NOT_COLLECTED } from '../../../status/health.ts';
+import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
-import { agoText, countText, instantOf, spanText } from '../words.ts';
+import { agoText, countOf, countText, instantOf, spanText } from '../words.ts';
 
 const SHOWN_GAPS = 5;
 
@@ -44,6 +46,17 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
       (gap) =>
         html`<li><span>${logName(gap)}</span> <span class="mono">${instantOf(gap.since)} to ${instantOf(gap.before)}</span></li>`,
     )}</ul></details>`;
+};
+
+/** A green answer would hide them. */
+export const batchNote = (search: Search, count: number | undefined): Html | null => {
+  const batches = batchDeletionsOf(search);
+  if (batches === undefined || count === 0) return null;
+  return html`<p class="coverage coverage-incomplete">${
+    count === undefined
+      ? 'Batches that delete have another action, and are not here'
+      : html`<strong>${countOf(count, 'batch', 'batches')} with another action also ${count === 1 ? 'deletes' : 'delete'}</strong>, and ${count === 1 ? 'is' : 'are'} not here`
+  }: <a href="${linkOf(batches)}">show them</a></p>`;
 };
 
 const logName = ({
