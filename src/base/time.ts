@@ -93,17 +93,35 @@ export const createInstantReader = (bytes: Buffer): ReadInstantMs => {
 export const parseDateOrInstantMs = (text: string): number | undefined =>
   /^\d{4}-\d{2}-\d{2}$/.test(text) ? parseInstantMs(`${text}T00:00:00Z`) : parseInstantMs(text);
 
-export const timeForms = '24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
+export const timeForms = '24h, 7d, now, today, yesterday, week, 14:30, 2026-01-31 or 2026-01-31T08:00Z';
 const withoutSeconds = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.\d{1,12})?)?([Zz]|[+-]\d{2}:\d{2})?$/;
 
+const DAY_MS = 86_400_000;
+
+/** When `today`, `yesterday` or the `week` (its Monday) began, or when it was last `14:30`, in UTC. Undefined for anything else. */
+export const parseDayWordMs = (text: string, nowMs: number): number | undefined => {
+  const day = Math.floor(nowMs / DAY_MS);
+  const word = text.toLowerCase();
+  if (word === 'today') return day * DAY_MS;
+  if (word === 'yesterday') return (day - 1) * DAY_MS;
+  // 1970 began on a Thursday.
+  if (word === 'week') return (day - ((day + 3) % 7)) * DAY_MS;
+  const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(word) ?? [];
+  if (hours === undefined) return undefined;
+  const ms = day * DAY_MS + (Number(hours) * 60 + Number(minutes)) * 60_000;
+  return ms > nowMs ? ms - DAY_MS : ms;
+};
+
 /**
- * Milliseconds since 1970 of what a person writes: `now`, a duration before now (`24h`, cut to whole seconds), a date, or an instant,
- * UTC without a zone. Undefined for anything else.
+ * Milliseconds since 1970 of what a person writes: `now`, a duration before now (`24h`, cut to whole seconds), a word of
+ * `parseDayWordMs`, a date, or an instant, UTC without a zone. Undefined for anything else.
  */
 export const parseTimeMs = (text: string, nowMs: number): number | undefined => {
   const trimmed = text.trim();
   const agoMs = /^now$/i.test(trimmed) ? 0 : parseDurationMs(trimmed);
   if (agoMs !== undefined) return agoMs > nowMs ? undefined : Math.floor((nowMs - agoMs) / 1_000) * 1_000;
+  const wordMs = parseDayWordMs(trimmed, nowMs);
+  if (wordMs !== undefined) return wordMs;
   const [, date, minute, seconds = ':00', zone = 'Z'] = withoutSeconds.exec(trimmed) ?? [];
   return parseDateOrInstantMs(date === undefined ? trimmed : `${date}T${minute}${seconds}${zone}`);
 };

@@ -95,7 +95,7 @@ describe('the detections', () => {
     const status = async (path: string) => (await page.goto(`${console.url}${path}`))?.status();
     expect(await status('/detections?since=2020-01-01&before=2020-01-02')).toBe(200);
     await page.getByText('The rules found nothing in what is stored of this time.').waitFor();
-    expect(await status('/detections?since=yesterday')).toBe(400);
+    expect(await status('/detections?since=lately')).toBe(400);
     await page.locator('#d-since-fault').waitFor();
     expect(await status('/detections?organization=nosuch')).toBe(400);
     for (const wrong of ['severity=higher', 'detection=nosuch', 'severty=high']) {
@@ -166,6 +166,7 @@ test('a search is exported as one file, by keyboard and without a script, that b
   const { page, faults } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/events?since=30d&q=${encodeURIComponent(`-text:${JSON.stringify(hostileText)}`)}`);
   const matches = await page.locator('.match-count strong').textContent();
+  await page.getByText('Use result').press('Enter');
   await page.getByRole('link', { name: 'Evidence bundle' }).focus();
   const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
   expect(download.suggestedFilename()).toMatch(/^orgtrail-search-[\dTZ-]+\.zip$/);
@@ -189,7 +190,7 @@ test('nothing that axe finds, nothing wider than the screen', () =>
   expectLooks(console, [
     '/detections',
     '/detections?detection=delete_burst',
-    '/detections?since=yesterday',
+    '/detections?since=lately',
     `/events?resource=${encodeURIComponent(hostileText)}`,
     '/',
     '/events/7',

@@ -1,7 +1,7 @@
 import { formatDuration, parseInstantMs } from '../../base/time.ts';
 import type { FoundEvent } from '../../search/answer.ts';
 import type { EntityKind } from '../../search/entities.ts';
-import { printSearch, type Search, type TimeBound } from '../../search/query/search.ts';
+import { boundAt, printSearch, type Search } from '../../search/query/search.ts';
 import type { Term, TermField } from '../../search/query/terms.ts';
 import { type Html, html } from './html.ts';
 import { pageZone, partsOfInstant, shortened, UTC } from './words.ts';
@@ -89,8 +89,6 @@ export const withTerm = (search: Search, field: TermField, value: string, isNega
 
 export const withinTime = (search: Search, sinceMs: number, beforeMs: number): Search => ({
   ...search,
-  since: boundOf(sinceMs),
-  before: boundOf(beforeMs),
+  since: boundAt(sinceMs),
+  before: boundAt(beforeMs),
 });
-
-const boundOf = (ms: number): TimeBound => ({ kind: 'at', text: new Date(ms).toISOString().replace('.000Z', 'Z'), ms });

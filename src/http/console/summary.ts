@@ -19,31 +19,22 @@ import { countOf, countText, shortened, timeOf, timeText, zonedText, zoneLabel }
 interface SummaryView {
   readonly search: Search;
   readonly summary: SearchSummary;
-  readonly gaps: SearchCoverage['gaps'];
   readonly organizations: readonly OrganizationName[];
   readonly accounts: readonly OrganizationName[];
   readonly isExact: boolean;
 }
 
-export const summaryPanel = (view: SummaryView): Html => {
-  const { search, summary, gaps } = view;
+export const exactLinkOf = (search: Search): string => {
   const plain = linkOf(search);
-  const exactLink = `${plain}${plain.includes('?') ? '&' : '?'}exact=true`;
-  return html`<section class="panel summary" aria-label="Summary">
-${chipsOf(search)}
-${countLine(summary, exactLink, view.isExact)}
-${histogramOf({ search, count: summary.count, gaps })}
-${facetsPanel({ ...view, facets: summary.facets, exactLink })}
-</section>`;
+  return `${plain}${plain.includes('?') ? '&' : '?'}exact=true`;
 };
 
-const countLine = ({ count }: SearchSummary, exactLink: string, isExact: boolean): Html => {
-  const { events, isAtLeast, countedSinceMs, untimed } = count;
+export const countLine = ({ search, summary, isExact }: SummaryView): Html => {
+  const { events, isAtLeast, countedSinceMs, untimed } = summary.count;
   const without = untimed === 0 ? null : html` <span class="muted">${countText(untimed)} without a usable time</span>`;
-  if (!isAtLeast || countedSinceMs === null) {
-    return html`<p class="match-count"><strong>${countOf(events, 'event')}</strong> ${events === 1 ? 'matches' : 'match'}${without}</p>`;
-  }
-  return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> match: counted back to <span class="mono">${timeOf(countedSinceMs)}</span>${without}. ${isExact ? null : html`<a href="${exactLink}">Count for up to 10 seconds</a>`}</p>`;
+  if (!isAtLeast || countedSinceMs === null)
+    return html`<p class="match-count"><strong>${countOf(events, 'event')}</strong>${without}</p>`;
+  return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> back to <span class="mono">${timeOf(countedSinceMs)}</span>${without}${isExact ? null : html` <a href="${exactLinkOf(search)}">Count for up to 10 seconds</a>`}</p>`;
 };
 
 const BAR = 10;
@@ -96,7 +87,7 @@ ${uncounted}${unread}
 ${buckets.map((bucket, index) => barOf(search, bucket, { index, bucketMs, most }))}
 </svg></div>
 <div class="chart-axis" aria-hidden="true"><span>${axisText(first.startMs)}</span><span>${axisText(first.startMs + Math.floor(buckets.length / 2) * bucketMs)}</span><span>${axisText(last.startMs + bucketMs)}</span></div>
-<figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="series series-failure">failure</span> <span class="series series-other">other</span> <span class="series series-success">success</span>${gaps.length > 0 ? html` <span class="series series-unread">not collected</span>` : null} · a bar leads to its time</figcaption>
+<figcaption class="muted">each bar is ${formatDuration(bucketMs)} · <span class="series series-failure">failure</span> <span class="series series-other">other</span> <span class="series series-success">success</span>${gaps.length > 0 ? html` <span class="series series-unread">not collected</span>` : null}</figcaption>
 <details id="${isOfHours ? 'hours' : 'histogram'}-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of ${what.toLowerCase()} over time"><table>
 <thead><tr><th scope="col">From (${zoneLabel()})</th><th scope="col" class="number">Success</th><th scope="col" class="number">Failure</th><th scope="col" class="number">Other</th></tr></thead>
 <tbody>${[...buckets].reverse().map((bucket) => html`<tr><td><a href="${linkOf(bucketSearch(search, bucket, bucketMs))}">${timeOf(bucket.startMs)}</a></td><td class="number">${countText(bucket.success)}</td><td class="number">${countText(bucket.failure)}</td><td class="number">${countText(bucket.other)}</td></tr>`)}</tbody>
@@ -149,20 +140,22 @@ const names: Readonly<Record<FacetField, string>> = {
 interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {
   readonly facets: SummaryFacets | undefined;
   readonly exactLink: string;
+  readonly summary?: SearchSummary;
+  readonly isPutAway?: boolean;
 }
 
 /** A click filters by a value, ⊖ excludes it. */
 export const facetsPanel = (view: FacetsView): Html | null => {
-  const { facets, exactLink } = view;
+  const { facets, exactLink, summary, isPutAway = false } = view;
   if (facets === undefined) {
     return html`<p class="muted">Counting values timed out. <a href="${exactLink}">Try for up to 10 seconds</a></p>`;
   }
   const shown = facets.facets.filter(({ values }) => values.length > 0);
   if (shown.length === 0) return null;
-  return html`<details class="facets" id="facets" open><summary>Top values${
+  return html`<details class="facets" id="facets"${isPutAway ? null : html` open`}><summary>Top values${
     facets.isSample ? html` of the newest ${countText(facets.looked)} matches` : null
   }</summary>
-${facets.isSample ? html`<p class="muted facets-note">There may be more matches. <a href="${exactLink}">Count all values</a> (up to 10 seconds)</p>` : null}
+${facets.isSample ? html`<p class="muted facets-note">${summary?.count.isAtLeast === false ? html`${countOf(summary.count.events, 'event')} match.` : 'There may be more matches.'} <a href="${exactLink}">Count all values</a> (up to 10 seconds)</p>` : null}
 <div class="facet-grid">${shown.map((facet) => facetOf(view, facet))}</div></details>`;
 };
 
@@ -174,7 +167,9 @@ const facetOf = (view: FacetsView, { field, values: known, distinct, without }: 
   const more = distinct - values.length;
   const moreText = `${countText(more)} more`;
   const notes = [
-    ...(more > 0 ? [view.isExact ? html`${moreText}` : html`<a href="${view.exactLink}">${moreText}</a>`] : []),
+    ...(more > 0
+      ? [view.isExact ? html`${moreText}` : html`<a class="facet-more" href="${view.exactLink}">${moreText}</a>`]
+      : []),
     ...(without > 0 ? [html`${countText(without)} without`] : []),
   ];
   return html`<div class="facet"><h2>${names[field]}</h2>
@@ -185,8 +180,11 @@ ${notes.length === 0 ? null : html`<p class="muted">${notes.map((note, n) => htm
 const valueItem = (view: FacetsView, field: FacetField, { value, name, events }: FacetValue, most: number): Html => {
   const { search } = view;
   const label = name ?? value;
+  const amount = html`<meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span>`;
+  // No term says it.
+  if (label === '') return html`<li><span class="muted">(empty)</span>${amount}</li>`;
   const sought = soughtOf(view, field, value, name);
-  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shortened(label, 60)}</span></a><meter min="0" max="${most}" value="${events}" aria-hidden="true"></meter><span class="number">${countText(events)}</span><a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
+  return html`<li><a class="facet-value" href="${linkOf(withTerm(search, field, sought, false))}" title="Only ${label}"><span>${shortened(label, 60)}</span></a>${amount}<a class="facet-not" href="${linkOf(withTerm(search, field, sought, true))}" title="Exclude ${label}" aria-label="Exclude ${label}">⊖</a></li>`;
 };
 
 /** By name, which people know, if no other has it. */

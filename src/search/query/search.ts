@@ -1,4 +1,4 @@
-import { parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
+import { parseDateOrInstantMs, parseDayWordMs, parseDurationMs, timeForms } from '../../base/time.ts';
 import { copiesChoices } from '../../feed/feed.ts';
 import type { OrganizationName } from '../names/names.ts';
 import {
@@ -15,7 +15,8 @@ import {
 
 export type TimeBound =
   | { readonly kind: 'ago'; readonly text: string; readonly ms: number }
-  | { readonly kind: 'at'; readonly text: string; readonly ms: number };
+  /** `word`: what it was called, such as `yesterday`. A link keeps it, and moves with the day. */
+  | { readonly kind: 'at'; readonly text: string; readonly ms: number; readonly word?: string };
 
 export interface Search {
   /** Inclusive. */
@@ -90,7 +91,10 @@ export interface SearchReading {
 /** As much as indexed columns hold; longer than any value that a person types. */
 const MAX_LENGTH = 2_000;
 const MAX_DURATION_MS = 36_525 * 86_400_000;
-const TIME_FORMS = 'use 24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
+const TIME_FORMS = `use ${timeForms}, or around-14:30`;
+/** Each way. */
+const AROUND_MS = 15 * 60_000;
+const LAST_MS = Date.UTC(9999, 11, 31);
 const TIME_FIELDS = ['since', 'before'] as const;
 
 /** Reads the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
@@ -109,10 +113,15 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
   for (const field of TIME_FIELDS) {
     const text = usable(field);
     if (text === undefined) continue;
-    const bound = readTimeBound(text, nowMs);
+    const middle = field === 'since' ? /^around[- ](.+)$/i.exec(text)?.[1] : undefined;
+    const bound = readTimeBound(middle ?? text, nowMs);
     if (bound === undefined)
       faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
-    else bounds[field] = bound;
+    else if (middle === undefined) bounds[field] = bound;
+    else {
+      const ms = Math.min(Math.max(boundMs(bound, nowMs), AROUND_MS), LAST_MS - AROUND_MS);
+      Object.assign(bounds, { since: boundAt(ms - AROUND_MS), before: boundAt(ms + AROUND_MS) });
+    }
   }
   const { since, before } = bounds;
   if (since !== undefined && before !== undefined && boundMs(since, nowMs) >= boundMs(before, nowMs)) {
@@ -183,6 +192,10 @@ const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
   if (durationMs !== undefined) {
     return durationMs > Math.min(nowMs, MAX_DURATION_MS) ? undefined : { kind: 'ago', text, ms: durationMs };
   }
+  const wordMs = parseDayWordMs(text, nowMs);
+  // A time of day is that of a certain day; the others move with the day.
+  if (wordMs !== undefined)
+    return text.includes(':') ? boundAt(wordMs) : { ...boundAt(wordMs), word: text.toLowerCase() };
   const timed = text.replace(withoutSeconds, (_, minutes: string, zone = '') => `${minutes}:00${zone}`);
   const zoned = withoutZone.test(timed) ? `${timed}Z` : timed;
   const ms = parseDateOrInstantMs(zoned);
@@ -190,7 +203,15 @@ const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
   return { kind: 'at', text: zoned.length === 10 ? `${zoned}T00:00:00Z` : zoned, ms };
 };
 
+export const boundAt = (ms: number): TimeBound & { readonly kind: 'at' } => ({
+  kind: 'at',
+  text: new Date(ms).toISOString().replace('.000Z', 'Z'),
+  ms,
+});
+
 const boundMs = (bound: TimeBound, nowMs: number): number => (bound.kind === 'ago' ? nowMs - bound.ms : bound.ms);
+
+export const textOfBound = (bound: TimeBound): string => (bound.kind === 'at' ? bound.word : undefined) ?? bound.text;
 
 /** As PostgreSQL reads it, to the microsecond. */
 export const instantOfBound = (bound: TimeBound, nowMs: number): string =>
@@ -206,20 +227,21 @@ export const fixTimes = (search: Search, nowMs: number): Search => {
 
 export const printLine = (search: Search): string => {
   const { terms = [], ...rest } = search;
-  const words = [...printSearch({ ...rest })].map(([field, text]) =>
-    field === 'text' || plainFields.some((one) => one === field)
-      ? printTerm({ field: field as TermField, isNegated: false, values: [text] })
-      : `${field}:${/[\s,"]/.test(text) ? JSON.stringify(text) : text}`,
-  );
-  return [...words, ...terms.map(printTerm)].join(' ');
+  return [...[...printSearch({ ...rest })].map(printWord), ...terms.map(printTerm)].join(' ');
 };
+
+/** A parameter as the query line says it. */
+export const printWord = ([field, text]: readonly [field: string, text: string]): string =>
+  field === 'text' || plainFields.some((one) => one === field)
+    ? printTerm({ field: field as TermField, isNegated: false, values: [text] })
+    : `${field}:${/[\s,"]/.test(text) ? JSON.stringify(text) : text}`;
 
 /** In a fixed order: the same search has the same link. */
 export const printSearch = (search: Search): URLSearchParams => {
   const values: Partial<Record<SearchField, string | undefined>> = {
     ...Object.fromEntries(plainFields.map((field) => [field, search[propertyOf(field)]])),
-    since: search.since?.text,
-    before: search.before?.text,
+    since: search.since && textOfBound(search.since),
+    before: search.before && textOfBound(search.before),
     actor: search.actor && printActor(search.actor),
     defects: search.defects ? 'true' : undefined,
     changed: search.changed ? 'true' : undefined,

@@ -38,7 +38,7 @@ export interface Term {
 }
 
 /** Beside terms; each once, with one value. */
-const settingFields = ['since', 'before', 'defects', 'changed', 'archive', 'copies'] as const;
+export const settingFields = ['since', 'before', 'defects', 'changed', 'archive', 'copies'] as const;
 type SettingField = (typeof settingFields)[number];
 
 export interface TermsReading {

@@ -113,7 +113,7 @@ describe('search', () => {
   });
 
   test.each([
-    [['--since', 'yesterday'], '--since: "yesterday" is not a time. Use 24h, 7d, now, 2026-01-31 or'],
+    [['--since', 'lately'], '--since: "lately" is not a time. Use 24h, 7d, now'],
     [['--since', '1d', '--before', '2d'], '--before must be later than since'],
     [['--organization', `x`], 'unknown organization "x"'],
     [['--limit', '501'], 'It must be an integer between 1 and 500.'],

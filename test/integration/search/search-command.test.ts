@@ -144,7 +144,7 @@ describe('what cannot be asked', () => {
     [['--token-file', 'x'], '--token-file is the token for --url'],
     [['--url', 'ftp://localhost'], '--url must be the address of a daemon'],
     [['--url', 'http://me:secret@localhost'], '--url must not have a password'],
-    [['--url', 'http://localhost', '--since', 'yesterday'], '"yesterday" is not a time'],
+    [['--url', 'http://localhost', '--since', 'lately'], '"lately" is not a time'],
   ])('%j', async (args, reason) => {
     const { code, stdout, stderr } = await byDatabase(...args);
     expect(stderr).toContain(reason);
@@ -237,7 +237,7 @@ describe('orgtrail search --save and --saved', () => {
   test.each([
     [['--save', ' '], /the name must not be empty/],
     [['--save', 'a\u202eb'], /others that are not seen/],
-    [['--save', 'x', '--since', 'yesterday'], /--since “yesterday” is not a time/],
+    [['--save', 'x', '--since', 'lately'], /--since “lately” is not a time/],
     [['--save', 'x', '--json'], /cannot be used with --json/],
     [['--save', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],
     [['--saved', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],

@@ -74,7 +74,7 @@ describe('GET /v1/search', () => {
   });
 
   test('what is wrong is said field by field; nonsense of a cursor is a 400', async () => {
-    const faulty = await get('since=yesterday&defects=perhaps&action=create');
+    const faulty = await get('since=lately&defects=perhaps&action=create');
     expect(faulty.status).toBe(400);
     expect(JSON.parse(faulty.text).faults).toMatchObject([{ field: 'since' }, { field: 'defects' }]);
     for (const query of words(`

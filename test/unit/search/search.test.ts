@@ -82,6 +82,10 @@ it.each([
   ['2026-01-31T08:30Z', '2026-01-31T08:30:00Z'],
   ['2026-01-31T08:30+02:00', '2026-01-31T08:30:00+02:00'],
   ['2026-01-31T08:30:00.123456+02:00', '2026-01-31T08:30:00.123456+02:00'],
+  ['Yesterday', '2026-06-14T00:00:00Z'],
+  ['around-14:30', '2026-06-14T14:15:00Z'],
+  ['around 2026-01-31T08:30+02:00', '2026-01-31T06:15:00Z'],
+  ['around-0001-01-01', '1970-01-01T00:00:00Z'],
 ])('a search the time %s is %s', (text, instant) => {
   const { search, faults } = read(`since=${encodeURIComponent(text)}`);
   expect(faults).toEqual([]);
@@ -89,7 +93,8 @@ it.each([
 });
 
 it.each([
-  ['since=yesterday', 'since'],
+  ['since=tomorrow', 'since'],
+  ['before=around-14:30', 'before'],
   ['since=2026-02-30', 'since'],
   ['since=999999999d', 'since'],
   ['since=1h&before=2h', 'before'],
@@ -101,6 +106,15 @@ it.each([
   expect(faults.map((fault) => fault.field)).toEqual([field]);
   expect(search.resource).toBe('r1');
   expect(given[field as 'since']).toBeDefined();
+});
+
+it('a search keeps the words that move with the day, in its link and its line; around a time has two ends', () => {
+  const { search } = read('since=yesterday&before=Today&action=create');
+  expect(`${printSearch(search)}`).toBe('since=yesterday&before=today&action=create');
+  expect(read(`q=${encodeURIComponent(printLine(search))}`).search).toEqual(search);
+  expect(`${printSearch(read('q=since:around-11:00').search)}`).toBe(
+    'since=2026-06-15T10%3A45%3A00Z&before=2026-06-15T11%3A15%3A00Z',
+  );
 });
 
 it('a search a field that comes twice is said, not half ignored', () => {

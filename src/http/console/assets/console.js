@@ -82,12 +82,10 @@ document.addEventListener('keydown', (event) => {
   keys.showModal();
 });
 
-/** To the search of the page, out of its fold on a narrow screen. False if the page has none. */
+/** To the search of the page. False if the page has none. */
 export const toSearch = () => {
   const search = document.querySelector('[data-search]');
   if (search === null) return false;
-  const fold = document.getElementById('search-fold');
-  if (fold !== null && search.offsetParent === null) fold.open = true;
   search.focus();
   search.select();
   return true;

@@ -46,12 +46,10 @@ const finish = (words) => {
 const addRows = (came) => {
   const fresh = rowsOf(came);
   if (fresh.length === 0) return;
-  const table = document.querySelector('[aria-label=Result] table.events tbody:last-of-type');
+  const table = document.querySelector('#result table.events tbody:last-of-type');
   if (table !== null) table.append(...fresh);
   else
-    document
-      .querySelector('.explorer .empty')
-      .replaceWith(document.adoptNode(came.querySelector('[aria-label=Result] .scroll')));
+    document.querySelector('.explorer .empty').replaceWith(document.adoptNode(came.querySelector('#result .scroll')));
 };
 
 /** The pager leads on from where the last page ended, and counts what stands here. */

@@ -33,14 +33,23 @@ const step = (by) => {
   location.assign(link.href);
 };
 
+/** A list of another width may begin elsewhere: the row stays where the eye is. */
+const inPlace = (row, change) => {
+  const { top } = row.getBoundingClientRect();
+  change();
+  scrollBy(0, row.getBoundingClientRect().top - top);
+};
+
 const close = () => {
   if (aside === undefined) return;
   loading?.abort();
-  aside.remove();
+  inPlace(shown, () => {
+    aside.remove();
+    document.body.classList.remove('with-side');
+  });
   aside = undefined;
-  document.body.classList.remove('with-side');
   shown?.removeAttribute('aria-current');
-  shown?.focus();
+  shown?.focus({ preventScroll: true });
   remember(false);
 };
 
@@ -101,7 +110,11 @@ const show = async (row) => {
   shown?.removeAttribute('aria-current');
   shown = row;
   shown.setAttribute('aria-current', 'true');
-  aside ??= frameOf();
+  if (aside === undefined) {
+    inPlace(row, () => {
+      aside = frameOf();
+    });
+  }
   remember(true);
   const all = rows();
   aside.querySelector('[role=status]').textContent = `Event ${all.indexOf(row) + 1} of ${all.length} on this page`;
@@ -123,7 +136,7 @@ if (list !== null) {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button !== 0) return;
     const row = rowOf(event.target);
     const link = event.target.closest('a');
-    if (row === null || (link !== null && link !== row) || String(getSelection()) !== '') return;
+    if (row === null || (link !== null && link !== row) || !getSelection().isCollapsed) return;
     if (!wide.matches) {
       if (link === null) location.assign(row.href);
       return;

@@ -3,155 +3,151 @@ import { DEFAULT_LIMIT, type PageCursors } from '../../../search/contract.ts';
 import { commandOf, curlOf, sqlOf } from '../../../search/copy-as.sql.ts';
 import type { OrganizationName } from '../../../search/names/names.ts';
 import {
+  printLine,
   printSearch,
+  printWord,
+  readSearch,
   type Search,
   type SearchFault,
   type SearchField,
   type SearchReading,
+  type TimeBound,
+  textOfBound,
 } from '../../../search/query/search.ts';
+import { printTerms, settingFields, termFields } from '../../../search/query/terms.ts';
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import type { EventMarks } from '../detections/page.ts';
 import { type Html, html } from '../html.ts';
-import { countFilters } from '../summary.ts';
 import type { LiveStart, ResultView } from './result-view.ts';
 
-interface TextField {
-  readonly field: SearchField;
-  readonly label: string;
-  readonly hint?: string;
-  readonly list?: string;
-}
-
-const who: readonly TextField[] = [
-  { field: 'actor', label: 'Actor', hint: 'e-mail, IP, token; mira*' },
-  { field: 'organization', label: 'Organization', hint: 'name or id', list: 'organizations' },
-];
-
-const what: readonly TextField[] = [
-  { field: 'action', label: 'Action', hint: 'create', list: 'actions' },
-  { field: 'result', label: 'Result', hint: 'failure', list: 'results' },
-  { field: 'product', label: 'Product' },
-  { field: 'resource_type', label: 'Resource type' },
-  { field: 'resource', label: 'Resource id' },
-  { field: 'ray', label: 'Ray id' },
-  { field: 'account', label: 'Account', hint: 'name or id', list: 'accounts' },
-  { field: 'zone', label: 'Zone', hint: 'name or id' },
-];
-
-const when: readonly TextField[] = [
-  { field: 'since', label: 'Since', hint: '24h, 2026-01-31', list: 'times' },
-  { field: 'before', label: 'Before', hint: 'now', list: 'times' },
-];
-
-const lineField: TextField = {
-  field: 'q',
-  label: 'Query',
-  hint: '-action:view status:4xx uri:/accounts/* "some text"',
-};
-
-/** A script copies it into the two fields of time. It has no zone, and the fields are UTC. */
-const calendar = html`<p class="pick-times" data-pick-times hidden><label>From <input type="datetime-local" data-into="f-since"></label> <label>to <input type="datetime-local" data-into="f-before"></label> <span class="muted">UTC</span></p>`;
-
-const quickTimes = ['1h', '24h', '7d', '30d'] as const;
-
-/** On narrow screens behind a fold, which stands before the form: a closed one around it would hide it on wide screens, too. */
-export const searchForm = (
-  view: EventsView,
-): Html => html`<details class="search-fold" id="search-fold"${view.reading.faults.length > 0 ? html` open` : null}><summary class="button" aria-controls="search-form">Filters${filtersOf(view)}</summary></details>
-<form class="search panel" id="search-form" method="get" action="/events" role="search" aria-label="Events">
-<div class="search-main">
-${textField(view, { field: 'text', label: 'Text', hint: 'anywhere in the original' }, true)}
-${who.map((field) => textField(view, field))}
-${when.map((field) => textField(view, field))}
-</div>
-${textField(view, lineField)}
-<details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
-<div class="search-more">
-${what.map((field) => textField(view, field))}
-<div class="flags" role="group" aria-labelledby="only"><span id="only">Show only</span>
-${flag(view, 'changed', 'entries changed later')}
-${flag(view, 'defects', 'entries with defects')}
-</div>
-<div class="flags">${flag(view, 'archive', 'Search archived months too')}${flag(view, 'copies', 'Copies in several accounts once', 'first')}</div>
-</div></details>
-${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
-<div class="row">
+/** One line says all of a search; its faults stand below it. The times beside it are links. */
+export const searchForm = (view: EventsView): Html => {
+  const { faults } = view.reading;
+  const [line, rest] = lineOf(view);
+  const limit: Fields = view.limit === DEFAULT_LIMIT ? [] : [['limit', `${view.limit}`]];
+  return html`<form class="search" id="search-form" method="get" action="/events" role="search" aria-label="Events">
+<div class="ask"><label class="unseen" for="f-q">Query</label>
+<input id="f-q" name="q" type="text" value="${line}" autocomplete="off" spellcheck="false" autocapitalize="off" data-search data-fields="${JSON.stringify(completionOf(view))}" placeholder="actor:mira* -action:view status:4xx since:24h &quot;some text&quot;"${faults.length === 0 ? null : html` aria-invalid="true" aria-describedby="faults" autofocus`}>
+${hiddenFields([...rest, ...limit])}
+${timePicker(view)}
 <button class="primary" type="submit">Search</button>
-<a class="button" href="/events">Clear</a>
-<p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
-${calendar}
-<p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open <kbd>Esc</kbd> close</p>
-</div>
-${namesOf('organizations', view.organizations)}
-${namesOf('accounts', view.accounts)}
-${suggestions('actions', ['create', 'delete', 'update', 'view', 'login'])}
-${suggestions('results', ['success', 'failure'])}
-${suggestions('times', ['now', ...quickTimes, '90d'])}
-</form>`;
-
-const filtersOf = ({ reading }: EventsView): string | null => {
-  const filters = countFilters(reading.search);
-  return filters === 0 ? null : ` (${filters})`;
+${fieldList}</div>
+${faults.length === 0 ? null : html`<div class="stack" id="faults">${faults.map((fault) => faultText(view, fault))}</div>`}
+</form>
+<form id="times" method="get" action="/events">${hiddenFields([...printSearch(withoutTimes(view.reading.search)), ...limit])}</form>`;
 };
 
-const namesOf = (id: string, known: readonly OrganizationName[]): Html =>
-  html`<datalist id="${id}">${known.map(
-    ({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`,
-  )}</datalist>`;
+const hiddenFields = (fields: Fields): readonly Html[] =>
+  fields.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`);
 
-const suggestions = (id: string, values: readonly string[]): Html =>
-  html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
+type Fields = readonly (readonly [name: string, value: string])[];
 
-const usesMore = ({ reading }: EventsView): boolean =>
-  [...what.map(({ field }) => field), ...(['changed', 'defects', 'archive', 'copies'] as const)].some(
-    (field) => reading.given[field] !== undefined,
-  );
+/** The line, and what it cannot say: in a field of its own a star is no wildcard. With a fault all is as it was written, to be mended. */
+const lineOf = ({ reading: { search, faults, given }, nowMs }: EventsView): readonly [line: string, rest: Fields] => {
+  if (faults.length > 0) {
+    const { q = '', ...fields } = given;
+    return [[...Object.entries(fields).map(printWord), q].join(' ').trim(), []];
+  }
+  const line = printLine(search);
+  if (`${printSearch(readSearch({ q: line }, nowMs).search)}` === `${printSearch(search)}`) return [line, []];
+  const { terms = [], ...fields } = search;
+  return [printTerms(terms), [...printSearch(fields)]];
+};
 
-const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
-  reading.faults.find((fault) => fault.field === field);
+const hints: Partial<Record<string, string>> = {
+  organization: 'name or id',
+  account: 'name or id',
+  zone: 'name or id',
+  actor: 'e-mail, id, token, address, network; mira*',
+  ip: 'address or network, 198.51.100.0/24',
+  action: 'create, delete, update',
+  result: 'success, failure',
+  status: '403, 4xx, 400-499, >=500',
+  uri: '/accounts/*',
+  text: 'anywhere in the original; the field may be left out',
+  since: '24h, today, yesterday, week, around-14:30, 2026-01-31',
+  before: 'as since',
+  defects: 'true: entries with defects',
+  changed: 'true: entries changed later',
+  archive: 'true: archived months, too',
+  copies: 'first: copies in several accounts once',
+};
 
-/** In the order of the form: it gets the focus. */
-const firstFault = (view: EventsView): SearchField | undefined =>
-  ['text' as const, ...[...who, ...when, lineField, ...what].map(({ field }) => field)].find(
-    (field) => faultOf(view, field) !== undefined,
-  );
+const lineFields = [...termFields, ...settingFields];
 
-const faultText = ({ reading }: EventsView, label: string, { field, reason, suggestions = [] }: SearchFault): Html => {
+/** What the script completes from, without one to be read. */
+const fieldList = html`<details class="drop fields" name="drop"><summary class="quiet-button">Fields</summary><div class="pop stack">
+<p class="hint"><code>-</code> excludes, a comma is <i>or</i>, <code>*</code> at the end: all that begin so. Words without a field are looked for in the original.</p>
+<ul>${lineFields.map((field) => html`<li><code>${field}:</code> <span class="muted">${hints[field] ?? ''}</span></li>`)}</ul></div></details>`;
+
+const MAX_VALUES = 200;
+
+/** Of each field its name, what it takes, and the values that this page knows. */
+const completionOf = ({ organizations, accounts, result }: EventsView) => {
+  const namesOf = (known: readonly OrganizationName[]) => known.slice(0, MAX_VALUES).map(({ id, name }) => name ?? id);
+  const known: Partial<Record<string, readonly string[]>> = {
+    ...Object.fromEntries(
+      (result?.summary?.facets?.facets ?? []).map(({ field, values }) => [
+        field,
+        values.map((one) => one.name ?? one.value),
+      ]),
+    ),
+    organization: namesOf(organizations),
+    account: namesOf(accounts),
+    ...Object.fromEntries(['since', 'before'].map((field) => [field, times.flatMap(([, since]) => since ?? [])])),
+    ...Object.fromEntries(['defects', 'changed', 'archive'].map((field) => [field, ['true']])),
+    copies: ['first'],
+  };
+  return lineFields.map((field) => [field, hints[field] ?? '', (known[field] ?? []).filter((one) => one !== '')]);
+};
+
+const times: readonly (readonly [name: string, since?: string, before?: string])[] = [
+  ...['15m', '1h', '24h', '7d', '30d', '90d'].map((span) => [`Last ${span}`, span] as const),
+  ['Today', 'today'],
+  ['Yesterday', 'yesterday', 'today'],
+  ['This week', 'week'],
+  ['All times'],
+];
+
+/** Links, and fields of a form of its own: what is picked takes the place of the times of the line. */
+const timePicker = ({ reading }: EventsView): Html => {
+  const { since, before } = reading.search;
+  const [sinceText, beforeText] = [since, before].map((bound) => bound && textOfBound(bound));
+  const name = times.find(([, from, to]) => from === sinceText && to === beforeText)?.[0];
+  const shown = (bound: TimeBound | undefined, text: string) =>
+    bound?.kind === 'at' && !bound.word ? utcMinute(bound.ms) : bound ? textOfBound(bound) : text;
+  const field = (label: string, name: string, bound?: TimeBound): Html =>
+    html`<label>${label}<input type="datetime-local" step="1" form="times" name="${name}" value="${bound?.kind === 'at' ? utcText(bound.ms) : ''}"></label>`;
+  return html`<details class="drop when" name="drop"><summary class="button">${name ?? `${shown(since, 'Begin')} to ${shown(before, 'now')}`}</summary>
+<div class="pop"><ul>${times.map(([label, from, to]) => html`<li><a href="${timeLink(reading.search, from, to)}"${label === name ? html` aria-current="true"` : null}>${label}${from === undefined ? null : html`<code>${from}</code>`}</a></li>`)}</ul>
+<div class="stack">${field('Around, 15 minutes each way', 'around')}${field('From', 'since', since)}${field('To', 'before', before)}
+<p class="row"><button class="button" type="submit" form="times">Apply</button><span class="hint">UTC</span></p>
+<p class="hint">In the line: <code>since:yesterday</code>, <code>since:around-14:30</code>, <code>since:3d before:1d</code></p></div></div></details>`;
+};
+
+const utcText = (ms: number): string => new Date(ms).toISOString().slice(0, 19);
+const utcMinute = (ms: number): string => utcText(ms).slice(0, 16).replace('T', ' ');
+
+const timeLink = (search: Search, since: string | undefined, before: string | undefined): string => {
+  const parameters = printSearch(withoutTimes(search));
+  if (since !== undefined) parameters.set('since', since);
+  if (before !== undefined) parameters.set('before', before);
+  return parameters.size === 0 ? '/events' : `/events?${parameters.toString()}`;
+};
+
+const withoutTimes = ({ since: _since, before: _before, ...rest }: Search): Search => rest;
+
+const faultText = ({ reading }: EventsView, { field, reason, suggestions = [] }: SearchFault): Html => {
   const link = ({ id, name }: OrganizationName): Html => {
     const parameters = printSearch({ ...reading.search });
     parameters.set(field, id);
     return html` <a href="/events?${parameters.toString()}">${name ?? id}</a>`;
   };
-  return html`<p class="fault" id="fault-${field}">${label} ${reason}${suggestions.map(link)}</p>`;
+  return html`<p class="fault" id="fault-${field}">${fieldName(field)} ${reason}${suggestions.map(link)}</p>`;
 };
 
-const textField = (view: EventsView, { field, label, hint, list }: TextField, isSearch = false): Html => {
-  const fault = faultOf(view, field);
-  return html`<div class="field field-${field}"><label for="f-${field}">${label}</label>
-<input id="f-${field}" name="${field}" type="${isSearch ? 'search' : 'text'}" value="${view.reading.given[field] ?? ''}"
- autocomplete="off" spellcheck="false" autocapitalize="off"${isSearch ? html` data-search` : null}${hint === undefined ? null : html` placeholder="${hint}"`}${list === undefined ? null : html` list="${list}"`}${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault-${field}"${field === firstFault(view) ? html` autofocus` : null}`}>
-${fault === undefined ? null : faultText(view, label, fault)}</div>`;
-};
-
-const flag = (
-  view: EventsView,
-  field: 'changed' | 'defects' | 'archive' | 'copies',
-  label: string,
-  value = 'true',
-): Html => {
-  const fault = faultOf(view, field);
-  const isSet = view.reading.search[field];
-  return html`<label class="flag"><input type="checkbox" name="${field}" value="${value}"${isSet ? html` checked` : null}> ${label}</label>
-${fault === undefined ? null : faultText(view, label, fault)}`;
-};
-
-const quickTime = ({ reading }: EventsView, time: string): Html => {
-  const parameters = printSearch(reading.search);
-  parameters.set('since', time);
-  parameters.delete('before');
-  const isCurrent = reading.search.since?.text === time && reading.search.before === undefined;
-  return html`<a href="/events?${parameters.toString()}"${isCurrent ? html` aria-current="true"` : null}>${time}</a>`;
-};
+const fieldName = (field: SearchField): string =>
+  field === 'q' ? 'Query' : `${field.charAt(0).toUpperCase()}${field.slice(1).replace('_', ' ')}`;
 
 export interface EventsView {
   readonly reading: SearchReading;
@@ -168,6 +164,8 @@ export interface EventsView {
     };
   /** Counted for up to 10 seconds. */
   readonly isExact: boolean;
+  /** The facets. */
+  readonly isPutAway: boolean;
   readonly unknown: readonly string[];
   readonly resultView: ResultView;
   readonly address: string;

@@ -4,16 +4,16 @@ import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { actorOf, effectMark, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { saveThis, searchesMenu } from '../saved/page.ts';
-import { chipsOf, summaryPanel } from '../summary.ts';
+import { chipsOf, countFilters, countLine, exactLinkOf, facetsPanel, histogramOf } from '../summary.ts';
 import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts';
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
 import { eventHref } from './search-steps.ts';
 import { batchNote, coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 
-export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
+export const eventsBody = (view: EventsView): Html => html`<div class="explorer">
 ${searchesMenu('/events', view.reading.search)}
-<div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>
+<h1 class="unseen">Events</h1>
 ${searchForm(view)}
 ${view.unknown.map((words) => html`<p class="fault" role="alert">${words}</p>`)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure.reason}.</p>`}
@@ -22,55 +22,60 @@ ${view.result === undefined ? null : resultOf(view, view.result)}
 
 type Result = NonNullable<EventsView['result']>;
 
+/** The facets stand after the list, so that the Tab key comes to the list first. */
 const resultOf = (view: EventsView, result: Result): Html => {
   const { events } = result.page;
-  const { search } = view.reading;
-  const { coverage } = result;
-  return html`${printHead({ search, answer: result, summary: result.summary, isPart: result.next !== null || result.previous !== null, nowMs: view.nowMs })}
-${coverageOf(coverage, search, view.nowMs)}
+  const { reading, resultView, nowMs } = view;
+  const { search } = reading;
+  const { coverage, summary, live } = result;
+  const summaryView = summary && { ...view, search, summary, gaps: coverage.gaps };
+  const filters = countFilters(search);
+  return html`${printHead({ search, answer: result, summary, isPart: result.next !== null || result.previous !== null, nowMs })}
+<div class="desk"><section class="result" aria-label="Result">
+<div class="line">${summaryView === undefined ? html`<p class="muted" role="status">Not counted: other searches are using the database. Reload to count.</p>` : countLine(summaryView)}
+${coverageOf(coverage, search, nowMs)}
+<a class="quiet-button to-facets" href="#filters">Filters${filters === 0 ? null : ` (${filters})`}</a>
+${liveBar(search, resultView, live)}
+${viewChoice(resultView, view.address)}
+${useResult(view)}</div>
 ${result.isFirst ? batchNote(search, result.batchDeletions) : null}
+${summaryView && histogramOf({ search, count: summaryView.summary.count, gaps: coverage.gaps })}
+<div id="result" tabindex="-1">
+${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
+${view.marks?.isKnown === false ? html`<p class="hint" role="status">Marks of detections are missing here: looking them up took too long.</p>` : null}
+${reachedOf(view, result.page)}
+${pagerOf(view, result)}
+</div></section>
+<aside class="filters" id="filters" aria-label="Filters"><a class="quiet-button to-result" href="#result">To the events</a>
+${chipsOf(search)}
+${summaryView && facetsPanel({ ...summaryView, facets: summaryView.summary.facets, exactLink: exactLinkOf(search) })}</aside></div>`;
+};
+
+const useResult = (view: EventsView): Html => {
+  const { search } = view.reading;
+  const link = (format: string): string => {
+    const parameters = printSearch(search);
+    parameters.set('format', format);
+    return `/events/export?${parameters.toString()}`;
+  };
+  return html`<details class="drop use-result" name="drop"><summary class="quiet-button">Use result</summary><div class="pop stack">
+<p class="row exports"><span class="muted">Export all matches:</span>
+<a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
+<a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
+<a class="quiet-button" href="/events/bundle?${printSearch(search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a zip that verifies offline; the newest 10,000 events at most">Evidence bundle</a>
+${fixedLink(search)}</p>
 ${
   view.copies === undefined
     ? null
     : html`${copyAs(view.copies)}
 ${saveThis(view.copies.search)}`
-}
-${aboveOf(view, result)}
-<section class="panel" id="result" aria-label="Result" tabindex="-1">
-${liveBar(search, view.resultView, result.live)}
-${viewChoice(view.resultView, view.address)}
-${events.length === 0 ? nothingFound(view, result) : tableOf(view, result)}
-${view.marks?.isKnown === false ? html`<p class="hint" role="status">Marks of detections are missing here: looking them up took too long.</p>` : null}
-${reachedOf(view, result.page)}
-${pagerOf(view, result)}
-</section>`;
-};
-
-const aboveOf = (view: EventsView, { page, summary, coverage }: Result): Html | null => {
-  const { search } = view.reading;
-  if (summary === undefined) {
-    return html`${chipsOf(search)}<p class="muted" role="status">Not counted: other searches are using the database. Reload to count.</p>`;
-  }
-  if (page.events.length === 0 && summary.count.events === 0) return chipsOf(search);
-  return summaryPanel({ ...view, search, summary, gaps: coverage.gaps });
-};
-
-const exportLinks = ({ reading }: EventsView): Html => {
-  const link = (format: string): string => {
-    const parameters = printSearch(reading.search);
-    parameters.set('format', format);
-    return `/events/export?${parameters.toString()}`;
-  };
-  return html`<p class="row exports"><span class="muted">Export all matches:</span>
-<a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
-<a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
-<a class="quiet-button" href="/events/bundle?${printSearch(reading.search).toString()}" download title="The exact originals with question, proofs and what is not collected, as a zip that verifies offline; the newest 10,000 events at most">Evidence bundle</a>
-${fixedLink(reading.search)}</p>`;
+}</div></details>`;
 };
 
 /** `since=24h` is another day tomorrow. */
 const fixedLink = (search: Search): Html | null => {
-  if (search.since?.kind !== 'ago' && search.before?.kind !== 'ago') return null;
+  const moves = ({ since, before }: Search) => [since, before].some((one) => one && (one.kind === 'ago' || one.word));
+  if (!moves(search)) return null;
   const nowMs = Date.now();
   const parameters = printSearch(search);
   if (search.since !== undefined) parameters.set('since', instantOfBound(search.since, nowMs));

@@ -51,7 +51,7 @@ export interface ResultView {
   readonly density: (typeof densities)[number];
 }
 
-export const usualView: ResultView = { columns: usualColumns, density: 'comfortable' };
+export const usualView: ResultView = { columns: usualColumns, density: 'compact' };
 
 /** A contract: people keep links. */
 export const viewFields = ['columns', 'density'] as const;
@@ -133,8 +133,8 @@ export const rememberedView = ({ cookies, query, url }: FastifyRequest): string 
 export const viewChoice = (
   view: ResultView,
   address: string,
-): Html => html`<details class="view-choice" id="view-choice"><summary>Columns and density</summary>
-<form class="stack" method="post" action="/console/result-view"><input type="hidden" name="next" value="${address}">
+): Html => html`<details class="view-choice drop" id="view-choice" name="drop"><summary class="quiet-button">Columns<span> and density</span></summary>
+<form class="pop stack" method="post" action="/console/result-view"><input type="hidden" name="next" value="${address}">
 <fieldset><legend>Columns, beside the time</legend><div class="choices">${columnNames.map(
   (name) =>
     html`<label class="flag"><input type="checkbox" name="columns" value="${name}"${view.columns.includes(name) ? html` checked` : null}> <span><span class="unseen">Column </span>${labelOfColumn(name)}</span></label>`,
@@ -159,7 +159,7 @@ export const keepView = (body: Html, view: ResultView): Html => {
       .replaceAll(/href="\/events(?:\?([^"]*))?"/g, (_, query?: string) =>
         query === undefined ? `href="/events?${link}"` : `href="/events?${query}&amp;${link}"`,
       )
-      .replaceAll(/<form class="search panel"[^>]*>/g, (form) => `${form}${fields.join('')}`),
+      .replaceAll(/<form (?:class="search"|id="times")[^>]*>/g, (form) => `${form}${fields.join('')}`),
   );
 };
 
@@ -209,7 +209,7 @@ export interface LiveStart {
 export const liveBar = ({ before, ...search }: Search, view: ResultView, start: LiveStart | undefined): Html => {
   if (start === undefined) {
     const where = before === undefined ? 'on a page of older events' : 'for a search that has an end';
-    return html`<p class="live-list hint">There is no live list ${where}: <a href="${linkOf(search)}">newest events of this search</a></p>`;
+    return html`<p class="live-list hint">No live list ${where}: <a href="${linkOf(search)}">newest events</a></p>`;
   }
   const query = [printSearch(search), printView(view)].map(String).filter((part) => part !== '');
   return html`<div class="live-list row" data-live="/events/arrivals?${query.join('&')}" data-after="${start.after}" data-feed="${start.feedId}">

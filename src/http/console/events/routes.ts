@@ -168,7 +168,9 @@ const sendEvents = async (
   frame: Frame,
   { source, operations }: { readonly source: SearchSource; readonly operations: Operations },
 ): Promise<FastifyReply> => {
-  const { query } = request;
+  const { around, ...given } = request.query;
+  // Of the time picker alone: a link has the two times.
+  const query = around ? { ...given, since: `around-${around}`, before: '' } : given;
   const remembered = rememberedView(request);
   if (remembered !== undefined) return reply.redirect(remembered, 303);
   const nowMs = Date.now();
@@ -180,7 +182,10 @@ const sendEvents = async (
   const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
   const link = printSearch(reading.search);
   const line = typeof query['q'] === 'string' ? query['q'] : undefined;
-  const isOther = searchFields.some((field) => query[field] === '') || (line !== undefined && link.get('q') !== line);
+  const isOther =
+    around !== undefined ||
+    searchFields.some((field) => query[field] === '') ||
+    (line !== undefined && link.get('q') !== line);
   if (isClean && isOther) {
     if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
     for (const [name, value] of printView(resultView)) link.set(name, value);
@@ -205,6 +210,7 @@ const sendEvents = async (
     limit,
     nowMs,
     isExact,
+    isPutAway: request.cookies['orgtrail_facets'] === 'closed',
     copies,
   };
   if (view.failure !== undefined) reply.code(view.failure.code);

@@ -18,11 +18,11 @@ import { agoText, countOf, countText, instantOf, spanText } from '../words.ts';
 
 const SHOWN_GAPS = 5;
 
-/** The first thing to know about a result: whether what is missing may only not be collected. */
+/** The first thing to know about a result, in one line: whether what is missing may only not be collected. What it is made of unfolds. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
-  const { organizations, accounts, incomplete, gaps } = coverage;
-  const notes = html`${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
-  if (organizations + accounts === 0) {
+  const { organizations, accounts, incomplete, gaps, archivedMonths, droppedMonths } = coverage;
+  const logs = organizations + accounts;
+  if (logs === 0) {
     return html`<p class="coverage coverage-incomplete">${
       search.account !== undefined
         ? html`The log of this account is not collected: what is stored of it may be old.`
@@ -31,21 +31,29 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
           : html`This organization is not collected any more: what is stored of it may be old.`
     }</p>`;
   }
-  if (incomplete === 0) {
-    const state = coverage.droppedMonths.length === 0 ? 'coverage-complete' : 'coverage-incomplete';
-    return html`<p class="coverage ${state}"><strong>${subjectOf(coverage)} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
-  }
-  const of =
+  const isArchiveLeftOut = archivedMonths.length > 0 && search.archive !== true;
+  const until = untilNote(coverage, nowMs);
+  const part =
     incomplete === 1 && gaps[0] !== undefined
       ? logName(gaps[0])
-      : `${countText(incomplete)} of ${countText(organizations + accounts)} ${accounts === 0 ? 'organizations' : 'organizations and accounts'}`;
-  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${NOT_COLLECTED}: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
+      : `${countText(incomplete)} of ${countOf(logs, 'log')}`;
+  const missing = [
+    ...(isArchiveLeftOut ? ['without archived months'] : []),
+    ...(droppedMonths.length > 0 ? ['without dropped months'] : []),
+  ].map((words) => `, ${words}`);
+  const isWhole = incomplete === 0 && droppedMonths.length === 0;
+  return html`<details class="coverage ${isWhole ? 'coverage-complete' : 'coverage-incomplete'} drop" id="coverage" name="drop"><summary>${
+    incomplete === 0
+      ? html`${countText(logs)} of ${countOf(logs, 'log')} ${missing.length === 0 ? 'complete' : 'collected'}${until}`
+      : html`<strong>${NOT_COLLECTED}: parts of ${part}</strong>${until && html`; all else${until}`}`
+  }${missing}</summary>
+<div class="pop"><p>${incomplete === 0 ? html`${subjectOf(coverage)} collected${until}.` : html`Events of these times may be missing here.`}${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}</p>
 <ul>${gaps
     .slice(0, SHOWN_GAPS)
     .map(
       (gap) =>
         html`<li><span>${logName(gap)}</span> <span class="mono">${instantOf(gap.since)} to ${instantOf(gap.before)}</span></li>`,
-    )}</ul></details>`;
+    )}${gaps.length > SHOWN_GAPS ? html`<li class="muted">…</li>` : null}</ul></div></details>`;
 };
 
 /** A green answer would hide them. */

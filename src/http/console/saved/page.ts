@@ -22,7 +22,7 @@ export const savedListBody = (rows: readonly SavedRow[], nowMs: number): Html =>
 ${searchesMenu('/searches')}
 <h1>Saved searches</h1>
 <section class="panel" aria-label="Saved searches">
-${rows.length === 0 ? html`<p class="empty">No search is saved. “Save this search” above a result of <a href="/events">Events</a> keeps it here, for all who may sign in.</p>` : tableOf(rows, nowMs)}
+${rows.length === 0 ? html`<p class="empty">No search is saved. “Save this search” in “Use result” of <a href="/events">Events</a> keeps it here, for all who may sign in.</p>` : tableOf(rows, nowMs)}
 </section></div>`;
 
 const tableOf = (rows: readonly SavedRow[], nowMs: number): Html => html`<table class="events saved-list">

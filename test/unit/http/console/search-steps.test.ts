@@ -59,9 +59,9 @@ test('a link to an event carries a search that says something, and nothing for a
 });
 
 test('a view is read from an address and printed in the order of the columns', () => {
-  const { view, faults } = readView({ columns: 'ray, actor,ray', density: 'compact' });
-  expect([view, faults]).toEqual([{ columns: ['actor', 'ray'], density: 'compact' }, []]);
-  expect(printView(view).toString()).toBe('columns=actor%2Cray&density=compact');
+  const { view, faults } = readView({ columns: 'ray, actor,ray', density: 'comfortable' });
+  expect([view, faults]).toEqual([{ columns: ['actor', 'ray'], density: 'comfortable' }, []]);
+  expect(printView(view).toString()).toBe('columns=actor%2Cray&density=comfortable');
   expect(readView({ columns: ['ray', 'actor'] }).view.columns).toEqual(['actor', 'ray']);
   expect(readView({ columns: '' }).view.columns).toEqual([]);
   expect(readView(Object.fromEntries(printView(readView({ columns: '' }).view))).view.columns).toEqual([]);
@@ -70,8 +70,8 @@ test('a view is read from an address and printed in the order of the columns', (
 test('the usual view needs no parameter, and takes those of an address away', () => {
   expect(readView({}).view).toEqual(usualView);
   expect(printView(usualView).toString()).toBe('');
-  expect(withView('/events?since=7d&columns=ray&density=compact', usualView)).toBe('/events?since=7d');
-  expect(withView('/events?density=compact', usualView)).toBe('/events');
+  expect(withView('/events?since=7d&columns=ray&density=comfortable', usualView)).toBe('/events?since=7d');
+  expect(withView('/events?density=comfortable', usualView)).toBe('/events');
   expect(withView('/events?since=7d', readView({ columns: 'ray' }).view)).toBe('/events?since=7d&columns=ray');
 });
 
@@ -82,10 +82,10 @@ test('what is no column is a fault that names the one that was meant', () =>
   ]));
 
 test('links to searches keep the view; text that looks like one stays text', () => {
-  const { view } = readView({ columns: 'ray', density: 'compact' });
-  const body = html`<a href="/events?since=7d">a</a><a href="/events">b</a><a href="/events/7">c</a>${'<a href="/events">'}<form class="search panel" method="get">`;
+  const { view } = readView({ columns: 'ray', density: 'comfortable' });
+  const body = html`<a href="/events?since=7d">a</a><a href="/events">b</a><a href="/events/7">c</a>${'<a href="/events">'}<form class="search" method="get">`;
   expect(String(keepView(body, view))).toBe(
-    '<a href="/events?since=7d&amp;columns=ray&amp;density=compact">a</a><a href="/events?columns=ray&amp;density=compact">b</a><a href="/events/7">c</a>&lt;a href=&quot;/events&quot;&gt;<form class="search panel" method="get"><input type="hidden" name="columns" value="ray"><input type="hidden" name="density" value="compact">',
+    '<a href="/events?since=7d&amp;columns=ray&amp;density=comfortable">a</a><a href="/events?columns=ray&amp;density=comfortable">b</a><a href="/events/7">c</a>&lt;a href=&quot;/events&quot;&gt;<form class="search" method="get"><input type="hidden" name="columns" value="ray"><input type="hidden" name="density" value="comfortable">',
   );
   expect(keepView(body, usualView)).toBe(body);
 });
