@@ -1,9 +1,9 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Document } from 'yaml';
 import { keyOf } from '../../../src/app/config/settings-list.ts';
-import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
@@ -37,34 +37,6 @@ test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and ta
   daemon.child.kill('SIGTERM');
   expect(await daemon.ended).toBe(143);
   for (const token of [oldToken, newToken]) expect(daemon.stdout() + daemon.stderr()).not.toContain(token);
-});
-
-test.each([['run'], ['status']])('a wrong file ends %s with exit code 2, the faults and no stack', async (command) => {
-  const path = await write(
-    'wrong.yaml',
-    'cloudflare: {api_token: the-secret-of-the-test}\nleese: 30s\nconcurrency: 0\n',
-  );
-  const { code, stdout, stderr } = await runOrgtrail([command], { ORGTRAIL_CONFIG: path }, directory);
-  expect(stdout).toBe('');
-  expect(stderr.split('\n')).toEqual([
-    'orgtrail: 2 configuration errors:',
-    `  - ${path}:2:1: "leese" is not a setting; did you mean lease?`,
-    `  - ${path}:3:14: concurrency must be an integer between 1 and 64, not "0"`,
-    expect.stringMatching(/^Try: /),
-    '',
-  ]);
-  expect(code).toBe(2);
-});
-
-test('config check and print say which setting is from .env', async () => {
-  await writeFile(join(directory, '.env'), 'ORGTRAIL_LEASE=20s\nORGTRAIL_CONCURRENCY=4\n', { mode: 0o600 });
-  const env = { CLOUDFLARE_API_TOKEN: 'the-secret-of-the-test', ORGTRAIL_CONCURRENCY: '5' };
-  const check = await runOrgtrail(['config', 'check'], env, directory);
-  expect(check.stdout).toMatch(/ORGTRAIL_CONCURRENCY +from environment\n.*ORGTRAIL_LEASE +from \.env\n/);
-  const print = await runOrgtrail(['config', 'print'], env, directory);
-  expect(print.stdout).toContain('\nlease: 20s # .env\n');
-  expect([check.code, print.code]).toEqual([0, 0]);
-  await rm(join(directory, '.env'));
 });
 
 const write = async (name: string, text: string): Promise<string> => {

@@ -152,7 +152,7 @@ describe('a search with copies=first', () => {
 
   test('is on the page, with a statement of SQL that has the same, and cannot be had with archived months', async () => {
     const page = await (await fetch(`${served.server.url}/events?copies=first&limit=500`)).text();
-    expect(page).toMatch(/name="copies" value="first" checked/);
+    expect(page).toMatch(/id="f-q"[^>]* value="copies:first"/);
     const sql = />(select position[^<]*)<\/pre>/.exec(page)?.[1] ?? '';
     const plain = sql
       .replaceAll('&#39;', "'")

@@ -117,7 +117,7 @@ test('a daemon says which archived months it did not search, and how to', async 
   const [, link = ''] = /<a href="([^"]+)">Search them too<\/a>/.exec(plain) ?? [];
   const searched = (await daemon.get(link.replaceAll('&amp;', '&'))).text;
   expect(searched).toContain('The archived month 2024-01 was searched as well. The counts are without them.');
-  expect(searched).toMatch(/<input type="checkbox" name="archive"[^>]* checked/);
+  expect(searched).toMatch(/id="f-q"[^>]* value="archive:true"/);
   expect(searched).toContain(`/events/${position}`);
   expect(plain).not.toContain(`/events/${position}"`);
   // The archived event leads on through a search that reaches the archive.

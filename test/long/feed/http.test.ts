@@ -146,14 +146,6 @@ describe('what is wrong is said', () => {
     }
   });
 
-  test('no token, another token: 401; the token: 200; outside loopback never without', async () => {
-    await using world = await open({ host: '0.0.0.0', feedToken: 'a-token-of-the-feed' }, 3);
-    expect((await world.get('')).status).toBe(401);
-    expect((await world.get('', { authorization: 'Bearer a-token-of-the-feex' })).status).toBe(401);
-    const right = await world.get('', { authorization: 'Bearer a-token-of-the-feed' });
-    expect(right.lines.length).toBe(3);
-  });
-
   test('a table that goes away: 500 before the first line, and a cut connection after it', async () => {
     await using world = await open({}, 3_000);
     const { pool } = world.world.database;

@@ -92,31 +92,6 @@ describe('GET /v1/search', () => {
       expect(response.headers.get('location')).toMatch(/^\/console\/sign-in\?next=/);
     }
   });
-
-  test('NDJSON: all that match, each to the byte, as a file', async () => {
-    const rows = await stored();
-    const { text, headers } = await get('format=ndjson');
-    expect(headers.get('content-type')).toBe('application/x-ndjson');
-    expect(headers.get('content-disposition')).toMatch(/^attachment; filename="orgtrail-events-[\dT-]+Z\.ndjson"$/);
-    const lines = text.split('\n').slice(0, -1);
-    expect(lines.map((line) => JSON.parse(line).position)).toEqual(rows.map(({ position }) => position));
-    expect(lines.map((line) => line.slice(line.indexOf('"raw":') + 6, -1))).toEqual(
-      rows.map(({ raw }) => raw.replace(/[\r\n]/g, ' ')),
-    );
-  });
-
-  test('CSV: a header and a record for each that matches', async () => {
-    const { text, headers } = await get('format=csv&result=success');
-    expect(headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present');
-    const { rows } = await world.database.pool.query(
-      "select count(*)::integer as matching from audit_events where action_result = 'success'",
-    );
-    const records = text.split('\r\n').slice(0, -1);
-    expect(records[0]?.startsWith('"position","action_time","received_at","organization_id"')).toBe(true);
-    expect(records.length).toBe(rows[0].matching + 1);
-    expect((await get('format=csv&result=none')).text.split('\r\n').length).toBe(2);
-    expect((await get('format=ndjson&result=none')).text).toBe('');
-  });
 });
 
 describe('an export of 100,000 events', () => {

@@ -90,20 +90,6 @@ describe.concurrent('organizations', () => {
     await world.expectExactTruth();
   });
 
-  test('one that was deleted (no listing names it, and its log answers 404) is gone a quarter of an hour after the second listing', async () => {
-    await using world = await openRunning();
-    const created = await createOrganization(world, 'Short-lived');
-    await world.cycle();
-    const headers = { authorization: 'Bearer token-of-the-test' };
-    await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'DELETE', headers });
-    await world.cycle();
-    expect(await stateOf(world, created)).not.toBe('gone');
-    expect(await world.cycle()).toMatchObject({ sources: 4 });
-    await world.ageRefusals();
-    expect(await world.cycle()).toMatchObject({ sources: 3 });
-    expect(await changesOf(world, created)).toEqual(['appeared', 'refused', 'gone']);
-  });
-
   test('a cycle that stands alone lists again until nothing new appears', async () => {
     await using world = await openRunning({ faults: { missing_organization: { count: 1 } } });
     expect(await world.sync({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
