@@ -142,7 +142,7 @@ describe('orgtrail mcp with the account that may read alone', () => {
     ['search_events', { limit: 51 }, 'limit'],
     ['search_events', { quer: 'x' }, 'quer'],
     ['search_events', { cursor: 'x' }, 'cursor is not a cursor'],
-    ['search_events', { since: 'yesterday' }, 'is not a time'],
+    ['search_events', { since: 'lately' }, 'is not a time'],
     ['search_events', { query: 'organization:nosuch' }, 'is not known'],
     ['get_event', {}, 'either a position or an id'],
     ['get_event', { position: 999_999 }, 'no stored event has it'],
