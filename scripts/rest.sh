@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All tests that `npm test` leaves out, for `npm run test:all` and CI: longer ones of the same kinds, trouble with PostgreSQL, all sinks in one
 # run, the simulation, every alert, and what needs Chromium and Docker, if those are available.
-# What mostly waits runs beside what computes, which gets what the others leave (nice). A failed step stops no other one; the ends of
+# What mostly waits runs beside what computes, which gets what the others leave (nice). No more at once: whoever waits for a slow machine ticks
+# and polls meanwhile, which makes it slower. A failed step stops no other one; the ends of
 # those that failed come last.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,14 +16,12 @@ step() {
 {
   step trouble npx vitest run --project trouble
   step sinks npx vitest run --project sinks
-  step browser bash scripts/browser-tests.sh
-} &
-{
   step alerts npm run lab alerts
   step Docker bash scripts/docker/docker-tests.sh
 } &
-step 'long, simulation' nice -n 5 npx vitest run --project long --project simulation &
+step 'long, simulation' nice -n 10 npx vitest run --project long --project simulation &
 step e2e npx vitest run --project e2e
+step browser bash scripts/browser-tests.sh
 wait
 ! grep -h 'retry x' "$outputs"/* || echo 'These passed when they were repeated: a busy machine, or a fault that is not always there.'
 shopt -s nullglob
