@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests that `npm test` leaves out, for `npm run test:all` and CI: longer ones of the same kinds, trouble with PostgreSQL, all sinks in one
 # run, the simulation, every alert, and what needs Chromium and Docker, if those are available.
-# What mostly waits runs beside what computes, which gets what the others leave (nice). No more at once: whoever waits for a slow machine ticks
+# What mostly waits runs beside what computes, which gets what the others leave (nice). No more at once: a test that waits for a slow machine ticks
 # and polls meanwhile, which makes it slower. A failed step stops no other one; the ends of
 # those that failed come last.
 set -uo pipefail

@@ -114,7 +114,9 @@ test(`by the account that docs/operations says, every sink has every event of a 
   let allRepeats = 0;
   for (const [sink, receiver] of receivers) {
     const found = await judgeReceived(receiver, store);
-    wrong[sink] = found.wrong;
+    // While one event is not taken alone, those behind it are tried (docs/sinks.md): a receiver that is slow or away may see it later.
+    const mayBeLate = sink === 'file' ? 0 : RESTARTS.length + receiver.cuts();
+    wrong[sink] = { ...found.wrong, outOfOrder: Math.max(0, found.wrong.outOfOrder - mayBeLate) };
     const { events, repeats } = found;
     const restarted = sink === 'file' ? 'times without its directory' : 'restarts';
     console.log(
