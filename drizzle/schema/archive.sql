@@ -23,10 +23,10 @@ comment on column holds.since is 'From this action_time on; -infinity: from the 
 comment on column holds.before is 'Before this action_time; infinity: those to come, too.';
 comment on column holds.reason is 'Why, in the words of who added it.';
 comment on column holds.created_by is 'Who wanted it, by his own account.';
-comment on column holds.created_as is 'The account of the database that added it.';
+comment on column holds.created_as is 'The account of the database that added it, and the token for which it did.';
 comment on column holds.created_at is 'When it was added.';
 comment on column holds.released_by is 'Who released it, by his own account.';
-comment on column holds.released_as is 'The account of the database that released it.';
+comment on column holds.released_as is 'The account of the database that released it, and the token for which it did.';
 comment on column holds.released_at is 'When it was released; null: it is in force.';
 comment on column holds.account_id is 'Only events of this account; null: of all.';
 
@@ -94,7 +94,7 @@ comment on column retention_waits.since is 'When it was found.';
 comment on column retention_waits.ends_at is 'From then on months are dropped again.';
 comment on column retention_waits.confirmed_at is 'When an operator ended the wait; null: it ended by itself, or has not ended.';
 comment on column retention_waits.confirmed_by is 'Who is said to have confirmed.';
-comment on column retention_waits.confirmed_as is 'The account of the database that did.';
+comment on column retention_waits.confirmed_as is 'The account of the database that did, and the token for which it did.';
 
 -- A month is dropped only once it is proven to be in the archive: docs/decisions/22.
 create table archive_policy (

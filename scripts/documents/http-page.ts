@@ -16,7 +16,12 @@ interface Operation {
   readonly description?: string;
   readonly security?: readonly object[];
   readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Body }>> };
   readonly responses?: Responses;
+}
+interface Body {
+  readonly properties: Readonly<Record<string, { readonly description?: string }>>;
+  readonly required?: readonly string[];
 }
 interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
@@ -58,27 +63,35 @@ The routes of the daemon. A running one describes them at \`GET /v1/openapi.json
 
 A route that needs a token takes local requests without one, on loopback if none is set. It also answers:
 
-${tableOf(refusals)}
+${answersOf(refusals)}
 
 One that answers as a command prints also has:
 
-${tableOf(problems)}
+${answersOf(problems)}
 ${sections.join('')}`;
 };
 
 const sectionOf = (
   route: string,
-  { summary, description, security, parameters = [], responses = {} }: Operation,
-): string => `
+  { summary, description, security, parameters: beside = [], requestBody, responses = {} }: Operation,
+): string => {
+  const body = requestBody?.content['application/json']?.schema;
+  const fields = Object.entries(body?.properties ?? {}).map(([name, { description: what }]) => {
+    const required = body?.required?.includes(name) === true;
+    return { name, in: 'body', required, ...(what !== undefined && { description: what }) };
+  });
+  const parameters: readonly Parameter[] = [...beside, ...fields];
+  return `
 ## \`${route}\`
 
 ${[summary, description]
   .filter((text) => text !== undefined)
   .map(sentence)
   .join(' ')}${security === undefined ? '' : ' Needs a token.'}
-${parameters.length === 0 ? '' : `\n| parameter | in | what it is |\n|---|---|---|\n${parameters.map(rowOf).join('\n')}\n`}
-${tableOf(Object.fromEntries(Object.entries(responses).filter(([, { description }]) => !everywhere.has(description))))}
+${parameters.length === 0 ? '' : `\n${parameters.map(lineOf).join('\n')}\n`}
+${answersOf(Object.fromEntries(Object.entries(responses).filter(([, { description }]) => !everywhere.has(description))))}
 `;
+};
 
 type Responses = Readonly<Record<string, { readonly description?: string }>>;
 
@@ -86,14 +99,13 @@ const everywhere: ReadonlySet<string | undefined> = new Set(
   Object.values({ ...refusals, ...problems }).map(({ description }) => description),
 );
 
-const tableOf = (responses: Responses): string => `| status | when |
-|---|---|
-${Object.entries(responses)
-  .map(([status, { description: when = '' }]) => `| ${status} | ${cell(when)} |`)
-  .join('\n')}`;
+const answersOf = (responses: Responses): string =>
+  Object.entries(responses)
+    .map(([status, { description: when = '' }]) => `- **${status}** ${oneLine(when)}`)
+    .join('\n');
 
-const rowOf = ({ name, in: place, required = false, description = '' }: Parameter): string =>
-  `| \`${name}\`${required ? ' (required)' : ''} | ${place} | ${cell(description)} |`;
+const lineOf = ({ name, in: place, required = false, description = '' }: Parameter): string =>
+  `- \`${name}\` (${place}${required ? ', required' : ''}): ${oneLine(description)}`;
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const oneLine = (text: string): string => text.replaceAll('\n', ' ');
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -58,10 +58,13 @@ const saveSome = (page: Page, world: World): Promise<void> =>
 const addHolds = (page: Page, world: World): Promise<void> =>
   addedOnce(page, world, 'holds', async (pool) => {
     const hold = { organizationId: undefined, sinceMs: undefined, beforeMs: undefined, by: 'noor.haddad' };
-    await addHold(pool, { ...hold, organizationId: organizationId(world, 0), reason: 'Case 2026-114, sign-ins' });
-    await addHold(pool, { ...hold, sinceMs: Date.now() - 40 * 24 * HOUR_MS, reason: 'Notice of the regulator' });
-    const { id } = await addHold(pool, { ...hold, organizationId: organizationId(world, 1), reason: 'Case 2025-031' });
-    await releaseHold(pool, id, 'jonas.okafor');
+    await addHold({ pool }, { ...hold, organizationId: organizationId(world, 0), reason: 'Case 2026-114, sign-ins' });
+    await addHold({ pool }, { ...hold, sinceMs: Date.now() - 40 * 24 * HOUR_MS, reason: 'Notice of the regulator' });
+    const { id } = await addHold(
+      { pool },
+      { ...hold, organizationId: organizationId(world, 1), reason: 'Case 2025-031' },
+    );
+    await releaseHold({ pool }, id, 'jonas.okafor');
   });
 
 /** For docs/console.md, README.md and the guides. */

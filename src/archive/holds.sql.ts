@@ -1,8 +1,8 @@
-import { and, eq, isNull, sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { giveOrder, type Ordering } from '../postgres/access/access-log.sql.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { holds } from '../postgres/tables/archive.ts';
-import { databaseTime } from '../postgres/tables/column-types.ts';
 
 /** RFC 3339; null: without an end on that side. */
 const finite = (column: typeof holds.since | typeof holds.before) =>
@@ -42,35 +42,25 @@ export interface NewHold {
 }
 
 /** Waits for a drop that is under way. From its return on, nothing that the hold covers is dropped. */
-export const addHold = async (pool: Pool, hold: NewHold): Promise<Hold> => {
-  const [added] = await db(pool)
-    .insert(holds)
-    .values({
-      organizationId: hold.organizationId,
-      accountId: hold.accountId,
-      since: dateOf(hold.sinceMs),
-      before: dateOf(hold.beforeMs),
-      reason: hold.reason,
-      createdBy: hold.by,
-    })
-    .returning(columns);
+export const addHold = async (source: Ordering, { sinceMs, beforeMs, ...hold }: NewHold): Promise<Hold> => {
+  const times = { since: instantOf(sinceMs), before: instantOf(beforeMs) };
+  const [added] = await ordered(source, 'hold add', { ...hold, ...times });
   if (added === undefined) throw new Error('the hold was not stored');
   return added;
 };
 
-/** Undefined: the default of the table, which is infinite. */
-const dateOf = (ms: number | undefined): Date | undefined => (ms === undefined ? undefined : new Date(ms));
+const ordered = async (source: Ordering, order: string, given: Readonly<Record<string, unknown>>) => {
+  const done = await giveOrder<{ readonly id: number }>(source, order, given);
+  return done === undefined ? [] : await db(source.pool).select(columns).from(holds).where(eq(holds.id, done.id));
+};
+
+const instantOf = (ms: number | undefined): string | undefined =>
+  ms === undefined ? undefined : new Date(ms).toISOString();
 
 /** Released ones too, oldest first. */
 export const readHolds = async (pool: Pool): Promise<readonly Hold[]> =>
   await db(pool).select(columns).from(holds).orderBy(holds.id);
 
 /** It stays in the table. Undefined if no hold of this id is in force. */
-export const releaseHold = async (pool: Pool, id: number, by: string | undefined): Promise<Hold | undefined> => {
-  const [released] = await db(pool)
-    .update(holds)
-    .set({ releasedAt: databaseTime, releasedAs: sql`session_user`, releasedBy: by })
-    .where(and(eq(holds.id, id), isNull(holds.releasedAt)))
-    .returning(columns);
-  return released;
-};
+export const releaseHold = async (source: Ordering, id: number, by: string | undefined): Promise<Hold | undefined> =>
+  (await ordered(source, 'hold release', { id, by }))[0];

@@ -1,14 +1,15 @@
-import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
+import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { formatDuration, type Time } from '../base/time.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
+import { giveOrder, type Ordering } from '../postgres/access/access-log.sql.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { sqlState } from '../postgres/sql-state.ts';
-import { retentionDrops, retentionPolicy, retentionWaits } from '../postgres/tables/archive.ts';
+import { retentionDrops, retentionPolicy } from '../postgres/tables/archive.ts';
 import { databaseTime } from '../postgres/tables/column-types.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -178,17 +179,9 @@ export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promi
     .onConflictDoUpdate({ target: retentionPolicy.onlyRow, set: { shortest, setAt: databaseTime } });
 };
 
-/** Ends the wait behind a failover or a restore, and returns its reasons. Only the owner can. */
-export const confirmRetention = async (pool: Pool, by: string | undefined): Promise<readonly string[]> => {
-  // This connection may be the first one on the server.
-  await pool.query('select orgtrail_check_timeline()');
-  const ended = await db(pool)
-    .update(retentionWaits)
-    .set({ confirmedAt: databaseTime, confirmedAs: sql`session_user`, confirmedBy: by })
-    .where(and(isNull(retentionWaits.confirmedAt), gt(retentionWaits.endsAt, databaseTime)))
-    .returning({ reason: retentionWaits.reason });
-  return ended.map(({ reason }) => reason);
-};
+/** Ends the wait behind a failover or a restore, and returns its reasons. Only the owner can, or who has a token for it. */
+export const confirmRetention = async (source: Ordering, by: string | undefined): Promise<readonly string[]> =>
+  (await giveOrder<{ readonly reasons: readonly string[] }>(source, 'hold confirm', { by }))?.reasons ?? [];
 
 const DROP_INTERVAL_MS = 86_400_000;
 /** For what passes by itself (a long read, another replica, no listing yet). */

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { OrgtrailError } from './errors.ts';
 import { unknownParameter } from './text.ts';
+import { parseTimeMs, timeForms } from './time.ts';
 
 /**
- * A question about what is stored, declared once in the room of its subject. The command, for a database and for a daemon, the route with its
- * description, the tool of a model and the pages of docs/reference come from it.
+ * A question about what is stored, or an order, declared once in the room of its subject. The command, for a database and for a daemon, the
+ * route with its description, the tool of a model and the pages of docs/reference come from it.
  */
 export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Output extends z.ZodType = z.ZodType> {
   /** The words of the command: `hold list`. */
@@ -13,9 +14,15 @@ export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Outp
   readonly says: string;
   /** Of the route. `:name` in it is a field of the input, and an argument of the command. */
   readonly path: string;
-  readonly tool: string;
-  /** `scope`: of a token. `trail`: how the trail of access calls an answer over HTTP; without it none is kept. */
-  readonly needs: { readonly scope: 'search'; readonly trail?: 'hold' | 'token' };
+  /** Undefined: no model may do it. */
+  readonly tool?: string;
+  /**
+   * `scope`: of a token; `manage` makes it an order. `trail`: how the trail of access calls an answer over HTTP; without it none is kept.
+   * The database keeps that of an order.
+   */
+  readonly needs: { readonly scope: 'search' | 'manage'; readonly trail?: 'hold' | 'token' };
+  /** Below the options, in the help of the command. */
+  readonly help?: string;
   /** Every field has a description. */
   readonly input: Input;
   readonly output: Output;
@@ -37,6 +44,8 @@ export const operation = <Source, Input extends z.ZodObject, Output extends z.Zo
   declared: Operation<Source, Input, Output>,
 ): Operation<Source> => declared as unknown as Operation<Source>;
 
+export const isOrder = ({ needs }: Pick<Operation<never>, 'needs'>): boolean => needs.scope === 'manage';
+
 /** A Date, and RFC 3339 on the wire. */
 export const instant = z.codec(z.string().meta({ format: 'date-time' }), z.date(), {
   decode: (text) => new Date(text),
@@ -53,6 +62,15 @@ export const integer = (description: string, least: number, most = Number.MAX_SA
       : `must be between ${least} and ${most}`;
   return z.int(words).min(least, words).max(most, words).optional().describe(description);
 };
+
+export const flag = (description: string) => z.boolean().optional().describe(description);
+
+export const time = (description: string) =>
+  z
+    .string('must be given once')
+    .refine((given) => parseTimeMs(given, Date.now()) !== undefined, `must be a time: ${timeForms}`)
+    .optional()
+    .describe(description);
 
 export const oneOf = <const T extends readonly string[]>(names: T, description: string) =>
   z

@@ -31,25 +31,32 @@ export const daemonOf = (
   return { url, token };
 };
 
-/** The text of an answer that is no stream. */
-export const textOf = (daemon: Daemon, path: string, stop: AbortSignal): Promise<string> =>
+/** The text of an answer that is no stream. `order`: the fields of one. */
+export const textOf = (daemon: Daemon, path: string, stop: AbortSignal, order?: object): Promise<string> =>
   explainUnreachable(daemon, async () => {
     const signal = AbortSignal.any([stop, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
-    return await (await send(daemon, path, signal)).text();
+    return await (await send(daemon, path, signal, order)).text();
   });
 
 /** Follows no redirect: the token goes to one host. */
-export const send = async ({ url, token }: Daemon, path: string, signal: AbortSignal): Promise<Response> => {
+export const send = async (
+  { url, token }: Daemon,
+  path: string,
+  signal: AbortSignal,
+  order?: object,
+): Promise<Response> => {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const response = await fetch(`${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`, {
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...authorization, ...(order !== undefined && { 'content-type': 'application/json' }) },
+    ...(order !== undefined && { method: 'POST', body: JSON.stringify(order) }),
     redirect: 'manual',
     signal,
   });
-  if (response.status !== 200) throw await refusalOf(url, response);
+  if (response.status !== 200) throw await refusalOf(url, response, order === undefined ? 'search' : 'manage');
   return response;
 };
 
-const refusalOf = async (url: URL, response: Response): Promise<OrgtrailError> => {
+const refusalOf = async (url: URL, response: Response, scope: 'search' | 'manage'): Promise<OrgtrailError> => {
   const { status } = response;
   const { reason, hint } = problemIn(await response.text());
   const message = `${url.origin} answered ${status}${reason === undefined ? '' : `: ${printable(reason, MAX_REASON)}`}`;
@@ -59,7 +66,7 @@ const refusalOf = async (url: URL, response: Response): Promise<OrgtrailError> =
   }
   if (status === 401 || status === 403) {
     return new OrgtrailError('configuration', message, {
-      hint: 'give a token with the scope search by --token-file: orgtrail token create NAME --scope search',
+      hint: `give a token with the scope ${scope} by --token-file: orgtrail token create NAME --scope ${scope}`,
     });
   }
   if (status === 429 || status >= 500) return new OrgtrailError('daemon_unreachable', message);
@@ -119,7 +126,7 @@ const readUrl = (option: string, text: string): URL => {
 };
 
 /** Throws OrgtrailError `configuration` without any of the content. */
-const readTokenFile = (path: string): string => {
+export const readTokenFile = (path: string): string => {
   try {
     const token = readFileSync(path, 'utf8').trim();
     if (/^[\x21-\x7e]+$/.test(token)) return token;

@@ -1,37 +1,42 @@
 import { Command } from 'commander';
-import { fieldsOfPath, type Operation, perform, readInput } from '../base/operation.ts';
-import type { Pool } from '../postgres/pool.ts';
+import { fieldsOfPath, isOrder, type Operation, perform, readInput } from '../base/operation.ts';
+import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import { type CliContext, withDatabase } from './command.ts';
 import { type Daemon, daemonOf, explainForeign, textOf } from './daemon.ts';
 import { keyOf, optionOf } from './options.ts';
 
-type Question = Operation<{ readonly pool: Pool }>;
-type Texts = Readonly<Record<string, string>>;
+type Asked = Operation<OperationSource>;
+type Given = Readonly<Record<string, string | true>>;
 
 /** For the database or, with --url, for a daemon: both give the same answer, and what is printed is made of that alone. */
-export const operationCommand = (operation: Question, context: CliContext, report = (_: number) => {}): Command => {
+export const operationCommand = (operation: Asked, context: CliContext, report = (_: number) => {}): Command => {
   const { name, says, input, isLines = false, values } = operation;
   const command = new Command(name.slice(name.lastIndexOf(' ') + 1)).description(says);
   const named = fieldsOfPath(operation);
   const others = Object.keys(input.shape).filter((field) => !named.includes(field));
   for (const field of named) command.argument(`<${field}>`, helpOf(operation, field));
   command.option('--json', isLines ? 'print one JSON object per line' : 'print JSON');
+  const properties = propertiesOf(operation);
   for (const field of others) {
-    command.option(`${optionOf(field)} <${values?.[field] ?? 'value'}>`, helpOf(operation, field));
+    const value = properties[field]?.type === 'boolean' ? '' : ` <${values?.[field] ?? 'value'}>`;
+    command.option(`${optionOf(field)}${value}`, helpOf(operation, field));
   }
+  if (operation.help !== undefined) command.addHelpText('after', operation.help);
   return command
-    .option('--url <url>', 'ask the daemon at this address instead of the database')
-    .option('--token-file <file>', `with --url: a file with a token that has the scope ${operation.needs.scope}`)
+    .option('--url <url>', 'ask the daemon at this address')
+    .option('--token-file <file>', `for --url: file of a token with the scope ${operation.needs.scope}`)
     .action(async () => {
-      const options = command.opts<Texts & { readonly json?: true }>();
+      const options = command.opts<Given & { readonly json?: true }>();
       const arguments_ = named.map((field, at) => [field, command.args[at]]);
       const texts = [...arguments_, ...others.map((field) => [field, options[keyOf(field)]])];
-      const given: Texts = Object.fromEntries(texts.filter(([, text]) => text !== undefined));
+      const given: Given = Object.fromEntries(texts.filter(([, text]) => text !== undefined));
       const asked = readInput(operation, given, (field) => (named.includes(field) ? field : optionOf(field)));
-      const daemon = daemonOf(options, context);
+      const daemon = daemonOf(options as { readonly url?: string; readonly tokenFile?: string }, context);
       const body =
         daemon === undefined
-          ? await withDatabase(context, (pool) => perform(operation, { pool }, asked))
+          ? await withDatabase(context, (pool, { config }) =>
+              perform(operation, { pool, hasArchive: config.archive !== undefined }, asked),
+            )
           : await askDaemon(daemon, operation, given, context.signal);
       const decode = () => operation.output.parse(body);
       const answer = () => (daemon === undefined ? decode() : explainForeign(daemon, decode));
@@ -41,18 +46,26 @@ export const operationCommand = (operation: Question, context: CliContext, repor
 };
 
 /** A default is said and not given: it is that of the one who answers. */
-const helpOf = ({ input }: Question, field: string): string => {
-  const schema = input.toJSONSchema({ io: 'input' }).properties?.[field];
-  if (typeof schema !== 'object') return '';
-  const { description = '', default: whenAbsent } = schema;
+const helpOf = (operation: Asked, field: string): string => {
+  const { description = '', default: whenAbsent } = propertiesOf(operation)[field] ?? {};
   return whenAbsent === undefined ? description : `${description} (default: ${JSON.stringify(String(whenAbsent))})`;
 };
 
-const askDaemon = async (daemon: Daemon, operation: Question, given: Texts, signal: AbortSignal): Promise<unknown> => {
+const propertiesOf = ({ input }: Asked) =>
+  (input.toJSONSchema({ io: 'input' }).properties ?? {}) as Readonly<
+    Record<string, { readonly description?: string; readonly default?: unknown; readonly type?: string }>
+  >;
+
+const askDaemon = async (daemon: Daemon, operation: Asked, given: Given, signal: AbortSignal): Promise<unknown> => {
   const named = fieldsOfPath(operation);
-  const path = operation.path.replaceAll(/:(\w+)/g, (_, field: string) => encodeURIComponent(given[field] ?? ''));
-  const query = new URLSearchParams(Object.entries(given).filter(([field]) => !named.includes(field)));
-  const text = await textOf(daemon, query.size === 0 ? path : `${path}?${query}`, signal);
+  const path = operation.path.replaceAll(/:(\w+)/g, (_, field: string) =>
+    encodeURIComponent(String(given[field] ?? '')),
+  );
+  const others = Object.entries(given).filter(([field]) => !named.includes(field));
+  const query = new URLSearchParams(Object.fromEntries(others.map(([field, value]) => [field, String(value)])));
+  const text = isOrder(operation)
+    ? await textOf(daemon, path, signal, Object.fromEntries(others))
+    : await textOf(daemon, query.size === 0 ? path : `${path}?${query}`, signal);
   return explainForeign(daemon, () => JSON.parse(text));
 };
 

@@ -8,9 +8,8 @@ import { isEmpty, type Range } from '../ingest/planning/coverage.ts';
 import type { FoundOrganization } from '../ingest/planning/source.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readNamedAccounts, readNamedOrganizations } from '../search/names/names.sql.ts';
-import { matchOrganization, type NamedOrganization } from '../search/names/names.ts';
+import { matchOrganization, type NamedOrganization, oneNamed } from '../search/names/names.ts';
 
-const MAX_CANDIDATES = 10;
 const idForm = /^[0-9a-f]{32}$/i;
 
 /** Of a field of an input: `--resource-type` for `resource_type`. */
@@ -43,7 +42,7 @@ export const organizationIds = async (
   const isId = (text: string) => list !== undefined && idForm.test(text);
   const isUnknown = (text: string) => !isId(text) && matchOrganization(text, known).kind === 'unknown';
   if (list !== undefined && texts.some(isUnknown)) known = [...known, ...(await listed(list, known))];
-  return [...new Set(texts.map((text) => (isId(text) ? text.toLowerCase() : requireOne(text, known))))];
+  return [...new Set(texts.map((text) => (isId(text) ? text.toLowerCase() : oneNamed(text, known))))];
 };
 
 const listed = async (list: ListOrganizations, known: readonly NamedOrganization[]): Promise<NamedOrganization[]> => {
@@ -60,32 +59,10 @@ const listed = async (list: ListOrganizations, known: readonly NamedOrganization
   return more;
 };
 
-/** Throws OrgtrailError `usage` for none and for several. */
-const requireOne = (
-  text: string,
-  known: readonly NamedOrganization[],
-  noun: 'organization' | 'account' = 'organization',
-): string => {
-  const match = matchOrganization(text, known);
-  const shown = `"${printable(text, 80)}"`;
-  if (match.kind === 'one') return match.id;
-  if (match.kind === 'ambiguous') {
-    const candidates = match.candidates.slice(0, MAX_CANDIDATES).map(({ id }) => printable(id, 64));
-    const more = match.candidates.length > MAX_CANDIDATES ? ', …' : '';
-    throw new OrgtrailError('usage', `${match.candidates.length} ${noun}s have the name ${shown}`, {
-      hint: `one of their ids: ${candidates.join(', ')}${more}`,
-    });
-  }
-  const near = match.near.map((name) => `"${printable(name, 80)}"`);
-  throw near.length === 0
-    ? new OrgtrailError('usage', `unknown ${noun} ${shown}`, { hint: '`orgtrail status --all` lists them' })
-    : new OrgtrailError('usage', `unknown ${noun} ${shown}; did you mean ${near.join(' or ')}?`);
-};
-
 /** Accounts of the database, given by id or name. Throws OrgtrailError `usage` for unknown or ambiguous names. */
 export const accountIds = async (pool: Pool, texts: readonly string[]): Promise<readonly string[]> => {
   const known = await readNamedAccounts(pool);
-  return [...new Set(texts.map((text) => requireOne(text, known, 'account')))];
+  return [...new Set(texts.map((text) => oneNamed(text, known, 'account')))];
 };
 
 export interface NamedSources {
@@ -140,7 +117,7 @@ const accountIdsOrNew = async (
   const isNew = (text: string): boolean =>
     mayBeNew && idForm.test(text) && matchOrganization(text, known).kind === 'unknown';
   const unknown = [...new Set(texts.filter(isNew).map((text) => text.toLowerCase()))];
-  const found = texts.filter((text) => !isNew(text)).map((text) => requireOne(text, known, 'account'));
+  const found = texts.filter((text) => !isNew(text)).map((text) => oneNamed(text, known, 'account'));
   return { ids: [...new Set([...found, ...unknown])], unknown };
 };
 

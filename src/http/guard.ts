@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isLoopbackHost } from '../base/addresses.ts';
-import { type Identity, type Scope, scopes } from '../postgres/access/access.ts';
+import { type Identity, readingScopes, type Scope } from '../postgres/access/access.ts';
 import type { AccessSource } from '../postgres/access/open-access.sql.ts';
 
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
@@ -39,7 +39,7 @@ export const createGuard = (options: GuardOptions) => {
   const present = async (token: string): Promise<Presented | undefined> => {
     const feedToken = latestToken(options.feedToken);
     if (feedToken !== undefined && sameSecret(token, feedToken)) {
-      return { who: FEED_TOKEN_NAME, tokenId: undefined, scopes };
+      return { who: FEED_TOKEN_NAME, tokenId: undefined, scopes: readingScopes };
     }
     const named = await access.tokenOf(token);
     return named && { who: named.name, tokenId: named.id, scopes: named.scopes };
@@ -62,7 +62,8 @@ export const createGuard = (options: GuardOptions) => {
         request.identity = presented && identityOf(presented);
         if (presented?.scopes.some((scope) => anyOf.includes(scope))) return;
         if (presented !== undefined) return await refuse(reply, 403, lacking(presented, anyOf));
-        if (!isOpen(request)) await refuseWithout(request, reply);
+        if (anyOf.every((scope) => scope === 'manage')) await refuseWithout(request, reply, tokenForOrders);
+        else if (!isOpen(request)) await refuseWithout(request, reply);
       },
     /** For health and metrics: on loopback local requests only, or a token. Answers 403 and 429 itself. */
     requireLocalOrToken: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -83,8 +84,9 @@ const createRefusals = ({ host, feedToken }: GuardOptions) => {
   };
   return {
     throttled,
-    refuseWithout: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    refuseWithout: async (request: FastifyRequest, reply: FastifyReply, reason?: string): Promise<void> => {
       if (await throttled(request, reply)) return;
+      if (reason !== undefined) return await refuse(reply, 401, reason);
       if (latestToken(feedToken) !== undefined) return await refuse(reply, 401, tokenNeeded);
       if (!isLoopbackHost(host)) return await refuse(reply, 401, openOutside);
       await refuse(reply, bearerOf(request) === undefined ? 403 : 401, notLocalReason);
@@ -93,6 +95,8 @@ const createRefusals = ({ host, feedToken }: GuardOptions) => {
 };
 
 const tokenNeeded = 'a bearer token is required: ORGTRAIL_FEED_TOKEN, or one of `orgtrail token create`';
+const tokenForOrders =
+  'an order needs a token that was made for it, also on loopback: orgtrail token create NAME --scope manage';
 const openOutside =
   'set ORGTRAIL_FEED_TOKEN, or make a token with `orgtrail token create`, to open this outside loopback';
 const tooMany = (seconds: number) => `too many wrong tokens from this address: try again in ${seconds} s`;
@@ -101,7 +105,7 @@ const lacking = ({ who, scopes: has }: Presented, anyOf: readonly Scope[]) =>
 
 const identityOf = ({ who }: Presented): Identity => ({ who, session: false });
 
-const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
+export const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
   /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
 
 const statusWords = { 401: 'unauthorized', 403: 'forbidden', 429: 'too many requests' } as const;

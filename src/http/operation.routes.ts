@@ -1,18 +1,19 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
-import { fieldsOfPath, type Operation, perform, readBounded } from '../base/operation.ts';
-import type { Pool } from '../postgres/pool.ts';
+import { fieldsOfPath, isOrder, type Operation, perform, readBounded } from '../base/operation.ts';
+import { tokenProof } from '../postgres/access/access.ts';
+import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import { explainForbidden } from '../postgres/sql-state.ts';
 import { asRecord } from './access-trail.ts';
 import { inPlace } from './failure.ts';
-import type { Guard } from './guard.ts';
+import { bearerOf, type Guard } from './guard.ts';
 import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
 
-export type ServedOperation = Operation<{ readonly pool: Pool }>;
+export type ServedOperation = Operation<OperationSource>;
 
 interface Serving {
-  readonly operations: { readonly pool: Pool };
+  readonly operations: Pick<OperationSource, 'pool'> & { readonly config: { readonly archive: unknown } };
   readonly streams: StreamLimits;
   readonly guard: Guard;
 }
@@ -25,20 +26,26 @@ export const operationRoutes = (
 ): void => {
   for (const operation of served) {
     const { path, needs } = operation;
-    server.get(
-      path,
-      {
-        onRequest: guard.requireScope(needs.scope),
-        config: needs.trail === undefined ? {} : { trail: needs.trail },
-        schema: describe(operation),
-        validatorCompiler: () => () => true,
-        serializerCompiler: () => (body) => JSON.stringify(body),
-      },
-      async (request, reply) => {
+    const ordered = isOrder(operation);
+    server.route({
+      method: ordered ? 'POST' : 'GET',
+      url: path,
+      onRequest: ordered ? [ownOrigin, guard.requireScope(needs.scope)] : guard.requireScope(needs.scope),
+      config: needs.trail === undefined ? {} : { trail: needs.trail },
+      schema: describe(operation),
+      validatorCompiler: () => () => true,
+      serializerCompiler: () => (body) => JSON.stringify(body),
+      handler: async (request, reply) => {
         try {
-          const asked = readBounded(operation, { ...asRecord(request.query), ...asRecord(request.params) });
-          return await inPlace(streams, reply, () => perform(operation, operations, asked));
+          const given = { ...asRecord(request.query), ...asRecord(request.body), ...asRecord(request.params) };
+          const asked = readBounded(operation, given);
+          const source = { pool: operations.pool, hasArchive: operations.config.archive !== undefined };
+          const giver = ordered ? giverOf(request) : undefined;
+          return await inPlace(streams, reply, () => perform(operation, { ...source, giver }, asked));
         } catch (error) {
+          if (ordered && error instanceof OrgtrailError && error.code === 'configuration') {
+            return await reply.code(403).send({ status: 'forbidden', reason: error.message });
+          }
           const forbidden = explainForbidden(error);
           const told = forbidden ?? error;
           if (!(told instanceof OrgtrailError && (told === forbidden || told.code === 'usage'))) throw error;
@@ -47,9 +54,22 @@ export const operationRoutes = (
           return await reply.code(code).send({ status, reason, ...(hint !== undefined && { hint }) });
         }
       },
-    );
+    });
   }
 };
+
+/** A page of another site that knows a token. Programs send no Origin. */
+const ownOrigin = async ({ headers, protocol, host }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  if (headers.origin === undefined || headers.origin === `${protocol}://${host}`) return;
+  await reply.code(403).send({ status: 'forbidden', reason: 'the order comes from a page of another site' });
+};
+
+/** The guard has let the token in; the database asks for its proof. */
+const giverOf = (request: FastifyRequest): OperationSource['giver'] => ({
+  proof: tokenProof(bearerOf(request) ?? ''),
+  address: request.ip,
+  route: `POST ${request.routeOptions.url}`,
+});
 
 export const problems = {
   400: problem('A parameter is not valid, or names nothing; the body says which.'),
@@ -60,19 +80,21 @@ const describe = (operation: ServedOperation) => {
   const { name, says, input, output, most } = operation;
   const named = fieldsOfPath(operation);
   const [tag = name] = name.split(' ');
-  const { properties = {} } = jsonSchema(input);
+  const { properties = {}, required: needed = [] } = jsonSchema(input);
   for (const [field, maximum] of Object.entries(most ?? {})) Object.assign(properties[field] ?? {}, { maximum });
   const others = Object.keys(properties).filter((field) => !named.includes(field));
   const only = (fields: readonly string[]) => ({
     type: 'object',
     properties: Object.fromEntries(fields.map((field) => [field, properties[field]])),
+    required: needed.filter((field) => fields.includes(field)),
   });
   return {
     ...withToken,
     tags: [tag],
     summary: says,
-    ...(named.length > 0 && { params: { ...only(named), required: named } }),
-    ...(others.length > 0 && { querystring: only(others) }),
+    ...(isOrder(operation) && { description: 'An order: the token has the scope manage, also on loopback.' }),
+    ...(named.length > 0 && { params: only(named) }),
+    ...(others.length > 0 && (isOrder(operation) ? { body: only(others) } : { querystring: only(others) })),
     response: {
       200: { ...jsonSchema(output), description: `As \`orgtrail ${name} --json\` prints it.` },
       ...refusals,

@@ -131,7 +131,7 @@ export const ingestCalls = [
   'orgtrail_read_access_log',
   'orgtrail_token_use',
   'orgtrail_session_replays',
-  'orgtrail_replay_sink',
+  'orgtrail_order',
   'orgtrail_save_search',
   'orgtrail_rename_search',
   'orgtrail_delete_search',

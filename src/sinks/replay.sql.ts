@@ -1,43 +1,15 @@
 import type { Pool } from 'pg';
-import { OrgtrailError } from '../base/errors.ts';
 import { countPositions, readMissedEvents } from '../feed/feed.sql.ts';
 import { readFeedHead } from '../feed/feed-head.sql.ts';
-import { sqlState } from '../postgres/sql-state.ts';
+import { giveOrder, type Ordering } from '../postgres/access/access-log.sql.ts';
 import { readSinkStatus, type SinkStatus } from './sink-status.sql.ts';
-
-export interface ReplaySession {
-  /** `sessionProof` of the session. */
-  readonly proof: Buffer;
-  readonly address: string;
-}
 
 /**
  * Sets a sink to a position, after which all goes out again; the new epoch keeps a delivery under way from undoing that. False if
- * there is no such sink or position. Without a session only for the owner of the schema; with one the sink only goes back, and the
- * trail of access gets its row. Throws OrgtrailError `configuration` for an account or a session that may not.
+ * there is no such sink or position. A session of the console only sets it back. Throws OrgtrailError `configuration` for who may not.
  */
-export const replaySink = async (
-  pool: Pool,
-  name: string,
-  after: number,
-  session?: ReplaySession,
-): Promise<boolean> => {
-  const asked = pool.query<{ done: boolean }>('select orgtrail_replay_sink($1, $2, $3, $4) as done', [
-    session?.proof ?? null,
-    name,
-    after,
-    session?.address ?? null,
-  ]);
-  const { rows } = await asked.catch((error: unknown) => {
-    if (sqlState(error) !== '42501') throw error;
-    const who = session === undefined ? 'account' : 'session';
-    throw new OrgtrailError('configuration', `this ${who} may not set a sink to another position`, {
-      hint: 'run it with a DATABASE_URL of the account that owns the schema',
-      cause: error,
-    });
-  });
-  return rows[0]?.done === true;
-};
+export const replaySink = async (source: Ordering, sink: string, after: number): Promise<boolean> =>
+  (await giveOrder(source, 'sink replay', { sink, after })) !== undefined;
 
 /** The name of the token whose session may replay; undefined: it may not. */
 export const readReplayer = async (pool: Pool, proof: Buffer): Promise<string | undefined> => {

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { OrgtrailError } from '../base/errors.ts';
-import { instant, operation } from '../base/operation.ts';
+import { flag, instant, operation } from '../base/operation.ts';
 import { alignColumns, counted, printable, table } from '../base/text.ts';
 import { formatDuration } from '../base/time.ts';
+import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
+import { planReplay, replaySink } from '../sinks/replay.sql.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../sinks/sink-status.sql.ts';
 import { sinkState } from './source-state.ts';
 
@@ -70,6 +72,63 @@ export const listDeadLetters = operation({
   show: (letters) => (letters.length === 0 ? 'no dead letters\n' : letterTable(letters)),
 });
 
+export const replay = operation({
+  name: 'sink replay',
+  says: 'Re-send all events after a position',
+  path: '/v1/sinks/:name/replay',
+  tool: 'replay_sink',
+  needs: { scope: 'manage' },
+  help: `
+The daemon continues from there within a few seconds; a delivery in progress does not undo it. Receivers that use the
+idempotency keys store no event twice. Dead letters in that range are retried, too, and are removed once accepted.
+Events that are older than max_age of the sink are skipped again: raise it first to send them.
+Needs a DATABASE_URL of the account that owns the schema, or a daemon (--url) and a token with the scope manage. In the console
+it needs a token that was made with --replay.
+
+Examples:
+  $ orgtrail sink replay siem --after 120000
+  $ orgtrail sink replay siem --after 130000 --skip     skips the events in between permanently`,
+  input: z.strictObject({
+    name: z.string().describe('the sink'),
+    after: z
+      .int('must be a position')
+      .min(0, 'must be a position')
+      .describe('the last position that is not re-sent; 0 for everything'),
+    skip: flag('allow moving forward; events in between are not sent'),
+  }),
+  output: z.object({
+    sink: z.string(),
+    after: z.number(),
+    toSend: z.number().describe('Events after it.'),
+    again: z.number().describe('That were sent before, at most.'),
+    left: z.number().describe('That will never be sent.'),
+    gone: z.number().describe('Of those to be sent, dropped by retention, at most.'),
+    maxAgeSeconds: z.number().nullable().describe('Older ones are skipped.'),
+  }),
+  values: { after: 'position' },
+  run: async (source: OperationSource, { name, after, skip }) => {
+    const plan = await planReplay(source.pool, name, { after, hasArchive: source.hasArchive });
+    if ('kind' in plan) {
+      if (plan.kind === 'no sink') throw noSuchSink(name, plan.sinks);
+      throw new OrgtrailError('usage', `the feed ends at position ${plan.head}: after must not be beyond it`);
+    }
+    const { sink, left } = plan;
+    if (left > 0 && skip !== true) {
+      throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${left} events would never be sent`, {
+        hint: 'add skip (--skip) if that is intended',
+      });
+    }
+    if (!(await replaySink(source, name, after))) throw noSuchSink(name, []);
+    return { ...plan, sink: name, maxAgeSeconds: sink.maxAgeSeconds };
+  },
+  show: ({ sink, after, toSend, again, left, gone, maxAgeSeconds: age }) => {
+    const moved = left > 0 ? `${left} will not be sent` : `${again} will be sent again`;
+    const missed = gone === 0 ? '' : `; retention has dropped up to ${gone} of them`;
+    const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;
+    return `${sink} continues after ${after}: of ${toSend} events to send, ${moved}${missed}${old}\n`;
+  },
+});
+
 const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'SKIPPED', 'WORKER', 'TARGET'];
 
 /** Those in trouble first, and a line for each error. */
@@ -106,7 +165,7 @@ const letterTable = (letters: readonly DeadLetterRow[]): string => {
   return table(['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], rows);
 };
 
-export const noSuchSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError =>
+const noSuchSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError =>
   new OrgtrailError('usage', `there is no sink ${JSON.stringify(name)}`, {
     hint:
       sinks.length === 0

@@ -115,10 +115,10 @@ test('without a hold the page says what that means; with holds it has each, by w
 
   const { pool } = console.database;
   const hold = { organizationId: undefined, sinceMs: undefined, beforeMs: undefined, by: undefined };
-  const ofJane = await addHold(pool, { ...hold, organizationId: id, reason: hostileText, by: 'jane.doe' });
-  const ofAll = await addHold(pool, { ...hold, reason: 'notice of the regulator', sinceMs: Date.UTC(2026, 0, 1) });
-  const over = await addHold(pool, { ...hold, reason: 'over', accountId: 'account-of-the-test' });
-  await releaseHold(pool, over.id, 'noor');
+  const ofJane = await addHold({ pool }, { ...hold, organizationId: id, reason: hostileText, by: 'jane.doe' });
+  const ofAll = await addHold({ pool }, { ...hold, reason: 'notice of the regulator', sinceMs: Date.UTC(2026, 0, 1) });
+  const over = await addHold({ pool }, { ...hold, reason: 'over', accountId: 'account-of-the-test' });
+  await releaseHold({ pool }, over.id, 'noor');
 
   await page.reload();
   await page.getByRole('heading', { name: '2 holds in force' }).waitFor();
@@ -132,7 +132,7 @@ test('without a hold the page says what that means; with holds it has each, by w
   expect(released).toMatch(/account-of-the-test[\s\S]*over[\s\S]*released by noor/);
   await page.getByRole('region', { name: 'Table of holds in force' }).getByRole('link').click();
   await page.waitForURL(`${console.url}/organizations/${id}`);
-  for (const { id: held } of [ofJane, ofAll]) await releaseHold(pool, held, 'noor');
+  for (const { id: held } of [ofJane, ofAll]) await releaseHold({ pool }, held, 'noor');
 });
 
 test('each month has its objects, what they hold, when they were read back and dropped; faults stand whole', async () => {
@@ -148,13 +148,16 @@ test('each month has its objects, what they hold, when they were read back and d
   await pool.query(
     "insert into retention_drops (partition, month, events, changes, bytes, retention) values ('audit_events_2023_12', '2023-12-01', 77, 0, 1, '1 year')",
   );
-  await addHold(pool, {
-    organizationId: undefined,
-    sinceMs: Date.UTC(2023, 11, 5),
-    beforeMs: Date.UTC(2023, 11, 6),
-    reason: hostileText,
-    by: undefined,
-  });
+  await addHold(
+    { pool },
+    {
+      organizationId: undefined,
+      sinceMs: Date.UTC(2023, 11, 5),
+      beforeMs: Date.UTC(2023, 11, 6),
+      reason: hostileText,
+      by: undefined,
+    },
+  );
   const { page, faults } = await console.newPage({ javaScriptEnabled: false });
   await page.goto(`${console.url}/holds`);
   await page.getByRole('navigation', { name: 'Operation' }).getByRole('link', { name: 'Archive' }).click();
@@ -232,7 +235,7 @@ const made = async (
   scopes: readonly ('feed' | 'search' | 'metrics')[],
   expiresAt: Date | undefined = undefined,
 ) => {
-  const token = await createAccessToken(console.database.pool, { name, scopes, expiresAt });
+  const token = await createAccessToken({ pool: console.database.pool }, { name, scopes, expiresAt });
   if (token === undefined) throw new Error(`there is a token ${name}`);
   return token.token;
 };
@@ -254,7 +257,7 @@ test('each token has its name, scopes, beginning and end, with its sessions, and
     await made('noor', ['search']),
     await made('former', ['metrics']),
   ];
-  await revokeAccessToken(pool, 'former');
+  await revokeAccessToken({ pool }, 'former');
   await pool.query(
     `insert into access_tokens (name, hash, scopes, expires_at, created_as) values
        ($1, decode(repeat('ab', 32), 'hex'), '{search}', now() - interval '1 day', $1)`,

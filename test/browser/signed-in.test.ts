@@ -37,12 +37,15 @@ test.beforeAll(async ({ chromium }) => {
   const { pool } = console.database;
   await untilDelivered();
   await pool.query("insert into sink_dead_letters (sink, position, reason) values ('disk', 12, $1)", [hostileText]);
-  const made = await createAccessToken(pool, {
-    name: 'on-call',
-    scopes: ['search'],
-    expiresAt: undefined,
-    replaysSinks: true,
-  });
+  const made = await createAccessToken(
+    { pool },
+    {
+      name: 'on-call',
+      scopes: ['search'],
+      expiresAt: undefined,
+      replaysSinks: true,
+    },
+  );
   onCall = made?.token ?? '';
 });
 afterAll(async () => {

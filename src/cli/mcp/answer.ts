@@ -74,8 +74,13 @@ export const refusalOf = (error: unknown): ToolAnswer => {
 /** Neither throws nor waits. */
 export type NoteCall = (tool: string, what: Readonly<Record<string, unknown>>, events: number | undefined) => void;
 
-/** Its sessions are read-only. */
-export type ToolContext = Readonly<{ source: SearchSource; pool: Pool; config: Config }>;
+export interface ToolContext {
+  readonly source: SearchSource;
+  /** Its sessions are read-only. */
+  readonly pool: Pool;
+  readonly config: Config;
+  readonly orders?: { readonly pool: Pool; readonly proof: Buffer } | undefined;
+}
 type ToolResult = Readonly<{ body: unknown; events?: number }>;
 
 export interface Tool<Input extends z.ZodObject = z.ZodObject> {

@@ -11,7 +11,7 @@ import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import type { CliContext, OpenedDatabase } from '../command.ts';
 import { answered, type NoteCall, refusalOf, type Tool, type ToolContext } from './answer.ts';
-import { operationTools, searchTools, stateTools } from './tools.ts';
+import { operationTools, orderTools, searchTools, stateTools } from './tools.ts';
 
 const CONNECTIONS = 2;
 const LOOK_EVERY_MS = 60_000;
@@ -20,7 +20,8 @@ const LOOK_EVERY_MS = 60_000;
 export const serveMcp = async (
   { stdin, stdout, stderr, signal }: CliContext,
   { config, logger, url }: OpenedDatabase,
-  by: string | undefined,
+  /** `proof`: of the token for which orders are given; undefined: none are. */
+  { by, proof }: { readonly by: string | undefined; readonly proof: Buffer | undefined },
 ): Promise<void> => {
   const readOnly = readOnlyUrl(url);
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
@@ -29,7 +30,8 @@ export const serveMcp = async (
   // The only writes, by the function that appends to the trail.
   const trail = openTrail(url, by, { logger, stderr });
   const server = new McpServer({ name: 'orgtrail', version }, { instructions });
-  addTools(server, { source: explorer.source, pool: reading.pool, config, note: trail.note, stop: signal });
+  const orders = proof && { pool: trail.pool, proof };
+  addTools(server, { source: explorer.source, pool: reading.pool, orders, config, note: trail.note, stop: signal });
   if (stdin === undefined) throw new Error('there is no stdin');
   const ended = new Promise<void>((resolve) => {
     server.server.onclose = resolve;
@@ -77,6 +79,7 @@ const openTrail = (
     write(repeated.add({ kind, outcome: 'ok', who: by, route: `mcp ${tool}`, what, events, requests: 1 }, Date.now()));
   };
   return {
+    pool,
     note,
     close: async () => {
       clearInterval(timer);
@@ -96,15 +99,22 @@ const addTools = (
   server: McpServer,
   { note, stop, ...context }: ToolContext & { readonly note: NoteCall; readonly stop: AbortSignal },
 ): void => {
-  for (const tool of [...searchTools, ...stateTools, ...operationTools] as readonly Tool[]) {
+  const orders = context.orders === undefined ? [] : orderTools;
+  for (const tool of [...searchTools, ...stateTools, ...operationTools, ...orders] as readonly Tool[]) {
     const { name, title, description, input } = tool;
+    const writes = orders.includes(tool);
     server.registerTool(
       name,
       {
         title,
         description: `${description} ${UNTRUSTED}`,
         inputSchema: input,
-        annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+        annotations: {
+          readOnlyHint: !writes,
+          destructiveHint: writes,
+          idempotentHint: !writes,
+          openWorldHint: false,
+        },
       },
       async (asked: Readonly<Record<string, unknown>>, { signal }) => {
         let events: number | undefined;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { operations } from '../../app/operations.ts';
 import { OrgtrailError } from '../../base/errors.ts';
-import { perform, readBounded } from '../../base/operation.ts';
+import { isOrder, perform, readBounded } from '../../base/operation.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
 import { cursorsOf, summaryBody, withFacets } from '../../search/contract.ts';
 import { entityKinds, entitySearch, logOf } from '../../search/entities.ts';
@@ -294,14 +294,22 @@ const listDetections = tool({
 
 export const stateTools: readonly Tool[] = [getStatus, getCompleteness, listDetections];
 
-export const operationTools: readonly Tool[] = operations.map((operation) => ({
-  name: operation.tool,
+const toolOf = (operation: (typeof operations)[number]): Tool => ({
+  name: operation.tool ?? '',
   title: operation.says,
   description: `${operation.says}.`,
   input: operation.input,
-  answer: async ({ pool }, given) => ({
-    body: shortened(await perform(operation, { pool }, readBounded(operation, given))),
-  }),
-}));
+  answer: async ({ pool, config, orders }, given) => {
+    const giver = orders && { proof: orders.proof, route: `mcp ${operation.tool}` };
+    const writing = isOrder(operation) && orders !== undefined ? { pool: orders.pool, giver } : { pool };
+    const source = { ...writing, hasArchive: config.archive !== undefined };
+    return { body: shortened(await perform(operation, source, readBounded(operation, given))) };
+  },
+});
+
+const tools = operations.filter(({ tool }) => tool !== undefined);
+export const operationTools: readonly Tool[] = tools.filter((one) => !isOrder(one)).map(toolOf);
+/** For the token of --allow-writes. */
+export const orderTools: readonly Tool[] = tools.filter(isOrder).map(toolOf);
 
 type Asked = Partial<Record<SearchField, string | undefined>>;

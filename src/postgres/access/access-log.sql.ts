@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
-import { SearchError } from '../../base/errors.ts';
+import { OrgtrailError, reasonOf, SearchError } from '../../base/errors.ts';
 import { isTimeout, type Row, readOnly, selectList, storable } from '../queries.ts';
+import { sqlState } from '../sql-state.ts';
 import { accessLog } from '../tables/access.ts';
 import type { AccessNote } from './access.ts';
 
@@ -89,4 +90,50 @@ const statement = `select ${selectList('l', columns)}, l.at::text as at
 /** All or none. Rejects if the database does not answer or refuses it. */
 export const noteAccess = async (pool: Pool, notes: readonly AccessNote[]): Promise<void> => {
   await pool.query('select orgtrail_note_access($1::jsonb)', [JSON.stringify(notes, storable)]);
+};
+
+/** Who orders over HTTP or in the console. */
+interface Giver {
+  /** `tokenProof` of a token with the scope manage, or `sessionProof`. */
+  readonly proof: Buffer;
+  /** Undefined: by a model, on this machine. */
+  readonly address?: string | undefined;
+  readonly route: string;
+}
+
+/** What operations are asked of. */
+export interface OperationSource {
+  readonly pool: Pool;
+  /** Events that retention drops are kept in an archive. */
+  readonly hasArchive: boolean;
+  /** Undefined: the account of the database, which then must have the right itself. */
+  readonly giver?: Giver | undefined;
+}
+
+export type Ordering = Pick<OperationSource, 'pool' | 'giver'>;
+
+/** With its row of the trail. Undefined: there was nothing to do. Throws OrgtrailError `configuration` for who may not. */
+export const giveOrder = async <Done>(
+  { pool, giver }: Ordering,
+  order: string,
+  given: Readonly<Record<string, unknown>>,
+): Promise<Done | undefined> => {
+  const { proof = null, address = null, route = order } = giver ?? {};
+  const text = JSON.stringify(given, storable);
+  const asked = pool.query<{ done: Done | null }>('select orgtrail_order($1, $2::jsonb, $3, $4, $5) as done', [
+    order,
+    text,
+    proof,
+    address,
+    route,
+  ]);
+  const { rows } = await asked.catch((error: unknown) => {
+    if (sqlState(error) !== '42501') throw error;
+    const hint =
+      giver === undefined
+        ? 'run it with a DATABASE_URL of the account that owns the schema'
+        : 'use a token that was made for it: orgtrail token create NAME --scope manage';
+    throw new OrgtrailError('configuration', reasonOf(error), { hint, cause: error });
+  });
+  return rows[0]?.done ?? undefined;
 };

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 
-export const scopes = ['feed', 'search', 'metrics'] as const;
+/** `manage`: orders. A token has it by name alone, and ORGTRAIL_FEED_TOKEN never. */
+export const scopes = ['feed', 'search', 'metrics', 'manage'] as const;
+export const readingScopes = ['feed', 'search', 'metrics'] as const;
 export type Scope = (typeof scopes)[number];
 
 /** Undefined if one of them is no scope, or there is none. */
@@ -127,7 +129,7 @@ export interface Identity {
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Lets sessions read access_log and replay sinks. It opens nothing over HTTP, and the token cannot be derived from it. */
+/** Lets sessions read access_log and replay sinks, and a token give orders. It opens nothing over HTTP, and the token cannot be derived from it. */
 export const tokenProof = (token: string): Buffer => digest(`orgtrail access log ${token}`);
 
 export const sessionProof = (cookie: string): Buffer => digest(`orgtrail access log of session ${cookie}`);

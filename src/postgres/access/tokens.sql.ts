@@ -6,6 +6,7 @@ import { sqlState } from '../sql-state.ts';
 import { accessTokens } from '../tables/access.ts';
 import { databaseTime } from '../tables/column-types.ts';
 import { keptOfProof, type Scope, tokenProof } from './access.ts';
+import { giveOrder, type Ordering } from './access-log.sql.ts';
 
 /** Lets people and secret scanners recognise a token. */
 export const TOKEN_PREFIX = 'orgtrail_';
@@ -48,7 +49,7 @@ export const hashOfToken = (token: string): string => createHash('sha256').updat
 
 /** Returns the token once: only its hash is stored. Undefined if an unrevoked one has this name. */
 export const createAccessToken = async (
-  pool: Pool,
+  source: Ordering,
   wanted: {
     readonly name: string;
     readonly scopes: readonly Scope[];
@@ -60,16 +61,11 @@ export const createAccessToken = async (
   },
 ): Promise<(AccessToken & { readonly token: string }) | undefined> => {
   const token = `${TOKEN_PREFIX}${randomBytes(32).toString('base64url')}`;
+  const { seesAccessLog = false, replaysSinks = false, ...rest } = wanted;
+  const rights = { ...(seesAccessLog && { accessLog: true }), ...(replaysSinks && { replay: true }) };
+  const proof = keptOfProof(tokenProof(token)).toString('hex');
   try {
-    const [created] = await db(pool)
-      .insert(accessTokens)
-      .values({
-        ...wanted,
-        scopes: [...wanted.scopes],
-        hash: Buffer.from(hashOfToken(token), 'hex'),
-        accessLogProof: keptOfProof(tokenProof(token)),
-      })
-      .returning(columns);
+    const created = await ordered(source, 'token create', { ...rest, ...rights, hash: hashOfToken(token), proof });
     return created && { ...created, token };
   } catch (error) {
     if (sqlState(error) === UNIQUE_VIOLATION) return undefined;
@@ -77,19 +73,23 @@ export const createAccessToken = async (
   }
 };
 
+const ordered = async (
+  source: Ordering,
+  order: string,
+  given: Readonly<Record<string, unknown>>,
+): Promise<AccessToken | undefined> => {
+  const done = await giveOrder<{ readonly id: number }>(source, order, given);
+  const of = eq(accessTokens.id, done?.id ?? 0);
+  return (await db(source.pool).select(columns).from(accessTokens).where(of))[0];
+};
+
 /** Revoked ones too, oldest first. */
 export const readAccessTokens = async (pool: Pool): Promise<readonly AccessToken[]> =>
   await db(pool).select(columns).from(accessTokens).orderBy(accessTokens.id);
 
 /** Its sessions end; it stays in the table. Undefined if no unrevoked one has this name. */
-export const revokeAccessToken = async (pool: Pool, name: string): Promise<AccessToken | undefined> => {
-  const [revoked] = await db(pool)
-    .update(accessTokens)
-    .set({ revokedAt: databaseTime, revokedAs: sql`session_user` })
-    .where(and(eq(accessTokens.name, name), isNull(revokedAt)))
-    .returning(columns);
-  return revoked;
-};
+export const revokeAccessToken = async (source: Ordering, name: string): Promise<AccessToken | undefined> =>
+  await ordered(source, 'token revoke', { name });
 
 export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken[]> =>
   await db(pool)

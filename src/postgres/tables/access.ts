@@ -9,7 +9,7 @@ export const accessTokens = pgTable('access_tokens', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   name: text('name').notNull(),
   hash: bytea('hash').notNull(),
-  scopes: text('scopes', { enum: ['feed', 'search', 'metrics'] })
+  scopes: text('scopes', { enum: ['feed', 'search', 'metrics', 'manage'] })
     .array()
     .notNull(),
   expiresAt: instant('expires_at'),

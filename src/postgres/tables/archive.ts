@@ -89,17 +89,6 @@ export const retentionPolicy = pgTable('retention_policy', {
   setAt: instant('set_at').notNull().default(databaseTime),
 });
 
-/** From when on nothing is dropped, since the database may be an older state; null in confirmedAt: not ended by an operator. */
-export const retentionWaits = pgTable('retention_waits', {
-  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
-  reason: text('reason').notNull(),
-  since: instant('since').notNull().default(databaseTime),
-  endsAt: instant('ends_at').notNull().default(sql`(clock_timestamp() + '1 day'::interval)`),
-  confirmedAt: instant('confirmed_at'),
-  confirmedBy: text('confirmed_by'),
-  confirmedAs: text('confirmed_as'),
-});
-
 /** The two Merkle logs, one row for each generation. Written by functions alone. */
 export const evidenceLogs = pgTable('evidence_logs', {
   name: text('name').notNull(),

@@ -1,4 +1,5 @@
-import { didYouMean, nearest } from '../../base/text.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { didYouMean, nearest, printable } from '../../base/text.ts';
 import type { organizations } from '../../postgres/tables/sources.ts';
 
 export interface NamedOrganization extends OrganizationName {
@@ -26,6 +27,30 @@ export const matchOrganization = (text: string, known: readonly NamedOrganizatio
     return { kind: 'unknown', near: nearest(text, names) };
   }
   return candidates.length === 1 ? { kind: 'one', id: first.id } : { kind: 'ambiguous', candidates };
+};
+
+const MAX_CANDIDATES = 10;
+
+/** Throws OrgtrailError `usage` for none and for several. */
+export const oneNamed = (
+  text: string,
+  known: readonly NamedOrganization[],
+  noun: 'organization' | 'account' = 'organization',
+): string => {
+  const match = matchOrganization(text, known);
+  const shown = `"${printable(text, 80)}"`;
+  if (match.kind === 'one') return match.id;
+  if (match.kind === 'ambiguous') {
+    const candidates = match.candidates.slice(0, MAX_CANDIDATES).map(({ id }) => printable(id, 64));
+    const more = match.candidates.length > MAX_CANDIDATES ? ', …' : '';
+    throw new OrgtrailError('usage', `${match.candidates.length} ${noun}s have the name ${shown}`, {
+      hint: `one of their ids: ${candidates.join(', ')}${more}`,
+    });
+  }
+  const near = match.near.map((name) => `"${printable(name, 80)}"`);
+  throw near.length === 0
+    ? new OrgtrailError('usage', `unknown ${noun} ${shown}`, { hint: '`orgtrail status --all` lists them' })
+    : new OrgtrailError('usage', `unknown ${noun} ${shown}; did you mean ${near.join(' or ')}?`);
 };
 
 const canonical = (text: string): string => text.normalize('NFKC').trim().replaceAll(/\s+/g, ' ').toLowerCase();

@@ -132,31 +132,6 @@ describe('access_log', () => {
       ['ok', 9, 9],
     ]);
   });
-
-  test('commands that change what is kept or sent: holds and replays, with the account that ran them', async () => {
-    const run = (...args: string[]) => runInProcess(args, opened.ownerEnv);
-    expect(await run('hold', 'add', '--all-organizations', '--reason', 'case 17', '--by', 'J. Doe')).toMatchObject({
-      code: 0,
-      stderr: '',
-    });
-    await run('hold', 'release', '1', '--by', 'R. Roe');
-    await pool().query("insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 3)");
-    const owner = decodeURIComponent(new URL(opened.ownerEnv['DATABASE_URL'] ?? '').username);
-    expect(await untilNoted(pool(), { kind: 'hold', route: 'hold add' })).toMatchObject({
-      who: 'J. Doe',
-      account: owner,
-      address: null,
-      status: null,
-      what: { id: 1, reason: 'case 17' },
-    });
-    await untilNoted(pool(), { kind: 'hold', route: 'hold release', who: 'R. Roe', account: owner });
-    const replayed = await run('sink', 'replay', 'siem', '--after', '0');
-    expect([replayed.code, replayed.stderr]).toEqual([0, '']);
-    expect(await untilNoted(pool(), { kind: 'replay', route: 'sink replay' })).toMatchObject({
-      account: owner,
-      what: { sink: 'siem', after: 0, skip: false },
-    });
-  });
 });
 
 describe('who may write the trail', () => {

@@ -29,25 +29,6 @@ describe('orgtrail token', () => {
     }
     expect(rows[0].all).toContain('token create');
   });
-
-  test.each([
-    [['create', 'x', '--scope', 'everything'], /--scope is a list of feed, search, metrics/],
-    [['create', 'x y', '--scope', 'feed'], /a name has 1 to 64 letters/],
-    [['create', 'ORGTRAIL_FEED_TOKEN', '--scope', 'search'], /is the name of the token of the environment/],
-    [['create', 'x', '--scope', 'feed', '--expires', '2020-01-01'], /must be in the future/],
-    [['create', 'x', '--scope', 'feed', '--expires', 'soon'], /--expires is a duration such as 90d/],
-    [['revoke', 'unknown'], /there is no token "unknown" that could be revoked/],
-  ])('%j: exit 2', async (args, reason) => {
-    const { code, stderr } = await token(...args);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(reason)]);
-  });
-
-  test('an account of the daemon cannot make one', async () => {
-    const { config } = opened.run;
-    const env = { ...opened.ownerEnv, DATABASE_URL: config.databaseUrl ?? '' };
-    const { code, stderr } = await runInProcess(['token', 'create', 'mine', '--scope', 'feed'], env);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('the database account may not do this')]);
-  });
 });
 
 test('a scope opens what it names and no more; the token of the environment opens everything', async () => {

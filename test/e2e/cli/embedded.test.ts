@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
@@ -84,22 +83,6 @@ describe('without DATABASE_URL', () => {
     daemon.child.kill('SIGTERM');
     expect(await daemon.ended, daemon.stderr()).toBe(143);
     await until('no server is left', async () => !(await isRunning(pid)));
-  });
-
-  test('demo --for 5s stores exactly what was served, says so, and exits 0', async () => {
-    const { code, stdout, stderr } = await runOrgtrail(['demo', '--for', '5s', '--port', '0'], {});
-    expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toMatch(/^ {2}console {3}http:\/\/127\.0\.0\.1:\d+\/$/m);
-    const [, events] = /^events +\S+ +(\S+)$/m.exec(stdout) ?? [];
-    for (const verifier of ['orgtrail', ...(hasPython() ? ['verify.py'] : [])]) {
-      expect(stdout).toMatch(
-        new RegExp(`^ {2}${verifier} +${events} events: holds, and goes on from the checkpoint`, 'm'),
-      );
-    }
-    expect(stdout).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
-    expect(stdout.trimEnd().split('\n').at(-1)).toBe(
-      'Every event of every organization and account is stored, once each, to the byte.',
-    );
   });
 });
 

@@ -6,6 +6,7 @@ import { beforeAll, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
 import { verifierFile } from '../../../src/evidence/files/folder-writer.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
@@ -60,8 +61,15 @@ test('its demo runs, with the optional embedded PostgreSQL, from any folder', ()
   const elsewhere = join(folder, 'elsewhere');
   mkdirSync(elsewhere);
   const bin = join(folder, 'node_modules', '.bin', 'orgtrail');
-  expect(run(process.execPath, [bin, 'demo', '--for', '3s'], elsewhere)).toContain(
-    'Every event of every organization and account is stored, once each',
+  const stdout = run(process.execPath, [bin, 'demo', '--for', '3s', '--port', '0'], elsewhere);
+  const [, events] = /^events +\S+ +(\S+)$/m.exec(stdout) ?? [];
+  for (const verifier of ['orgtrail', ...(hasPython() ? ['verify.py'] : [])]) {
+    expect(stdout).toMatch(
+      new RegExp(`^ {2}${verifier} +${events} events: holds, and goes on from the checkpoint`, 'm'),
+    );
+  }
+  expect(stdout.trimEnd().split('\n').at(-1)).toBe(
+    'Every event of every organization and account is stored, once each, to the byte.',
   );
 });
 

@@ -5,34 +5,31 @@ import { until } from '../../support/process/until.ts';
 import { expectClaimedImpliesStored, expectComplete } from '../../support/sync/claims.ts';
 
 describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
-  test.each([400, 504])(
-    'with %i: all history of 8 organizations is read, and their live tails do not wait for it',
-    async (status) => {
-      await using world = await openLeastPrivileged(
-        {
-          organizations: 8,
-          entries: 400,
-          historyMs: 545 * dayMs,
-          liveRate: 8,
-          faults: { window_limit: { maxDays: 90, status } },
-        },
-        { ORGTRAIL_HISTORY: '548d' },
-      );
-      await using daemon = await world.run();
-      await world.untilAllStored(world.startMs);
-      expect(await daemon.stop()).toBe(143);
-      expect(world.simulator.faults.fired().window_limit, 'windows were refused').toBeGreaterThan(0);
-      expect(await world.number('select count(*) from coverage_holes')).toBe(0);
-      expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(360);
-      const unasked = ticksUnasked(world.simulator, world.ids);
-      const lateness = await latenessOf(world.database.pool, world.simulator);
-      console.log(
-        `windows refused with ${status}: ticks without a live answer p99 ${unasked.p99}, most ${unasked.most}; lateness p99 ${lateness.p99Ms} ms of ${lateness.entries}`,
-      );
-      // A machine with very much else to do is late with answers, and ticks meanwhile.
-      expect(unasked.p99).toBeLessThanOrEqual(8);
-    },
-  );
+  test('all history of 8 organizations is read, and their live tails do not wait for it', async () => {
+    await using world = await openLeastPrivileged(
+      {
+        organizations: 8,
+        entries: 400,
+        historyMs: 545 * dayMs,
+        liveRate: 8,
+        faults: { window_limit: { maxDays: 90, status: 504 } },
+      },
+      { ORGTRAIL_HISTORY: '548d' },
+    );
+    await using daemon = await world.run();
+    await world.untilAllStored(world.startMs);
+    expect(await daemon.stop()).toBe(143);
+    expect(world.simulator.faults.fired().window_limit, 'windows were refused').toBeGreaterThan(0);
+    expect(await world.number('select count(*) from coverage_holes')).toBe(0);
+    expect(await expectClaimedImpliesStored(world.database.pool, world.simulator)).toBeGreaterThan(360);
+    const unasked = ticksUnasked(world.simulator, world.ids);
+    const lateness = await latenessOf(world.database.pool, world.simulator);
+    console.log(
+      `windows refused: ticks without a live answer p99 ${unasked.p99}, most ${unasked.most}; lateness p99 ${lateness.p99Ms} ms of ${lateness.entries}`,
+    );
+    // A machine with very much else to do is late with answers, and ticks meanwhile.
+    expect(unasked.p99).toBeLessThanOrEqual(8);
+  });
 });
 
 const hourSeconds = 3_600;
@@ -58,7 +55,6 @@ describe.concurrent('D5: the API says a wrong time', () => {
   test.each([
     ['an hour ahead on the listing', hourSeconds, 'organizations'],
     ['an hour ahead on audit logs', hourSeconds, 'audit'],
-    ['25 hours ahead', 25 * hourSeconds, undefined],
     ['an hour behind', -hourSeconds, undefined],
   ] as const)(
     '%s, for a while: nothing of the future is claimed, and all that comes into being is stored soon after',

@@ -1,17 +1,22 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readOnlyUrl } from '../../../src/cli/mcp/serve-mcp.ts';
+import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { startTcpProxy } from '../../support/network/tcp-proxy.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 import { until } from '../../support/process/until.ts';
 import { words } from '../../support/process/words.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
+const { folder } = temporaryFolder();
 const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
 const world = ofAllTests(() => openWorld({ organizations: 3, entries: 300 }));
 const reader = ofAllTests(() => createLogin(world.database, ['orgtrail_reader']));
@@ -234,6 +239,30 @@ interface Connected extends AsyncDisposable {
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are JSON of many forms
 type Body = any;
+
+test('with --allow-writes a model gives orders, for the token of the file alone; --allow-writes without one is refused', async () => {
+  const { pool } = world.database;
+  const expiresAt = undefined;
+  for (const scope of ['manage', 'search'] as const) {
+    const made = await createAccessToken({ pool }, { name: `model-${scope}`, scopes: [scope], expiresAt });
+    writeFileSync(join(folder, scope), made?.token ?? '');
+  }
+  await pool.query(`grant execute on function orgtrail_order to ${reader.name}`);
+  const as = (scope: string) => connect(reader.url, '--allow-writes', '--token-file', join(folder, scope));
+  await using manager = await as('manage');
+  const { tools } = await manager.client.listTools();
+  const writing = tools.filter(({ annotations }) => annotations?.readOnlyHint === false);
+  expect(writing.map(({ name }) => name)).toEqual(
+    words('add_hold release_hold confirm_holds revoke_token replay_sink'),
+  );
+  const { body } = await manager.call('add_hold', { all_organizations: true, reason: 'case 5' });
+  expect(body).toMatchObject({ reason: 'case 5', createdAs: `${reader.name} for the token model-manage` });
+  await using other = await as('search');
+  const refused = await other.call('release_hold', { id: body.id });
+  expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('may not do that: hold release') });
+  const alone = await runOrgtrail(['mcp', '--allow-writes'], { DATABASE_URL: reader.url });
+  expect(alone).toMatchObject({ code: 2, stderr: expect.stringContaining('--token-file') });
+});
 
 const connect = async (url: string, ...args: string[]): Promise<Connected> => {
   const transport = new StdioClientTransport({

@@ -200,7 +200,7 @@ describe('a sink', () => {
     let once = 0;
     await deliver(settings, async () => {
       once = first.received().length;
-      await replaySink(pool, 'first', 0);
+      await replaySink({ pool }, 'first', 0);
     });
     const received = positions(first.received());
     expect(received.slice(0, once)).toEqual(positions(firstsOf(all)));

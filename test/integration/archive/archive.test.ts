@@ -78,11 +78,11 @@ describe('a month', () => {
   test('stays while a hold covers it, unread and unwritten, and needs no archive again once the owner ends it; the account of a daemon cannot', async () => {
     await using world = await openFileArchive(3);
     const everything = { organizationId: undefined, sinceMs: undefined, beforeMs: undefined };
-    const { id } = await addHold(world.owner, { ...everything, reason: 'case 7', by: undefined });
+    const { id } = await addHold({ pool: world.owner }, { ...everything, reason: 'case 7', by: undefined });
     const reason = 'hold 1 covers events in it: case 7';
     expect((await world.drop()).kept).toMatchObject([{ reason }, { reason }]);
     expect(await world.objects()).toEqual([]);
-    await releaseHold(world.owner, id, undefined);
+    await releaseHold({ pool: world.owner }, id, undefined);
     await expect(world.daemon.query('delete from archive_policy')).rejects.toThrow('permission denied');
     expect(await endArchive(world.owner)).toBe(true);
     expect((await dropOldMonths(world.daemon, RETENTION_MS)).dropped).toHaveLength(2);

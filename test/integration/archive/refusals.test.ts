@@ -98,17 +98,11 @@ test('a file that restore cannot write is named, and leaves nothing behind', asy
 });
 
 test('what only the owner of the schema may do says so to the account of a daemon', async () => {
-  for (const [command, what] of [
-    [['archive', 'end'], 'end the archive'],
-    [['hold', 'add', '--organization', 'o', '--reason', 'case 7'], 'add a hold'],
-    [['hold', 'release', '1'], 'release a hold'],
-  ] as const) {
-    const { code, stderr } = await orgtrail(...command);
-    expect(stderr).toBe(
-      `orgtrail: this account may not ${what}\nTry: run it with a DATABASE_URL of the account that owns the schema\n`,
-    );
-    expect(code).toBe(2);
-  }
+  const { code, stderr } = await orgtrail('archive', 'end');
+  expect(stderr).toBe(
+    'orgtrail: this account may not end the archive\nTry: run it with a DATABASE_URL of the account that owns the schema\n',
+  );
+  expect(code).toBe(2);
 });
 
 test('a package without DuckDB says what is missing, and works but for that', async () => {
@@ -132,13 +126,13 @@ test('a package without DuckDB says what is missing, and works but for that', as
 
 test('holds in force stand at the months that they touch; faults are listed whole', async () => {
   const hold = { organizationId: undefined, beforeMs: undefined, by: undefined };
-  const { id } = await addHold(large.owner, { ...hold, sinceMs: Date.UTC(2024, 1, 3), reason: 'case 7' });
+  const { id } = await addHold({ pool: large.owner }, { ...hold, sinceMs: Date.UTC(2024, 1, 3), reason: 'case 7' });
   const holds = async () => (await overview()).months.map(({ month, holds: those }) => [month, those]);
   expect(await holds()).toEqual([
     ['2024-02', [{ id, reason: 'case 7' }]],
     ['2024-01', []],
   ]);
-  await releaseHold(large.owner, id, undefined);
+  await releaseHold({ pool: large.owner }, id, undefined);
   expect((await holds())[0]?.[1]).toEqual([]);
 
   await large.owner.query(

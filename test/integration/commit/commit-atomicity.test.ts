@@ -132,13 +132,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'orgtrail_finish_delivery',
         'orgtrail_finish_delivery_and_skip',
         'orgtrail_note_sink_failure',
+        // The owner's, and that of who has proven a token for it (docs/decisions/12).
+        'orgtrail_order',
         'orgtrail_register_sinks',
         'orgtrail_register_sinks_with_ages',
         'orgtrail_release_sink',
         'orgtrail_release_sinks_of',
         'orgtrail_renew_sink',
-        // The owner's, and that of a session that has proven its token (docs/decisions/12).
-        'orgtrail_replay_sink',
         'orgtrail_skip_events',
         'orgtrail_skip_old_events',
       ],

@@ -220,16 +220,6 @@ describe('organizations that a listing does not name', () => {
     expect(await asked()).toEqual(['b', 'c', 'd']);
   });
 
-  test('are asked also if version 0.1 has listed them in between, which does not clear the answers', async () => {
-    await listIds(['a', 'b']);
-    await miss(8);
-    expect(await asked()).toEqual(['b']);
-    expect(await answer('b', 'open')).toBe('open');
-    await pool.query("update organizations set missed_listings = 0 where id = 'b'");
-    await miss(2);
-    expect(await asked()).toEqual(['b']);
-  });
-
   test('are not missed by an incomplete listing, nor where the allow-list does not name them; a sighting ends the count', async () => {
     await listIds(['a', 'b', 'c']);
     for (let times = 0; times < 3; times += 1) expect(await listIds(['a'], false)).toEqual([]);

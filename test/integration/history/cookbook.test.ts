@@ -43,13 +43,16 @@ beforeAll(async () => {
   ]);
   // The fixture has put its own in force.
   await pool.query("update sources set filter_hash = 'none'");
-  await addHold(pool, {
-    organizationId: undefined,
-    sinceMs: undefined,
-    beforeMs: undefined,
-    reason: 'case 7',
-    by: undefined,
-  });
+  await addHold(
+    { pool },
+    {
+      organizationId: undefined,
+      sinceMs: undefined,
+      beforeMs: undefined,
+      reason: 'case 7',
+      by: undefined,
+    },
+  );
   await pool.query(
     `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
      values ('x', date_trunc('month', now()), 1, 0, 1, 1, 1, '1 year')`,

@@ -2,8 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { operations } from '../../../src/app/operations.ts';
+import { isOrder, readInput } from '../../../src/base/operation.ts';
 import { shortened, type ToolContext } from '../../../src/cli/mcp/answer.ts';
-import { operationTools } from '../../../src/cli/mcp/tools.ts';
+import { operationTools, orderTools } from '../../../src/cli/mcp/tools.ts';
+import { tokenProof } from '../../../src/postgres/access/access.ts';
 import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
 import { openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
@@ -20,152 +22,313 @@ const served = forAllTests(() => serve(opened.run, { feedToken: 'feed-token-of-t
 const pool = () => opened.world.database.pool;
 beforeAll(async () => {
   await seedOperations(pool());
-  for (const scope of ['search', 'feed'] as const) {
-    const made = await createAccessToken(pool(), { name: `${scope}er`, scopes: [scope], expiresAt: undefined });
-    writeFileSync(fileOf(scope), made?.token ?? '');
-    tokens[scope] = made?.token ?? '';
+  for (const scope of ['search', 'feed', 'manage'] as const) {
+    tokens[scope] = await tokenNamed(`${scope}er`, scope);
+    writeFileSync(fileOf(scope), tokens[scope]);
   }
 });
 const tokens: Record<string, string> = {};
 const fileOf = (scope: string) => join(folder, scope);
+const bearer = (scope: string) => ({ authorization: `Bearer ${tokens[scope]}` });
+const tokenNamed = async (name: string, scope: 'search' | 'feed' | 'manage'): Promise<string> =>
+  (await createAccessToken({ pool: pool() }, { name, scopes: [scope], expiresAt: undefined }))?.token ?? '';
 
+type Fields = Readonly<Record<string, string | true>>;
 interface Cases {
-  readonly good: readonly string[];
+  /** Of an order that can be given each time. */
+  readonly fields?: () => Fields | Promise<Fields>;
   /** Of the command. */
   readonly code?: number;
-  readonly path: string;
-  readonly asked: Readonly<Record<string, unknown>>;
-  readonly bad: readonly (readonly [args: readonly string[], reason: string])[];
+  /** Arguments of the command, and what is said to them. */
+  readonly bad?: readonly (readonly [args: string, reason: string])[];
 }
+let made = 0;
+const newName = () => {
+  made += 1;
+  return `made-${made}`;
+};
 /** What each is tried with. One that is not here fails. */
 const cases: Readonly<Record<string, Cases>> = {
-  'hold list': { good: [], path: '/v1/holds', asked: {}, bad: [] },
-  'token list': { good: [], path: '/v1/tokens', asked: {}, bad: [] },
-  'sink list': { good: [], path: '/v1/sinks', asked: {}, bad: [] },
+  'hold list': {},
+  'token list': {},
+  'sink list': {},
   'sink dead-letters': {
-    good: ['siem', '--limit', '3'],
-    path: '/v1/sinks/siem/dead-letters?limit=3',
-    asked: { name: 'siem', limit: 3 },
+    fields: () => ({ name: 'siem', limit: '3' }),
     bad: [
-      [['siem', '--limit', '0'], '--limit must be an integer of at least 1'],
-      [['siem', '--limit', 'many'], '--limit must be an integer of at least 1'],
-      [['siem', '--limit', '1.5'], '--limit must be an integer of at least 1'],
-      [['nosuch'], 'there is no sink "nosuch"\nTry: one of pager, siem'],
+      ['siem --limit 0', '--limit must be an integer of at least 1'],
+      ['siem --limit many', '--limit must be an integer of at least 1'],
+      ['siem --limit 1.5', '--limit must be an integer of at least 1'],
+      ['nosuch', 'there is no sink "nosuch"\nTry: one of pager, siem'],
     ],
   },
-  'evidence status': { good: [], code: 5, path: '/v1/evidence', asked: {}, bad: [] },
+  'evidence status': { code: 5 },
   'evidence checkpoint': {
-    good: ['--log', 'journal'],
-    path: '/v1/evidence/checkpoints?log=journal',
-    asked: { log: 'journal' },
-    bad: [[['--log', 'x'], '--log must be events or journal']],
+    fields: () => ({ log: 'journal' }),
+    bad: [['--log x', '--log must be events or journal']],
+  },
+  'hold add': {
+    fields: () => ({ all_organizations: true, since: '2026-01-01', reason: 'case 9', by: 'J. Doe' }),
+    bad: [
+      ['--reason x', '--organization or an account or all organizations must be given, one of them'],
+      ['--all-organizations', '--reason must be given once'],
+      ['--all-organizations --reason ', '--reason must not be empty'],
+      ['--account a --reason x --since 2026-02-01 --before 2026-01-01', '--before must be later than since'],
+      ['--account nosuch --reason x', 'unknown account "nosuch"\nTry: `orgtrail status --all` lists them'],
+      ['--organization nosuch --reason x', 'unknown organization "nosuch"\nTry: `orgtrail status --all` lists them'],
+      [
+        '--all-organizations --reason x --since soon',
+        '--since must be a time: 24h, 7d, now, today, yesterday, week, 14:30, 2026-01-31 or 2026-01-31T08:00Z',
+      ],
+    ],
+  },
+  'hold release': {
+    fields: async () => {
+      const { rows } = await pool().query<{ id: string }>("insert into holds (reason) values ('case 3') returning id");
+      return { id: String(rows[0]?.id), by: 'J. Doe' };
+    },
+    bad: [
+      ['many', 'id must be the number of a hold'],
+      ['999', 'no hold 999 is in force\nTry: `orgtrail hold list` shows all'],
+    ],
+  },
+  'hold confirm': {
+    fields: async () => {
+      await pool().query("delete from retention_waits; insert into retention_waits (reason) values ('a restore')");
+      return { by: 'J. Doe' };
+    },
+    bad: [['', 'retention does not wait: there is nothing to confirm']],
+  },
+  'token create': {
+    fields: () => ({ name: newName(), scope: 'manage' }),
+    bad: [
+      ['a/b --scope feed', 'name must have 1 to 64 letters, digits and . _ @ -'],
+      [
+        'ORGTRAIL_FEED_TOKEN --scope feed',
+        'name must not be ORGTRAIL_FEED_TOKEN: that is the token of the environment',
+      ],
+      ['x --scope all', '--scope must be a list of feed, search, metrics, manage'],
+      ['x', '--scope must be given once'],
+      ['x --scope feed --expires soon', '--expires must be a duration such as 90d, a date or an RFC 3339 time'],
+      ['x --scope feed --expires 2020-01-01', '--expires must be in the future'],
+      ['x --scope feed --replay', '--scope must have search, which opens the console, for what its sessions may do'],
+    ],
+  },
+  'token revoke': {
+    fields: async () => {
+      const name = newName();
+      await tokenNamed(name, 'feed');
+      return { name };
+    },
+    bad: [['nosuch', 'there is no token "nosuch" that could be revoked\nTry: `orgtrail token list` shows all']],
+  },
+  'sink replay': {
+    fields: async () => {
+      await pool().query("update sinks set position = feed_head.position from feed_head where name = 'siem'");
+      return { name: 'siem', after: '5', skip: true };
+    },
+    bad: [
+      ['nosuch --after 0', 'there is no sink "nosuch"\nTry: one of pager, siem'],
+      ['siem --after -1', '--after must be a position'],
+      ['siem', '--after must be a position'],
+      ['siem --after 900000000', 'the feed ends at position 12: after must not be beyond it'],
+    ],
   },
 };
 
-describe.each(operations)('$name', ({ name, says, input, output, path, tool, needs, run, isLines = false }) => {
+/** What differs from one order to the next, and as whom it was done. */
+const alike = (text: string): string =>
+  text
+    .replaceAll(/orgtrail_[\w-]{43}|made-\d+|20\d\d-\d\d-\d\dT[\d:.]+Z/g, '…')
+    .replaceAll(/("id": |hold )\d+/g, '$1N')
+    .replaceAll(/As": "[^"]*"/g, 'As": "WHO"');
+
+describe.each(operations)('$name', (operation) => {
+  const { name, says, input, output, path, tool, needs, run, isLines = false } = operation;
+  const ordered = isOrder(operation);
   const words = name.split(' ');
-  const { good, code: wantedCode = 0, bad, ...tried } = cases[name] as Cases;
-  const locally = (...args: string[]) => runInProcess([...words, ...args], opened.ownerEnv);
-  const remotely = (...args: string[]) =>
-    runInProcess([...words, ...args, '--url', served.server.url, '--token-file', fileOf('search')], {});
-  const statusFor = async (token: string | undefined, at = tried.path) =>
-    await served.get(at, token === undefined ? {} : { authorization: `Bearer ${token}` });
+  const { fields = () => ({}), code: wantedCode = 0, bad = [] } = cases[name] as Cases;
+  const isNamed = (field: string) => path.includes(`:${field}`);
+  const argsOf = (given: Fields): string[] => [
+    ...words,
+    ...Object.entries(given).flatMap(([field, value]) => (isNamed(field) ? [String(value)] : [])),
+    ...Object.entries(given).flatMap(([field, value]) =>
+      isNamed(field) ? [] : [`--${field.replaceAll('_', '-')}`, ...(value === true ? [] : [value])],
+    ),
+  ];
+  const ask = async (given: Fields, headers: Readonly<Record<string, string>>, url = served.server.url) => {
+    const at = path.replaceAll(/:(\w+)/g, (_, field: string) => String(given[field]));
+    const others = Object.fromEntries(Object.entries(given).filter(([field]) => !isNamed(field)));
+    const query = ordered ? '' : `?${new URLSearchParams(others as Record<string, string>)}`;
+    const response = await fetch(`${url}${at}${query}`, {
+      headers: { ...headers, ...(ordered && { 'content-type': 'application/json' }) },
+      ...(ordered && { method: 'POST', body: JSON.stringify(others) }),
+    });
+    return { code: response.status, body: await response.json() };
+  };
+  const route = `${ordered ? 'POST' : 'GET'} ${path}`;
+  const locally = (...args: string[]) => runInProcess(args, opened.ownerEnv);
+  const remotely = (scope: string, ...args: string[]) =>
+    runInProcess([...args, '--url', served.server.url, '--token-file', fileOf(scope)], {});
+  const stored = async () =>
+    (
+      await pool().query(
+        `select (select jsonb_agg(h order by id) from holds h) as holds, (select jsonb_agg(t order by id) from access_tokens t) as tokens,
+           (select jsonb_agg(s.position order by name) from sinks s) as sinks,
+           (select count(*) from retention_waits where confirmed_at is null) as waits`,
+      )
+    ).rows[0];
 
   test('--help has its sentence, and what each option is', async () => {
     const { stdout, code } = await runInProcess([...words, '--help'], {});
     expect(code).toBe(0);
-    expect(stdout).toContain(`\n${says}\n`);
+    const unwrapped = stdout.replaceAll(/\s+/g, ' ');
+    expect(unwrapped).toContain(` ${says} `);
     for (const [field, schema] of Object.entries(input.shape)) {
-      expect(stdout).toContain(schema.meta()?.description);
-      expect(stdout).toMatch(path.includes(`:${field}`) ? `<${field}>` : `--${field.replaceAll('_', '-')} <`);
+      expect(unwrapped).toContain(schema.meta()?.description);
+      expect(stdout).toContain(isNamed(field) ? `<${field}>` : `--${field.replaceAll('_', '-')}`);
     }
-    const unknown = await runInProcess([...words, ...good, '--nosuch'], {});
+    const unknown = await runInProcess([...argsOf(await fields()), '--nosuch'], {});
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
     expect(unknown.stderr).toContain(`See: orgtrail ${name} --help`);
   });
 
-  test.each(['a table', '--json'])('a daemon and a database give the same bytes: %s', async (wanted) => {
+  test.each(['for people', '--json'])('a daemon and a database do the same, and print the same: %s', async (wanted) => {
     const form = wanted === '--json' ? [wanted] : [];
-    const [local, remote] = [await locally(...good, ...form), await remotely(...good, ...form)];
+    const printed = ordered ? alike : (text: string) => text;
+    const local = await locally(...argsOf(await fields()), ...form);
     expect(local).toMatchObject({ code: wantedCode, stderr: '' });
-    expect(local.stdout.length).toBeGreaterThan(100);
-    expect(remote).toEqual(local);
-    const env = { ORGTRAIL_URL: served.server.url, ORGTRAIL_FEED_TOKEN: 'feed-token-of-the-test' };
-    expect(await runInProcess([...words, ...good, ...form], env)).toEqual(local);
+    expect(local.stdout.length).toBeGreaterThan(20);
+    const expected = { ...local, stdout: printed(local.stdout) };
+    const remote = await remotely(needs.scope, ...argsOf(await fields()), ...form);
+    expect({ ...remote, stdout: printed(remote.stdout) }).toEqual(expected);
+    const env = { ORGTRAIL_URL: served.server.url, ORGTRAIL_FEED_TOKEN: tokens[needs.scope] ?? '' };
+    const byEnvironment = await runInProcess([...argsOf(await fields()), ...form], env);
+    expect({ ...byEnvironment, stdout: printed(byEnvironment.stdout) }).toEqual(expected);
   });
 
   test('the answer has what is declared, and no more', async () => {
-    const { body, code } = await statusFor(tokens['search']);
+    const { body, code } = await ask(await fields(), bearer(needs.scope));
     expect(code).toBe(200);
     expect(output.encode(output.parse(body))).toEqual(body);
-    const { stdout } = await locally(...good, '--json');
+    if (ordered) return;
+    const { stdout } = await locally(...argsOf(await fields()), '--json');
     const printed = JSON.parse(isLines ? `[${stdout.trim().replaceAll('\n', ',')}]` : stdout);
     expect(printed).toEqual(body);
     // What is not declared is left out: nothing is by mistake.
-    expect(JSON.parse(JSON.stringify(await run({ pool: pool() }, tried.asked)))).toEqual(body);
-    const context = { pool: pool() } as ToolContext;
+    const asked = readInput(operation, await fields(), (field) => field);
+    expect(JSON.parse(JSON.stringify(await run({ pool: pool(), hasArchive: false }, asked)))).toEqual(body);
+    const context = { pool: pool(), config: {} } as ToolContext;
     const one = operationTools.find((each) => each.name === tool);
-    const told = await one?.answer(context, tried.asked, new AbortController().signal);
+    const told = await one?.answer(context, asked, new AbortController().signal);
     expect(told?.body).toEqual(shortened(body));
   });
 
-  test.each(bad)('%j is refused with a reason, the same by both', async (args, reason) => {
-    const [local, remote] = [await locally(...args), await remotely(...args)];
+  test.each(bad)('%s: refused with a reason, the same by both, and nothing changes', async (args, reason) => {
+    const given = [...words, ...(args === '' ? [] : args.split(' '))];
+    const before = await stored();
+    const local = await locally(...given);
     expect(local).toMatchObject({ code: 2, stdout: '' });
     expect(local.stderr).toBe(`orgtrail: ${reason}\n`);
-    expect(remote).toEqual(local);
+    expect(await remotely(needs.scope, ...given)).toEqual(local);
+    expect(await stored()).toEqual(before);
   });
 
-  test('a misspelt parameter, no token and a token without the scope are refused', async () => {
-    const misspelt = `${tried.path}${tried.path.includes('?') ? '&' : '?'}organisation=x`;
-    const refused = { code: 400, body: { status: 'bad request', reason: expect.stringContaining('"organisation"') } };
-    expect(await statusFor(tokens['search'], misspelt)).toMatchObject(refused);
-    expect((await statusFor(undefined)).code).toBe(401);
-    expect(await statusFor(tokens['feed'])).toMatchObject({
-      code: 403,
-      body: { reason: expect.stringContaining('search') },
-    });
-    const remote = await runInProcess(
-      [...words, ...good, '--url', served.server.url, '--token-file', fileOf('feed')],
-      {},
-    );
+  test('a misspelt field, and who has no token for it, are refused at each door, and nothing changes', async () => {
+    const given = await fields();
+    const before = await stored();
+    const misspelt = await ask({ ...given, organisation: 'x' }, bearer(needs.scope));
+    const reason = expect.stringContaining('"organisation"');
+    expect(misspelt).toMatchObject({ code: 400, body: { status: 'bad request', reason } });
+    const codeFor = async (headers: Readonly<Record<string, string>>) => (await ask(given, headers)).code;
+    expect(await codeFor({})).toBe(401);
+    // The guard throttles who tries too often.
+    expect([401, 429]).toContain(await codeFor({ authorization: 'Bearer orgtrail_none' }));
+    expect(await codeFor({ host: 'evil.example.com' })).toBe(401);
+    const lacking = expect.stringContaining(needs.scope);
+    expect(await ask(given, bearer('feed'))).toMatchObject({ code: 403, body: { reason: lacking } });
+    const remote = await remotely('feed', ...argsOf(given));
     expect(remote).toMatchObject({ code: 2, stdout: '' });
-    expect(remote.stderr).toMatch(/answered 403: .*\nTry: give a token with the scope search by --token-file/);
-    await untilNoted(pool(), { route: `GET ${path}`, outcome: 'refused', who: 'feeder' });
+    expect(remote.stderr).toContain('answered 403: ');
+    expect(remote.stderr).toContain(`\nTry: give a token with the scope ${needs.scope} by --token-file`);
+    await untilNoted(pool(), { route, outcome: 'refused', who: 'feeder' });
+    if (ordered) {
+      expect(await codeFor({ authorization: 'Bearer feed-token-of-the-test' })).toBe(403);
+      expect(await codeFor(bearer('search'))).toBe(403);
+      for (const origin of ['https://evil.example.com', 'null']) {
+        expect(await codeFor({ ...bearer('manage'), origin })).toBe(403);
+      }
+      // Loopback opens reading alone.
+      await using open = await serve(opened.run, {});
+      expect((await ask(given, {}, open.server.url)).code).toBe(401);
+      // Nor does the account of the daemon do it by itself, or for a token without the scope.
+      for (const proof of [null, tokenProof(tokens['search'] ?? ''), tokenProof('none')]) {
+        const parameters = [name, JSON.stringify(given), proof];
+        await expect(
+          opened.run.app.database.pool.query('select orgtrail_order($1, $2, $3, null, null)', parameters),
+        ).rejects.toThrow(/this (account|token or session) may not do that/);
+      }
+    }
+    expect(await stored()).toEqual(before);
   });
 
-  test('the trail of access has who asked, if it is to', async () => {
-    const route = `GET ${path}`;
+  test('the trail of access has who asked, if it is to, and no secret', async () => {
+    await ask(await fields(), bearer(needs.scope));
     if (needs.trail !== undefined) await untilNoted(pool(), { route, outcome: 'ok', who: 'searcher' });
-    const ok = (await readAccessLog(pool())).filter((row) => row.route === route && row.outcome === 'ok');
-    expect([...new Set(ok.map(({ kind }) => kind))]).toEqual(needs.trail === undefined ? [] : [needs.trail]);
+    await locally(...argsOf(await fields()));
+    const log = await readAccessLog(pool());
+    const ok = log.filter((row) => row.route === route && row.outcome === 'ok');
+    const kind = name === 'sink replay' ? 'replay' : words[0];
+    const kinds = ordered ? [kind] : needs.trail === undefined ? [] : [needs.trail];
+    expect([...new Set(ok.map((row) => row.kind))]).toEqual(kinds);
+    expect(JSON.stringify(log)).not.toMatch(/hash|proof|orgtrail_[\w-]{43}/);
+    if (!ordered) return;
+    expect(ok.at(-1)).toMatchObject({ who: 'manageer', address: '127.0.0.1', status: 200 });
+    const account = decodeURIComponent(new URL(opened.ownerEnv['DATABASE_URL'] ?? '').username);
+    const who = 'by' in input.shape ? 'J. Doe' : null;
+    const byCommand = log.findLast((row) => row.route === name);
+    expect(byCommand).toMatchObject({ account, who, address: null, status: null });
   });
 
-  test('the description has its parameters and its answer', async () => {
-    const { paths } = (await served.get('/v1/openapi.json')).body as {
-      paths: Record<string, Record<string, Described>>;
-    };
-    const described = paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.['get'];
+  test.runIf(ordered)('a model does it for a token of its own, if at all', async () => {
+    const one = orderTools.find((each) => each.name === tool);
+    expect(one === undefined).toBe(name === 'token create');
+    const orders = { pool: opened.run.app.database.pool, proof: tokenProof(tokens['manage'] ?? '') };
+    const context = { pool: pool(), config: {}, orders } as unknown as ToolContext;
+    const told = await one?.answer(context, await fields(), new AbortController().signal);
+    if (told !== undefined) output.parse(told.body);
+    const row = (await readAccessLog(pool())).findLast((each) => each.route === `mcp ${tool}`);
+    expect(row?.who).toBe(tool === undefined ? undefined : 'manageer');
+  });
+
+  test('the description has its fields and its answer', async () => {
+    const { paths } = (await served.get('/v1/openapi.json')).body as { paths: Record<string, Methods> };
+    const described = paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[ordered ? 'post' : 'get'];
+    const inBody = Object.keys(described?.requestBody?.content['application/json']?.schema.properties ?? {});
+    const beside = (described?.parameters ?? []).map(({ name: field }) => field);
     expect(described?.summary).toBe(says);
-    expect((described?.parameters ?? []).map(({ name: field }) => field).sort()).toEqual(
-      Object.keys(input.shape).sort(),
-    );
+    expect([...beside, ...inBody].sort()).toEqual(Object.keys(input.shape).sort());
     expect(described?.responses['200']?.content['application/json']?.schema).toMatchObject({
       description: expect.any(String),
     });
   });
 });
 
-interface Described {
-  readonly summary: string;
-  readonly parameters?: readonly { readonly name: string }[];
-  readonly responses: Record<string, { readonly content: Record<string, { readonly schema: object }> }>;
-}
+type Content = Readonly<Record<string, { readonly schema: { readonly properties?: object } }>>;
+type Methods = Readonly<
+  Record<
+    string,
+    {
+      readonly summary: string;
+      readonly parameters?: readonly { readonly name: string }[];
+      readonly requestBody?: { readonly content: Content };
+      readonly responses: Record<string, { readonly content: Content }>;
+    }
+  >
+>;
 
 test('what the account of a daemon may not read is said, with the role that it needs', async () => {
   await pool().query('revoke select on evidence_checkpoints from orgtrail_ingest');
-  const headers = { authorization: `Bearer ${tokens['search']}` };
-  expect(await served.get('/v1/evidence/checkpoints', headers)).toMatchObject({
+  expect(await served.get('/v1/evidence/checkpoints', bearer('search'))).toMatchObject({
     code: 503,
     body: {
       reason: expect.stringContaining('evidence_checkpoints'),
@@ -174,17 +337,26 @@ test('what the account of a daemon may not read is said, with the role that it n
   });
 });
 
-test('an order is one of the database, and says so where ORGTRAIL_URL names a daemon', async () => {
-  const env = { ...opened.ownerEnv, ORGTRAIL_URL: served.server.url };
-  const { code, stderr } = await runInProcess(['hold', 'release', '999'], env);
-  expect(code).toBe(2);
-  expect(stderr).toMatch(/ORGTRAIL_URL is not asked: this command uses the database[\s\S]*no hold 999 is in force/);
+test('what a daemon would have to hold in memory is bounded', async () => {
+  const refused = await served.get('/v1/sinks/siem/dead-letters?limit=10001', bearer('search'));
+  expect(refused).toMatchObject({ code: 400, body: { reason: 'limit must be at most 10000 here' } });
+  const one = await served.get('/v1/sinks/siem/dead-letters?limit=1&limit=2', bearer('search'));
+  expect(one).toMatchObject({ code: 400, body: { reason: 'limit must be an integer of at least 1' } });
 });
 
-test('what a daemon would have to hold in memory is bounded', async () => {
-  const headers = { authorization: `Bearer ${tokens['search']}` };
-  const refused = await served.get('/v1/sinks/siem/dead-letters?limit=10001', headers);
-  expect(refused).toMatchObject({ code: 400, body: { reason: 'limit must be at most 10000 here' } });
-  const one = await served.get('/v1/sinks/siem/dead-letters?limit=1&limit=2', headers);
-  expect(one).toMatchObject({ code: 400, body: { reason: 'limit must be an integer of at least 1' } });
+test('a token gives no right that it lacks, and none for longer than it lasts', async () => {
+  const create = ['token', 'create', 'short', '--scope', 'feed,manage', '--expires', '1h', '--json'];
+  const { stdout } = await runInProcess(create, opened.ownerEnv);
+  const headers = { authorization: `Bearer ${JSON.parse(stdout).token}`, 'content-type': 'application/json' };
+  const ask = async (name: string, body: object) => {
+    const asked = { method: 'POST', headers, body: JSON.stringify(body) };
+    return (await fetch(`${served.server.url}/v1/tokens/${name}`, asked)).status;
+  };
+  expect(await ask('a', { scope: 'feed' })).toBe(403);
+  expect(await ask('b', { scope: 'feed', expires: '2h' })).toBe(403);
+  expect(await ask('c', { scope: 'search', expires: '5m' })).toBe(403);
+  expect(await ask('d', { scope: 'feed,search', access_log: true, expires: '5m' })).toBe(403);
+  expect(await ask('e', { scope: 'feed,manage', expires: '5m' })).toBe(200);
+  await runInProcess(['token', 'revoke', 'short'], opened.ownerEnv);
+  await expect.poll(() => ask('f', { scope: 'feed', expires: '5m' }), { timeout: 30_000 }).toBeOneOf([401, 429]);
 });

@@ -98,7 +98,7 @@ test('what a token proved ends with its session and with the token', async () =>
   const shown = async () =>
     (await thief.query('select shown from orgtrail_access_log_shown($1, null)', [sessionProof(id)])).rows[0]?.shown;
   expect(await shown()).toBe('own');
-  await revokeAccessToken(pool(), 'ended');
+  await revokeAccessToken({ pool: pool() }, 'ended');
   expect(await shown()).toBe('none');
 });
 
@@ -242,7 +242,7 @@ test('other sessions see what it would do, and may not', async () => {
     expect(text).not.toContain('Replay as');
     expect((await post('/sinks/siem/replay?after=0', cookie)).status).toBe(403);
   }
-  await revokeAccessToken(pool(), 'ended.2');
+  await revokeAccessToken({ pool: pool() }, 'ended.2');
   expect((await post('/sinks/siem/replay?after=0', revoked)).headers.get('location')).toContain('/console/sign-in');
   expect(await positionOf()).toBe(was);
 });
@@ -253,7 +253,7 @@ test('the account of the daemon sets no sink back by itself: not by a session th
   const present = await signIn(await made('present.2', { replaysSinks: true }));
   const replay = async (proof: Buffer | null): Promise<string | undefined> => {
     try {
-      await thief.query("select orgtrail_replay_sink($1, 'siem', 0, 'x')", [proof]);
+      await thief.query(`select orgtrail_order('sink replay', '{"sink": "siem", "after": 0}', $1, 'x', 'x')`, [proof]);
       return undefined;
     } catch (error) {
       return sqlState(error);
@@ -305,7 +305,10 @@ const made = async (
   name: string,
   options: Pick<Parameters<typeof createAccessToken>[1], 'seesAccessLog' | 'replaysSinks'> = {},
 ): Promise<string> => {
-  const token = await createAccessToken(pool(), { name, scopes: ['search'], expiresAt: undefined, ...options });
+  const token = await createAccessToken(
+    { pool: pool() },
+    { name, scopes: ['search'], expiresAt: undefined, ...options },
+  );
   if (token === undefined) throw new Error(`there is a token ${name}`);
   return token.token;
 };

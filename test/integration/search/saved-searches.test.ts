@@ -144,6 +144,6 @@ const signIn = async (token: string) => ({ cookie: await signInAt(served, token)
 
 /** Signed in with a token of its own. */
 const as = async (name: string): Promise<{ cookie: string }> => {
-  const created = await createAccessToken(owner(), { name, scopes: ['search'], expiresAt: undefined });
+  const created = await createAccessToken({ pool: owner() }, { name, scopes: ['search'], expiresAt: undefined });
   return await signIn(created?.token ?? '');
 };

@@ -39,7 +39,7 @@ describe('a sink that takes all', () => {
     const sink = createTestSink();
     await using _ = await begin('again', sink);
     await reaches('again', HEAD);
-    await replaySink(pool(), 'again', 100);
+    await replaySink({ pool: pool() }, 'again', 100);
     await until('they come again', async () => sink.received().length === HEAD + HEAD - 100);
     await reaches('again', HEAD);
     expect(sink.received()).toEqual([...all(), ...all(101)]);
@@ -57,7 +57,7 @@ test('a replay while a receiver has a delivery: what it has is sent again, all a
   });
   await using _ = await begin('beside', sink);
   await arrived.promise;
-  expect(await replaySink(pool(), 'beside', 20)).toBe(true);
+  expect(await replaySink({ pool: pool() }, 'beside', 20)).toBe(true);
   answered.resolve();
   await reaches('beside', HEAD);
   expect(sink.received()).toEqual([...all(1, 100), ...all(21)]);
@@ -116,7 +116,7 @@ describe('what is refused', () => {
     await reaches('wrong', HEAD);
     expect(sink.received()).toEqual(all(11));
     expect(await status('wrong')).toMatchObject({ deadLetters: 10, failures: 0, lastError: null });
-    await replaySink(pool(), 'wrong', 0);
+    await replaySink({ pool: pool() }, 'wrong', 0);
     await until('the dead letters are accepted', async () => (await status('wrong')).deadLetters === 0);
   });
 });
@@ -233,7 +233,7 @@ describe('what fails', () => {
     await using slow = await begin('lost', stuck, { speed: 2_000, observer });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     // A replay ends its turn; its next renewal says so.
-    await replaySink(pool(), 'lost', 7);
+    await replaySink({ pool: pool() }, 'lost', 7);
     await until('it has lost the turn', async () => lost.length === 1);
     expect(String(reasons[0])).toContain('LeaseLostError');
     await slow.abort();

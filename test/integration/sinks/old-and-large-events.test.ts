@@ -60,13 +60,13 @@ describe('max_age', () => {
     {
       await using _ = work('again', sink, { maxAgeMs });
       await reaches('again', HEAD);
-      await replaySink(pool(), 'again', 0);
+      await replaySink({ pool: pool() }, 'again', 0);
       await until('they come again', async () => sink.received().length === 2 * YOUNG.length);
       await reaches('again', HEAD);
       expect((await status('again')).skipped).toBe(2 * OLD.length);
     }
     await register('again', { maxAgeMs: 100 * DAY_MS });
-    await replaySink(pool(), 'again', 0);
+    await replaySink({ pool: pool() }, 'again', 0);
     await using _ = work('again', sink, { maxAgeMs: 100 * DAY_MS });
     await until('all of them come', async () => sink.received().length === 2 * YOUNG.length + HEAD);
     await reaches('again', HEAD);
@@ -82,7 +82,7 @@ describe('max_age', () => {
       await reaches('letters', HEAD);
     }
     expect(await letters()).toEqual([20, 55]);
-    await replaySink(pool(), 'letters', 10);
+    await replaySink({ pool: pool() }, 'letters', 10);
     await register('letters', { maxAgeMs });
     await using _ = work('letters', sink, { maxAgeMs, batchEvents: 3 });
     await reaches('letters', HEAD);
@@ -97,7 +97,7 @@ describe('max_age', () => {
     expect(await finishDelivery(pool(), turn, whole, LEASE_MS)).toBe(true);
     expect(await skipOldEvents(pool(), turn, { until: 50, skipped: 40 }, LEASE_MS)).toBe(true);
     expect(await status('fenced')).toMatchObject({ position: 50, skipped: 43, delivered: 7 });
-    await replaySink(pool(), 'fenced', 0);
+    await replaySink({ pool: pool() }, 'fenced', 0);
     expect(await finishDelivery(pool(), turn, whole, LEASE_MS)).toBe(false);
     expect(await skipOldEvents(pool(), turn, { until: 50, skipped: 40 }, LEASE_MS)).toBe(false);
     expect(await status('fenced')).toMatchObject({ position: 0, skipped: 43, delivered: 7 });

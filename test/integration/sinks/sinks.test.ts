@@ -135,7 +135,7 @@ describe('a replay', () => {
     await finish(turn, 15);
     const later = { ...turn, position: 15 };
     await begin(later, 18);
-    expect(await replaySink(pool(), 'replay', 4)).toBe(true);
+    expect(await replaySink({ pool: pool() }, 'replay', 4)).toBe(true);
     expect(await finish(later, 18)).toBe(false);
     expect(await renewSink(pool(), later, LEASE_MS)).toBe(false);
     expect(await row('replay')).toMatchObject({ position: 4, batch_until: null, held: null });
@@ -145,7 +145,7 @@ describe('a replay', () => {
   test('dead letters are gone where they are accepted now, and those after it stay', async () => {
     const turn = await newSink('letters');
     await finish(turn, 15, [3, 5, 12]);
-    await replaySink(pool(), 'letters', 2);
+    await replaySink({ pool: pool() }, 'letters', 2);
     const again = await take('letters');
     expect(await finish(again, 10, [5])).toBe(true);
     expect(await letters('letters')).toEqual([
@@ -157,10 +157,10 @@ describe('a replay', () => {
   test('goes nowhere that there is not, and ends a rest', async () => {
     const turn = await newSink('far');
     await failDelivery(pool(), turn, { reason: 'away', afterMs: 60_000 });
-    expect(await replaySink(pool(), 'far', HEAD + 1)).toBe(false);
-    expect(await replaySink(pool(), 'far', -1)).toBe(false);
-    expect(await replaySink(pool(), 'unknown', 0)).toBe(false);
-    expect(await replaySink(pool(), 'far', HEAD)).toBe(true);
+    expect(await replaySink({ pool: pool() }, 'far', HEAD + 1)).toBe(false);
+    expect(await replaySink({ pool: pool() }, 'far', -1)).toBe(false);
+    expect(await replaySink({ pool: pool() }, 'unknown', 0)).toBe(false);
+    expect(await replaySink({ pool: pool() }, 'far', HEAD)).toBe(true);
     expect(await take('far')).toMatchObject({ position: HEAD, failures: 0 });
   });
 });
@@ -194,7 +194,7 @@ describe('a replay beside a delivery', () => {
   test('that waits for the replay: the same', async () => {
     const finish = await underWay('waits');
     const replay = (client: PoolClient) =>
-      client.query('select orgtrail_replay_sink(null, $1, $2, null)', ['waits', 4]);
+      client.query(`select orgtrail_order('sink replay', '{"sink": "waits", "after": 4}', null, null, null)`);
     expect(await holding(replay, () => finish())).toBe(false);
     expect((await row('waits')).position).toBe(4);
   });
@@ -204,7 +204,7 @@ describe('a replay beside a delivery', () => {
     const held: unknown[] = [];
     const replayed = await holding(
       async (client) => held.push(await finish(client)),
-      () => replaySink(pool(), 'recorded', 4),
+      () => replaySink({ pool: pool() }, 'recorded', 4),
     );
     expect([held, replayed]).toEqual([[true], true]);
     expect((await row('recorded')).position).toBe(4);

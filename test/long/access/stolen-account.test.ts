@@ -131,23 +131,26 @@ describe('who takes the password of the collector', () => {
       found.push(...faults(seen).map((fault) => `${statement.sql}: ${fault}`));
     }
     expect(found).toEqual([]);
-    // A call that all are refused would have shown nothing. These take only what the database holds (test/integration/archive/archive.test.ts), or a
-    // session that has proven its token (test/integration/http/sessions.test.ts).
+    // A call that all are refused would have shown nothing. These take only what the database holds (test/integration/archive/archive.test.ts), or who
+    // has proven a token (test/integration/http/sessions.test.ts, operations.test.ts).
     const names = new Set(calls.map(({ what }) => what));
     expect([...names].filter((name) => !done.has(name)).sort()).toEqual([
       'call orgtrail_note_archived',
-      'call orgtrail_replay_sink',
+      'call orgtrail_order',
     ]);
     expect(names.size).toBeGreaterThan(15);
   });
 
   test('reads nothing of the trail of access, and of tokens no more than the day on which each was last used', async () => {
-    await createAccessToken(database.pool, {
-      name: 'jane',
-      scopes: ['search'],
-      expiresAt: undefined,
-      seesAccessLog: true,
-    });
+    await createAccessToken(
+      { pool: database.pool },
+      {
+        name: 'jane',
+        scopes: ['search'],
+        expiresAt: undefined,
+        seesAccessLog: true,
+      },
+    );
     const note = { kind: 'search', outcome: 'ok', address: '::1', route: 'GET /events', requests: 1 } as const;
     await noteAccess(database.pool, [{ ...note, who: 'jane', what: { actor: 'thief@example.com' } }]);
     const learned: string[] = [];

@@ -116,13 +116,16 @@ async function fill(pool: Pool): Promise<void> {
   await registerSinks(pool, [
     { name: 'siem', kind: 'webhook', target: 'example.com', start: 'beginning', maxAgeMs: undefined },
   ]);
-  await addHold(pool, {
-    reason: 'a lawsuit',
-    by: 'counsel',
-    organizationId: 'one',
-    sinceMs: undefined,
-    beforeMs: undefined,
-  });
+  await addHold(
+    { pool },
+    {
+      reason: 'a lawsuit',
+      by: 'counsel',
+      organizationId: 'one',
+      sinceMs: undefined,
+      beforeMs: undefined,
+    },
+  );
   await pool.query(`
     insert into retention_policy (shortest) values ('400 days');
     insert into collector_tokens (token_id) values ('of the collector');

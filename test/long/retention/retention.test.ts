@@ -152,7 +152,7 @@ describe('retention', () => {
     expect(result.kept[0]?.reason).toContain(`: ${reason}; `);
     const { rows } = await pool.query(`select ends_at - since > interval '23 hours' as "isDay" from retention_waits`);
     expect(rows).toEqual([{ isDay: true }]);
-    if (reason.startsWith('the database')) expect(await confirmRetention(pool, 'J. Doe')).toEqual([reason]);
+    if (reason.startsWith('the database')) expect(await confirmRetention({ pool }, 'J. Doe')).toEqual([reason]);
     else await pool.query('update retention_waits set ends_at = clock_timestamp()');
     expect((await drop()).dropped).toHaveLength(2);
   });
@@ -196,7 +196,7 @@ describe('retention', () => {
 
 describe('a legal hold', () => {
   const hold = (more: Partial<Parameters<typeof addHold>[1]> = {}) =>
-    addHold(pool, { organizationId: 'o', sinceMs: undefined, ...untold, reason: 'case 7', ...more });
+    addHold({ pool }, { organizationId: 'o', sinceMs: undefined, ...untold, reason: 'case 7', ...more });
 
   test('keeps every month that has events of its organization, until it is released', async () => {
     const { id } = await hold();
@@ -208,7 +208,7 @@ describe('a legal hold', () => {
       ],
     });
     expect(await ids()).toHaveLength(5);
-    await releaseHold(pool, id, 'a lawyer');
+    await releaseHold({ pool }, id, 'a lawyer');
     expect((await drop()).dropped).toHaveLength(2);
     const { rows } = await pool.query('select released_at is not null as released, released_by from holds');
     expect(rows, 'it stays as evidence').toEqual([{ released: true, released_by: 'a lawyer' }]);
@@ -279,7 +279,7 @@ describe('the account of the daemon (orgtrail_ingest)', () => {
     ]) {
       await expect(daemon.pool.query(statement), statement).rejects.toThrow(/permission denied|must be owner/);
     }
-    const { id } = await addHold(pool, { organizationId: 'o', sinceMs: february, ...untold, reason: 'case 8' });
+    const { id } = await addHold({ pool }, { organizationId: 'o', sinceMs: february, ...untold, reason: 'case 8' });
     expect(await drop(daemon.pool)).toMatchObject({
       dropped: [{ month: '2024-01', events: 2 }],
       kept: [{ month: '2024-02', reason: `hold ${id} covers events in it: case 8` }],

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { sdkWithKey } from './accounts/simulated-accounts.ts';
 import { auditPage, auditPath, get, organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 
 test('ids of entries have both forms: 32 hexadecimal digits, and a UUID of 36 characters', async () => {
@@ -50,13 +49,6 @@ test('an id that no object could have is code 7003, whatever is asked about it',
   }
 });
 
-test('the SDK sends email and key where it has no token', async () => {
-  const simulator = await simulate({ credentials: [{ email: 'a@example.com', key: 'secret' }] });
-  expect((await sdkWithKey(simulator).organizations.list()).result).toHaveLength(1);
-  const bad = sdkWithKey(simulator, 'a@example.com', 'x').organizations.list();
-  await expect(bad).rejects.toMatchObject({ status: 403, errors: [{ code: 10000 }] });
-});
-
 test('any credential will do by default, none at all will not', async () => {
   const simulator = await simulate();
   expect((await get(simulator, '/organizations')).status).toBe(200);
@@ -96,16 +88,4 @@ test('over the budget: 429 with Retry-After until the block ends, for that crede
   expect((await get(simulator, '/organizations')).headers.get('retry-after')).toBe('1');
   nowMs += 999;
   expect((await get(simulator, '/organizations')).status).toBe(200);
-});
-
-test('the window slides', async () => {
-  let nowMs = startMs;
-  const budget = { requests: 3, windowMs: 10_000, blockMs: 10_000 };
-  const simulator = await simulate({ budget, clock: () => nowMs });
-  const statuses: number[] = [];
-  for (const atMs of [0, 4000, 8000, 10_000, 14_000, 15_000]) {
-    nowMs = startMs + atMs;
-    statuses.push((await get(simulator, '/organizations')).status);
-  }
-  expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
 });

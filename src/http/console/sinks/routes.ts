@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
 import { sessionProof } from '../../../postgres/access/access.ts';
-import { planReplay, type ReplaySession, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
+import { planReplay, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
 import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
@@ -69,7 +69,8 @@ export const replayPages = (
     const proof = proofOf(request);
     if (proof === undefined) throw httpError(403, 'Only a session that has signed in with a token for it may replay.');
     if (after === undefined) throw httpError(400, 'The position must be a number.');
-    if (!(await replayed(operations, sink, after, { proof, address: request.ip }))) {
+    const giver = { proof, address: request.ip, route: 'POST /sinks/:name/replay' };
+    if (!(await replayed({ pool: operations.pool, giver }, sink, after))) {
       throw httpError(409, 'The sink has moved, or there is no such position: nothing was changed.');
     }
     const what = { sink: sink.name, after, from: sink.position };
@@ -80,13 +81,12 @@ export const replayPages = (
 };
 
 const replayed = async (
-  operations: Operations,
+  source: Parameters<typeof replaySink>[0],
   { name }: ShownSink,
   after: number,
-  session: ReplaySession,
 ): Promise<boolean> => {
   try {
-    return await replaySink(operations.pool, name, after, session);
+    return await replaySink(source, name, after);
   } catch (error) {
     if (error instanceof OrgtrailError && error.code === 'configuration') {
       throw httpError(403, 'The token of this session may not replay sinks.');

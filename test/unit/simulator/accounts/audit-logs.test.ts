@@ -12,27 +12,6 @@ test('accounts have logs of their own, whose totals are as asked for', async () 
   expect([...simulator.truth({ kind: 'account' })]).toHaveLength(1000);
 });
 
-test('an organization’s log is the same with and without accounts', async () => {
-  const without = await simulateAccounts({ entries: 200, accounts: 0, standaloneAccounts: 0 });
-  const beside = await simulateAccounts({ entries: 200 });
-  expect((await auditPage(beside)).texts).toEqual((await auditPage(without)).texts);
-});
-
-test('entries of organizations are of organization-level APIs, and nothing is a view', async () => {
-  const simulator = await simulateAccounts({ entries: 500 });
-  const entries = [...simulator.truth()].map((entry) => [entry.sourceKind, JSON.parse(entry.raw())] as const);
-  for (const [kind, { action, raw, resource }] of entries) {
-    expect(['create', 'update', 'delete', 'login']).toContain(action.type);
-    expect(raw.method).not.toBe('GET');
-    expect(raw.uri ?? '').not.toContain('/client/v4');
-    if (kind === 'account') continue;
-    expect(raw.uri).toMatch(/^\/organizations(\/|$)/);
-    expect(resource.scope).toBe('organizations');
-    expect(action.type).not.toBe('login');
-    expect(resource.product).not.toBe('api_tokens');
-  }
-});
-
 test('entries of accounts: an account, zones, every scope, sign-ins, and actors that are no people', async () => {
   const world = { organizations: 1, accounts: 1, standaloneAccounts: 0, accountEntries: 3000 };
   const simulator = await simulateAccounts(world);

@@ -2,12 +2,6 @@ import { expect, test } from 'vitest';
 import { listingOf, organizationAt } from '../simulated-cloudflare.ts';
 import { accountAt, accountPath, sdk, simulateAccounts, window } from './simulated-accounts.ts';
 
-test('there are no accounts unless they are asked for', async () => {
-  const simulator = await simulateAccounts({ accounts: 0, standaloneAccounts: 0, entries: 10 });
-  expect(simulator.summary().accounts).toEqual([]);
-  expect((await listingOf(simulator, '/accounts')).body).toMatchObject({ result: [], result_info: { total_count: 0 } });
-});
-
 test('the SDK lists every account once, by page number, and gets each', async () => {
   const simulator = await simulateAccounts();
   const client = sdk(simulator);

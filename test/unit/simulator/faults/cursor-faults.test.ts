@@ -1,15 +1,7 @@
 import { expect, test } from 'vitest';
 import type { FaultPatch } from '../../../../src/simulator/faults/fault-plan.ts';
 import type { Simulator } from '../../../../src/simulator/interface.ts';
-import {
-  auditPage,
-  auditPath,
-  auditWalk,
-  getInVain,
-  organizationAt,
-  simulate,
-  startMs,
-} from '../simulated-cloudflare.ts';
+import { auditPage, auditWalk, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
 test.each([400, 410, 504])('window_limit: %i for a window that is wider, an answer for the others', async (status) => {
   const limit = { maxDays: 30, status };
@@ -23,13 +15,6 @@ test.each([400, 410, 504])('window_limit: %i for a window that is wider, an answ
   simulator.faults.set({ window_limit: { ...limit, organizationId: organizationAt(simulator, 1) } });
   expect((await auditPage(simulator)).status).toBe(200);
   expect((await auditPage(simulator, {}, organizationAt(simulator, 1))).status).toBe(status);
-});
-
-test('window_limit: a wide window is never answered', async () => {
-  const simulator = await simulate({ entries: 10, faults: { window_limit: { maxDays: 0.5, status: 'hang' } } });
-  await getInVain(simulator, auditPath(organizationAt(simulator)));
-  expect(simulator.requests()[0]).toMatchObject({ status: 0, wireFault: 'window_limit' });
-  expect((await auditPage(simulator, { since: '2026-08-01', before: '2026-08-01T12:00:00Z' })).status).toBe(200);
 });
 
 test('dead_cursor: every one, those of one page, those issued before a moment, or older than a life', async () => {
@@ -82,19 +67,6 @@ test.each([1, 2, 3, 30])('cursor_cycle: the cursors repeat after %i', async (pag
   expect(new Set(texts.flat()).size).toBe(10 * (1 + pages));
 });
 
-test('cursor_cycle: a walk that is under way gets into it; one that is shorter comes to its end', async () => {
-  const simulator = await simulate({ entries: 400 });
-  const first = await auditPage(simulator, { limit: 10 });
-  const second = await auditPage(simulator, { limit: 10, cursor: first.cursor });
-  simulator.faults.set({ cursor_cycle: 1 });
-  const cursors = [second.cursor];
-  for (let n = 0; n < 5; n++) cursors.push((await auditPage(simulator, { limit: 10, cursor: cursors.at(-1) })).cursor);
-  expect(cursors[3]).toBe(cursors[1]);
-  expect(cursors[4]).toBe(cursors[2]);
-  expect(new Set(cursors).size).toBe(3);
-  expect(sizes(await auditWalk(simulator, { limit: 150 }))).toEqual([150, 150, 100]);
-});
-
 test.each<[string, number, FaultPatch, number[]]>([
   ['without faults a full last page has no cursor', 200, {}, [100, 100]],
   [
@@ -114,16 +86,6 @@ test.each<[string, number, FaultPatch, number[]]>([
   expect(pages.flatMap(({ texts }) => texts)).toEqual(whole);
 });
 
-test('full_last_page_bad_cursor: the cursor of a full last page answers 400', async () => {
-  const simulator = await simulate({ entries: 200, faults: { full_last_page_bad_cursor: 1 } });
-  const first = await auditPage(simulator);
-  const last = await auditPage(simulator, { cursor: first.cursor });
-  expect(last.texts).toHaveLength(100);
-  expect(last.cursor).toBeDefined();
-  expect((await auditPage(simulator, { cursor: last.cursor })).status).toBe(400);
-  expect(sizes(await auditWalk(simulator, { limit: 150 }))).toEqual([150, 50]);
-});
-
 test('full_page_no_cursor: a full page ends the walk though there is more', async () => {
   const simulator = await simulate({ entries: 250, faults: { full_page_no_cursor: { count: 1 } } });
   expect(sizes(await auditWalk(simulator))).toEqual([100]);
@@ -141,15 +103,6 @@ test('expired_cursor, repeated_cursor and duplicate_entries, each once', async (
   const pages = await auditWalk(simulator);
   expect(pages[1]?.texts[0]).toBe(pages[0]?.texts.at(-1));
   expect(sizes(pages)).toEqual([100, 100, 51]);
-});
-
-test('shuffled_page: the same entries in another order; the next page goes on as if nothing was', async () => {
-  const simulator = await simulate({ entries: 150, faults: { shuffled_page: { count: 1 } } });
-  const shuffled = await auditPage(simulator);
-  const ordered = await auditPage(simulator);
-  expect(shuffled.texts).not.toEqual(ordered.texts);
-  expect([...shuffled.texts].sort()).toEqual([...ordered.texts].sort());
-  expect(shuffled.cursor).toBe(ordered.cursor);
 });
 
 const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);

@@ -69,12 +69,6 @@ test('wrong_order: shuffled over all pages, each entry once, in the same order e
   expect((await auditPage(simulator, { limit: 20, cursor })).status).toBe(400);
 });
 
-test('shapes together: blocks of a cap, without a cursor', async () => {
-  const { simulator, all } = await shaped(300, { page_blocks: 1, page_cap: { size: 73, cursors: 'none' } });
-  const page = await auditPage(simulator, { limit: 1000 });
-  expect([idsOf([page]), page.cursor]).toEqual([all.slice(-73), undefined]);
-});
-
 test('wrong_count: greater or smaller than the number of elements, on all pages or on one', async () => {
   const { simulator } = await shaped(250, { wrong_count: { by: 401 } });
   const counts = async (): Promise<unknown[]> => (await auditWalk(simulator)).map(({ count }) => count);
@@ -126,19 +120,6 @@ test('poison_page: the entry at a time, or those of a stretch, with the status t
   expect(await bad()).toEqual([4, 500, 5, 500]);
   simulator.faults.set({ poison_page: null });
   expect(await bad()).toEqual([]);
-});
-
-test('poison_page: a share of all entries, the same ones every time', async () => {
-  const simulator = await simulate({ entries: 40, faults: { poison_page: 0.2 } });
-  const ids = [...simulator.truth()].map((entry) => entry.id ?? '');
-  const poisoned = async (): Promise<string[]> => {
-    const statuses = await Promise.all(ids.map(async (id) => (await auditPage(simulator, { id })).status));
-    return ids.filter((_, n) => statuses[n] === 500);
-  };
-  const first = await poisoned();
-  expect(first.length).toBeGreaterThan(2);
-  expect(first.length).toBeLessThan(20);
-  expect(await poisoned()).toEqual(first);
 });
 
 /** A simulator with faults, and the ids of all its entries, ascending, as they are without. */

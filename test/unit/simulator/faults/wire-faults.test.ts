@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/interface.ts';
-import { auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
+import { auditPath, get, getInVain, organizationAt, simulate } from '../simulated-cloudflare.ts';
 
 test('server_error: every status, with JSON, with text, with nothing', async () => {
   const simulator = await simulate({ faults: { server_error: 1 } });
@@ -113,22 +113,6 @@ test('hung_organization: no answer of these audit logs; the listing and the othe
   simulator.faults.set({ hung_organization: { organizationIds: [organizationAt(simulator, 3)] } });
   await getInVain(simulator, auditPath(organizationAt(simulator, 3)));
   expect((await get(simulator, auditPath(organizationAt(simulator, 0)))).status).toBe(200);
-});
-
-test('hung_organization: an answer after a while is that of its own time', async () => {
-  const isHeldUp = (): boolean => simulator?.faults.fired().hung_organization !== undefined;
-  let simulator: Simulator | undefined;
-  simulator = await simulate({
-    clock: () => startMs + (isHeldUp() ? 20_000 : 0),
-    faults: { hung_organization: { answerAfterSeconds: 0.01 } },
-  });
-  const id = organizationAt(simulator);
-  simulator.append(id, ['{"id":"meanwhile"}'], { visibleAfterMs: 20_000 });
-  const { status, headers, text } = await get(simulator, auditPath(id));
-  expect(status).toBe(200);
-  expect(text).toContain('meanwhile');
-  expect(Date.parse(headers.get('date') ?? '')).toBe(startMs + 20_000);
-  expect(simulator.requests()[0]).toMatchObject({ timeMs: startMs, status: 200, wireFault: 'hung_organization' });
 });
 
 test('error_in_success: success: true, errors, and an empty result', async () => {
