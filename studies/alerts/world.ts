@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { makeKeyFile } from '../../src/evidence/keys.ts';
 import type { Simulator } from '../../src/simulator/interface.ts';
@@ -59,6 +60,7 @@ export interface AlertWorld extends AsyncDisposable {
 }
 
 const LIVE_PER_SECOND = 2;
+const SETTLE = '2s,4s';
 
 export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent: string): Promise<AlertWorld> => {
   const stack = new AsyncDisposableStack();
@@ -82,7 +84,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
       ORGTRAIL_HTTP_PORT: '0',
       ORGTRAIL_SCHEDULE: '* * * * * *',
       ORGTRAIL_LEASE: '3s',
-      ORGTRAIL_SETTLE: '2s,4s',
+      ORGTRAIL_SETTLE: SETTLE,
       ORGTRAIL_SCRUB_EVERY: '2s',
       ORGTRAIL_API_BUDGET: '1000000',
       ...(plan.sink === undefined ? {} : { ORGTRAIL_SINKS: sinkSetting(receiver.url) }),
@@ -114,13 +116,20 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
         return Number(rows[0].count);
       },
       removeOld: async () => {
-        const { rows } = await retryDeadlocks(() =>
+        // Read by all passes: else one of those would read it again, which is no find of a round.
+        const remove = () =>
           client.query(
             `delete from audit_events where position = (
-               select min(position) from audit_events where action_time < now() - interval '2 hours') returning id`,
-          ),
-        );
-        return rows[0].id;
+               select min(e.position) from audit_events e where e.action_time < now() - interval '2 hours' and (
+                 select count(*) from coverage c where c.source_kind = e.source_kind and c.source_id = e.source_id
+                   and c.pass <= $1 and c.ranges @> e.action_time) > $1) returning id`,
+            [SETTLE.split(',').length],
+          );
+        for (;;) {
+          const { rows } = await retryDeadlocks(remove);
+          if (rows.length > 0) return rows[0].id;
+          await sleep(200);
+        }
       },
       execute: async (statement) => void (await retryDeadlocks(() => client.query(statement))),
       query: async (statement) => (await client.query(statement)).rows,
