@@ -1,4 +1,4 @@
-alter table access_tokens drop constraint access_tokens_scopes_check,
+alter table access_tokens drop constraint if exists access_tokens_scopes_check,
   add constraint access_tokens_scopes_check check (cardinality(scopes) > 0 and scopes <@ array['feed', 'search', 'metrics', 'manage']);
 comment on column access_tokens.scopes is 'What it opens: feed, search (the console included), metrics; manage: it may give orders.';
 comment on column access_tokens.created_as is 'The database account that made it, and the token for which it did.';
@@ -8,13 +8,14 @@ comment on column access_tokens.access_log_proof is 'SHA-256 of what a daemon ma
 comment on column holds.created_as is 'The account of the database that added it, and the token for which it did.';
 comment on column holds.released_as is 'The account of the database that released it, and the token for which it did.';
 comment on column retention_waits.confirmed_as is 'The account of the database that did, and the token for which it did.';
-drop function orgtrail_replay_sink(bytea, text, bigint, text);
-
+--> statement-breakpoint
+drop function if exists orgtrail_replay_sink(bytea, text, bigint, text);
+--> statement-breakpoint
 -- An order, with its row of access_log in the same transaction. It is given by an account that may change the table anyway, by the proof of a token that
 -- has the scope manage, or, to set a sink back, by the proof of a session that may. A token gives no right that it lacks, and none for longer than it
 -- lasts itself. Null: there is nothing of that name, or there was nothing to do.
-create function orgtrail_order(p_order text, p_given jsonb, p_proof bytea, p_address text, p_route text) returns jsonb
-language plpgsql security definer set search_path from current as $function$
+create or replace function orgtrail_order(p_order text, p_given jsonb, p_proof bytea, p_address text, p_route text) returns jsonb
+language plpgsql as $function$
 declare
   manager access_tokens;
   giver text;
@@ -77,4 +78,10 @@ begin
   return done;
 end
 $function$;
-revoke execute on function orgtrail_order(text, jsonb, bytea, text, text) from public;
+--> statement-breakpoint
+do $do$
+begin
+  execute pg_catalog.format('alter function orgtrail_order security definer set search_path = %I, pg_temp', current_schema());
+  execute 'revoke execute on function orgtrail_order from public';
+end
+$do$;

@@ -1,21 +1,23 @@
 import { confirmHolds, endHold, listHolds, orderHold } from '../archive/hold-operations.ts';
+import type { Operation } from '../base/operation.ts';
 import { listCheckpoints, showEvidence } from '../evidence/stored/evidence-operations.ts';
-import type { ServedOperation } from '../http/operation.routes.ts';
 import { createToken, listTokens, revokeToken } from '../postgres/access/token-operations.ts';
 import { listDeadLetters, listSinks, replay } from '../status/sink-operations.ts';
+import { type AppSource, showStatus } from './status-operation.ts';
 
-/** What the daemon answers at a route and a model by a tool. The commands stand where their subject has its own. */
-export const operations: readonly ServedOperation[] = [
-  listHolds,
+/** Each is a command, for a database and for a daemon, a route, and a tool of a model. */
+export const operations: readonly Operation<AppSource>[] = [
+  showStatus,
   orderHold,
+  listHolds,
   endHold,
   confirmHolds,
-  listTokens,
   createToken,
+  listTokens,
   revokeToken,
   listSinks,
-  listDeadLetters,
   replay,
+  listDeadLetters,
   showEvidence,
   listCheckpoints,
 ];

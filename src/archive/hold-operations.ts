@@ -199,3 +199,17 @@ const whoseOf = ({ organizationId, organizationName, accountId, accountName }: H
 
 const named = (id: string, name: string | null): string =>
   name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
+
+export const holdGroup = {
+  name: 'hold',
+  says: 'Manage legal holds: events exempt from retention',
+  help: `
+While a hold is in force, ORGTRAIL_RETENTION drops no month with events that the hold covers. Released holds stay in the
+table holds, with the name and the time of their release: they are evidence, too. To change them, use the account that owns the schema,
+or ask a daemon (--url) with a token that has the scope manage.
+
+Examples:
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17' --by 'J. Doe, Legal'
+  $ orgtrail hold list
+  $ orgtrail hold release 3 --by 'J. Doe, Legal'`,
+};

@@ -17,10 +17,10 @@ export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Outp
   /** Undefined: no model may do it. */
   readonly tool?: string;
   /**
-   * `scope`: of a token; `manage` makes it an order. `trail`: how the trail of access calls an answer over HTTP; without it none is kept.
+   * `scope`: of a token; `any`: each token has one that will do; `manage` makes it an order. `trail`: how the trail of access calls an answer over HTTP; without it none is kept.
    * The database keeps that of an order.
    */
-  readonly needs: { readonly scope: 'search' | 'manage'; readonly trail?: 'hold' | 'token' };
+  readonly needs: { readonly scope: 'any' | 'search' | 'manage'; readonly trail?: 'hold' | 'token' };
   /** Below the options, in the help of the command. */
   readonly help?: string;
   /** Every field has a description. */
@@ -34,9 +34,9 @@ export interface Operation<Source, Input extends z.ZodObject = z.ZodObject, Outp
   readonly isLines?: boolean;
   run(source: Source, input: z.output<Input>): Promise<z.output<Output>>;
   /** For people. */
-  show(output: z.output<Output>): string;
+  show(output: z.output<Output>, input: z.output<Input>): string;
   /** Of the command; 0 without it. */
-  exitCode?(output: z.output<Output>): number;
+  exitCode?(output: z.output<Output>, input: z.output<Input>): number;
 }
 
 /** Infers the types of a declaration. */

@@ -1,6 +1,9 @@
 import { Command, CommanderError } from 'commander';
+import { showStatus } from '../app/status-operation.ts';
+import { holdGroup } from '../archive/hold-operations.ts';
 import { ApiError, exitCodes, OrgtrailError, SearchError } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
+import { tokenGroup } from '../postgres/access/token-operations.ts';
 import { explainForbidden, sqlState } from '../postgres/sql-state.ts';
 import { archiveCommand } from './archive/archive-command.ts';
 import { apiAdvice, type CliContext } from './command.ts';
@@ -8,18 +11,16 @@ import { checkCommand } from './commands/check.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { feedCommand } from './commands/feed.ts';
-import { holdCommand } from './commands/hold.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
 import { runCommand } from './commands/run.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import { sinkCommand } from './commands/sink.ts';
-import { statusCommand } from './commands/status.ts';
 import { backfillCommand, syncCommand } from './commands/sync.ts';
-import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { evidenceCommand } from './evidence/evidence-command.ts';
 import { mcpCommand } from './mcp/mcp-command.ts';
+import { groupCommand, operationCommand } from './operation-command.ts';
 import { searchCommand } from './search/search-command.ts';
 
 const examples = `
@@ -50,10 +51,10 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     syncCommand(context, report),
     checkCommand(context, report),
     configCommand(context, report),
-    statusCommand(context, report),
+    operationCommand(showStatus, context, report),
     sinkCommand(context),
-    holdCommand(context),
-    tokenCommand(context),
+    groupCommand(holdGroup, context),
+    groupCommand(tokenGroup, context),
     backfillCommand(context, report),
     verifyCommand(context, report),
     migrateCommand(context),

@@ -1,15 +1,17 @@
 import { Command } from 'commander';
+import { operations } from '../app/operations.ts';
+import type { AppSource } from '../app/status-operation.ts';
 import { fieldsOfPath, isOrder, type Operation, perform, readInput } from '../base/operation.ts';
-import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import { type CliContext, withDatabase } from './command.ts';
 import { type Daemon, daemonOf, explainForeign, textOf } from './daemon.ts';
 import { keyOf, optionOf } from './options.ts';
 
-type Asked = Operation<OperationSource>;
-type Given = Readonly<Record<string, string | true>>;
+type Asked = Operation<AppSource>;
+type Report = (exitCode: number) => void;
+type Given = Readonly<Record<string, string | true | readonly string[]>>;
 
 /** For the database or, with --url, for a daemon: both give the same answer, and what is printed is made of that alone. */
-export const operationCommand = (operation: Asked, context: CliContext, report = (_: number) => {}): Command => {
+export const operationCommand = (operation: Asked, context: CliContext, report: Report = () => {}): Command => {
   const { name, says, input, isLines = false, values } = operation;
   const command = new Command(name.slice(name.lastIndexOf(' ') + 1)).description(says);
   const named = fieldsOfPath(operation);
@@ -18,13 +20,17 @@ export const operationCommand = (operation: Asked, context: CliContext, report =
   command.option('--json', isLines ? 'print one JSON object per line' : 'print JSON');
   const properties = propertiesOf(operation);
   for (const field of others) {
-    const value = properties[field]?.type === 'boolean' ? '' : ` <${values?.[field] ?? 'value'}>`;
+    const { type } = properties[field] ?? {};
+    const value = type === 'boolean' ? '' : ` <${values?.[field] ?? 'value'}${type === 'array' ? '...' : ''}>`;
     command.option(`${optionOf(field)}${value}`, helpOf(operation, field));
   }
   if (operation.help !== undefined) command.addHelpText('after', operation.help);
   return command
     .option('--url <url>', 'ask the daemon at this address')
-    .option('--token-file <file>', `for --url: file of a token with the scope ${operation.needs.scope}`)
+    .option(
+      '--token-file <file>',
+      `for --url: file of a token${operation.needs.scope === 'any' ? '' : ` with the scope ${operation.needs.scope}`}`,
+    )
     .action(async () => {
       const options = command.opts<Given & { readonly json?: true }>();
       const arguments_ = named.map((field, at) => [field, command.args[at]]);
@@ -35,14 +41,29 @@ export const operationCommand = (operation: Asked, context: CliContext, report =
       const body =
         daemon === undefined
           ? await withDatabase(context, (pool, { config }) =>
-              perform(operation, { pool, hasArchive: config.archive !== undefined }, asked),
+              perform(operation, { pool, config, hasArchive: config.archive !== undefined }, asked),
             )
           : await askDaemon(daemon, operation, given, context.signal);
       const decode = () => operation.output.parse(body);
       const answer = () => (daemon === undefined ? decode() : explainForeign(daemon, decode));
-      context.stdout.write(options.json === true ? jsonOf(body, isLines) : operation.show(answer()));
-      if (operation.exitCode !== undefined) report(operation.exitCode(answer()));
+      context.stdout.write(options.json === true ? jsonOf(body, isLines) : operation.show(answer(), asked));
+      if (operation.exitCode !== undefined) report(operation.exitCode(answer(), asked));
     });
+};
+
+interface Group {
+  readonly name: string;
+  readonly says: string;
+  readonly help: string;
+}
+
+/** With a command for each operation whose name begins with its own: `hold add`, `hold list` … */
+export const groupCommand = ({ name, says, help }: Group, context: CliContext, report?: Report): Command => {
+  const group = new Command(name).description(says).addHelpText('after', help);
+  for (const operation of operations) {
+    if (operation.name.startsWith(`${name} `)) group.addCommand(operationCommand(operation, context, report));
+  }
+  return group;
 };
 
 /** A default is said and not given: it is that of the one who answers. */
@@ -62,7 +83,8 @@ const askDaemon = async (daemon: Daemon, operation: Asked, given: Given, signal:
     encodeURIComponent(String(given[field] ?? '')),
   );
   const others = Object.entries(given).filter(([field]) => !named.includes(field));
-  const query = new URLSearchParams(Object.fromEntries(others.map(([field, value]) => [field, String(value)])));
+  const query = new URLSearchParams();
+  for (const [field, value] of others) for (const one of [value].flat()) query.append(field, String(one));
   const text = isOrder(operation)
     ? await textOf(daemon, path, signal, Object.fromEntries(others))
     : await textOf(daemon, query.size === 0 ? path : `${path}?${query}`, signal);

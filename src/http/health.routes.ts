@@ -31,7 +31,7 @@ export interface HealthOptions extends ReadinessOptions {
   readonly access: AccessSource;
 }
 
-export const aboutHealth = (summary: string, answer: string) => ({
+const aboutHealth = (summary: string, answer: string) => ({
   summary,
   tags: ['health'],
   response: jsonAnswer(answer),

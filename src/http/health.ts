@@ -72,7 +72,7 @@ export const healthOf = (
     vanished,
     sinks: shownSinks.map(sinkHealth),
     ...(evidence !== undefined && { evidence: evidenceHealth(evidence) }),
-    ...accessHealth(accessTrouble),
+    ...(accessTrouble !== undefined && { access_log: { state: 'failing', last_error: accessTrouble } }),
   };
 };
 
@@ -88,9 +88,6 @@ const apiHealth = (status: StatusWithStates, causes: readonly Cause[]) => {
     ...(troubles.length === 0 ? {} : { troubles }),
   };
 };
-
-export const accessHealth = (trouble: string | undefined) =>
-  trouble === undefined ? {} : { access_log: { state: 'failing', last_error: trouble } };
 
 const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   sources: totals.sources,

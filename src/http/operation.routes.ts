@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { fieldsOfPath, isOrder, type Operation, perform, readBounded } from '../base/operation.ts';
-import { tokenProof } from '../postgres/access/access.ts';
+import { scopes, tokenProof } from '../postgres/access/access.ts';
 import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import { explainForbidden } from '../postgres/sql-state.ts';
 import { asRecord } from './access-trail.ts';
@@ -10,10 +10,12 @@ import { inPlace } from './failure.ts';
 import { bearerOf, type Guard } from './guard.ts';
 import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
 
-export type ServedOperation = Operation<OperationSource>;
+/** What it is asked of, beside an `OperationSource`, the composition root gives. */
+export type ServedOperation = Operation<never>;
 
 interface Serving {
-  readonly operations: Pick<OperationSource, 'pool'> & { readonly config: { readonly archive: unknown } };
+  /** For each answer. */
+  readonly source: () => Omit<OperationSource, 'giver'>;
   readonly streams: StreamLimits;
   readonly guard: Guard;
 }
@@ -22,15 +24,16 @@ interface Serving {
 export const operationRoutes = (
   server: FastifyInstance,
   served: readonly ServedOperation[],
-  { operations, streams, guard }: Serving,
+  { source, streams, guard }: Serving,
 ): void => {
   for (const operation of served) {
     const { path, needs } = operation;
     const ordered = isOrder(operation);
+    const requireScope = guard.requireScope(...(needs.scope === 'any' ? scopes : [needs.scope]));
     server.route({
       method: ordered ? 'POST' : 'GET',
       url: path,
-      onRequest: ordered ? [ownOrigin, guard.requireScope(needs.scope)] : guard.requireScope(needs.scope),
+      onRequest: ordered ? [ownOrigin, requireScope] : requireScope,
       config: needs.trail === undefined ? {} : { trail: needs.trail },
       schema: describe(operation),
       validatorCompiler: () => () => true,
@@ -39,9 +42,8 @@ export const operationRoutes = (
         try {
           const given = { ...asRecord(request.query), ...asRecord(request.body), ...asRecord(request.params) };
           const asked = readBounded(operation, given);
-          const source = { pool: operations.pool, hasArchive: operations.config.archive !== undefined };
-          const giver = ordered ? giverOf(request) : undefined;
-          return await inPlace(streams, reply, () => perform(operation, { ...source, giver }, asked));
+          const asking = { ...source(), giver: ordered ? giverOf(request) : undefined } as never;
+          return await inPlace(streams, reply, () => perform(operation, asking, asked));
         } catch (error) {
           if (ordered && error instanceof OrgtrailError && error.code === 'configuration') {
             return await reply.code(403).send({ status: 'forbidden', reason: error.message });

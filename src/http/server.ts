@@ -6,11 +6,9 @@ import type { StreamLimits } from '../base/limits.ts';
 import type { ServedStore } from '../evidence/served-store.sql.ts';
 import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
-import { scopes } from '../postgres/access/access.ts';
 import type { SavedSearches } from '../search/saved-searches.sql.ts';
 import type { SearchSource } from '../search/search-source.ts';
 import type { OverviewSource } from '../status/overview.sql.ts';
-import { totalsOf } from '../status/source-state.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { Operations } from './console/operations.ts';
@@ -18,9 +16,8 @@ import { evidenceRoutes } from './evidence.routes.ts';
 import { cutStalled, failureOf } from './failure.ts';
 import { feedRoutes, recentlySigned } from './feed.routes.ts';
 import { createGuard, type FeedToken, oneHost } from './guard.ts';
-import { aboutHealth, type HealthOptions, healthRoutes, readHealth } from './health.routes.ts';
-import { accessHealth } from './health.ts';
-import { describeApi, withToken } from './openapi.ts';
+import { type HealthOptions, healthRoutes, readHealth } from './health.routes.ts';
+import { describeApi } from './openapi.ts';
 import { operationRoutes, type ServedOperation } from './operation.routes.ts';
 import { searchRoutes } from './search.routes.ts';
 
@@ -87,37 +84,19 @@ export const startHttpServer = async (options: HttpOptions) => {
   server.addHook('onRequest', refuseNul);
   await describeApi(server, options.version, guard.requireLocalOrToken);
   healthRoutes(server, options, guard, () => readHealth(options));
-  server.get(
-    '/v1/status',
-    {
-      onRequest: guard.requireScope(...scopes),
-      schema: {
-        ...withToken,
-        ...aboutHealth(
-          'Collection status of all organizations',
-          'The whole status; of more than 1,000 sources totals, and the worst.',
-        ),
-      },
-    },
-    async () => {
-      const { groups, isWhole, ...status } = await options.status.read(options);
-      const totals = isWhole ? {} : { totals: totalsOf(groups, status.sources.length) };
-      const sinks = await options.sinks();
-      return {
-        version: options.version,
-        causes: await options.causes({ ...status, groups, isWhole }, sinks),
-        ...status,
-        ...totals,
-        sinks,
-        ...accessHealth(options.access.trouble()),
-      };
-    },
-  );
   const { servedEvidence } = options;
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
-  operationRoutes(server, options.served, { ...options, guard });
+  const { operations, status, causes, access } = options;
+  const source = () => ({
+    ...operations,
+    status,
+    causes,
+    hasArchive: operations.config.archive !== undefined,
+    accessTrouble: access.trouble(),
+  });
+  operationRoutes(server, options.served, { ...options, source, guard });
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: (): Promise<void> => server.close() };

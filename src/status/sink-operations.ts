@@ -172,3 +172,15 @@ const noSuchSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError =
         ? 'there is none yet: set ORGTRAIL_SINKS and start `orgtrail run`'
         : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
   });
+
+export const sinkGroup = {
+  name: 'sink',
+  says: 'Show sinks, replay events, list dead letters, send a test',
+  help: `
+Works on the database, beside a running daemon, or by a daemon (--url). docs/sinks.md has all of it.
+
+Examples:
+  $ orgtrail sink list
+  $ orgtrail sink replay siem --after 0        everything once more, under the same idempotency keys
+  $ orgtrail sink dead-letters siem --json | jq -r .reason`,
+};

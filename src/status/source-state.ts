@@ -1,3 +1,4 @@
+import { counted } from '../base/text.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import {
   behindAfterSeconds,
@@ -191,3 +192,23 @@ const isFirstReading = (
 
 export const collectedShare = ({ wantedSeconds, gapSeconds }: Omit<HistoryFacts, 'unreadHistorySeconds'>): number =>
   wantedSeconds <= 0 ? 1 : Math.min(1, Math.max(0, 1 - gapSeconds / wantedSeconds));
+
+export const countedOwners = ({ organizations, accounts }: SourceCounts): string => {
+  if (accounts === 0) return counted(organizations, 'organization');
+  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
+  return `${both}${counted(accounts, 'account')}`;
+};
+
+/** Without the organizations that accounts are of. */
+export const byOwnerAndState = (groups: readonly SourceGroup[]): readonly SourceGroup[] =>
+  Array.from(Map.groupBy(groups, ({ owner, state }) => `${owner} ${state}`).values(), (some) => some.reduce(added));
+
+const added = (a: SourceGroup, b: SourceGroup): SourceGroup => {
+  const figures = Object.entries(b).flatMap(([name, figure]) => {
+    if (typeof figure !== 'number') return [];
+    const before = Number(a[name as Figure]);
+    if (name.startsWith('most')) return [[name, Math.max(before, figure)]];
+    return [[name, name.startsWith('least') ? Math.min(before, figure) : before + figure]];
+  });
+  return { ...a, organizationId: null, ...Object.fromEntries(figures) };
+};

@@ -21,7 +21,13 @@ const FIRST_HOLES = 5;
 
 export const isRefused = sql<boolean>`(${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false))`;
 
-type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
+type StoredHole = Omit<FirstHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
+
+/** Times are RFC 3339. */
+interface FirstHole extends Omit<CoverageHole, 'since' | 'before'> {
+  readonly since: string;
+  readonly before: string;
+}
 
 const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);
 
@@ -81,7 +87,7 @@ const columns = {
 type SourceRow = Row<typeof columns>;
 
 interface LogStatus extends Omit<SourceRow, 'firstHoles' | 'organizationId' | 'accountId' | 'accountName'> {
-  readonly firstHoles: readonly CoverageHole[];
+  readonly firstHoles: readonly FirstHole[];
 }
 
 export interface OrganizationStatus extends LogStatus {
@@ -289,9 +295,9 @@ const withTrouble = <T extends LogStatus>(source: T): T => {
   };
 };
 
-const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][number]): CoverageHole => ({
-  since: new Date(sinceMs),
-  before: new Date(beforeMs),
+const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][number]): FirstHole => ({
+  since: new Date(sinceMs).toISOString(),
+  before: new Date(beforeMs).toISOString(),
   reason,
   message,
 });

@@ -126,6 +126,7 @@ test('an operation from the recipe gives what it declares, and no more', () => {
     name: 'archive drops',
     body: [{ month: '2026-01' }],
     shown: '2026-01\n',
+    help: expect.stringContaining('\nShow the months that retention has dropped\n'),
   });
 });
 
@@ -233,11 +234,18 @@ const source = async () => {
   served.close();
   return { asked, faults, entries: page.entries, endpoints, names: sourceKindNames };
 };
+const printed = async (args) => {
+  let text = '';
+  const stdout = new Writable({ write: (chunk, _, done) => { text += chunk; done(); } });
+  const { signal } = new AbortController();
+  await runCli(args, { env: {}, stdout, stderr: stdout, interactive: false, signal });
+  return text;
+};
 const operation = async () => {
   const [{ name, output, show }] = operations;
   const run = async () => [{ month: '2026-01', secret: 'not declared' }];
   const body = await perform({ output, run }, {}, {});
-  return { name, body, shown: show(output.parse(body)) };
+  return { name, body, shown: show(output.parse(body)), help: await printed(['archive', 'drops', '--help']) };
 };
 const format = async () => {
   const event = {
@@ -246,10 +254,7 @@ const format = async () => {
     rawText: '{"action":{"type":"a\\\\nb"}}',
   };
   const line = formats.logfmt.format(event);
-  let help = '';
-  const stdout = new Writable({ write: (chunk, _, done) => { help += chunk; done(); } });
-  const { signal } = new AbortController();
-  await runCli(['feed', '--help'], { env: {}, stdout, stderr: stdout, interactive: false, signal });
+  const help = await printed(['feed', '--help']);
   return { line, read: formats.logfmt.readLine(line), names: feedQuery.shape.format.unwrap().options, help };
 };
 console.log(JSON.stringify({

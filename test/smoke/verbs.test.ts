@@ -58,7 +58,7 @@ describe.concurrent('migrate and status', () => {
     const report = JSON.parse(json.stdout);
     expect(report).toMatchObject({ position: 600, sources: [{}, {}, {}] });
     const names =
-      'aliveSecondsAgo causes checks clockAheadSeconds discovery feedId position positionJumps requestsBlocked'.split(
+      'aliveSecondsAgo causes checks clockAheadSeconds discovery feedId groups position positionJumps requestsBlocked version'.split(
         ' ',
       );
     expect(Object.keys(report).sort()).toEqual([...names, 'sinks', 'sources', 'vanished'].sort());

@@ -7,6 +7,7 @@ import { exitCodes } from '../../base/errors.ts';
 import { counted, printable, table } from '../../base/text.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
+import { groupCommand } from '../operation-command.ts';
 import { showWork } from '../output/terminal.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
@@ -90,7 +91,10 @@ const describe = ({ archive, objects, bytes, elsewhere, faults, manifest }: Resu
   return `${[...lines, faults.length === 0 ? `${read}: all as they were written` : `${read}: ${counted(faults.length, 'fault')}`].join('\n')}\n`;
 };
 
-const archiveHelp = `
+const archiveGroup = {
+  name: 'archive',
+  says: 'Write, list, verify and read the months that are kept on object storage',
+  help: `
 With ORGTRAIL_ARCHIVE each month is written to object storage as Parquet, read back and compared with the database before
 ORGTRAIL_RETENTION may drop it: docs/archive.md. The daemon does that by itself. All of these commands work beside it.
 
@@ -98,12 +102,11 @@ Examples:
   $ ORGTRAIL_ARCHIVE=s3://audit-archive/orgtrail orgtrail archive run
   $ orgtrail archive list
   $ orgtrail archive verify --contents
-  $ orgtrail archive restore 2024-01 > january.ndjson`;
+  $ orgtrail archive restore 2024-01 > january.ndjson`,
+};
 
 export const archiveCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
-  new Command('archive')
-    .description('Write, list, verify and read the months that are kept on object storage')
-    .addHelpText('after', archiveHelp)
+  groupCommand(archiveGroup, context, report)
     .addCommand(runCommand(context, report))
     .addCommand(listCommand(context))
     .addCommand(verifyCommand(context, report))

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import type { Logger } from 'pino';
 import { archivedEventsOf } from '../../app/archive.ts';
+import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { createServedStore } from '../../evidence/served-store.sql.ts';
 import {
@@ -22,7 +23,7 @@ import { type Feed, openFeed } from '../../feed/open-feed.ts';
 import { type FormatName, formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, type Given, withDatabase } from '../command.ts';
-import { accountIds, organizationIds, wholeNumber } from '../options.ts';
+import { wholeNumber } from '../options.ts';
 import { written } from '../output/terminal.ts';
 
 /** Ends a wait whose notification is lost. */

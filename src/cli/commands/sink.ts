@@ -4,26 +4,12 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { createOutgoing } from '../../sinks/delivery.ts';
 import { type FoundEvent, ownFinding } from '../../sinks/findings/finding.ts';
 import { createSink, redactorOf } from '../../sinks/registry.ts';
-import { listDeadLetters, listSinks, replay } from '../../status/sink-operations.ts';
+import { sinkGroup } from '../../status/sink-operations.ts';
 import type { CliContext } from '../command.ts';
-import { operationCommand } from '../operation-command.ts';
-
-const sinkHelp = `
-Works on the database, beside a running daemon, or by a daemon (--url). docs/sinks.md has all of it.
-
-Examples:
-  $ orgtrail sink list
-  $ orgtrail sink replay siem --after 0        everything once more, under the same idempotency keys
-  $ orgtrail sink dead-letters siem --json | jq -r .reason`;
+import { groupCommand } from '../operation-command.ts';
 
 export const sinkCommand = (context: CliContext): Command =>
-  new Command('sink')
-    .description('Show sinks, replay events, list dead letters, send a test')
-    .addHelpText('after', sinkHelp)
-    .addCommand(operationCommand(listSinks, context))
-    .addCommand(operationCommand(replay, context))
-    .addCommand(operationCommand(listDeadLetters, context))
-    .addCommand(sinkTestCommand(context));
+  groupCommand(sinkGroup, context).addCommand(sinkTestCommand(context));
 
 const testHelp = `
 For sinks of detections and alarms. The message says that it is a test. It has a key of its own each time. Uses no database: the position of

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { chooseSources, type NamedSources } from '../../app/chosen-sources.ts';
 import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
 import { openSecrets } from '../../app/config/live-secrets.ts';
 import { openApp } from '../../app/open-app.ts';
@@ -20,7 +21,7 @@ import { type SyncReport, syncOnce } from '../../ingest/sync/sync-once.ts';
 import { isAccount, ownerName } from '../../status/source-state.ts';
 import type { SourceStatus, Status } from '../../status/status.sql.ts';
 import type { CliContext } from '../command.ts';
-import { chooseSources, type NamedSources, readWindow, timeHelp } from '../options.ts';
+import { readWindow, timeHelp } from '../options.ts';
 import { countedSources, showProgress } from '../output/terminal.ts';
 
 /** After the first attempt at a failing source, each after its backoff. */

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { NamedSources } from '../../app/chosen-sources.ts';
 import type { Config } from '../../app/config/config.ts';
 import { gracefulStop } from '../../app/process.ts';
 import { requireKept } from '../../archive/retention.sql.ts';
@@ -13,7 +14,7 @@ import { createVerifyStore, noteVerification, type VerificationRun } from '../..
 import type { Pool } from '../../postgres/pool.ts';
 import type { Status } from '../../status/status.sql.ts';
 import type { CliContext, Given } from '../command.ts';
-import { type NamedSources, readWindow, timeHelp } from '../options.ts';
+import { readWindow, timeHelp } from '../options.ts';
 import { exitCodeOf, showVerifyProgress, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
 import { nowhere, withApp } from './sync.ts';
 

@@ -5,9 +5,8 @@ import { keepReloading, openSecrets } from '../../app/config/live-secrets.ts';
 import { startEvidenceBuilder } from '../../app/start-evidence.ts';
 import { createLogger } from '../../app/telemetry/log.ts';
 import { makeKeyFile } from '../../evidence/keys.ts';
-import { listCheckpoints, showEvidence } from '../../evidence/stored/evidence-operations.ts';
 import { type CliContext, withDatabase } from '../command.ts';
-import { operationCommand } from '../operation-command.ts';
+import { groupCommand } from '../operation-command.ts';
 import { exportCommand, proveCommand } from './export-command.ts';
 import { forkCommand } from './fork-command.ts';
 import { keyCommand } from './key-command.ts';
@@ -15,7 +14,10 @@ import { begin, endCommand, requireEvidence } from './lifecycle.ts';
 import { statementCommand } from './statement-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
-const evidenceHelp = `
+const evidenceGroup = {
+  name: 'evidence',
+  says: 'Show, begin, verify, export, fork and end the signed log of what is stored',
+  help: `
 A signed Merkle log of what is stored, built by the daemon if ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE are set:
 docs/evidence.md. Uses only the database or a bundle, so it works beside a running daemon.
 
@@ -26,16 +28,13 @@ Examples:
   $ orgtrail evidence verify --anchor checkpoint-of-june
   $ orgtrail evidence export bundle-2026
   $ orgtrail evidence verify bundle-2026
-  $ orgtrail evidence prove 4711`;
+  $ orgtrail evidence prove 4711`,
+};
 
 export const evidenceCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
-  new Command('evidence')
-    .description('Show, begin, verify, export, fork and end the signed log of what is stored')
-    .addHelpText('after', evidenceHelp)
+  groupCommand(evidenceGroup, context, report)
     .addCommand(initCommand(context))
     .addCommand(runEvidenceCommand(context))
-    .addCommand(operationCommand(showEvidence, context, report).addHelpText('after', statusHelp))
-    .addCommand(operationCommand(listCheckpoints, context).addHelpText('after', checkpointHelp))
     .addCommand(keyCommand(context, report))
     .addCommand(statementCommand(context, report))
     .addCommand(verifyCommand(context, report))
@@ -66,16 +65,6 @@ const initCommand = (context: CliContext): Command =>
       );
       context.stdout.write(`${lines.join('\n')}\n`);
     });
-
-const statusHelp = '\nExit code 5 if nothing is signed any more.';
-
-const checkpointHelp = `
-A signed note of c2sp.org/tlog-checkpoint. Keep it outside of this database: \`orgtrail evidence verify --anchor\` compares with it, and no
-history that was rewritten since agrees. Of both logs, unless --log names one: then the output is the note, byte for byte.
-
-Examples:
-  $ orgtrail evidence checkpoint
-  $ orgtrail evidence checkpoint --log events > checkpoint-of-june`;
 
 const buildHelp = `
 Builds the evidence and does nothing else, so that no other process needs the key: leave ORGTRAIL_EVIDENCE_KEY_FILE out of the settings of

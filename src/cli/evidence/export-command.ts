@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
@@ -12,7 +13,7 @@ import { type EventProof, proveEvents } from '../../evidence/export/prove.sql.ts
 import { faultText } from '../../evidence/verify/report.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
-import { accountIds, organizationIds, readTime, timeHelp } from '../options.ts';
+import { readTime, timeHelp } from '../options.ts';
 import { showWork } from '../output/terminal.ts';
 import { collect, readInput } from './lifecycle.ts';
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import type { Config } from '../../app/config/config.ts';
 import { coverageOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
@@ -9,7 +10,6 @@ import type { StatementOf } from '../../evidence/journal/statement.ts';
 import { askCoverage, countUnanswered, readAnswers, type StatedSource } from '../../evidence/stored/orders.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
-import { accountIds, organizationIds } from '../options.ts';
 import { builderOf, collect } from './lifecycle.ts';
 
 const help = `

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { operations } from '../../app/operations.ts';
+import { readReport } from '../../app/status-operation.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { isOrder, perform, readBounded } from '../../base/operation.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
@@ -20,8 +21,7 @@ import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';
-import { readReport } from '../commands/status.ts';
-import { statusJson } from '../output/status-report.ts';
+import { statusJson } from '../../status/status-report.ts';
 import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible } from './answer.ts';
 
 const MAX_EVENTS = 50;
@@ -241,7 +241,7 @@ const getStatus = tool({
   description: `How collection stands: state, delay and uncollected time of organizations and accounts, those in trouble first (${MAX_SOURCES} at most), what vanished, and the sinks.`,
   input: z.strictObject({ limit: z.number().int().min(0).max(MAX_SOURCES).default(20) }),
   answer: async ({ pool, config, source }, { limit }) => {
-    const report = await readReport(pool, config, {}, { most: limit });
+    const report = await readReport({ pool, config }, {}, { most: limit });
     const coverage = await source.coverage({ defects: false, changed: false });
     const { vanished, ...rest } = statusJson({ ...report, sinks: report.sinks.slice(0, MAX_SOURCES) }, { most: limit });
     const body = { ...rest, vanished: vanished.slice(0, MAX_SOURCES), vanished_in_all: vanished.length };
@@ -302,7 +302,7 @@ const toolOf = (operation: (typeof operations)[number]): Tool => ({
   answer: async ({ pool, config, orders }, given) => {
     const giver = orders && { proof: orders.proof, route: `mcp ${operation.tool}` };
     const writing = isOrder(operation) && orders !== undefined ? { pool: orders.pool, giver } : { pool };
-    const source = { ...writing, hasArchive: config.archive !== undefined };
+    const source = { ...writing, config, hasArchive: config.archive !== undefined };
     return { body: shortened(await perform(operation, source, readBounded(operation, given))) };
   },
 });

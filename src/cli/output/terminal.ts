@@ -4,7 +4,7 @@ import { formatDuration } from '../../base/time.ts';
 import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
-import type { SourceCounts } from '../../status/source-state.ts';
+import { countedOwners } from '../../status/source-state.ts';
 import type { CliContext } from '../command.ts';
 
 /** A line in a pipe at most this often; a terminal redraws one line. */
@@ -102,12 +102,6 @@ export const showProgress = (
 export const countedSources = (sources: readonly { readonly kind: string }[]): string => {
   const accounts = sources.filter(({ kind }) => kindOf({ kind }).owner === 'account').length;
   return countedOwners({ organizations: sources.length - accounts, accounts });
-};
-
-export const countedOwners = ({ organizations, accounts }: SourceCounts): string => {
-  if (accounts === 0) return counted(organizations, 'organization');
-  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
-  return `${both}${counted(accounts, 'account')}`;
 };
 
 export const written = (stdout: Writable, lines: string | Uint8Array): Promise<void> =>

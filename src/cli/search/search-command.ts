@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { searchedArchiveOf } from '../../app/archive.ts';
+import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -12,7 +13,7 @@ import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, print, withDatabase } from '../command.ts';
 import { type Daemon, daemonOf } from '../daemon.ts';
-import { accountIds, optionOf, organizationIds, timeHelp, wholeNumber } from '../options.ts';
+import { optionOf, timeHelp, wholeNumber } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
 import { historyJson, historyText } from './reports.ts';
 import { isAboutSaved, runSaved, withSaved } from './saved-searches.ts';

@@ -41,6 +41,7 @@ export const showEvidence = operation({
   path: '/v1/evidence',
   tool: 'get_evidence_status',
   needs: { scope: 'search' },
+  help: '\nExit code 5 if nothing is signed any more.',
   input: z.strictObject({}),
   output: status.nullable().describe('Null: there is no evidence.'),
   run: async ({ pool }: { readonly pool: Pool }) => {
@@ -63,6 +64,13 @@ export const listCheckpoints = operation({
   path: '/v1/evidence/checkpoints',
   tool: 'list_checkpoints',
   needs: { scope: 'search' },
+  help: `
+A signed note of c2sp.org/tlog-checkpoint. Keep it outside of this database: \`orgtrail evidence verify --anchor\` compares with it, and no
+history that was rewritten since agrees. Of both logs, unless --log names one: then the output is the note, byte for byte.
+
+Examples:
+  $ orgtrail evidence checkpoint
+  $ orgtrail evidence checkpoint --log events > checkpoint-of-june`,
   input: z.strictObject({ log: log.optional().describe('of this log alone: events or journal') }),
   output: z.array(checkpoint).readonly().describe('That of the events first. `note` is of c2sp.org/tlog-checkpoint.'),
   values: { log: 'name' },

@@ -1,8 +1,8 @@
-import type { Report, SourceRow } from '../../../src/cli/output/status-report.ts';
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { type CauseFacts, causesOf } from '../../../src/status/causes.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
 import { groupsOf } from '../../../src/status/source-state.ts';
+import type { Report, SourceRow } from '../../../src/status/status-report.ts';
 import { sourceFacts } from '../../unit/status/source-facts.ts';
 
 export const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({

@@ -5,9 +5,9 @@ import { lockNotes } from '../../../src/cli/commands/check.ts';
 import { progressLine } from '../../../src/cli/commands/demo.ts';
 import { type Comparison, judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
 import { visible } from '../../../src/cli/mcp/answer.ts';
-import { fails, type Report, statusText } from '../../../src/cli/output/status-report.ts';
 import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
 import type { Status } from '../../../src/status/status.sql.ts';
+import { fails, type Report, statusText } from '../../../src/status/status-report.ts';
 import { report, sink, source } from '../../support/sync/status-report.ts';
 
 test('check says that there is too little room for locks once history has some years', () => {

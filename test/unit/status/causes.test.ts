@@ -3,10 +3,10 @@ import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createLogger } from '../../../src/app/telemetry/log.ts';
 import { logCauses } from '../../../src/app/watch-causes.ts';
-import type { Report, SourceRow } from '../../../src/cli/output/status-report.ts';
 import type { EvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { databaseCause } from '../../../src/postgres/sql-state.ts';
 import { alarmsOf, type Cause, type CauseFacts, causeText } from '../../../src/status/causes.ts';
+import type { Report, SourceRow } from '../../../src/status/status-report.ts';
 import { NOW_MS, report, sink, source } from '../../support/sync/status-report.ts';
 
 const serverError = (code: string, message: string) => Object.assign(new Error(message), { code });

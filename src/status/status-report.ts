@@ -1,12 +1,14 @@
-import { alignColumns, counted, printable } from '../../base/text.ts';
-import { formatDuration } from '../../base/time.ts';
-import { RETENTION_NEAR_MS } from '../../ingest/sources/source-kind.ts';
-import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { type Cause, causeText } from '../../status/causes.ts';
-import type { ScrubTotals, VerifyRun } from '../../status/checks.sql.ts';
-import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/health.ts';
-import { sinkTable } from '../../status/sink-operations.ts';
+import { alignColumns, counted, printable } from '../base/text.ts';
+import { formatDuration } from '../base/time.ts';
+import { RETENTION_NEAR_MS } from '../ingest/sources/source-kind.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import { type Cause, causeText } from './causes.ts';
+import type { ScrubTotals, VerifyRun } from './checks.sql.ts';
+import { collectionSpan, DELAY, NOT_COLLECTED } from './health.ts';
+import { sinkTable } from './sink-operations.ts';
 import {
+  byOwnerAndState,
+  countedOwners,
   countsByState,
   countsOf,
   isAccount,
@@ -18,8 +20,7 @@ import {
   sumOf,
   totalsOf,
   urgency,
-} from '../../status/source-state.ts';
-import { countedOwners } from './terminal.ts';
+} from './source-state.ts';
 
 export type SourceRow = SourceWithState;
 
@@ -42,7 +43,7 @@ export interface Shown {
 export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest }: Report, { states, most }: Shown) => {
   const shown = sources.filter(({ state }) => isWanted(state, states)).slice(0, most);
   const totals = isWhole ? {} : { totals: totalsOf(groups, shown.length) };
-  return { ...rest, sources: shown, ...totals, vanished, sinks };
+  return { ...rest, groups: byOwnerAndState(groups), sources: shown, ...totals, vanished, sinks };
 };
 
 const isWanted = (state: string, states: Shown['states']): boolean => states === undefined || states.includes(state);
@@ -52,7 +53,7 @@ const failing: readonly string[] = ['refused', 'failing', 'vanished'];
 const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 
 /** Something is in the state of `level`, or worse. */
-export const fails = (report: Report, level: (typeof failLevels)[number]): boolean => {
+export const fails = (report: Pick<Report, 'groups' | 'causes'>, level: (typeof failLevels)[number]): boolean => {
   const { groups, causes } = report;
   if (causes.some(({ cause }) => cause === 'listing_fails')) return true;
   const states = [...groups.map(({ state }) => state), ...causes.map(({ state }) => state)];
@@ -147,7 +148,7 @@ const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
   sources.flatMap((source) => {
     const named = source.firstHoles.map(
       ({ since, before, reason, message }) =>
-        `hole: ${nameOf(source)} from ${since.toISOString()} to ${before.toISOString()}: ${reason}: ${printable(message, 120)}`,
+        `hole: ${nameOf(source)} from ${since} to ${before}: ${reason}: ${printable(message, 120)}`,
     );
     const more = source.holes - source.firstHoles.length;
     return more > 0 ? [...named, `hole: ${nameOf(source)}, ${more} more: see coverage_holes`] : named;
