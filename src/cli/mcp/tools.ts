@@ -146,21 +146,21 @@ const detailBody = ({ event, rawText, changes, changesInAll, copiesInAll }: Even
 
 const describeEntity = tool({
   name: 'describe_entity',
-  title: 'One actor, address, token or resource',
+  title: 'One actor, address, token or resource, or what is new',
   description:
-    'What the newest events of one actor, IP address, API token or resource show, across all organizations: first and last seen, sessions, hours of the week (UTC, Monday first), values that are new in the last week, top values.',
+    'What the newest events of one actor, IP address, API token or resource show, across all organizations: first and last seen, sessions, hours of the week (UTC, Monday first), values that are new in the last week, top values. With the kind search the value is a query line, or empty: "news" is then what is new in the last week.',
   input: z.strictObject({
-    kind: z.enum(entityKinds),
+    kind: z.enum([...entityKinds, 'search']),
     value: z
       .string()
-      .min(1)
       .max(2_000)
       .describe('E-mail address or id of an actor; address; id or name of a token; id of a resource.'),
     since: question.since.default('90d'),
   }),
   answer: async ({ source }, { kind, value, since }, signal) => {
-    const { search: read } = await readQuestion(source, { since }, since);
-    const search = { ...entitySearch(kind, value), ...(read.since && { since: read.since }) };
+    const { search: read } = await readQuestion(source, kind === 'search' ? { q: value, since } : { since }, since);
+    const search =
+      kind === 'search' ? read : { ...entitySearch(kind, value), ...(read.since && { since: read.since }) };
     const coverage = await source.coverage(search);
     const [report, summary] = await Promise.all([
       source.entity(search, signal),
