@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { OrgtrailError } from '../base/errors.ts';
-import { flag, instant, operation, text, time } from '../base/operation.ts';
+import { EARLIEST_MS, flag, instant, LATEST_MS, operation, text, time } from '../base/operation.ts';
 import { printable, table } from '../base/text.ts';
 import { parseTimeMs } from '../base/time.ts';
+import { isEmpty } from '../ingest/planning/coverage.ts';
 import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readNamedAccounts, readNamedOrganizations } from '../search/names/names.sql.ts';
@@ -48,11 +49,7 @@ Examples:
   $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
   $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
 
-const by = (what: string) => text(`who ${what}, for the record`);
-
-/** Limits of RFC 3339. */
-const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
-const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
+const by = (what: string) => text(`who ${what}, for the record`, 200);
 
 export const orderHold = operation({
   name: 'hold add',
@@ -68,14 +65,19 @@ export const orderHold = operation({
       all_organizations: flag('hold the events of every organization and account'),
       since: time('only from this time on, inclusive'),
       before: time('only before this time, exclusive'),
-      reason: z.string('must be given once').trim().min(1, 'must not be empty').describe('reason, for the record'),
+      reason: z
+        .string('must be given once')
+        .trim()
+        .min(1, 'must not be empty')
+        .max(2_000, 'must have at most 2000 characters')
+        .describe('reason, for the record'),
       by: by('asks for it'),
     })
     .refine((given) => scopesOf(given) === 1, {
       path: ['organization'],
       message: 'or an account or all organizations must be given, one of them',
     })
-    .refine((given) => windowOf(given).fromMs < windowOf(given).toMs, {
+    .refine((given) => !isEmpty(windowOf(given)), {
       path: ['before'],
       message: 'must be later than since',
     }),

@@ -46,6 +46,10 @@ export const operation = <Source, Input extends z.ZodObject, Output extends z.Zo
 
 export const isOrder = ({ needs }: Pick<Operation<never>, 'needs'>): boolean => needs.scope === 'manage';
 
+/** Limits of RFC 3339. */
+export const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
+export const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
+
 /** A Date, and RFC 3339 on the wire. */
 export const instant = z.codec(z.string().meta({ format: 'date-time' }), z.date(), {
   decode: (text) => new Date(text),
@@ -53,7 +57,8 @@ export const instant = z.codec(z.string().meta({ format: 'date-time' }), z.date(
 });
 
 /** Fields of inputs. */
-export const text = (description: string) => z.string('must be given once').optional().describe(description);
+export const text = (description: string, most = 1_000) =>
+  z.string('must be given once').max(most, `must have at most ${most} characters`).optional().describe(description);
 
 export const integer = (description: string, least: number, most = Number.MAX_SAFE_INTEGER) => {
   const words =
@@ -63,12 +68,16 @@ export const integer = (description: string, least: number, most = Number.MAX_SA
   return z.int(words).min(least, words).max(most, words).optional().describe(description);
 };
 
+/** RFC 3339 and PostgreSQL have it. */
+export const isOfCalendar = (timeMs: number | undefined): boolean =>
+  timeMs !== undefined && timeMs >= EARLIEST_MS && timeMs <= LATEST_MS;
+
 export const flag = (description: string) => z.boolean().optional().describe(description);
 
 export const time = (description: string) =>
   z
     .string('must be given once')
-    .refine((given) => parseTimeMs(given, Date.now()) !== undefined, `must be a time: ${timeForms}`)
+    .refine((given) => isOfCalendar(parseTimeMs(given, Date.now())), `must be a time: ${timeForms}`)
     .optional()
     .describe(description);
 

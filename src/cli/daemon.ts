@@ -65,6 +65,8 @@ const refusalOf = async (url: URL, response: Response, scope: 'search' | 'manage
     return new OrgtrailError('usage', said, hint === undefined ? {} : { hint: printable(hint, MAX_REASON) });
   }
   if (status === 401 || status === 403) {
+    const isScope = status === 401 || reason?.includes(' scope ') === true;
+    if (!isScope) return new OrgtrailError('configuration', message);
     return new OrgtrailError('configuration', message, {
       hint: `give a token with the scope ${scope} by --token-file: orgtrail token create NAME --scope ${scope}`,
     });

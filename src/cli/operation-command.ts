@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { operations } from '../app/operations.ts';
 import type { AppSource } from '../app/status-operation.ts';
+import { OrgtrailError } from '../base/errors.ts';
 import { fieldsOfPath, isOrder, type Operation, perform, readInput } from '../base/operation.ts';
 import { type CliContext, withDatabase } from './command.ts';
 import { type Daemon, daemonOf, explainForeign, textOf } from './daemon.ts';
@@ -77,11 +78,15 @@ const propertiesOf = ({ input }: Asked) =>
     Record<string, { readonly description?: string; readonly default?: unknown; readonly type?: string }>
   >;
 
+/** A segment of dots would lead to another route. */
+const inPath = (text: string): string => {
+  if (/^\.{0,2}$/.test(text)) throw new OrgtrailError('usage', `${JSON.stringify(text)} is no name`);
+  return encodeURIComponent(text);
+};
+
 const askDaemon = async (daemon: Daemon, operation: Asked, given: Given, signal: AbortSignal): Promise<unknown> => {
   const named = fieldsOfPath(operation);
-  const path = operation.path.replaceAll(/:(\w+)/g, (_, field: string) =>
-    encodeURIComponent(String(given[field] ?? '')),
-  );
+  const path = operation.path.replaceAll(/:(\w+)/g, (_, field: string) => inPath(String(given[field] ?? '')));
   const others = Object.entries(given).filter(([field]) => !named.includes(field));
   const query = new URLSearchParams();
   for (const [field, value] of others) for (const one of [value].flat()) query.append(field, String(one));

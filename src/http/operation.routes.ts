@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { fieldsOfPath, isOrder, type Operation, perform, readBounded } from '../base/operation.ts';
-import { scopes, tokenProof } from '../postgres/access/access.ts';
+import { type AccessNote, scopes, tokenProof } from '../postgres/access/access.ts';
 import type { OperationSource } from '../postgres/access/access-log.sql.ts';
 import { explainForbidden } from '../postgres/sql-state.ts';
-import { asRecord } from './access-trail.ts';
+import { asRecord, changeNote } from './access-trail.ts';
 import { inPlace } from './failure.ts';
 import { bearerOf, type Guard } from './guard.ts';
 import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
@@ -18,13 +19,14 @@ interface Serving {
   readonly source: () => Omit<OperationSource, 'giver'>;
   readonly streams: StreamLimits;
   readonly guard: Guard;
+  readonly logger: Logger;
 }
 
 /** A route for each, described by the schemas of its declaration, which also read what is asked and write the answer. */
 export const operationRoutes = (
   server: FastifyInstance,
   served: readonly ServedOperation[],
-  { source, streams, guard }: Serving,
+  { source, streams, guard, logger }: Serving,
 ): void => {
   for (const operation of served) {
     const { path, needs } = operation;
@@ -33,17 +35,21 @@ export const operationRoutes = (
     server.route({
       method: ordered ? 'POST' : 'GET',
       url: path,
-      onRequest: ordered ? [ownOrigin, requireScope] : requireScope,
+      onRequest: ordered ? [requireScope, ownOrigin] : requireScope,
       config: needs.trail === undefined ? {} : { trail: needs.trail },
       schema: describe(operation),
       validatorCompiler: () => () => true,
       serializerCompiler: () => (body) => JSON.stringify(body),
       handler: async (request, reply) => {
         try {
-          const given = { ...asRecord(request.query), ...asRecord(request.body), ...asRecord(request.params) };
-          const asked = readBounded(operation, given);
+          const given = ordered ? fieldsOf(request) : asRecord(request.query);
+          const asked = readBounded(operation, { ...given, ...asRecord(request.params) });
           const asking = { ...source(), giver: ordered ? giverOf(request) : undefined } as never;
-          return await inPlace(streams, reply, () => perform(operation, asking, asked));
+          return await inPlace(streams, reply, async () => {
+            const answer = await perform(operation, asking, asked);
+            if (ordered) logger.info({ access: orderNote(request, operation, asked) }, 'access: order ok');
+            return answer;
+          });
         } catch (error) {
           if (ordered && error instanceof OrgtrailError && error.code === 'configuration') {
             return await reply.code(403).send({ status: 'forbidden', reason: error.message });
@@ -58,6 +64,20 @@ export const operationRoutes = (
       },
     });
   }
+};
+
+/** As the database has noted it. */
+const orderNote = (request: FastifyRequest, { name }: ServedOperation, what: AccessNote['what']): AccessNote => {
+  const kind = name === 'sink replay' ? 'replay' : name.startsWith('hold') ? 'hold' : 'token';
+  return { ...changeNote(request, kind, what), status: 200 };
+};
+
+/** What stands in the address goes through the logs of proxies, and a body of another form would be left out. */
+const fieldsOf = ({ query, body = {}, params }: FastifyRequest): Readonly<Record<string, unknown>> => {
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const isTwice = Object.keys(asRecord(params)).some((field) => Object.hasOwn(asRecord(body), field));
+  if (isObject && !isTwice && Object.keys(asRecord(query)).length === 0) return asRecord(body);
+  throw new OrgtrailError('usage', 'the fields of an order that are not in its path are an object of JSON in the body');
 };
 
 /** A page of another site that knows a token. Programs send no Origin. */

@@ -6,10 +6,14 @@ import { readSinkStatus, type SinkStatus } from './sink-status.sql.ts';
 
 /**
  * Sets a sink to a position, after which all goes out again; the new epoch keeps a delivery under way from undoing that. False if
- * there is no such sink or position. A session of the console only sets it back. Throws OrgtrailError `configuration` for who may not.
+ * there is no such sink or position, or it is before that and `skip` is not given. A session of the console only sets it back. Throws OrgtrailError `configuration` for who may not.
  */
-export const replaySink = async (source: Ordering, sink: string, after: number): Promise<boolean> =>
-  (await giveOrder(source, 'sink replay', { sink, after })) !== undefined;
+export const replaySink = async (
+  source: Ordering,
+  sink: string,
+  after: number,
+  { skip = false }: { readonly skip?: boolean | undefined } = {},
+): Promise<boolean> => (await giveOrder(source, 'sink replay', { sink, after, ...(skip && { skip }) })) !== undefined;
 
 /** The name of the token whose session may replay; undefined: it may not. */
 export const readReplayer = async (pool: Pool, proof: Buffer): Promise<string | undefined> => {

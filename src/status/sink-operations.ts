@@ -113,12 +113,16 @@ Examples:
       throw new OrgtrailError('usage', `the feed ends at position ${plan.head}: after must not be beyond it`);
     }
     const { sink, left } = plan;
-    if (left > 0 && skip !== true) {
+    if (after > sink.position && skip !== true) {
       throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${left} events would never be sent`, {
         hint: 'add skip (--skip) if that is intended',
       });
     }
-    if (!(await replaySink(source, name, after))) throw noSuchSink(name, []);
+    if (!(await replaySink(source, name, after, { skip }))) {
+      throw new OrgtrailError('usage', `${name} has moved meanwhile: nothing was changed`, {
+        hint: 'look at it, and try again',
+      });
+    }
     return { ...plan, sink: name, maxAgeSeconds: sink.maxAgeSeconds };
   },
   show: ({ sink, after, toSend, again, left, gone, maxAgeSeconds: age }) => {

@@ -112,6 +112,12 @@ export interface OperationSource {
 
 export type Ordering = Pick<OperationSource, 'pool' | 'giver'>;
 
+/** The server may name the parameters of a statement that fails, of which one is the proof. */
+const withoutParameters = (error: unknown): unknown => {
+  if (error instanceof Error) Object.assign(error, { where: undefined, detail: undefined });
+  return error;
+};
+
 /** With its row of the trail. Undefined: there was nothing to do. Throws OrgtrailError `configuration` for who may not. */
 export const giveOrder = async <Done>(
   { pool, giver }: Ordering,
@@ -128,7 +134,7 @@ export const giveOrder = async <Done>(
     route,
   ]);
   const { rows } = await asked.catch((error: unknown) => {
-    if (sqlState(error) !== '42501') throw error;
+    if (sqlState(error) !== '42501' || reasonOf(error).startsWith('permission denied')) throw withoutParameters(error);
     const hint =
       giver === undefined
         ? 'run it with a DATABASE_URL of the account that owns the schema'

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OrgtrailError } from '../../base/errors.ts';
-import { flag, instant, operation } from '../../base/operation.ts';
+import { flag, instant, isOfCalendar, operation } from '../../base/operation.ts';
 import { printable, table } from '../../base/text.ts';
 import { formatDuration, parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
 import type { Pool } from '../pool.ts';
@@ -55,7 +55,7 @@ Examples:
     .strictObject({
       name: z
         .string()
-        .regex(/^[\w.@-]{1,64}$/, 'must have 1 to 64 letters, digits and . _ @ -')
+        .regex(/^(?!\.+$)[\w.@-]{1,64}$/, 'must have 1 to 64 letters, digits and . _ @ -')
         // A name grants changes to its saved searches and tells tokens apart in the trail of access.
         .regex(/^(?!ORGTRAIL_FEED_TOKEN$)/, 'must not be ORGTRAIL_FEED_TOKEN: that is the token of the environment')
         .describe('name of the token: letters, digits and . _ @ -'),
@@ -98,7 +98,7 @@ const endOf = (given: string): Date | undefined => {
   const end = new Date(
     (durationMs === undefined ? parseDateOrInstantMs(given) : Date.now() + durationMs) ?? Number.NaN,
   );
-  return Number.isNaN(end.getTime()) ? undefined : end;
+  return isOfCalendar(end.getTime()) ? end : undefined;
 };
 
 const describe = ({ name, scopes: has, expiresAt, seesAccessLog, replaysSinks }: z.output<typeof token>): string => {
@@ -123,7 +123,7 @@ export const revokeToken = operation({
       hint: '`orgtrail token list` shows all',
     });
   },
-  show: ({ name }) => `the token ${name} is revoked: it stops working within 10 seconds\n`,
+  show: ({ name }) => `the token ${name} is revoked: it stops working within 10 seconds, as do those made with it\n`,
 });
 
 const tokenTable = (tokens: readonly z.output<typeof token>[]): string => {

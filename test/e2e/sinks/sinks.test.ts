@@ -64,29 +64,6 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 100 });
     expect(await daemon.stop()).toBe(143);
   });
-
-  test('the command sink says what is wrong with what it is asked', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 10 });
-    expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
-      code: 0,
-      stdout: expect.stringContaining('no sink yet'),
-    });
-    await world.database.pool.query(
-      "insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 0); update feed_head set position = 10",
-    );
-    await world.database.pool.query("insert into sink_dead_letters values ('siem', 4, E'no \\x1b[31m')");
-    const fails = async (args: string[], words: string) => {
-      const { code, stderr } = await runInProcess(['sink', ...args], world.ownerEnv);
-      expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
-    };
-    await fails(['replay', 'siem', '--after', '11'], 'the feed ends at position 10: after must not be beyond it');
-    await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
-    await fails(['frobnicate'], 'unknown command');
-    const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.ownerEnv);
-    expect(skipped.stdout).toBe('siem continues after 7: of 3 events to send, 7 will not be sent\n');
-    const letters = await runInProcess(['sink', 'dead-letters', 'siem'], world.ownerEnv);
-    expect(letters.stdout).toContain('no \\u001b[31m');
-  });
 });
 
 test(`${EVENTS} events by the account that docs/operations says; a right that is taken away shows at once, in all places, with its reason`, async () => {

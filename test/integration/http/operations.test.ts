@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Document, OpenAPIClientAxios } from 'openapi-client-axios';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { operations } from '../../../src/app/operations.ts';
 import { isOrder, readInput } from '../../../src/base/operation.ts';
@@ -116,6 +117,7 @@ const cases: Readonly<Record<string, Cases>> = {
       ['x', '--scope must be given once'],
       ['x --scope feed --expires soon', '--expires must be a duration such as 90d, a date or an RFC 3339 time'],
       ['x --scope feed --expires 2020-01-01', '--expires must be in the future'],
+      ['.. --scope feed', 'name must have 1 to 64 letters, digits and . _ @ -'],
       ['x --scope feed --replay', '--scope must have search, which opens the console, for what its sessions may do'],
     ],
   },
@@ -129,13 +131,16 @@ const cases: Readonly<Record<string, Cases>> = {
   },
   'sink replay': {
     fields: async () => {
-      await pool().query("update sinks set position = feed_head.position from feed_head where name = 'siem'");
+      await pool().query(
+        "update sinks set position = case name when 'siem' then feed_head.position else 5 end from feed_head",
+      );
       return { name: 'siem', after: '5', skip: true };
     },
     bad: [
       ['nosuch --after 0', 'there is no sink "nosuch"\nTry: one of pager, siem'],
       ['siem --after -1', '--after must be a position'],
       ['siem', '--after must be a position'],
+      ['pager --after 9', 'pager is at 5: 4 events would never be sent\nTry: add skip (--skip) if that is intended'],
       ['siem --after 900000000', 'the feed ends at position 12: after must not be beyond it'],
     ],
   },
@@ -369,6 +374,39 @@ test('a token gives no right that it lacks, and none for longer than it lasts', 
   expect(await ask('c', { scope: 'search', expires: '5m' })).toBe(403);
   expect(await ask('d', { scope: 'feed,search', access_log: true, expires: '5m' })).toBe(403);
   expect(await ask('e', { scope: 'feed,manage', expires: '5m' })).toBe(200);
+  // What stands in the address, in no object or twice is not left out.
+  expect(await ask('x?scope=feed', { expires: '5m' })).toBe(400);
+  expect(await ask('x', [{ scope: 'feed', expires: '5m' }])).toBe(400);
+  expect(await ask('x', { name: 'y', scope: 'feed', expires: '5m' })).toBe(400);
   await runInProcess(['token', 'revoke', 'short'], opened.ownerEnv);
+  const { rows } = await pool().query(
+    "select name from access_tokens where revoked_as is not null and name in ('short', 'e')",
+  );
+  expect(rows, 'those that were made with it are revoked, too').toHaveLength(2);
   await expect.poll(() => ask('f', { scope: 'feed', expires: '5m' }), { timeout: 30_000 }).toBeOneOf([401, 429]);
+});
+
+test('a client that is made from the description does ten of them', async () => {
+  const { body } = await served.get('/v1/openapi.json');
+  const scopes = ['search', 'manage'] as const;
+  const made = await createAccessToken({ pool: pool() }, { name: 'client', scopes, expiresAt: undefined });
+  const api = new OpenAPIClientAxios({
+    definition: body as Document,
+    withServer: { url: served.server.url },
+    axiosConfigDefaults: { headers: { authorization: `Bearer ${made?.token}` } },
+  });
+  const { paths } = await api.init();
+  const get = async (path: string, parameters = {}) => (await paths[path]?.get?.(parameters))?.data;
+  const post = async (path: string, parameters: object | null, fields: object) =>
+    (await paths[path]?.post?.(parameters as never, fields))?.data;
+  expect((await get('/v1/status', { limit: 1 })).sources).toHaveLength(1);
+  const { id } = await post('/v1/holds', null, { all_organizations: true, reason: 'case 4' });
+  expect(await post('/v1/holds/{id}/release', { id }, { by: 'T. Roe' })).toMatchObject({ id, releasedBy: 'T. Roe' });
+  expect((await get('/v1/holds')).at(-1)).toMatchObject({ id, reason: 'case 4' });
+  expect((await post('/v1/tokens/{name}', { name: 'of-it' }, { scope: 'search' })).scopes).toEqual(['search']);
+  expect((await post('/v1/tokens/{name}/revoke', { name: 'of-it' }, {})).state).toBe('revoked');
+  expect((await get('/v1/tokens')).at(-1).name).toBe('of-it');
+  expect(await get('/v1/sinks')).toMatchObject([{ name: 'pager' }, { name: 'siem' }]);
+  expect(await post('/v1/sinks/{name}/replay', { name: 'pager' }, { after: 0 })).toMatchObject({ sink: 'pager' });
+  expect(await get('/v1/sinks/{name}/dead-letters', { name: 'siem', limit: 2 })).toHaveLength(2);
 });

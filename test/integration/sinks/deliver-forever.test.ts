@@ -57,7 +57,7 @@ test('a replay while a receiver has a delivery: what it has is sent again, all a
   });
   await using _ = await begin('beside', sink);
   await arrived.promise;
-  expect(await replaySink({ pool: pool() }, 'beside', 20)).toBe(true);
+  expect(await replaySink({ pool: pool() }, 'beside', 20, { skip: true })).toBe(true);
   answered.resolve();
   await reaches('beside', HEAD);
   expect(sink.received()).toEqual([...all(1, 100), ...all(21)]);
@@ -233,7 +233,7 @@ describe('what fails', () => {
     await using slow = await begin('lost', stuck, { speed: 2_000, observer });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     // A replay ends its turn; its next renewal says so.
-    await replaySink({ pool: pool() }, 'lost', 7);
+    await replaySink({ pool: pool() }, 'lost', 7, { skip: true });
     await until('it has lost the turn', async () => lost.length === 1);
     expect(String(reasons[0])).toContain('LeaseLostError');
     await slow.abort();

@@ -1,5 +1,7 @@
 import type { Pool } from 'pg';
 import { describe, expect, test } from 'vitest';
+import { tokenProof } from '../../../src/postgres/access/access.ts';
+import { createAccessToken } from '../../../src/postgres/access/tokens.sql.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
@@ -140,11 +142,25 @@ describe('a schema in which others may make objects', () => {
       'grant create on schema public to public; create table called_as (account text); grant insert on called_as to public',
     );
     try {
-      for (const of of ['to_char(date, text)', 'format(text, regclass)', 'format(text, text)']) {
+      const ofOrders = [
+        'jsonb_build_object(text, bigint)',
+        'jsonb_agg(text)',
+        'has_table_privilege(name, regclass, text)',
+      ];
+      for (const of of ['to_char(date, text)', 'format(text, regclass)', 'format(text, text)', ...ofOrders]) {
         await daemon.pool.query(
           `create function public.${of} returns text language sql volatile as 'insert into called_as values (current_user); select null::text'`,
         );
       }
+      await daemon.pool.query(
+        `create function public.trap(text[], text[]) returns boolean language sql volatile as 'insert into called_as values (current_user); select true';
+         create operator public.<@ (leftarg = text[], rightarg = text[], function = public.trap)`,
+      );
+      const manager = { name: 'manager', scopes: ['manage'] as const, expiresAt: undefined };
+      const made = await createAccessToken({ pool }, manager);
+      const giver = { proof: tokenProof(made?.token ?? ''), route: 'trap' };
+      const more = { ...manager, name: 'more', scopes: ['feed'] as const };
+      await expect(createAccessToken({ pool: daemon.pool, giver }, more)).rejects.toThrow('no right that it lacks');
       await pool.query("select orgtrail_create_partitions('2025-01-05', '2025-01-06')");
       await pool.query(
         'insert into discovery default values on conflict do nothing; update discovery set server_time = now()',

@@ -134,30 +134,6 @@ test('history: by the URI, by product and type, and not found', async () => {
   expect(ofOrganization.map((entry) => entry.id)).toContain(own.id);
 });
 
-test('history in pages: a cursor until the end, bound to its parameters', async () => {
-  const simulator = await simulateAccounts({ accountEntries: 1500 });
-  const { id } = accountAt(simulator);
-  const { result: all } = await accountPage(simulator, id);
-  const path = historyPath(
-    id,
-    all.find(({ raw }) => /dns_records$/.test(raw.uri)),
-  );
-  const whole = JSON.parse((await get(simulator, `${path}&limit=1000`)).text).result;
-  const seen: unknown[] = [];
-  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
-    const more: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-    const { result, result_info: info } = JSON.parse((await get(simulator, `${path}&limit=3${more}`)).text);
-    expect(info.count).toBe(result.length);
-    seen.push(...result);
-    cursor = info.cursor;
-  }
-  expect(seen).toEqual(whole);
-  expect(whole.length).toBeGreaterThan(6);
-  for (const bad of [path.replace(/action_time=[^&]+/, ''), path.replace('since', 'x'), `${path}&cursor=x`]) {
-    expect((await get(simulator, bad)).status).toBe(400);
-  }
-});
-
 type Entry = { readonly id: string; readonly action: { readonly time: string } };
 
 function historyPath(accountId: string, { id, action }: Entry): string {

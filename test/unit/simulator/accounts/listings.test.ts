@@ -18,21 +18,6 @@ test('the SDK lists every account once, by page number, and gets each', async ()
   expect(await client.accounts.get({ account_id: seen.at(-1) ?? '' })).not.toHaveProperty('managed_by');
 });
 
-test('pages of twenty, 5 to 50; names and direction', async () => {
-  const simulator = await simulateAccounts({ organizations: 9 });
-  const ids = simulator.summary().accounts.map(({ id }) => id);
-  const plain = await listingOf(simulator, '/accounts');
-  expect(plain.ids).toEqual(ids.slice(0, 20));
-  expect(plain.body.result_info).toEqual({ page: 1, per_page: 20, total_pages: 2, count: 20, total_count: 29 });
-  expect((await listingOf(simulator, '/accounts?page=2')).ids).toEqual(ids.slice(20));
-  expect((await listingOf(simulator, '/accounts?page=3')).ids).toEqual([]);
-  expect((await listingOf(simulator, '/accounts?per_page=50&direction=desc')).ids).toEqual(ids.toReversed());
-  expect((await listingOf(simulator, '/accounts?name=northwind+traders+STAGING')).ids).toEqual([ids[1]]);
-  for (const bad of ['per_page=4', 'per_page=51', 'page=0', 'page=x', 'direction=up']) {
-    expect({ bad, status: (await listingOf(simulator, `/accounts?${bad}`)).status }).toEqual({ bad, status: 400 });
-  }
-});
-
 test('the accounts of an organization, by page token, with its filters and orders', async () => {
   const simulator = await simulateAccounts({ accounts: 12 });
   const id = organizationAt(simulator, 1);
