@@ -177,7 +177,6 @@ const openOne = (
   const { api } = connectAuditApi({ ...connection, connections, credential: source, budget: limited, principal });
   return {
     principal,
-    /** As it is configured now. */
     of: (latest: LiveCredential): CredentialAccess => {
       own = latest.budget;
       return {

@@ -41,7 +41,6 @@ export type ChooseSources = (config: Config, pool: Pool, api: AuditApi) => Promi
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** For the progress of a command. */
   readonly observer?: SyncObserver;
   readonly databaseWait?: DatabaseWait;
   readonly timeouts?: Partial<Timeouts>;

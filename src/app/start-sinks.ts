@@ -29,7 +29,6 @@ import type { Metrics } from './telemetry/metrics.ts';
 const MAX_CONNECTIONS = 6;
 /** If a notification is lost, this ends the wait. */
 const MAX_WAIT_MS = 30_000;
-/** As often as the other anchors. */
 const CHECKPOINTS_EVERY_MS = 300_000;
 
 /** The schema must be current. Throws OrgtrailError `configuration` for a sink that cannot be used. */

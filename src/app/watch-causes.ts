@@ -37,7 +37,6 @@ export const createCauseWatch = (config: Config, app: App, trouble: ReturnType<t
 const LOOK_EVERY_MS = 15_000;
 const SUM_EVERY_MS = 3_600_000;
 
-/** Until the signal. */
 export const logCausesForever = async (
   watch: Pick<CauseWatch, 'current'>,
   { logger, time, signal }: { readonly logger: Logger; readonly time: Time; readonly signal: AbortSignal },

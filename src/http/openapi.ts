@@ -45,7 +45,6 @@ export const jsonAnswer = (description: string) => ({
   503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
 
-/** Of what goes over the wire. */
 export const jsonSchema = (schema: z.ZodType) => {
   const { $schema: _version, readOnly: _fixed, ...rest } = z.toJSONSchema(schema, { io: 'input' });
   return rest;
@@ -121,7 +120,6 @@ const problemSchema = {
   additionalProperties: true,
 } as const;
 
-/** An answer that is no success. */
 export const problem = (description: string) => ({ description, ...problemSchema });
 
 export const refusals = {

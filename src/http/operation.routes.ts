@@ -15,7 +15,6 @@ import { jsonSchema, problem, refusals, withToken } from './openapi.ts';
 export type ServedOperation = Operation<never>;
 
 interface Serving {
-  /** For each answer. */
   readonly source: () => Omit<OperationSource, 'giver'>;
   readonly streams: StreamLimits;
   readonly guard: Guard;

@@ -41,14 +41,11 @@ export interface HttpOptions extends HealthOptions {
   readonly feed: FeedSource;
   readonly search: SearchSource;
   readonly savedSearches: SavedSearches;
-  /** Undefined if none is configured. */
   readonly servedEvidence?: ServedStore | undefined;
-  /** Also if none is configured. */
   readonly shownEvidence?: ShownEvidence | undefined;
   readonly streams: StreamLimits;
   readonly overview: OverviewSource;
   readonly operations: Operations;
-  /** With a route of the API each. */
   readonly served: readonly ServedOperation[];
 }
 

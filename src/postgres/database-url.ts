@@ -166,9 +166,7 @@ const reader = (path: string | null): (() => string) | undefined => {
   return () => {
     try {
       last = readFileSync(path, 'utf8');
-    } catch {
-      // See above.
-    }
+    } catch {}
     return last;
   };
 };

@@ -55,9 +55,7 @@ type DatabaseTrouble =
   | 'busy' // all connections are in use, of this process or of the server
   | 'slow' // a statement had no answer in its time
   | 'full';
-// its disk
 
-/** Of a socket. */
 const brokenCodes = [
   'ECONNREFUSED',
   'ECONNRESET',

@@ -10,11 +10,9 @@ const defaults = {
   organizations: 25,
   /** In all organizations together. */
   entries: 10_000,
-  /** In each organization. */
   accounts: 0,
   /** In no organization. */
   standaloneAccounts: 0,
-  /** In each account. */
   zones: 2,
   historyMs: 90 * 86_400_000,
   /** `zipf`: the n-th organization has n times fewer entries than the first. */

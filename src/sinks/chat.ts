@@ -118,7 +118,6 @@ export const peopleSettings = {
   start: startSetting('now'),
   max_age: maxAgeSetting('10d'),
   ca_file: z.string().optional(),
-  /** A message links there. */
   console_url: urlOf('https:', 'http:')
     .refine((text) => !/[?#]/.test(text), 'must be a URL without query and fragment')
     .optional(),

@@ -42,7 +42,6 @@ export interface DeliveryFacts {
   readonly failures: number;
   readonly refusedInRow: number;
   readonly sizes: DeliverySizes;
-  /** Limit of the settings. */
   readonly batchEvents: number;
 }
 

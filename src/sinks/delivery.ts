@@ -71,13 +71,11 @@ type Refusal = Readonly<{ index: number; reason: string }>;
 export interface Outgoing {
   readonly events: readonly OutgoingEvent[];
   readonly tooLarge: readonly Refusal[];
-  /** All others; undefined if none. */
   readonly delivery: Delivery | undefined;
 }
 
 interface OutgoingOptions {
   readonly format: FormatName;
-  /** A larger event is not sent. */
   readonly maxEventBytes?: number | undefined;
   readonly sink: Pick<Sink, 'eventBytes'>;
 }

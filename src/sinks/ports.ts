@@ -63,7 +63,6 @@ export interface DeliveryResult {
   readonly accepted: number;
   readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
   readonly refusedInRow: number;
-  /** Too old. */
   readonly skipped: number;
 }
 
@@ -91,7 +90,6 @@ export interface DeliveryObserver {
   delivered?(
     event: Pick<DeliveryResult, 'accepted' | 'deadLetters'> & Readonly<{ sink: string; position: number }>,
   ): void;
-  /** Too old to be sent. */
   skipped?(event: { readonly sink: string; readonly events: number; readonly position: number }): void;
   /** Refused as a whole: smaller ones are tried. */
   split?(event: { readonly sink: string; readonly events: number }): void;

@@ -52,7 +52,6 @@ export const createSink = (settings: SinkSettings, surroundings: SinkSurrounding
 interface LatestSettings {
   /** The same object until a secret is renewed. */
   readonly settings: () => SinkSettings;
-  /** Looks for newer secrets. */
   readonly refresh: () => void;
   readonly surroundings?: SinkSurroundings;
 }

@@ -24,7 +24,6 @@ const sinkColumns = {
     select received_at from audit_events e where e.position > ${sinks.position} order by e.position limit 1)), 0)::float8`,
   delivered: sinks.delivered,
   deadLetters: sql<number>`(select count(*) from sink_dead_letters d where d.sink = ${sinks.name})::integer`,
-  /** Too old. */
   skipped: sinks.skipped,
   maxAgeSeconds: sinks.maxAgeSeconds,
   failures: sinks.failures,

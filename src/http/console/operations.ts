@@ -15,7 +15,6 @@ export interface Operations {
     readonly retentionMs: number;
     readonly sinks: readonly { readonly name: string; readonly settings: { readonly events: SinkStream } }[];
   };
-  /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
 }
 

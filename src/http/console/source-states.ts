@@ -12,7 +12,6 @@ import {
 import { type Html, html } from './html.ts';
 import { spanText } from './words.ts';
 
-/** A first reading is no trouble. */
 export type ShownState = SourceHealth | 'reading';
 export const shownStates: readonly ShownState[] = [...sourceStates, 'reading'];
 

@@ -101,7 +101,6 @@ interface Giver {
   readonly route: string;
 }
 
-/** What operations are asked of. */
 export interface OperationSource {
   readonly pool: Pool;
   /** Events that retention drops are kept in an archive. */
@@ -112,7 +111,7 @@ export interface OperationSource {
 
 export type Ordering = Pick<OperationSource, 'pool' | 'giver'>;
 
-/** The server may name the parameters of a statement that fails, of which one is the proof. */
+/** The server may name the parameters of a statement that fails. One is the proof. */
 const withoutParameters = (error: unknown): unknown => {
   if (error instanceof Error) Object.assign(error, { where: undefined, detail: undefined });
   return error;

@@ -342,7 +342,6 @@ export interface LockRoom {
   /** Of all months, tables and indexes. */
   readonly relations: number;
   readonly perTransaction: number;
-  /** And prepared transactions. */
   readonly connections: number;
 }
 
@@ -381,7 +380,6 @@ export const of020: readonly number[] = [
 ].map((number) => FIRST_MADE_MS + number);
 
 export interface Migration {
-  /** Orders them, and tells them apart. */
   readonly madeMs: number;
   readonly hash: string;
   readonly statements: readonly string[];

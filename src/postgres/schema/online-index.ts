@@ -14,7 +14,6 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 const CREATE = /^\s*(?:--[^\n]*\n\s*)*create index if not exists (\w+) on audit_events\s+([^;]+?);?\s*$/;
 
-/** An index over all events. */
 interface EventIndex {
   readonly name: string;
   /** What follows the table's name in CREATE INDEX. */
@@ -164,13 +163,11 @@ interface Blocker {
   readonly pid: number;
   readonly application: string | null;
   readonly state: string | null;
-  /** How old its transaction is. */
   readonly seconds: number | null;
   /** How its last statement begins: what stands further on may be a secret. */
   readonly query: string | null;
 }
 
-/** A statement that waits for others. */
 export interface BlockedStatement {
   readonly statement: string;
   readonly blockers: readonly Blocker[];

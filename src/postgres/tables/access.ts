@@ -25,7 +25,6 @@ export const accessTokens = pgTable('access_tokens', {
   replaysSinks: boolean('replays_sinks').notNull().default(false),
 });
 
-/** Sessions of the console. */
 export const consoleSessions = pgTable('console_sessions', {
   key: bytea('key').notNull(),
   tokenId: integer64('token_id'),

@@ -23,7 +23,6 @@ export const archiveObjects = pgTable('archive_objects', {
   feedId: uuid('feed_id').notNull(),
   firstPosition: integer64('first_position').notNull(),
   lastPosition: integer64('last_position').notNull(),
-  /** How many rows. */
   events: integer64('events').notNull(),
   bytes: integer64('bytes').notNull(),
   sha256: text('sha256').notNull(),

@@ -129,7 +129,6 @@ export const detectionMutes = pgTable('detection_mutes', {
   endedAt: instant('ended_at'),
 });
 
-/** How far each sink of alarms is. */
 export const alarmCursors = pgTable('alarm_cursors', {
   sink: text('sink').notNull(),
   number: integer64('number').notNull(),

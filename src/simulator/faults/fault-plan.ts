@@ -23,12 +23,10 @@ export interface FaultSetting {
   readonly probability: number;
   /** Occurrences left. Default: no limit. */
   readonly count?: number;
-  /** Only for this organization. */
   readonly organizationId?: string;
   readonly organizationIds?: readonly string[];
   /** Only for the first ones of the listing. */
   readonly firstOrganizations?: number;
-  /** Only for this account. */
   readonly accountId?: string;
   readonly accountIds?: readonly string[];
   /** Only for the first ones of the listing. */

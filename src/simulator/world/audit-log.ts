@@ -79,7 +79,6 @@ export class AuditLog {
     return this.#ordered.at(-1)?.timeMs ?? this.#base.times.at(-1);
   }
 
-  /** Returns its number. */
   append(entry: NewEntry): number {
     const seq = this.nextSeq;
     const { timeMs, orderMs = timeMs, visibleAtMs = 0, text } = entry;

@@ -31,10 +31,8 @@ export interface Organization {
   refused: boolean;
 }
 
-/** Cloudflare's limit. */
 const maxDepth = 5;
 
-/** In the order in which they came. */
 export class Registry<T extends { readonly id: string; readonly seq: number }> {
   readonly #byId = new Map<string, T>();
   #nextSeq = 0;
@@ -63,7 +61,6 @@ export class OrganizationRegistry extends Registry<Organization> {
     return this.all().some((organization) => organization.parentId === id);
   }
 
-  /** From the root to the organization. */
   chain(organization: Organization): Organization[] {
     const chain = [organization];
     for (let at = organization.parentId; at !== undefined; ) {

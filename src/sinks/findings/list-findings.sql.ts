@@ -26,7 +26,6 @@ export interface AskedFindings {
   readonly organization: string | undefined;
   readonly severity: string | undefined;
   readonly detection: string | undefined;
-  /** List muted ones, too. */
   readonly showMuted: boolean;
   readonly limit: number;
   readonly offset: number;
@@ -56,7 +55,6 @@ export type FindingCount = Readonly<{ detection: string; severity: string; found
 
 export interface FindingList {
   readonly counts: readonly FindingCount[];
-  /** Newest first. */
   readonly findings: readonly ListedFinding[];
   /** RFC 3339. Nothing older was looked at, since it takes longer: counts and findings begin here. Null: all was. */
   readonly lookedSince: string | null;

@@ -20,7 +20,6 @@ export const plainHttpWarnings = (url: string, what: string): string[] => {
 type Headers = Readonly<Record<string, string>>;
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
-/** Set by the request itself. */
 const OWN = ['connection', 'content-encoding', 'content-length', 'host', 'idempotency-key', 'transfer-encoding'];
 
 /** Of a text with a `Name: value` on each line. Undefined if it has another line. */
@@ -73,7 +72,6 @@ export const secretsOfHeaders = (headers: Headers): string[] => {
   return [...values, ...parts].filter((secret) => secret.length >= MIN_SECRET_LENGTH);
 };
 
-/** Of Basic authentication. */
 const decodedPassword = (credential: string): string[] => {
   const [, ...password] = Buffer.from(credential, 'base64').toString('utf8').split(':');
   return password.length === 0 ? [] : [password.join(':')];

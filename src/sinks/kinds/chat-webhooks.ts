@@ -97,7 +97,6 @@ const blocksOf = ({ title, severity, place, summary, facts, link }: Message): ob
   ];
 };
 
-/** Of a text in a block. */
 const MAX_SLACK_TEXT = 3_000;
 
 /** A workflow of Microsoft Teams that is started by a webhook request. */

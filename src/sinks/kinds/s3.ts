@@ -329,7 +329,6 @@ const todos = (settings: S3SinkSettings): Partial<Record<S3FaultKind, string>> =
   full: 'raise the quota, or delete or expire what is not needed',
 });
 
-/** By Amazon's names. */
 const rightsOf = ({ object_lock: lock, sse }: S3SinkSettings): readonly string[] => [
   's3:PutObject',
   ...(lock === undefined ? [] : ['s3:PutObjectRetention']),

@@ -73,7 +73,6 @@ const settings = z.strictObject({
   client_id: id.optional(),
   client_secret: secret.optional(),
   cloud: z.enum(['public', 'usgovernment', 'china']).default('public'),
-  /** For a cloud of one's own. */
   authority: z
     .url({ protocol: /^https$/ })
     .transform((text) => new URL(text).origin)
@@ -226,7 +225,6 @@ const severities = { informational: 'Informational', low: 'Low', medium: 'Medium
 const ipOf = (address: string | undefined): string | undefined =>
   address !== undefined && ipVersion(address) !== undefined ? address : undefined;
 
-/** ASIM's schema of alerts. */
 const ofFinding = (finding: Finding): object => ({
   EventProduct: 'orgtrail',
   EventSchema: 'AlertEvent',

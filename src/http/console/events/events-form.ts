@@ -164,7 +164,6 @@ export interface EventsView {
     };
   /** Counted for up to 10 seconds. */
   readonly isExact: boolean;
-  /** The facets. */
   readonly isPutAway: boolean;
   readonly unknown: readonly string[];
   readonly resultView: ResultView;

@@ -32,7 +32,6 @@ export const readFilter = (query: Readonly<Record<string, unknown>>) => {
   return { text: text('q').slice(0, 200), state: shownStates.find((state) => state === text('state')), page };
 };
 
-/** Trouble first. A pure function. */
 export const selectOrganizations = (sources: readonly OrganizationWithState[], filter: OrganizationFilter) => {
   const wanted = filter.text.toLowerCase();
   const matching = sources.filter(

@@ -74,7 +74,6 @@ export const replayPages = (
       throw httpError(409, 'The sink has moved, or there is no such position: nothing was changed.');
     }
     const what = { sink: sink.name, after, from: sink.position };
-    // As the database has noted it.
     logger.info({ access: changeNote(request, 'replay', what) }, 'access: replay ok');
     return reply.redirect(sinkHref(sink.name), 303);
   });

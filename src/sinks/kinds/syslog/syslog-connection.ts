@@ -211,7 +211,6 @@ const tlsTunnel = (tcp: Socket): Duplex => {
   return tunnel;
 };
 
-// States of the kernel.
 const TIME_WAIT = '06';
 const CLOSE_WAIT = '08';
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];

@@ -164,7 +164,6 @@ const severityOf = ({ event }: OutgoingEvent): number => {
   return action === 'view' ? severities.informational : severities.notice;
 };
 
-/** By RFC 5424's names. */
 const severities = { warning: 4, notice: 5, informational: 6 } as const;
 
 /** RFC 5424's three escapes; line ends, because some receivers write lines. */
