@@ -23,6 +23,7 @@ export const accessTokens = pgTable('access_tokens', {
   seesAccessLog: boolean('sees_access_log').notNull().default(false),
   /** Its sessions of the console may set a sink back. */
   replaysSinks: boolean('replays_sinks').notNull().default(false),
+  madeBy: integer64('made_by'),
 });
 
 export const consoleSessions = pgTable('console_sessions', {
