@@ -71,7 +71,7 @@ test('a revoked token and an expired one open nothing, on any replica, and their
   for (const cookie of sessions) for (const of of [served, other]) expect(await pageStatus(cookie, of)).toBe(200);
 
   const { stdout } = await token('revoke', 'leaves');
-  expect(stdout).toBe('the token leaves is revoked: it stops working within 10 seconds\n');
+  expect(stdout).toBe('the token leaves is revoked: it stops working within 10 seconds, as do those made with it\n');
   await opened.world.database.pool.query(
     "update access_tokens set expires_at = clock_timestamp() where name = 'for-a-while'",
   );
