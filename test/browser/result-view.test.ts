@@ -64,7 +64,9 @@ describe('columns and density', () => {
     const { page: other } = await console.newPage({ javaScriptEnabled: false });
     await other.goto(`${console.url}/events?columns=actor,method&density=comfortable&limit=10`);
     expect(await heads(other)).toEqual(['Time (UTC)', 'Actor', 'Method']);
+    const first = other.url();
     await other.getByRole('link', { name: 'Older' }).click();
+    await other.waitForURL((url) => url.href !== first);
     expect(await heads(other)).toEqual(['Time (UTC)', 'Actor', 'Method']);
     // It was not its own choice.
     await other.goto(`${console.url}/events`);
@@ -72,6 +74,7 @@ describe('columns and density', () => {
     await choose(other, '/events', ['Status']);
     await other.getByLabel('comfortable').check();
     await other.getByRole('button', { name: 'Show', exact: true }).click();
+    await other.waitForURL(/density=comfortable/);
     await other.goto(`${console.url}/events?since=2d`);
     expect(await heads(other)).toContain('Status');
     expect(new URL(other.url()).search).toMatch(/^\?since=2d&columns=.*status&density=comfortable$/);
