@@ -6,6 +6,7 @@ import { accessLog } from '../tables/access.ts';
 import type { AccessNote } from './access.ts';
 
 const TIMEOUT_MS = 5_000;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 const { id, kind, outcome, who, account, address, route, status, what, events, requests } = accessLog;
 const columns = { id, kind, outcome, who, account, address, route, status, what, events, requests };
@@ -125,14 +126,15 @@ export const giveOrder = async <Done>(
 ): Promise<Done | undefined> => {
   const { proof = null, address = null, route = order } = giver ?? {};
   const text = JSON.stringify(given, storable);
-  const asked = pool.query<{ done: Done | null }>('select orgtrail_order($1, $2::jsonb, $3, $4, $5) as done', [
-    order,
-    text,
-    proof,
-    address,
-    route,
-  ]);
+  const parameters = [order, text, proof, address, route];
+  const statement = 'select orgtrail_order($1, $2::jsonb, $3, $4, $5) as done';
+  const asked = pool.query<{ done: Done | null }>(statement, parameters);
   const { rows } = await asked.catch((error: unknown) => {
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) {
+      throw new SearchError('timeout', 'the order waited for a lock, and nothing was done: try again', {
+        cause: error,
+      });
+    }
     if (sqlState(error) !== '42501' || reasonOf(error).startsWith('permission denied')) throw withoutParameters(error);
     const hint =
       giver === undefined
