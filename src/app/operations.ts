@@ -1,7 +1,9 @@
+import { listArchive } from '../archive/catalogue-operations.ts';
 import { confirmHolds, endHold, listHolds, orderHold } from '../archive/hold-operations.ts';
 import type { Operation } from '../base/operation.ts';
 import { listCheckpoints, showEvidence } from '../evidence/stored/evidence-operations.ts';
 import { createToken, listTokens, revokeToken } from '../postgres/access/token-operations.ts';
+import { listSaved } from '../search/saved-searches.sql.ts';
 import { listDeadLetters, listSinks, replay } from '../status/sink-operations.ts';
 import { type AppSource, showStatus } from './status-operation.ts';
 
@@ -18,6 +20,8 @@ export const operations: readonly Operation<AppSource>[] = [
   listSinks,
   replay,
   listDeadLetters,
+  listSaved,
+  listArchive,
   showEvidence,
   listCheckpoints,
 ];

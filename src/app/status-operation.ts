@@ -69,6 +69,7 @@ export const showStatus = operation({
   name: 'status',
   says: 'Show collection status of every organization',
   path: '/v1/status',
+  tool: 'get_status',
   needs: { scope: 'any' },
   help,
   input: z.strictObject({
@@ -111,7 +112,7 @@ export const showStatus = operation({
     level !== undefined && fails(asReport(report), level) ? exitCodes.sourceFailed : exitCodes.done,
 });
 
-export const readReport = async (
+const readReport = async (
   { pool, config, ...source }: Pick<AppSource, 'pool' | 'config' | 'status' | 'causes'>,
   { all, ...named }: NamedSources & { readonly all?: boolean | undefined },
   { states, most }: Shown,

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { z } from 'zod';
 import { loadConfig } from '../app/config/config.ts';
 import { isLoopbackHost } from '../base/addresses.ts';
 import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
+import { START_OVER } from '../feed/feed.ts';
+import type { Scope } from '../postgres/access/access.ts';
 import type { CliContext, Given } from './command.ts';
 
 /** Longer than any answer takes that is no stream. */
@@ -52,16 +55,32 @@ export const send = async (
     redirect: 'manual',
     signal,
   });
-  if (response.status !== 200) throw await refusalOf(url, response, order === undefined ? 'search' : 'manage');
-  return response;
+  if (response.status === 200) return response;
+  const scope = order !== undefined ? 'manage' : path.startsWith('/v1/events') ? 'feed' : 'search';
+  throw await refusalOf(url, response, scope);
 };
 
-const refusalOf = async (url: URL, response: Response, scope: 'search' | 'manage'): Promise<OrgtrailError> => {
+/** The feed: what follows the place is no longer there. */
+export class GoneError extends OrgtrailError {
+  readonly months: readonly string[];
+  readonly nextCursor: string;
+  constructor(reason: string, months: readonly string[], nextCursor: string) {
+    super('usage', reason, { hint: `to continue anyway, pass --cursor ${nextCursor}` });
+    this.months = months;
+    this.nextCursor = nextCursor;
+  }
+}
+
+const refusalOf = async (url: URL, response: Response, scope: Scope): Promise<OrgtrailError> => {
   const { status } = response;
-  const { reason, hint } = problemIn(await response.text());
+  const { reason, hint, missed, months, next_cursor: nextCursor } = problemIn(await response.text());
+  if (status === 410 && missed !== undefined && nextCursor !== undefined) {
+    return new GoneError(missed, months, nextCursor);
+  }
   const message = `${url.origin} answered ${status}${reason === undefined ? '' : `: ${printable(reason, MAX_REASON)}`}`;
+  const said = reason === undefined ? message : printable(reason, MAX_REASON);
+  if (status === 409) return new OrgtrailError('usage', said, { hint: START_OVER });
   if (status === 400) {
-    const said = reason === undefined ? message : printable(reason, MAX_REASON);
     return new OrgtrailError('usage', said, hint === undefined ? {} : { hint: printable(hint, MAX_REASON) });
   }
   if (status === 401 || status === 403) {
@@ -75,14 +94,16 @@ const refusalOf = async (url: URL, response: Response, scope: 'search' | 'manage
   return new OrgtrailError('configuration', message, { hint: '--url is the address of a daemon, orgtrail run' });
 };
 
-/** Undefined for what is no text. */
-const problemIn = (body: string): { readonly reason?: string | undefined; readonly hint?: string | undefined } => {
-  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+const text = z.string().optional().catch(undefined);
+const problem = z
+  .object({ reason: text, hint: text, missed: text, next_cursor: text, months: z.array(z.string()).catch([]) })
+  .catch({ months: [] });
+
+const problemIn = (body: string): z.output<typeof problem> => {
   try {
-    const { reason, hint } = JSON.parse(body);
-    return { reason: text(reason), hint: text(hint) };
+    return problem.parse(JSON.parse(body));
   } catch {
-    return {};
+    return { months: [] };
   }
 };
 

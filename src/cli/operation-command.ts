@@ -3,13 +3,13 @@ import { operations } from '../app/operations.ts';
 import type { AppSource } from '../app/status-operation.ts';
 import { OrgtrailError } from '../base/errors.ts';
 import { fieldsOfPath, isOrder, type Operation, perform, readInput } from '../base/operation.ts';
-import { type CliContext, withDatabase } from './command.ts';
+import { type CliContext, type Given, withDatabase } from './command.ts';
 import { type Daemon, daemonOf, explainForeign, textOf } from './daemon.ts';
 import { keyOf, optionOf } from './options.ts';
 
 type Asked = Operation<AppSource>;
 type Report = (exitCode: number) => void;
-type Given = Readonly<Record<string, string | true | readonly string[]>>;
+type Fields = Readonly<Record<string, string | true | readonly string[]>>;
 
 /** For the database or, with --url, for a daemon: both give the same answer, and what is printed is made of that alone. */
 export const operationCommand = (operation: Asked, context: CliContext, report: Report = () => {}): Command => {
@@ -33,23 +33,38 @@ export const operationCommand = (operation: Asked, context: CliContext, report: 
       `for --url: file of a token${operation.needs.scope === 'any' ? '' : ` with the scope ${operation.needs.scope}`}`,
     )
     .action(async () => {
-      const options = command.opts<Given & { readonly json?: true }>();
+      const options = command.opts<Fields & AskOptions>();
       const arguments_ = named.map((field, at) => [field, command.args[at]]);
       const texts = [...arguments_, ...others.map((field) => [field, options[keyOf(field)]])];
-      const given: Given = Object.fromEntries(texts.filter(([, text]) => text !== undefined));
-      const asked = readInput(operation, given, (field) => (named.includes(field) ? field : optionOf(field)));
-      const daemon = daemonOf(options as { readonly url?: string; readonly tokenFile?: string }, context);
-      const body =
-        daemon === undefined
-          ? await withDatabase(context, (pool, { config }) =>
-              perform(operation, { pool, config, hasArchive: config.archive !== undefined }, asked),
-            )
-          : await askDaemon(daemon, operation, given, context.signal);
-      const decode = () => operation.output.parse(body);
-      const answer = () => (daemon === undefined ? decode() : explainForeign(daemon, decode));
-      context.stdout.write(options.json === true ? jsonOf(body, isLines) : operation.show(answer(), asked));
-      if (operation.exitCode !== undefined) report(operation.exitCode(answer(), asked));
+      const given: Fields = Object.fromEntries(texts.filter(([, text]) => text !== undefined));
+      await runOperation(operation, given, options, context, report);
     });
+};
+
+type AskOptions = Given<'url' | 'tokenFile'>;
+
+/** Prints the answer of the database or of a daemon, and reports its exit code. */
+export const runOperation = async (
+  operation: Asked,
+  given: Fields,
+  options: AskOptions,
+  context: CliContext,
+  report: Report = () => {},
+): Promise<void> => {
+  const isNamed = (field: string) => fieldsOfPath(operation).includes(field);
+  const asked = readInput(operation, given, (field) => (isNamed(field) ? field : optionOf(field)));
+  const daemon = daemonOf(options, context);
+  const body =
+    daemon === undefined
+      ? await withDatabase(context, (pool, { config }) =>
+          perform(operation, { pool, config, hasArchive: config.archive !== undefined }, asked),
+        )
+      : await askDaemon(daemon, operation, given, context.signal);
+  const decode = () => operation.output.parse(body);
+  const answer = () => (daemon === undefined ? decode() : explainForeign(daemon, decode));
+  const { isLines = false, show, exitCode } = operation;
+  context.stdout.write(options.json === true ? jsonOf(body, isLines) : show(answer(), asked));
+  if (exitCode !== undefined) report(exitCode(answer(), asked));
 };
 
 interface Group {
@@ -84,7 +99,12 @@ const inPath = (text: string): string => {
   return encodeURIComponent(text);
 };
 
-const askDaemon = async (daemon: Daemon, operation: Asked, given: Given, signal: AbortSignal): Promise<unknown> => {
+export const askDaemon = async (
+  daemon: Daemon,
+  operation: Asked,
+  given: Fields,
+  signal: AbortSignal,
+): Promise<unknown> => {
   const named = fieldsOfPath(operation);
   const path = operation.path.replaceAll(/:(\w+)/g, (_, field: string) => inPath(String(given[field] ?? '')));
   const others = Object.entries(given).filter(([field]) => !named.includes(field));

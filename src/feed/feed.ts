@@ -101,6 +101,8 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
+export const START_OVER = 'start over with --after 0, or use the database that the position belongs to';
+
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,

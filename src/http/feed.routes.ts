@@ -87,6 +87,8 @@ const presentedBy = (query: FeedQuery): Presented | string => {
 const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({
   status: 'gone',
   reason: `${missed.reason}. To continue anyway, use next_cursor, or add dropped=${head.lastDrop}`,
+  missed: missed.reason,
+  months: missed.months,
   next_cursor: printFeedCursor({
     position: presented.after,
     feedId: head.feedId,

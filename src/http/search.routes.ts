@@ -1,11 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import { OrgtrailError } from '../base/errors.ts';
 import type { StreamLimits, StreamPlace } from '../base/limits.ts';
 import { bytesOf, onePiece } from '../base/text.ts';
 import type { FoundEvent } from '../search/answer.ts';
 import {
   arrivalsQuery,
   DEFAULT_LIMIT,
+  historyPage,
+  historyQuery,
   MAX_LIMIT,
   pageEnd,
   pageRest,
@@ -22,7 +25,7 @@ import {
   type Search,
   type SearchReading,
 } from '../search/query/search.ts';
-import { answerSearch, answerSummary, resolveNames } from '../search/run-search.ts';
+import { answerHistory, answerSearch, answerSummary, resolveNames } from '../search/run-search.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from '../search/search-source.ts';
 import { counted, startStreaming } from './access-trail.ts';
 import { goneSignal } from './failure.ts';
@@ -76,6 +79,21 @@ export const searchRoutes = (
       if (reading.faults.length > 0) return badRequest(reply, reading);
       const depth = exact === true ? 'exact' : 'page';
       return await inPlaceOfPage(streams, reply, (signal) => answerSummary(source, reading.search, depth, signal));
+    },
+  );
+  server.get<{ Querystring: z.output<typeof historyQuery> }>(
+    '/v1/search/history',
+    about('What became of the resource of one event', historyQuery, historyResponses),
+    async (request, reply) => {
+      const { position, limit = DEFAULT_LIMIT } = request.query;
+      return await inPlaceOfPage(streams, reply, async (signal, place) => {
+        const pieces = await answerHistory(source, position, { limit, signal });
+        await sendPieces(request, reply, 'application/json; charset=utf-8', pieces, { place });
+      }).catch((error: unknown) => {
+        if (!(error instanceof OrgtrailError && error.code === 'usage')) throw error;
+        const { message: reason, hint } = error;
+        return reply.code(400).send({ status: 'bad request', reason, hint });
+      });
     },
   );
   server.get<{ Querystring: ArrivalsQuery }>(
@@ -243,6 +261,11 @@ const responses = {
 const summaryResponses = {
   ...responses,
   200: { description: 'The summary.', content: { 'application/json': { schema: jsonSchema(searchSummary) } } },
+};
+
+const historyResponses = {
+  ...responses,
+  200: { description: 'The history.', content: { 'application/json': { schema: jsonSchema(historyPage) } } },
 };
 
 const arrivalsResponses = {

@@ -72,6 +72,14 @@ export const summaryQuery = z.strictObject({
     ),
 });
 
+export const historyQuery = z.strictObject({
+  position: z
+    .int('must be the position of an event')
+    .min(1, 'must be the position of an event')
+    .describe('Of the event whose resource it is.'),
+  limit: integer('Maximum events, the newest (default 50).', 1, MAX_LIMIT),
+});
+
 const count = z.int().min(0);
 const flag = (description: string) => z.boolean().describe(description);
 const seconds = (description: string) => z.number().describe(description);
@@ -190,6 +198,27 @@ export const searchSummary = z.object({
   coverage,
 });
 export type Summary = z.output<typeof searchSummary>;
+
+export const historyPage = z.object({
+  history_of: count.describe('The position that was asked for.'),
+  history_status: z
+    .string()
+    .describe(
+      'exact: all events are about this resource. approximate: others of its product and type may be among them. unavailable: the entry does not say what it is about.',
+    ),
+  resource: z.object({ product: z.string().nullable(), type: z.string().nullable(), id: z.string().nullable() }),
+  events: z
+    .array(
+      z.object({
+        matched_by: z.string().describe('id, uri (the path of the request), type, or itself.'),
+        event: z.looseObject({}),
+      }),
+    )
+    .describe('Newest first, in the native format.'),
+  more: flag('There are older ones.'),
+  coverage,
+});
+export type HistoryPage = z.output<typeof historyPage>;
 
 export const lastArrival = z.object({ next_position: count, head: count, feed_id: z.string() });
 

@@ -65,7 +65,7 @@ export interface HistoryEvent extends FoundEvent {
    * How the event was found to be about the resource: by its id, product and type; by the path of its request; by product and type alone, which
    * other resources share; or it is the event that was asked about, and does not say.
    */
-  readonly matchedBy: 'id' | 'uri' | 'type' | 'itself';
+  readonly matchedBy: string;
   /** The exact text of `resource.request` and `resource.response`; null if the entry has none, or cannot be read in full. */
   readonly request: string | null;
   readonly response: string | null;
@@ -103,8 +103,11 @@ interface ResourceState {
   readonly text: string;
 }
 
-export interface HistoryStep {
-  readonly event: HistoryEvent;
+/** What the steps are made of. */
+type Stated = Pick<HistoryEvent, 'matchedBy' | 'request' | 'response' | 'actionResult'>;
+
+export interface HistoryStep<Event extends Stated = HistoryEvent> {
+  readonly event: Event;
   /** Undefined if the entry has neither a request nor a response. */
   readonly state: ResourceState | undefined;
   /** The last earlier state of the same kind that took effect. */
@@ -112,11 +115,11 @@ export interface HistoryStep {
 }
 
 /** Newest first. Only states of one resource can be compared, which `type` does not tell. What failed changed nothing: it is no state before. */
-export const historySteps = ({ events }: ResourceHistory): readonly HistoryStep[] => {
+export const historySteps = <Event extends Stated>(events: readonly Event[]): readonly HistoryStep<Event>[] => {
   const last: Partial<Record<ResourceState['from'], ResourceState>> = {};
   return events
     .toReversed()
-    .map((event): HistoryStep => {
+    .map((event): HistoryStep<Event> => {
       const states = statesOf(event);
       const comparable = event.matchedBy === 'id' || event.matchedBy === 'uri';
       // A response has all of the resource and a request what is to change: each is compared with its like.
@@ -128,7 +131,7 @@ export const historySteps = ({ events }: ResourceHistory): readonly HistoryStep[
     .toReversed();
 };
 
-const statesOf = ({ request, response }: HistoryEvent): readonly ResourceState[] => [
+const statesOf = ({ request, response }: Stated): readonly ResourceState[] => [
   ...(isState(response) ? [{ from: 'response', text: response } as const] : []),
   ...(isState(request) ? [{ from: 'request', text: request } as const] : []),
 ];
@@ -137,4 +140,4 @@ const statesOf = ({ request, response }: HistoryEvent): readonly ResourceState[]
 const isState = (text: string | null): text is string =>
   text !== null && !['null', '{}', '[]', '""'].includes(text.replaceAll(/\s/g, ''));
 
-const hasFailed = ({ actionResult }: FoundEvent): boolean => /^fail/i.test(actionResult ?? '');
+const hasFailed = ({ actionResult }: Stated): boolean => /^fail/i.test(actionResult ?? '');

@@ -1,9 +1,12 @@
+import { OrgtrailError } from '../base/errors.ts';
+import { bytesOf, onePiece } from '../base/text.ts';
 import { asksForDetections, incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
-import { type Summary, summaryBody } from './contract.ts';
+import { type Coverage, coverageBody, type Summary, summaryBody } from './contract.ts';
+import { historyStatus, logOf, type ResourceHistory } from './entities.ts';
 import { organizationFault } from './names/names.ts';
 import { fixTimes, type Search, type SearchFault, type SearchReading } from './query/search.ts';
 import type { Term } from './query/terms.ts';
-import type { SearchSource } from './search-source.ts';
+import type { ExportPiece, SearchSource } from './search-source.ts';
 import type { SummaryDepth } from './summary/summary.ts';
 
 /** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
@@ -101,3 +104,47 @@ export const answerSummary = async (
   const coverage = await source.coverage(search);
   return summaryBody(await source.summary(search, depth, signal), coverage);
 };
+
+/** JSON in pieces, as `historyPage`: the newest events about the resource of an event. Throws OrgtrailError `usage` if no event has this position. */
+export const answerHistory = async (
+  source: SearchSource,
+  position: number,
+  page: { readonly limit: number; readonly signal: AbortSignal },
+): Promise<AsyncIterable<ExportPiece>> => {
+  const detail = await source.event({ position });
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = detail && (await source.coverage(logOf(detail.event)));
+  const history = await source.history(position, page);
+  if (history === undefined || coverage === undefined) {
+    throw new OrgtrailError('usage', `no event has the position ${position}`, {
+      hint: 'it may be of another database, or retention may have dropped it',
+    });
+  }
+  return historyPieces(source, history, coverageBody(coverage), page.signal);
+};
+
+async function* historyPieces(
+  source: SearchSource,
+  history: ResourceHistory,
+  coverage: Coverage,
+  signal: AbortSignal,
+): AsyncGenerator<ExportPiece, void, void> {
+  const { subject, events, more } = history;
+  const { resourceProduct: product, resourceType: type, resourceId: id } = subject;
+  const head = {
+    history_of: subject.position,
+    history_status: historyStatus(history),
+    resource: { product, type, id },
+  };
+  yield { lines: Buffer.from(`${JSON.stringify(head).slice(0, -1)},"events":[`) };
+  let done = 0;
+  for await (const texts of source.native(events, signal)) {
+    const parts = texts.flatMap((text, at) => {
+      const before = done + at === 0 ? '\n' : ',\n';
+      return [`${before}{"matched_by":"${events[done + at]?.matchedBy}","event":`, text, '}'];
+    });
+    yield* onePiece(bytesOf(parts), texts.length);
+    done += texts.length;
+  }
+  yield { lines: Buffer.from(`\n],"more":${more},"coverage":${JSON.stringify(coverage)}}\n`) };
+}

@@ -1,8 +1,11 @@
 import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { isVisible } from '../base/text.ts';
+import { z } from 'zod';
+import { instant, operation } from '../base/operation.ts';
+import { isVisible, printable, table } from '../base/text.ts';
 import { db } from '../postgres/queries.ts';
 import { savedSearches } from '../postgres/tables/access.ts';
+import { printLine, readSearch } from './query/search.ts';
 
 const byName = sql`lower(${savedSearches.name}) collate "C"`;
 
@@ -66,3 +69,41 @@ export const savedFaults = {
   'name taken': 'is the name of another saved search',
   full: `cannot be kept: there are ${MAX_SAVED} saved searches, which is the most; delete one first`,
 } as const;
+
+const saved = z.object({
+  id: z.number(),
+  name: z.string(),
+  search: z.string().describe('As the parameters of a link; relative times stay relative.'),
+  savedBy: z.string().nullable().describe('The token; null: a command, or no token was needed.'),
+  savedAs: z.string().describe('The account of the database.'),
+  savedAt: instant,
+  renamedBy: z.string().nullable(),
+  renamedAt: instant.nullable(),
+});
+
+export const listSaved = operation({
+  name: 'search --list-saved',
+  says: 'Show the saved searches',
+  path: '/v1/saved-searches',
+  tool: 'list_saved_searches',
+  needs: { scope: 'search' },
+  input: z.strictObject({}),
+  output: z.array(saved).readonly().describe('By name.'),
+  run: ({ pool }: { readonly pool: Pool }) => savedSearchesIn(pool).list(),
+  show: (all) => {
+    const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
+      printable(name, 60),
+      savedAt.toISOString(),
+      printable(savedBy ?? savedAs, 32),
+      lineOf(search),
+    ]);
+    return rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'SEARCH'], rows);
+  },
+});
+
+/** What this version cannot read stays as it is. */
+export const lineOf = (search: string): string => {
+  const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
+  const line = faults.length > 0 ? search : printLine(read);
+  return line === '' ? 'all events' : printable(line, 120);
+};

@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/documents/generated.ts';
 import { loadConfig } from '../../src/app/config/config.ts';
 import { createMetrics } from '../../src/app/telemetry/metrics.ts';
+import { createProgram } from '../../src/cli/cli.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import { detectionRules } from '../../src/sinks/findings/rules.ts';
 import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
@@ -23,6 +25,20 @@ describe('README.md', () => {
   test('is short', () => {
     expect(readme.split('\n').length).toBeLessThanOrEqual(130);
   });
+});
+
+test('docs/access.md names all commands that cannot ask a daemon, and no other', () => {
+  const context = { env: {}, takeOverStop: () => {} } as unknown as Parameters<typeof createProgram>[0];
+  const leaves = (command: Command, path: readonly string[] = []): string[] =>
+    command.commands.length > 0
+      ? command.commands.flatMap((each) => leaves(each, [...path, each.name()]))
+      : command.options.some(({ long }) => long === '--url')
+        ? []
+        : [path.join(' ')];
+  const [, section = ''] = /## Commands that ask a daemon\n([\s\S]*?)\n## /.exec(read('docs/access.md')) ?? [];
+  const [, list = ''] = /do not have `--url`:\n([\s\S]*?)\n\n`search/.exec(section) ?? [];
+  const named = [...list.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+  expect(named.sort()).toEqual(leaves(createProgram(context, () => {})).sort());
 });
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));

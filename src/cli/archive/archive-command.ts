@@ -1,10 +1,10 @@
-import { Command, Option } from 'commander';
-import { type CataloguedObject, endArchive, readArchivePolicy, readCatalogue } from '../../archive/catalogue.sql.ts';
+import { Command } from 'commander';
+import { endArchive, readCatalogue } from '../../archive/catalogue.sql.ts';
 import { type ManifestFound, type ManifestState, readManifest } from '../../archive/manifest.ts';
 import { loadDuck } from '../../archive/parquet/parquet.ts';
 import { verifyArchive } from '../../archive/verify-archive.ts';
 import { exitCodes } from '../../base/errors.ts';
-import { counted, printable, table } from '../../base/text.ts';
+import { counted } from '../../base/text.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { groupCommand } from '../operation-command.ts';
@@ -108,63 +108,9 @@ Examples:
 export const archiveCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   groupCommand(archiveGroup, context, report)
     .addCommand(runCommand(context, report))
-    .addCommand(listCommand(context))
     .addCommand(verifyCommand(context, report))
     .addCommand(restoreCommand(context))
     .addCommand(endCommand(context));
-
-const listHelp = `
-Objects that others have taken the place of are not listed; they are still in the bucket and in the table archive_objects.
-With --addresses it prints where each object of events is, for other query engines: docs/query.md.
-
-Examples:
-  $ orgtrail archive list
-  $ orgtrail archive list --json | jq -r '.objects[] | [.month, .key, .sha256] | @tsv'
-  $ orgtrail archive list --addresses > objects.txt`;
-
-const listCommand = (context: CliContext): Command =>
-  new Command('list')
-    .description('Show the catalogue: every object, what it holds, and when it was last read')
-    .option('--json', 'print JSON')
-    .addOption(new Option('--addresses', 'print the address of each object of events, one per line').conflicts('json'))
-    .addHelpText('after', listHelp)
-    .action(async (options: { json?: boolean; addresses?: boolean }) => {
-      const [archive, objects] = await withDatabase(context, (pool) =>
-        Promise.all([readArchivePolicy(pool), readCatalogue(pool)]),
-      );
-      if (options.addresses === true) {
-        const events = objects.filter(({ kind }) => kind === 'events');
-        context.stdout.write(events.map((object) => `${addressOf(object)}\n`).join(''));
-        return;
-      }
-      const inUse = `archive in use: ${archive ?? 'none, so months are dropped without one'}\n`;
-      const text = `${inUse}${objects.length === 0 ? 'no objects\n' : objectTable(objects)}`;
-      print(context, options, { archive: archive ?? null, objects }, text);
-    });
-
-/** For other programs: a path, or bucket and key without the endpoint. */
-const addressOf = ({ archive, key }: CataloguedObject): string =>
-  `${archive.replace(/^file:\/\//, '').replace(/\?endpoint=.*$/, '')}/${key}`;
-
-const objectTable = (objects: readonly CataloguedObject[]): string => {
-  const rows = objects.map((object) => [
-    object.month,
-    object.kind,
-    object.events.toLocaleString('en'),
-    `${object.firstPosition}-${object.lastPosition}`,
-    object.bytes.toLocaleString('en'),
-    stateOf(object),
-    object.verifiedAt ?? '-',
-    printable(`${object.archive} ${object.key}`, 200),
-  ]);
-  const header = ['MONTH', 'KIND', 'ROWS', 'POSITIONS', 'BYTES', 'STATE', 'READ BACK', 'OBJECT'];
-  return table(header, rows);
-};
-
-const stateOf = ({ fault, droppedAt }: CataloguedObject): string => {
-  if (fault !== null) return `fault: ${printable(fault, 60)}`;
-  return droppedAt === null ? 'in the database as well' : 'in the archive alone';
-};
 
 const endHelp = `
 Objects and catalogue stay. A daemon that has ORGTRAIL_ARCHIVE begins again at its next start: take the setting away first.

@@ -7,7 +7,6 @@ import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { createServedStore } from '../../evidence/served-store.sql.ts';
 import {
-  type Copies,
   conflictOf,
   copiesChoices,
   type FeedEvidence,
@@ -18,13 +17,16 @@ import {
   type Presented,
   placeOf,
   printFeedCursor,
+  START_OVER,
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/open-feed.ts';
-import { type FormatName, formatNames } from '../../formats/registry.ts';
+import { formatNames } from '../../formats/registry.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { type CliContext, type Given, withDatabase } from '../command.ts';
+import { type CliContext, withDatabase } from '../command.ts';
+import { daemonOf } from '../daemon.ts';
 import { wholeNumber } from '../options.ts';
 import { written } from '../output/terminal.ts';
+import { type FeedOptions, writeFeedOf } from './feed-of-daemon.ts';
 
 /** Ends a wait whose notification is lost. */
 const MAX_WAIT_MS = 60_000;
@@ -38,15 +40,14 @@ refused (exit code 2). So are events that retention has dropped before you read 
 that continues after them. --after, --feed-id, --check and --dropped are the parts of a cursor, for readers that keep the
 position of each line. Events that a failover lost are sent again at higher positions; a warning on stderr says so.
 
+With --url it reads GET /v1/events of a daemon, and goes on where an answer was cut off.
+
 Examples:
   $ orgtrail feed --after 0 --limit 1000
   $ orgtrail feed --follow --format ocsf | collector
   $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
+  $ orgtrail feed --url https://orgtrail.example.com --token-file token --follow | collector
   $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
-
-type Options = Given<'cursor' | 'feedId' | 'check', 'follow' | 'lastLine'> &
-  Readonly<Partial<Record<'after' | 'limit' | 'dropped', number>>> &
-  Readonly<{ format: FormatName; copies: Copies; organization?: readonly string[]; account?: readonly string[] }>;
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 
@@ -75,9 +76,13 @@ export const feedCommand = (context: CliContext): Command =>
     .option('--check <hash>', 'the check from the last line of an earlier run; detects a restored database')
     .option('--dropped <number>', 'acknowledge deletions and jumps up to this number, and continue', wholeNumber(0))
     .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}')
+    .option('--url <url>', 'ask the daemon at this address')
+    .option('--token-file <file>', 'for --url: file of a token with the scope feed')
     .addHelpText('after', help)
-    .action(async (options: Options) => {
+    .action(async (options: FeedOptions) => {
       const place = requirePlace(options);
+      const daemon = daemonOf(options, context);
+      if (daemon !== undefined) return await writeFeedOf(daemon, { ...options, place }, context);
       await withDatabase(context, async (pool, { config, url, logger }) => {
         const organization = options.organization && (await organizationIds(pool, options.organization));
         const account = options.account && (await accountIds(pool, options.account));
@@ -99,7 +104,7 @@ const lastSignedIn = (pool: Pool): Promise<FeedEvidence | undefined> =>
     .catch(() => undefined);
 
 /** Throws OrgtrailError `usage`. */
-const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
+const requirePlace = ({ cursor, after, feedId, check, dropped }: FeedOptions): Presented => {
   if (cursor !== undefined && [after, feedId, check, dropped].some((part) => part !== undefined)) {
     throw new OrgtrailError(
       'usage',
@@ -113,7 +118,7 @@ const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Prese
 
 const writeFeed = async (
   feed: Feed,
-  options: Options & { readonly place: Presented; readonly lastSigned: () => Promise<FeedEvidence | undefined> },
+  options: FeedOptions & { readonly place: Presented; readonly lastSigned: () => Promise<FeedEvidence | undefined> },
   context: CliContext,
   logger: Logger,
 ): Promise<void> => {
@@ -164,7 +169,7 @@ interface Progress {
 
 const writeUpToHead = async (
   source: FeedSource,
-  { organization: organizationIds, account, copies, format }: Options,
+  { organization: organizationIds, account, copies, format }: FeedOptions,
   state: Progress,
   { stdout, signal, logger }: CliContext & { readonly logger: Logger },
 ): Promise<void> => {
@@ -189,9 +194,7 @@ const requireSameFeed = async (
 ): Promise<void> => {
   const reason = await conflictOf(source, head, presented);
   if (reason === undefined) return;
-  throw new OrgtrailError('usage', reason, {
-    hint: 'start over with --after 0, or use the database that the position belongs to',
-  });
+  throw new OrgtrailError('usage', reason, { hint: START_OVER });
 };
 
 /** Only says what a failover lost, since it comes again. What retention dropped does not. */

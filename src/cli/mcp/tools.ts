@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { operations } from '../../app/operations.ts';
-import { readReport } from '../../app/status-operation.ts';
 import { OrgtrailError } from '../../base/errors.ts';
 import { isOrder, perform, readBounded } from '../../base/operation.ts';
 import type { EventDetail, FoundEvent } from '../../search/answer.ts';
@@ -16,12 +15,12 @@ import {
   type SearchField,
   type SearchReading,
 } from '../../search/query/search.ts';
-import { answerSearch, resolveNames } from '../../search/run-search.ts';
+import { answerHistory, answerSearch, resolveNames } from '../../search/run-search.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { facetFields } from '../../search/summary/summary.ts';
 import { severities } from '../../sinks/findings/finding.ts';
 import { readDetections } from '../../sinks/findings/read-findings.sql.ts';
-import { statusJson } from '../../status/status-report.ts';
+import { historyText } from '../search/reports.ts';
 import { completenessOf, MAX_ANSWER, short, shortened, type Tool, tool, visible } from './answer.ts';
 
 const MAX_EVENTS = 50;
@@ -228,26 +227,27 @@ const eventBody = (event: FoundEvent) => ({
   changed_later: event.changed,
 });
 
-export const searchTools: readonly Tool[] = [searchEvents, countEvents, getEvent, describeEntity];
+const getHistory = tool({
+  name: 'get_history',
+  title: 'History of a resource',
+  description:
+    'What became of the resource of one event: every stored event about it, newest first, with the lines of its request or response that each changed.',
+  input: z.strictObject({
+    position: z.number().int().positive().describe('Of the event, as in the answers of search_events.'),
+    limit: z.number().int().min(1).max(MAX_EVENTS).default(20),
+  }),
+  answer: async ({ source }, { position, limit }, signal) => {
+    let text = '';
+    for await (const { lines } of await answerHistory(source, position, { limit, signal })) text += lines.toString();
+    return { body: { history: historyText(text).split('\n').map(visible) } };
+  },
+});
 
-const MAX_SOURCES = 50;
+export const searchTools: readonly Tool[] = [searchEvents, countEvents, getEvent, getHistory, describeEntity];
+
 const MAX_GAPS = 100;
 const MAX_DETECTIONS = 100;
 const name = z.string().max(2_000).optional();
-
-const getStatus = tool({
-  name: 'get_status',
-  title: 'Status of collection',
-  description: `How collection stands: state, delay and uncollected time of organizations and accounts, those in trouble first (${MAX_SOURCES} at most), what vanished, and the sinks.`,
-  input: z.strictObject({ limit: z.number().int().min(0).max(MAX_SOURCES).default(20) }),
-  answer: async ({ pool, config, source }, { limit }) => {
-    const report = await readReport({ pool, config }, {}, { most: limit });
-    const coverage = await source.coverage({ defects: false, changed: false });
-    const { vanished, ...rest } = statusJson({ ...report, sinks: report.sinks.slice(0, MAX_SOURCES) }, { most: limit });
-    const body = { ...rest, vanished: vanished.slice(0, MAX_SOURCES), vanished_in_all: vanished.length };
-    return { body: { ...(shortened(JSON.parse(JSON.stringify(body))) as object), ...completenessOf(coverage) } };
-  },
-});
 
 const getCompleteness = tool({
   name: 'get_completeness',
@@ -292,7 +292,7 @@ const listDetections = tool({
   },
 });
 
-export const stateTools: readonly Tool[] = [getStatus, getCompleteness, listDetections];
+export const stateTools: readonly Tool[] = [getCompleteness, listDetections];
 
 const toolOf = (operation: (typeof operations)[number]): Tool => ({
   name: operation.tool ?? '',

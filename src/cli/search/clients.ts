@@ -11,7 +11,7 @@ import {
   searchSummary,
 } from '../../search/contract.ts';
 import { fixTimes, printSearch, type Search, type SearchReading } from '../../search/query/search.ts';
-import { answerSearch, answerSummary } from '../../search/run-search.ts';
+import { answerHistory, answerSearch, answerSummary } from '../../search/run-search.ts';
 import type { ExportFormat, SearchSource } from '../../search/search-source.ts';
 import { type Daemon, explainForeign, explainUnreachable, send, textOf, unreachable } from '../daemon.ts';
 import { type ShownAnswer, type ShownEvent, shownOf } from './event-table.ts';
@@ -67,6 +67,10 @@ export const daemonClient = (daemon: Daemon, search: Search, stop: AbortSignal):
         return { until, head, feedId, lines, events: lines.map((line) => shownOf(JSON.parse(line))) };
       });
     },
+    historyJson: async function* (position, limit) {
+      const path = `/v1/search/history?position=${position}&limit=${limit}`;
+      yield await textOf(daemon, path, stop);
+    },
     waitBeyond: (_position, signal) => sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {}),
   };
 };
@@ -110,6 +114,9 @@ export const databaseClient = (source: SearchSource, reading: SearchReading, wai
       for await (const texts of source.native(found.events)) lines.push(...texts);
       return { ...found, lines };
     },
+    historyJson: async function* (position, limit, signal) {
+      for await (const { lines } of await answerHistory(source, position, { limit, signal })) yield lines;
+    },
     waitBeyond: (position, signal) => wait(position, MAX_WAIT_MS, signal),
   };
 };
@@ -132,6 +139,8 @@ export interface SearchClient {
   export(format: ExportFormat, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Without `after`: none, and the end. */
   arrivals(after: number | undefined, signal: AbortSignal): Promise<ShownArrivals>;
+  /** In pieces, as in GET /v1/search/history. */
+  historyJson(position: number, limit: number, signal: AbortSignal): AsyncIterable<string | Buffer>;
   /** Resolves when there may be more, or on abort. */
   waitBeyond(position: number, signal: AbortSignal): Promise<void>;
 }

@@ -10,10 +10,19 @@ type Column = Readonly<Record<'usual' | 'least' | 'most', number>> &
 export const timeOf = ({ actionTime }: Pick<ShownEvent, 'actionTime'>): string =>
   actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');
 
-export const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: ShownEvent): string =>
-  actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
+type Actor = 'actorEmail' | 'actorTokenName' | 'actorId' | 'actorIpAddress' | 'actorType';
 
-export const resourceOf = ({ resourceProduct, resourceType, resourceId }: ShownEvent): string =>
+export const actorOf = ({
+  actorEmail,
+  actorTokenName,
+  actorId,
+  actorIpAddress,
+  actorType,
+}: Pick<ShownEvent, Actor>): string => actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
+
+type Resource = 'resourceProduct' | 'resourceType' | 'resourceId';
+
+export const resourceOf = ({ resourceProduct, resourceType, resourceId }: Pick<ShownEvent, Resource>): string =>
   [resourceProduct, resourceType, resourceId].filter((part) => part !== null).join(' ') || '-';
 
 const accountColumn: Column = {

@@ -1,14 +1,14 @@
 import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
-import { incompleteReasons, type SearchCoverage } from '../../search/answer.ts';
+import { member } from '../../formats/audit-entry.ts';
+import { incompleteReasons } from '../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived-months.sql.ts';
-import { type Coverage, coverageBody, type Summary } from '../../search/contract.ts';
-import { type HistoryStep, historyStatus, historySteps, logOf, type ResourceHistory } from '../../search/entities.ts';
+import { type Coverage, type HistoryPage, historyPage, type Summary } from '../../search/contract.ts';
+import { type HistoryStep, historySteps } from '../../search/entities.ts';
 import { type DiffLine, differenceLines, layOut } from '../../search/json-difference.ts';
 import type { Search } from '../../search/query/search.ts';
-import type { SearchSource } from '../../search/search-source.ts';
 import type { FacetField } from '../../search/summary/summary.ts';
-import { actorOf, eventLines, resourceOf, type ShownAnswer, timeOf } from './event-table.ts';
+import { actorOf, eventLines, resourceOf, type ShownAnswer, shownOf, timeOf } from './event-table.ts';
 
 type Judged = Pick<Search, 'archive'> & { readonly since?: unknown };
 
@@ -80,30 +80,55 @@ const emptyLines = ({ empty, incomplete_because: because }: ShownAnswer): readon
 };
 
 const COMPARE_MS = 2_000;
+const MAX_STATE_CHARACTERS = 131_072;
 const MAX_LINES = 40;
 const MAX_WIDTH = 160;
 
-const statusInWords = {
+const statusInWords: Readonly<Record<string, string>> = {
   exact: 'exact',
   approximate: 'approximate: the entry does not name its resource; others of its product and type may be among these',
   unavailable: 'unavailable: the entry does not say what it is about',
-} as const;
+};
 
-export const historyText = (history: ResourceHistory, coverage: SearchCoverage): string => {
-  const { subject, events, more } = history;
+/** Made of the JSON, so that a daemon and a database print the same. */
+export const historyText = (json: string): string => {
+  const { history_status: status, resource, events, more, coverage } = historyPage.parse(JSON.parse(json, exactNumber));
   const deadlineMs = performance.now() + COMPARE_MS;
-  const steps = historySteps(history).flatMap((step) => [...stepLines(step, deadlineMs), '']);
+  const steps = historySteps(events.map(statedOf)).flatMap((step) => [...stepLines(step, deadlineMs), '']);
   const shown = `${counted(events.length, 'event')}${more ? ', the newest; older ones: --limit' : ''}`;
+  const { product: resourceProduct, type: resourceType, id: resourceId } = resource;
+  const subject = resourceOf({ resourceProduct, resourceType, resourceId });
   return `${[
-    `History of ${printable(resourceOf(subject), 200)} (${statusInWords[historyStatus(history)]})`,
+    `History of ${printable(subject, 200)} (${statusInWords[status] ?? status})`,
     '',
     ...steps,
     shown,
-    verdict(logOf(subject), coverageBody(coverage), true),
+    verdict({}, coverage, true),
   ].join('\n')}\n`;
 };
 
-const stepLines = ({ event, state, before }: HistoryStep, deadlineMs: number): readonly string[] => {
+// TypeScript does not know it yet.
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+
+/** A number that JavaScript would write in another way stays as it is. */
+const exactNumber = (_name: string, value: unknown, { source }: { readonly source?: string } = {}): unknown =>
+  typeof value === 'number' && source !== undefined && String(value) !== source ? rawJSON(source) : value;
+
+const statedOf = ({ matched_by: matchedBy, event }: HistoryPage['events'][number]) => {
+  const stateOf = (name: string) => {
+    const state = member(member(member(event, 'raw'), 'resource'), name);
+    return state === undefined ? null : JSON.stringify(state);
+  };
+  const [request, response] = [stateOf('request'), stateOf('response')];
+  const isLarge = [request, response].some((text) => text !== null && text.length > MAX_STATE_CHARACTERS);
+  const states = isLarge ? { request: null, response: null } : { request, response };
+  return { ...shownOf(event), matchedBy, ...states, stateTooLarge: isLarge };
+};
+
+const stepLines = (
+  { event, state, before }: HistoryStep<ReturnType<typeof statedOf>>,
+  deadlineMs: number,
+): readonly string[] => {
   const what = [event.actionType ?? 'unknown action', event.actionResult].filter((part) => part !== null).join(' ');
   const head = `${timeOf(event)}  ${printable(what, 40)}  ${printable(actorOf(event), 60)}  position ${event.position}`;
   const why = event.stateTooLarge ? 'request and response are too large to show' : 'no request or response';
@@ -129,20 +154,6 @@ const cut = (lines: readonly string[]): readonly string[] =>
   lines.length <= MAX_LINES
     ? lines
     : [...lines.slice(0, MAX_LINES), `    (${lines.length - MAX_LINES} more lines: --json, or the console)`];
-
-/** In the native format, each with how it was matched. */
-export async function* historyJson(source: SearchSource, history: ResourceHistory): AsyncGenerator<string, void, void> {
-  const { subject, events, more } = history;
-  yield `{"history_of":${subject.position},"history_status":"${historyStatus(history)}","events":[`;
-  let done = 0;
-  for await (const texts of source.native(events)) {
-    for (const text of texts) {
-      yield `${done === 0 ? '\n' : ',\n'}{"matched_by":"${events[done]?.matchedBy}","event":${text}}`;
-      done += 1;
-    }
-  }
-  yield `\n],"more":${more}}\n`;
-}
 
 const BAR_WIDTH = 40;
 const MAX_LINES_2 = 10;

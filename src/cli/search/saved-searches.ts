@@ -1,40 +1,39 @@
 import { OrgtrailError } from '../../base/errors.ts';
-import { didYouMean, nearest, printable, table } from '../../base/text.ts';
+import { didYouMean, nearest, printable } from '../../base/text.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { printLine, printSearch, readSearch } from '../../search/query/search.ts';
+import { printSearch, readSearch } from '../../search/query/search.ts';
 import {
   isSavable,
+  lineOf,
   readSavedName,
   type SavedSearch,
   savedFaults,
   savedSearchesIn,
 } from '../../search/saved-searches.sql.ts';
-import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
+import { type CliContext, recordCommand, withDatabase } from '../command.ts';
 import { keyOf } from '../options.ts';
 import { givenFields, requireValid, type SearchOptions } from './search-options.ts';
 
-const MAX_LINE = 120;
-export const isAboutSaved = ({ save, listSaved, deleteSaved }: SearchOptions): boolean =>
-  save !== undefined || listSaved === true || deleteSaved !== undefined;
-
-export const runSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
+/** For `--save` and `--delete-saved`. */
+export const changeSaved = (options: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool) => {
     if (options.save !== undefined) await save(pool, options.save, options, context);
-    else if (options.deleteSaved !== undefined) await remove(pool, options.deleteSaved, context);
-    else await list(pool, options, context);
+    else await remove(pool, options.deleteSaved ?? '', context);
   });
 
 /** With the saved search: given fields replace its own, a line is added to its line. */
-export const withSaved = async (pool: Pool, options: SearchOptions): Promise<SearchOptions> => {
+export const withSaved = async (
+  options: SearchOptions,
+  list: () => Promise<readonly SavedSearch[]>,
+): Promise<SearchOptions> => {
   if (options.saved === undefined) return options;
-  const { search } = await findByName(pool, options.saved);
+  const { search } = findByName(options.saved, await list());
   const kept = Object.fromEntries([...new URLSearchParams(search)].map(([name, text]) => [keyOf(name), text] as const));
   const line = [kept['q'], options['q']].filter((one) => one !== undefined).join(' ');
   return { ...kept, ...options, ...(line !== '' && { q: line }) };
 };
 
-const findByName = async (pool: Pool, name: string): Promise<SavedSearch> => {
-  const all = await savedSearchesIn(pool).list();
+const findByName = (name: string, all: readonly SavedSearch[]): SavedSearch => {
   const lower = name.toLowerCase();
   const found = all.find((one) => one.name === name) ?? all.find((one) => one.name.toLowerCase() === lower);
   if (found !== undefined) return found;
@@ -55,39 +54,16 @@ const save = async (pool: Pool, given: string, options: SearchOptions, context: 
   if ('refused' in saved) throw new OrgtrailError('usage', `--save: the name ${savedFaults[saved.refused]}`);
   const what = { id: saved.id, name, search };
   await recordCommand(pool, context, { kind: 'saved-search', command: 'search --save', what });
-  context.stdout.write(`saved as "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
+  context.stdout.write(`saved as "${printable(name, 100)}": ${lineOf(search)}\n`);
 };
 
 const remove = async (pool: Pool, given: string, context: CliContext): Promise<void> => {
-  const { id, name, search } = await findByName(pool, given);
+  const { id, name, search } = findByName(given, await savedSearchesIn(pool).list());
   await savedSearchesIn(pool).remove(id);
   await recordCommand(pool, context, {
     kind: 'saved-search',
     command: 'search --delete-saved',
     what: { id, name, search },
   });
-  context.stdout.write(`deleted "${printable(name, 100)}": ${printable(lineOf(search), MAX_LINE)}\n`);
-};
-
-const list = async (pool: Pool, options: SearchOptions, context: CliContext): Promise<void> => {
-  const all = await savedSearchesIn(pool).list();
-  const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
-    printable(name, 60),
-    savedAt.toISOString(),
-    printable(savedBy ?? savedAs, 32),
-    printable(lineOf(search), MAX_LINE),
-  ]);
-  print(
-    context,
-    options,
-    all,
-    rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'SEARCH'], rows),
-  );
-};
-
-/** What this version cannot read stays as it is. */
-const lineOf = (search: string): string => {
-  const { search: read, faults } = readSearch(Object.fromEntries(new URLSearchParams(search)), Date.now());
-  const line = faults.length > 0 ? search : printLine(read);
-  return line === '' ? 'all events' : line;
+  context.stdout.write(`deleted "${printable(name, 100)}": ${lineOf(search)}\n`);
 };

@@ -1,22 +1,21 @@
 import { Command } from 'commander';
 import { searchedArchiveOf } from '../../app/archive.ts';
 import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
-import { OrgtrailError } from '../../base/errors.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { DEFAULT_LIMIT, MAX_LIMIT } from '../../search/contract.ts';
-import { logOf } from '../../search/entities.ts';
 import { readSearch, type SearchField, type SearchReading, searchFields } from '../../search/query/search.ts';
 import { resolveNames } from '../../search/run-search.ts';
+import { listSaved, type SavedSearch, savedSearchesIn } from '../../search/saved-searches.sql.ts';
 import type { SearchSource } from '../../search/search-source.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/health.ts';
 import { type CliContext, print, withDatabase } from '../command.ts';
-import { type Daemon, daemonOf } from '../daemon.ts';
+import { type Daemon, daemonOf, explainForeign } from '../daemon.ts';
+import { askDaemon, runOperation } from '../operation-command.ts';
 import { optionOf, timeHelp, wholeNumber } from '../options.ts';
 import { daemonClient, databaseClient } from './clients.ts';
-import { historyJson, historyText } from './reports.ts';
-import { isAboutSaved, runSaved, withSaved } from './saved-searches.ts';
+import { changeSaved, withSaved } from './saved-searches.ts';
 import { bundleJson, bundleSearch, bundleText } from './search-bundle.ts';
 import {
   queryOf,
@@ -62,17 +61,19 @@ export const searchCommand = (context: CliContext): Command => {
     .action((query: readonly string[], given: SearchOptions) => {
       const options = withLine(given, query);
       refuseConflicts(options);
-      if (isAboutSaved(options)) return runSaved(options, context);
-      const daemon = daemonOf(options, context);
-      const isLocal = [options.bundle, options.historyOf, options.saved].some((given) => given !== undefined);
-      return daemon === undefined || isLocal
-        ? searchDatabase(options, context)
-        : searchDaemon(daemon, options, context);
+      if (options.listSaved === true) return runOperation(listSaved, {}, options, context);
+      if (options.save !== undefined || options.deleteSaved !== undefined) return changeSaved(options, context);
+      const daemon = options.bundle === undefined ? daemonOf(options, context) : undefined;
+      return daemon === undefined ? searchDatabase(options, context) : searchDaemon(daemon, options, context);
     });
 };
 
 /** The daemon looks up names of organizations and accounts. */
-const searchDaemon = async (daemon: Daemon, options: SearchOptions, context: CliContext): Promise<void> => {
+const searchDaemon = async (daemon: Daemon, given: SearchOptions, context: CliContext): Promise<void> => {
+  const options = await withSaved(given, async () => {
+    const body = await askDaemon(daemon, listSaved, {}, context.signal);
+    return explainForeign(daemon, () => listSaved.output.parse(body) as readonly SavedSearch[]);
+  });
   const { search } = requireValid(readSearch(queryOf(options, Date.now()), Date.now()));
   await writeAnswer(daemonClient(daemon, search, context.signal), options, context);
 };
@@ -80,7 +81,7 @@ const searchDaemon = async (daemon: Daemon, options: SearchOptions, context: Cli
 const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void> =>
   withDatabase(context, async (pool, { config, url, logger }) => {
     const nowMs = Date.now();
-    const options = await withSaved(pool, given);
+    const options = await withSaved(given, savedSearchesIn(pool).list);
     const read = await readingIn(pool, options, nowMs);
     const rules = { ...collectionRulesOf(config), accounts: config.accounts };
     const explorer = openExplorer(url, logger, () => nowMs, rules, searchedArchiveOf(config));
@@ -88,9 +89,8 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     const { source } = explorer;
     try {
       const reading = requireValid(await resolveNames(source, read));
-      const { historyOf, bundle } = options;
-      if (historyOf !== undefined) await writeHistory(source, historyOf, options, context);
-      else if (bundle !== undefined) await writeBundle(pool, bundle, { source, reading, nowMs }, options, context);
+      const { bundle } = options;
+      if (bundle !== undefined) await writeBundle(pool, bundle, { source, reading, nowMs }, options, context);
       else {
         const wait = feed?.source.waitBeyond ?? (async () => {});
         await writeAnswer(databaseClient(source, reading, wait), options, context);
@@ -112,25 +112,6 @@ const readingIn = async (pool: Pool, options: SearchOptions, nowMs: number): Pro
     query.account = id;
   }
   return requireValid(readSearch(query, nowMs));
-};
-
-const writeHistory = async (
-  source: SearchSource,
-  position: number,
-  options: SearchOptions,
-  context: CliContext,
-): Promise<void> => {
-  const detail = await source.event({ position });
-  // Before the events: what it calls collected must be stored by then.
-  const coverage = detail && (await source.coverage(logOf(detail.event)));
-  const history = await source.history(position, { limit: options.limit ?? DEFAULT_LIMIT, signal: context.signal });
-  if (history === undefined || coverage === undefined) {
-    throw new OrgtrailError('usage', `no event has the position ${position}`, {
-      hint: 'it may be of another database, or retention may have dropped it',
-    });
-  }
-  if (options.json === true) for await (const text of historyJson(source, history)) context.stdout.write(text);
-  else context.stdout.write(historyText(history, coverage));
 };
 
 const writeBundle = async (
@@ -158,7 +139,7 @@ that a spreadsheet would run as a formula begins with an apostrophe). stderr say
 long after it happened. With --ndjson, each line has its position, to continue from.
 
 --url needs a token with the scope search, unless the daemon is open on loopback: from --token-file, else ORGTRAIL_FEED_TOKEN.
---bundle and --history-of need the database.
+--bundle, --save and --delete-saved need the database.
 
 --bundle writes the matching events, the newest million at most, for others: the question, the exact entries, what was not collected at
 the time and, if there is a log of evidence, the proof that each is in it. It is a folder, or one file if the name ends in .zip.

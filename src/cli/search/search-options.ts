@@ -82,19 +82,19 @@ export const requireCursor = (text: string | undefined): SearchCursor | undefine
 export const isSummary = ({ count, facet = [] }: SearchOptions): boolean => count === true || facet.length > 0;
 
 const fields = searchFields.map(keyOf).join(' ');
-const ofEvents = 'limit cursor ndjson csv follow after count facet url tokenFile historyOf bundle';
+const ofEvents = 'limit cursor ndjson csv follow after count facet historyOf bundle';
 const summary = '--count and --facet look at all events of the database: they';
 
 /** What cannot be used with an option, and why. */
 const conflicts: readonly (readonly [option: string, why: string, others: string])[] = [
-  ['save', '--save keeps a search: it', `saved listSaved deleteSaved json ${ofEvents}`],
+  ['save', '--save keeps a search: it', `saved listSaved deleteSaved json url tokenFile ${ofEvents}`],
   ['listSaved', '--list-saved', `saved deleteSaved ${fields} ${ofEvents}`],
-  ['deleteSaved', '--delete-saved', `saved json ${fields} ${ofEvents}`],
-  ['saved', '--saved reads the database: it', 'url historyOf'],
+  ['deleteSaved', '--delete-saved', `saved json url tokenFile ${fields} ${ofEvents}`],
+  ['saved', '--saved searches: it', 'historyOf'],
   [
     'historyOf',
     '--history-of has all events of one resource: it',
-    `${fields} cursor ndjson csv follow after bundle count facet url`,
+    `${fields} cursor ndjson csv follow after bundle count facet`,
   ],
   ['bundle', '--bundle reads the database: it', 'url'],
   ['follow', '--follow prints lines as they come: it', 'cursor limit json csv count facet bundle archive'],

@@ -8,12 +8,13 @@ import type { CliContext } from '../command.ts';
 import { written } from '../output/terminal.ts';
 import type { SearchClient, ShownArrivals } from './clients.ts';
 import { eventTable } from './event-table.ts';
-import { searchText, summaryText, verdict } from './reports.ts';
+import { historyText, searchText, summaryText, verdict } from './reports.ts';
 import { isSummary, type SearchOptions } from './search-options.ts';
 
 export const writeAnswer = async (client: SearchClient, options: SearchOptions, context: CliContext): Promise<void> => {
   const width = context.interactive ? context.stdout.columns : undefined;
-  if (options.follow === true) {
+  if (options.historyOf !== undefined) await writeHistory(client, options.historyOf, options, context);
+  else if (options.follow === true) {
     await followSearch(client, { after: options.after, ndjson: options.ndjson === true, width }, context);
   } else if (isSummary(options)) await writeSummary(client, options, context);
   else if (options.ndjson === true) await writeAll(client, 'ndjson', context);
@@ -23,6 +24,20 @@ export const writeAnswer = async (client: SearchClient, options: SearchOptions, 
     if (options.json === true) for await (const text of client.pageJson(page)) context.stdout.write(text);
     else context.stdout.write(searchText(client.search, await client.page(page), width));
   }
+};
+
+const writeHistory = async (
+  client: SearchClient,
+  position: number,
+  { limit = DEFAULT_LIMIT, json }: SearchOptions,
+  { stdout, signal }: CliContext,
+): Promise<void> => {
+  let text = '';
+  for await (const piece of client.historyJson(position, limit, signal)) {
+    if (json === true) await written(stdout, piece);
+    else text += piece.toString();
+  }
+  if (json !== true) stdout.write(historyText(text));
 };
 
 const writeSummary = async (

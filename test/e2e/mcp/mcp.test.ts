@@ -41,8 +41,8 @@ describe('orgtrail mcp with the account that may read alone', () => {
     const { tools } = await connected.client.listTools();
     expect(tools.map(({ name }) => name)).toEqual(
       words(`
-      search_events count_events get_event describe_entity get_status get_completeness list_detections
-      list_holds list_tokens list_sinks list_dead_letters get_evidence_status list_checkpoints`),
+      search_events count_events get_event get_history describe_entity get_completeness list_detections
+      get_status list_holds list_tokens list_sinks list_dead_letters list_saved_searches list_archive get_evidence_status list_checkpoints`),
     );
     for (const { annotations, description, inputSchema } of tools) {
       expect(annotations).toMatchObject({ readOnlyHint: true, destructiveHint: false });
@@ -112,7 +112,12 @@ describe('orgtrail mcp with the account that may read alone', () => {
     });
     expect(count).toMatchObject({ events: ids.length, at_least: false, complete: false });
     expect(Object.keys(count.facets.fields)).toEqual(['result']);
-    expect((await connected.call('get_event', { id: ids[0] })).body.event.id).toBe(ids[0]);
+    const { body: deletion } = await connected.call('get_event', { id: ids[0] });
+    expect(deletion.event.id).toBe(ids[0]);
+    const { body: past } = await connected.call('get_history', { position: deletion.event.position });
+    expect(past.history).toContainEqual(
+      expect.stringMatching(new RegExp(`delete .* position ${deletion.event.position}$`)),
+    );
     const { rows } = await world.database.pool.query(
       'select lower(actor_email) as actor, count(*)::integer as events from audit_events where actor_email like $1 group by 1 order by 2 desc limit 1',
       ['%@example.com'],

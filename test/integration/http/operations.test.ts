@@ -59,6 +59,8 @@ const cases: Readonly<Record<string, Cases>> = {
   'hold list': {},
   'token list': {},
   'sink list': {},
+  'search --list-saved': {},
+  'archive list': {},
   'sink dead-letters': {
     fields: () => ({ name: 'siem', limit: '3' }),
     bad: [
@@ -196,14 +198,14 @@ describe.each(operations)('$name', (operation) => {
     const { stdout, code } = await runInProcess([...words, '--help'], {});
     expect(code).toBe(0);
     const unwrapped = stdout.replaceAll(/\s+/g, ' ');
-    expect(unwrapped).toContain(` ${says} `);
+    expect(unwrapped.toLowerCase()).toContain(` ${says.toLowerCase()} `);
     for (const [field, schema] of Object.entries(input.shape)) {
       expect(unwrapped).toContain(schema.meta()?.description);
       expect(stdout).toContain(isNamed(field) ? `<${field}>` : `--${field.replaceAll('_', '-')}`);
     }
     const unknown = await runInProcess([...argsOf(await fields()), '--nosuch'], {});
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
-    expect(unknown.stderr).toContain(`See: orgtrail ${name} --help`);
+    expect(unknown.stderr).toContain(`See: orgtrail ${words.filter((word) => !word.startsWith('-')).join(' ')} --help`);
   });
 
   test.each(['for people', '--json'])('a daemon and a database do the same, and print the same: %s', async (wanted) => {

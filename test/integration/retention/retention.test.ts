@@ -43,6 +43,8 @@ describe('the feed after a position before what retention has dropped', () => {
     expect(body).toEqual({
       status: 'gone',
       reason: `retention dropped 2024-01: up to 6 events after position ${after} (through 9) are no longer available. To continue anyway, use next_cursor, or add dropped=1`,
+      missed: expect.stringMatching(/^retention dropped 2024-01: .* no longer available$/),
+      months: ['2024-01'],
       next_cursor: expect.any(String),
       feed_id: expect.any(String),
       first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
@@ -276,7 +278,12 @@ const get = async (query: string) => {
   return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
 };
 
-const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+/** Of the database; a daemon gives the same. */
+const feedCommand = async (...args: string[]) => {
+  const local = await runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+  expect(await runInProcess(['feed', '--url', served.server.url, ...args], {})).toEqual(local);
+  return local;
+};
 
 const DAY_MS = 86_400_000;
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
-import { searchPage } from '../../../src/search/contract.ts';
+import { historyPage, searchPage } from '../../../src/search/contract.ts';
 import { readAccessLog } from '../../support/accounts/access-log.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { signInAt } from '../../support/accounts/sign-in.ts';
@@ -81,6 +81,29 @@ describe('the same search through the database, --url and the console', () => {
     const { rows } = await pool.query('select 1 from audit_events where action_time >= $1', [since]);
     const lines = local.stdout.trimEnd().split(form === '--csv' ? '\r\n' : '\n');
     expect(lines.length - (form === '--csv' ? 1 : 0)).toBe(rows.length);
+  });
+
+  test('the history of a resource is the same', async () => {
+    const { rows } = await pool.query<{ position: string }>(
+      'select position from audit_events order by position limit 12',
+    );
+    let compared = 0;
+    for (const { position } of rows) {
+      for (const form of [[], ['--json'], ['--limit', '1']]) {
+        const args = ['--history-of', position, ...form];
+        const [local, remote] = [await byDatabase(...args), await byUrl(...args)];
+        const moments = /"(read_until|collected_since)":"[^"]+"|"(not_collected|read_once)_seconds":[\d.]+|since \S+Z/g;
+        expect(remote.stdout.replaceAll(moments, '')).toBe(local.stdout.replaceAll(moments, ''));
+        if (form[0] === '--json') {
+          const body = JSON.parse(local.stdout);
+          expect(historyPage.parse(body), 'what is declared, and no more').toEqual(body);
+          compared += body.events.length;
+        }
+      }
+    }
+    expect(compared).toBeGreaterThanOrEqual(12);
+    const unknown = ['--history-of', '9999999'];
+    expect(await byUrl(...unknown)).toEqual(await byDatabase(...unknown));
   });
 
   test('a cell that a spreadsheet would run is none any more', async () => {
@@ -212,6 +235,8 @@ describe('orgtrail search --save and --saved', () => {
     const whole = await positionsOf('--since', '30d', '--result', 'success', '--', '-action:view');
     expect(whole.length).toBeGreaterThan(10);
     expect(await positionsOf('--saved', 'changes')).toEqual(whole);
+    const remote = await byUrl('--saved', 'changes', '--ndjson');
+    expect(remote.stdout).toBe((await byDatabase('--saved', 'changes', '--ndjson')).stdout);
     const narrowed = await positionsOf('--saved', 'Changes', '--since', '1d', '--', '-action:create');
     expect(narrowed).toEqual(
       await positionsOf('--since', '1d', '--result', 'success', '--', '-action:view', '-action:create'),
@@ -240,7 +265,7 @@ describe('orgtrail search --save and --saved', () => {
     [['--save', 'x', '--since', 'lately'], /--since “lately” is not a time/],
     [['--save', 'x', '--json'], /cannot be used with --json/],
     [['--save', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],
-    [['--saved', 'x', '--url', 'http://localhost:1'], /cannot be used with --url/],
+    [['--saved', 'x', '--history-of', '1'], /cannot be used with --history-of/],
     [['--list-saved', '--since', '1d'], /cannot be used with --since/],
     [['--delete-saved', 'x', '--list-saved'], /cannot be used with/],
     [['--saved', 'Failurs'], /no search is saved as "Failurs"; did you mean "Failures"\?/],

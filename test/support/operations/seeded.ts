@@ -19,6 +19,16 @@ export const seedOperations = (pool: Pool): Promise<unknown> =>
         as s (name, kind, failures, error, age, at);
     insert into sink_dead_letters (sink, position, reason, refused_at)
       select 'siem', n, 'reason ' || n, '2026-01-02'::timestamptz from generate_series(1, 7) n union all select 'siem', 900000, 'dropped', '2026-01-03';
+    insert into saved_searches (name, search, saved_by, saved_as, saved_at, renamed_by, renamed_at) values
+      ('Failures', 'since=7d&result=failure', 'searcher', 'owner', '2026-01-02', 'T. Roe', '2026-01-03'),
+      ('odd', 'nosuch=1', null, 'owner', '2026-01-04', null, null);
+    insert into archive_policy (archive) values ('s3://bucket/orgtrail');
+    insert into archive_objects (archive, key, kind, month, feed_id, first_position, last_position, events, bytes, sha256, ids_sha256,
+        raw_sha256, columns_sha256, organizations, version_id, locked_until, written_at, verified_at, fault, dropped_at)
+      select 's3://bucket/orgtrail?endpoint=https://s3.example.com', 'v1/' || kind, kind, '2025-01-01', feed_id, 1, 9, 9, 1234, repeat('a', 64),
+        repeat('b', 64), repeat('c', 64), repeat('d', 64), '{}', version, locked, '2026-01-02', verified, fault, dropped
+      from feed_head, (values ('events', 'v1', '2030-01-01'::timestamptz, '2026-01-02'::timestamptz, null, '2026-01-03'::timestamptz),
+        ('changes', null, null, '-infinity', 'gone', null)) as o (kind, version, locked, verified, fault, dropped);
     grant select on evidence_checkpoints to orgtrail_ingest;
     insert into evidence_logs (name, generation, origin, size, root, state, state_reason, anchors, key_ordered)
       select name, 1, 'audit.example.com/' || name, 12, sha256('r'), 'halted', 'a hole', '{s3:a}', 'rotation' from unnest('{events,journal}'::text[]) name;

@@ -49,8 +49,5 @@ const event = (position: number, more: Partial<HistoryEvent>): HistoryEvent =>
 /** Given oldest first; what each is compared with, by position. */
 const compared = (...events: readonly HistoryEvent[]) =>
   Object.fromEntries(
-    historySteps({ subject: events[0] as HistoryEvent, events: events.toReversed(), more: false }).map((step) => [
-      step.event.position,
-      [step.before?.text, step.state?.text],
-    ]),
+    historySteps(events.toReversed()).map((step) => [step.event.position, [step.before?.text, step.state?.text]]),
   );

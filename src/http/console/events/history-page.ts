@@ -27,7 +27,7 @@ export const historyBody = ({ history, coverage, search, nowMs }: HistoryView): 
 <p class="row"><span>${subject.accountName ?? subject.accountId ?? subject.organizationName ?? subject.organizationId}</span>${subject.zoneName === null ? null : html`<span>${subject.zoneName}</span>`}<span class="muted">${countText(events.length)}${more ? ' newest' : ''} ${events.length === 1 ? 'event' : 'events'}</span></p>
 <p class="hint">${statusInWords(history)}</p></header>
 ${coverageOf(coverage, search, nowMs)}
-<ol class="steps">${historySteps(history).map((step) => html`<li>${stepOf(step, { subject, nowMs, deadlineMs })}</li>`)}</ol>
+<ol class="steps">${historySteps(history.events).map((step) => html`<li>${stepOf(step, { subject, nowMs, deadlineMs })}</li>`)}</ol>
 ${more ? html`<p class="muted">Older events of it are left out here: ${countText(events.length)} are shown. The SQL function <code>orgtrail_history_of(${subject.position})</code> has all of them.</p>` : null}
 </div>`;
 };
