@@ -83,16 +83,18 @@ create table detection_mutes (
   created_at timestamptz not null default clock_timestamp(),
   ended_by text,
   ended_as text,
-  ended_at timestamptz
+  ended_at timestamptz,
+  up_to_position bigint
 );
 create index detection_mutes_in_force on detection_mutes (detection) where ended_at is null;
-comment on table detection_mutes is 'Findings that the console leaves out of its list, by whom and why. The views, the feed, sinks and Sigma '
+comment on table detection_mutes is 'Findings that the console leaves out of its list, muted or acknowledged, by whom and why. The views, the feed, sinks and Sigma '
   'know nothing of it (docs/detections.md).';
 comment on column detection_mutes.id is 'Its number.';
 comment on column detection_mutes.detection is 'The detection, as in detections.';
 comment on column detection_mutes.actor is 'Only findings of this actor, as in detections; null: of all.';
 comment on column detection_mutes.reason is 'Why, in the words of who did it.';
 comment on column detection_mutes.muted_until is 'Until when; null: until it is ended.';
+comment on column detection_mutes.up_to_position is 'Of an acknowledgement: only findings at positions up to this one. Null: of a mute.';
 comment on column detection_mutes.created_by is 'The name of the token of the session that muted it.';
 comment on column detection_mutes.created_as is 'The database account that did it: that of the daemon.';
 comment on column detection_mutes.created_at is 'When, by the clock of the database.';
@@ -597,10 +599,11 @@ begin
   -- One at a time, so that the limit holds.
   lock table detection_mutes in share row exclusive mode;
   if exists (select from detection_mutes m where m.detection = p_detection and m.actor is not distinct from p_actor
-    and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) then
+    and m.up_to_position is null and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) then
     return null;
   end if;
-  if (select count(*) from detection_mutes m where m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp()) >= 1000 then
+  if (select count(*) from detection_mutes m where m.up_to_position is null and m.ended_at is null
+    and coalesce(m.muted_until, 'infinity') > clock_timestamp()) >= 1000 then
     raise exception 'a thousand mutes are in force: end some of them first' using errcode = 'check_violation';
   end if;
   insert into detection_mutes (detection, actor, reason, muted_until, created_by)
@@ -609,7 +612,31 @@ begin
 end
 $function$;
 
--- Ends a mute; its row stays. False: there is none of this number that is in force.
+-- Acknowledges what has been found up to now; an earlier acknowledgement of the same ends.
+create function orgtrail_acknowledge_detection(p_detection text, p_actor text, p_note text, p_by text) returns bigint
+language plpgsql security definer set search_path from current as $function$
+declare
+  made bigint;
+begin
+  if p_detection is null or p_detection !~ '^[a-z0-9_]{1,100}$' or p_detection = 'collector_token' then
+    raise exception 'the detection % cannot be acknowledged', left(p_detection, 100) using errcode = 'check_violation';
+  end if;
+  if coalesce(p_note, '') !~ '\S' or coalesce(p_by, '') !~ '\S' or length(p_note) > 1000 or length(p_by) > 200 or length(p_actor) > 1000 then
+    raise exception 'an acknowledgement needs a note and a person' using errcode = 'check_violation';
+  end if;
+  lock table detection_mutes in share row exclusive mode;
+  update detection_mutes m set ended_by = p_by, ended_as = session_user, ended_at = clock_timestamp()
+  where m.detection = p_detection and m.actor is not distinct from p_actor and m.up_to_position is not null and m.ended_at is null;
+  if (select count(*) from detection_mutes m where m.up_to_position is not null and m.ended_at is null) >= 10000 then
+    raise exception 'ten thousand acknowledgements are in force: acknowledge all of a rule instead' using errcode = 'check_violation';
+  end if;
+  insert into detection_mutes (detection, actor, reason, up_to_position, created_by)
+  select p_detection, p_actor, p_note, f.position, p_by from feed_head f returning id into made;
+  return made;
+end
+$function$;
+
+-- Ends a mute or an acknowledgement; its row stays. False: there is none of this number that is in force.
 create function orgtrail_unmute_detection(p_id bigint, p_by text) returns boolean
 language plpgsql security definer set search_path from current as $function$
 begin

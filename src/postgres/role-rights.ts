@@ -119,6 +119,7 @@ export const ingestCalls = [
   'orgtrail_want_detections',
   'orgtrail_note_detections',
   'orgtrail_mute_detection',
+  'orgtrail_acknowledge_detection',
   'orgtrail_unmute_detection',
   'orgtrail_note_verification',
   'orgtrail_note_scrub',

@@ -121,6 +121,7 @@ export const detectionMutes = pgTable('detection_mutes', {
   actor: text('actor'),
   reason: text('reason').notNull(),
   mutedUntil: instant('muted_until'),
+  upToPosition: integer64('up_to_position'),
   createdBy: text('created_by').notNull(),
   createdAs: text('created_as').notNull().default(sql`SESSION_USER`),
   createdAt: instant('created_at').notNull().default(databaseTime),

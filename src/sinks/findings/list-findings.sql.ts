@@ -3,6 +3,7 @@ import { SearchError } from '../../base/errors.ts';
 import { parseInstantMs } from '../../base/time.ts';
 import { copiesOf, hasCopy } from '../../feed/feed.ts';
 import { isTimeout, readOnly } from '../../postgres/queries.ts';
+import { type Severity, severities } from './finding.ts';
 
 /** The end of the time is always asked about, in one statement. */
 const FIRST_SPAN_MS = 86_400_000;
@@ -26,6 +27,7 @@ export interface AskedFindings {
   readonly organization: string | undefined;
   readonly severity: string | undefined;
   readonly detection: string | undefined;
+  readonly actor: string | undefined;
   readonly showMuted: boolean;
   readonly limit: number;
   readonly offset: number;
@@ -53,8 +55,25 @@ export interface ListedFinding {
 
 export type FindingCount = Readonly<{ detection: string; severity: string; found: number; muted: number }>;
 
+/** All that a rule found of an actor. */
+export interface FindingGroup {
+  readonly detection: string;
+  readonly severity: string;
+  readonly actor: string | null;
+  readonly found: number;
+  /** RFC 3339. */
+  readonly first: string;
+  readonly last: string;
+  /** Of the newest. */
+  readonly summary: string;
+  readonly owners: readonly string[];
+  readonly muted: boolean;
+}
+
 export interface FindingList {
   readonly counts: readonly FindingCount[];
+  /** Critical first, then the newest. */
+  readonly groups: readonly FindingGroup[];
   readonly findings: readonly ListedFinding[];
   /** RFC 3339. Nothing older was looked at, since it takes longer: counts and findings begin here. Null: all was. */
   readonly lookedSince: string | null;
@@ -104,8 +123,25 @@ const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: 
     const { found = 0, muted = 0 } = counts.get(count.detection) ?? {};
     counts.set(count.detection, { ...count, found: count.found + found, muted: count.muted + muted });
   }
+  const groups = new Map<string, FindingGroup>();
+  for (const group of parts.flatMap((part) => part.groups)) {
+    const key = JSON.stringify([group.detection, group.actor]);
+    const newer = groups.get(key);
+    const owners = [...new Set([...(newer?.owners ?? []), ...group.owners])].slice(0, MAX_OWNERS);
+    const muted = group.muted && newer?.muted !== false;
+    groups.set(key, {
+      ...group,
+      ...newer,
+      owners,
+      muted,
+      found: group.found + (newer?.found ?? 0),
+      first: group.first,
+    });
+  }
+  const rank = ({ severity }: FindingGroup) => severities.indexOf(severity as Severity);
   return {
     counts: [...counts.values()],
+    groups: [...groups.values()].sort((a, b) => rank(b) - rank(a) || b.last.localeCompare(a.last)),
     findings: parts.flatMap(({ findings }) => findings).slice(offset),
     lookedSince,
   };
@@ -121,10 +157,10 @@ const readPart = async (
   const read = async (client: PoolClient) => {
     // Else bursts and sign-ins are looked for in the last 31 days only.
     await client.query("select set_config('orgtrail.bursts_since', $1, true)", [asked.since]);
-    const { since, before, organization, severity, detection, limit, showMuted } = asked;
-    const values = [since, before, organization, severity, detection, limit, showMuted];
+    const { since, before, organization, severity, detection, limit, showMuted, actor } = asked;
+    const values = [since, before, organization, severity, detection, limit, showMuted, actor];
     const { rows } = await client.query<Part>(statement, values);
-    return rows[0] ?? { counts: [], findings: [] };
+    return rows[0] ?? { counts: [], groups: [], findings: [] };
   };
   try {
     return await readOnly(pool, timeoutMs, read, signal);
@@ -173,6 +209,9 @@ const severityOfRule = `case rule.detection ${singleEventRules.map(({ name, seve
 const ruleRows = `unnest(array_remove(array[
     ${singleEventRules.map(({ name, condition }) => `case when ${condition} then '${name}' end`).join(',\n    ')}], null)) as rule (detection)`;
 
+/** Organizations and accounts that a group names. */
+const MAX_OWNERS = 4;
+
 /** The content of the view `detections`, with one reading in place of eleven. */
 const statement = `
   with seen as (
@@ -187,11 +226,15 @@ const statement = `
       .join('\n    ')}),
   found as materialized (
     select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
-      and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()) as muted
+      and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()
+      and (m.up_to_position is null or d.position <= m.up_to_position)) as muted
     from seen d),
+  wanted as (
+    select f.*, coalesce(f.organization_name, f.organization_id, (select a.name from accounts a where a.id = f.source_id), f.source_id) as owner_name
+    from found f where ($4::text is null or f.severity = $4) and ($5::text is null or f.detection = $5) and ($8::text is null or f.actor = $8)
+      and ($7 or not f.muted)),
   listed as (
-    select * from found f where ($4::text is null or f.severity = $4) and ($5::text is null or f.detection = $5)
-      and ($7 or not f.muted)
+    select * from wanted f
     order by f.action_time desc, f.position desc, f.detection limit $6)
   select
     (select coalesce(json_agg(c), '[]') from (
@@ -200,10 +243,15 @@ const statement = `
     (select coalesce(json_agg(json_build_object(
          'detection', l.detection, 'severity', l.severity, 'actionTime', ${utc('l.action_time')}, 'firstTime', ${utc('l.first_time')},
          'events', l.events, 'organizationId', l.organization_id,
-         'ownerName', coalesce(l.organization_name, l.organization_id, (select a.name from accounts a where a.id = l.source_id), l.source_id),
+         'ownerName', l.owner_name,
          'actor', l.actor, 'actorIpAddress', l.actor_ip_address, 'summary', l.summary,
          'sourceKind', l.source_kind, 'sourceId', l.source_id, 'id', l.id, 'muted', l.muted)
-       order by l.action_time desc, l.position desc, l.detection), '[]') from listed l) as findings`;
+       order by l.action_time desc, l.position desc, l.detection), '[]') from listed l) as findings,
+    (select coalesce(json_agg(g), '[]') from (
+       select w.detection, w.severity, w.actor, count(*)::integer as found, ${utc('min(w.first_time)')} as first, ${utc('max(w.action_time)')} as last,
+         (array_agg(w.summary order by w.action_time desc, w.position desc))[1] as summary,
+         (array_agg(distinct w.owner_name))[1:${MAX_OWNERS}] as owners, bool_and(w.muted) as muted
+       from wanted w group by w.detection, w.severity, w.actor) g) as groups`;
 
 /** A page does not wait long for its marks. */
 const TIMEOUT_MS = 1_500;

@@ -12,6 +12,8 @@ const columns = {
   reason: detectionMutes.reason,
   /** Null: until it is ended. */
   mutedUntil: detectionMutes.mutedUntil,
+  /** Of an acknowledgement: only what was found up to this position. */
+  upToPosition: detectionMutes.upToPosition,
   createdBy: detectionMutes.createdBy,
   createdAt: detectionMutes.createdAt,
 };
@@ -44,6 +46,19 @@ export const muteDetection = async (
     [detection, actor ?? null, reason, forDays ?? null, by],
   );
   return rows[0]?.id ?? undefined;
+};
+
+/** What has been found up to now. Returns its number; rejects as above. */
+export const acknowledgeDetection = async (
+  pool: Pool,
+  { detection, actor, reason, by }: Omit<WantedMute, 'forDays'>,
+): Promise<number> => {
+  const values = [detection, actor ?? null, reason, by];
+  const { rows } = await pool.query<{ id: number }>(
+    'select orgtrail_acknowledge_detection($1, $2, $3, $4)::float8 as id',
+    values,
+  );
+  return rows[0]?.id ?? 0;
 };
 
 /** Its row stays. False if none of this number is in force. */

@@ -90,7 +90,13 @@ const askEntity = async ({ source }: Explorer, question: ConsoleQuestion, asked:
 
 const askDetections = async ({ pool }: Explorer, days: number, untilMs: number, asked: Asked): Promise<PageFigures> => {
   const [since, before] = [untilMs - days * 86_400_000, untilMs].map((ms) => new Date(ms).toISOString());
-  const all = { organization: undefined, severity: undefined, detection: undefined, showMuted: false };
+  const all = {
+    organization: undefined,
+    severity: undefined,
+    detection: undefined,
+    actor: undefined,
+    showMuted: false,
+  };
   const page = async () => {
     await listFindings(pool, { since: since as string, before, ...all, limit: 50, offset: 0 });
     return undefined;

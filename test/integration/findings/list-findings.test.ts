@@ -7,12 +7,17 @@ import {
   readEventMarks,
   singleEventRules,
 } from '../../../src/sinks/findings/list-findings.sql.ts';
-import { muteDetection, readMutes, unmuteDetection } from '../../../src/sinks/findings/mutes.sql.ts';
+import {
+  acknowledgeDetection,
+  muteDetection,
+  readMutes,
+  unmuteDetection,
+} from '../../../src/sinks/findings/mutes.sql.ts';
 import { detectionRules, ruleNamed } from '../../../src/sinks/findings/rules.ts';
 import { askedFindings } from '../../support/findings/asked-findings.ts';
 import { databaseOfTests } from '../../support/postgres/database.ts';
 import { poolOfTests } from '../../support/postgres/pool-of-tests.ts';
-import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { commitAll, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 
 let nowMs: number;
@@ -43,15 +48,15 @@ const mutedPool = poolOfTests(muted);
 const daemon = forAllTests(() => createPool(muted.daemonUrl, 2, () => {}));
 beforeAll(async () => {
   const nowMs = Date.now();
-  const token = (id: string, actor: string) =>
-    entryText(id, nowMs - 60_000, {
-      action: { type: 'create', result: 'success', description: 'Create API Token', time: new Date(nowMs - 60_000) },
-      resource: { type: 'api_token', request: {} },
-      actor: { id: actor, email: `${actor}@example.com` },
-    });
   const lease = await newSource(mutedPool, 'org');
-  await commitAll(mutedPool, lease, [[token('a', 'mira'), token('b', 'noor')]]);
+  await commitAll(mutedPool, lease, [[token('a', 'mira', nowMs - 60_000), token('b', 'noor', nowMs - 60_000)]]);
 });
+const token = (id: string, actor: string, timeMs: number) =>
+  entryText(id, timeMs, {
+    action: { type: 'create', result: 'success', description: 'Create API Token', time: new Date(timeMs) },
+    resource: { type: 'api_token', request: {} },
+    actor: { id: actor, email: `${actor}@example.com` },
+  });
 
 describe('findings are listed', () => {
   test('newest first, counted by rule whatever rule and severity are asked for', async () => {
@@ -185,6 +190,43 @@ test('what is muted leaves the list and comes back; the view has it all the time
   const { rows } = await mutedPool.query('select ended_by, ended_as from detection_mutes where id = $1', [whole]);
   expect(rows[0].ended_by).toBe('noor');
   expect(rows[0].ended_as, 'the account that did it').not.toBeNull();
+});
+
+test('what is acknowledged leaves the list, what is found later does not, however old it is; groups are by rule and actor', async () => {
+  const groups = async () =>
+    (await listAs()).groups.map(({ detection, actor, found, owners }) => ({ detection, actor, found, owners }));
+  const group = (actor: string, found: number) => ({
+    detection: 'api_token_changed',
+    actor: `${actor}@example.com`,
+    found,
+    owners: ['Name of org'],
+  });
+  const sorted = [group('mira', 1), group('noor', 1)];
+  expect((await groups()).sort((a, b) => String(a.actor).localeCompare(String(b.actor)))).toEqual(sorted);
+  const { detection, reason, by } = wanted;
+  const scope = { detection, actor: 'mira@example.com', reason, by };
+  const first = await acknowledgeDetection(daemon, scope);
+  expect(await ids()).toEqual(['b']);
+  expect(await groups()).toEqual([group('noor', 1)]);
+  // Before the one that was acknowledged.
+  const late = [token('c', 'mira', Date.now() - 120_000), token('d', 'mira', Date.now() - 90_000)];
+  await commitAll(mutedPool, await takeLease(mutedPool, 'org'), [late]);
+  expect(await ids()).toEqual(['b', 'c', 'd']);
+  expect((await groups()).find(({ actor }) => actor?.startsWith('mira'))).toEqual(group('mira', 2));
+  const second = await acknowledgeDetection(daemon, scope);
+  expect(await ids()).toEqual(['b']);
+  expect(
+    (await readMutes(daemon)).map(({ id }) => id),
+    'it takes the place of the first',
+  ).toEqual([second]);
+  expect(await muteDetection(daemon, { ...wanted, actor: scope.actor }), 'a mute beside it').toBeGreaterThan(second);
+  expect((await listAs(true)).groups).toContainEqual(expect.objectContaining({ ...group('mira', 3), muted: true }));
+  for (const { id } of await readMutes(daemon)) expect(await unmuteDetection(daemon, id, 'noor')).toBe(true);
+  expect(await unmuteDetection(daemon, first, 'noor')).toBe(false);
+  expect(await ids()).toEqual(['a', 'b', 'c', 'd']);
+  for (const wrong of [{ detection: 'collector_token' }, { reason: ' ' }, { by: '' }]) {
+    await expect(acknowledgeDetection(daemon, { ...scope, ...wrong }), JSON.stringify(wrong)).rejects.toThrow();
+  }
 });
 
 test('the database refuses what may not be muted, mutes without a reason or a person, and changes by hand', async () => {

@@ -7,6 +7,7 @@ export const askedFindings = (sinceMs: number, more: Partial<AskedFindings> = {}
   organization: undefined,
   severity: undefined,
   detection: undefined,
+  actor: undefined,
   showMuted: false,
   limit: 50,
   offset: 0,

@@ -5,6 +5,7 @@ import { detectionTitle, severities } from '../../../sinks/findings/finding.ts';
 import {
   type EventMark,
   type FindingCount,
+  type FindingGroup,
   type FindingList,
   type ListedFinding,
   readEventMarks,
@@ -77,18 +78,48 @@ const severityTiles = (given: DetectionsGiven, { counts, lookedSince }: FindingL
     return html`<div class="tile"><dt>${severity}</dt><dd class="tile-value">${countText(found)}</dd><dd class="tile-note">${found === 0 && !isChosen ? (lookedSince === null ? 'none in this time' : 'none so far') : html`<a href="${detectionsHref(given, { severity: isChosen ? '' : severity })}">${isChosen ? 'show all' : 'show these'}<span class="unseen"> of severity ${severity}</span></a>`}</dd></div>`;
   })}</dl>`;
 
-const listPanel = (view: DetectionsView, { findings, counts, lookedSince }: FindingList): Html => {
+const listPanel = (view: DetectionsView, list: FindingList): Html => {
   const { given } = view;
+  const { findings, counts, lookedSince } = list;
   const asked = counts
     .filter(({ severity }) => given.severity === '' || given.severity === severity)
     .filter(({ detection }) => given.detection === '' || given.detection === detection);
-  const all = shownOf(given, asked);
+  const isOfActor = given.actor !== '';
+  const all = isOfActor ? list.groups.reduce((sum, { found }) => sum + found, 0) : shownOf(given, asked);
+  // Of one rule, each; of all, what a rule found of an actor in one row.
+  const isGrouped = given.detection === '' && !isOfActor && findings.length > 0;
   return html`<section class="panel" aria-labelledby="findings"><h2 id="findings">${lookedSince === null || all === 0 ? null : 'At least '}${countOf(all, 'finding')}</h2>
+${isOfActor ? html`<p class="hint">Of <strong>${given.actor}</strong>. <a href="${detectionsHref(given, { actor: '' })}">Of all actors</a></p>` : null}
 ${lookedNote(given, lookedSince)}
-${mutedNote(given, asked)}
-${findings.length === 0 ? empty(view, all, asked) : table(findings)}
-${pager(view, all)}</section>`;
+${isOfActor ? null : mutedNote(given, asked)}
+${findings.length === 0 ? empty(view, all, asked) : isGrouped ? groupTable(given, list.groups) : table(findings)}
+${isGrouped ? null : pager(view, all)}</section>`;
 };
+
+const MAX_GROUPS = 200;
+
+const groupTable = (
+  given: DetectionsGiven,
+  groups: readonly FindingGroup[],
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
+<thead><tr><th scope="col">Last (${zoneLabel()})</th><th scope="col">Severity</th><th scope="col">Finding</th><th scope="col" class="number">Found</th><th scope="col">Actor</th><th scope="col">Organization or account</th></tr></thead>
+<tbody>${groups.slice(0, MAX_GROUPS).map((group) => groupRow(given, group))}</tbody></table></div>
+${groups.length > MAX_GROUPS ? html`<p class="hint">And ${countOf(groups.length - MAX_GROUPS, 'more row')}: choose a rule or a severity.</p>` : null}`;
+
+const groupRow = (
+  given: DetectionsGiven,
+  { detection, severity, actor, found, first, last, summary, owners, muted }: FindingGroup,
+): Html => html`<tr><th scope="row">${instantOf(last)}${found > 1 ? html`<p class="sub">since ${instantOf(first)}</p>` : null}</th>
+<td>${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor)}</td>
+<td class="finding">${ruleLink(detection)}${muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${found > 1 ? 'last: ' : null}${summary}</p></td>
+<td class="number"><a href="${detectionsHref(given, { detection, actor: actor ?? '' })}" aria-label="${countOf(found, 'finding')}: ${detectionTitle(detection)} by ${actor ?? 'no actor'}">${countText(found)}</a></td>
+<td class="actor">${actor === null ? null : html`<a href="/actors/${encodeURIComponent(actor)}">${actor}</a>`}</td>
+<td>${owners.slice(0, MAX_NAMED_OWNERS).join(', ')}${owners.length > MAX_NAMED_OWNERS ? ' and others' : null}</td></tr>`;
+
+const MAX_NAMED_OWNERS = 3;
+
+const hideLinks = (detection: string, actor: string | null): Html =>
+  html`<p class="sub hide-links"><a href="${hideHref('acknowledge', detection, actor ?? undefined)}" aria-label="Acknowledge ${detectionTitle(detection)} by this actor">Acknowledge</a> · <a href="${hideHref('mute', detection, actor ?? undefined)}" aria-label="Mute ${detectionTitle(detection)} by this actor">Mute</a></p>`;
 
 const lookedNote = (given: DetectionsGiven, lookedSince: string | null): Html | null =>
   lookedSince === null
@@ -123,8 +154,8 @@ const table = (
 const findingRow = (
   finding: ListedFinding,
 ): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
-<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : html`<p class="sub"><a href="${muteHref(finding.detection, finding.actor ?? undefined)}" aria-label="Mute ${detectionTitle(finding.detection)} by this actor">Mute</a></p>`}</td>
-<td>${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
+<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : hideLinks(finding.detection, finding.actor)}</td>
+<td class="finding">${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
 <td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
 <td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
 
@@ -163,7 +194,7 @@ const ruleRow = (
 ): Html => {
   const count = counts?.find(({ detection }) => detection === name);
   const found = (count?.found ?? 0) - (given.muted === 'shown' ? 0 : (count?.muted ?? 0));
-  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${muteHref(name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
+  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${hideHref('mute', name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
 <td class="number">${counts === undefined ? html`<span class="muted">–</span>` : found === 0 ? '0' : html`<a href="${detectionsHref(given, { detection: name })}">${countText(found)}</a>`}</td>
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };
@@ -177,6 +208,7 @@ export interface DetectionsGiven {
   readonly organization: string;
   readonly severity: string;
   readonly detection: string;
+  readonly actor: string;
   /** `shown`: muted ones are listed and counted, too. */
   readonly muted: string;
 }
@@ -202,39 +234,46 @@ const detectionsHref = (given: DetectionsGiven, change: Partial<DetectionsGiven>
 export const muteSpans = [1, 7, 30, 90] as const;
 export const MAX_REASON = 1_000;
 
-/** In the address a name stays what it is; in a field, deceptive characters would be shown as escapes. */
-const muteHref = (detection: string, actor: string | undefined): string =>
-  `/detections/mute?${new URLSearchParams({ detection, ...(actor !== undefined && { actor }) })}`;
+/** `acknowledge`: what has been found up to now. `mute`: what will be found as well. */
+export const hidings = ['mute', 'acknowledge'] as const;
+type Hiding = (typeof hidings)[number];
 
-interface MuteView {
+const hidingTitles = { mute: 'Mute', acknowledge: 'Acknowledge' } as const;
+
+/** In the address a name stays what it is; in a field, deceptive characters would be shown as escapes. */
+const hideHref = (hiding: Hiding, detection: string, actor: string | undefined): string =>
+  `/detections/${hiding}?${new URLSearchParams({ detection, ...(actor !== undefined && { actor }) })}`;
+
+interface HideView {
+  readonly hiding: Hiding;
   readonly detection: string;
   readonly actor: string | undefined;
-  /** Undefined: not signed in, and may not mute. */
+  /** Undefined: not signed in, and may not. */
   readonly who: string | undefined;
   readonly reason?: string;
   readonly fault?: string;
 }
 
-export const muteBody = (view: MuteView): Html => {
+export const hideBody = (view: HideView): Html => {
   const title = detectionTitle(view.detection);
-  return html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>Mute ${title}</h1>
+  return html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>${hidingTitles[view.hiding]} ${title}</h1>
 <section class="panel" aria-labelledby="what"><h2 id="what">What it does</h2><div class="stack">
 <p><strong>${title}</strong>: ${ruleNamed(view.detection)?.what}.</p>
-<ul class="points"><li>The list of findings and its counts leave out what is muted, in every session of this console. It stays stored, and the list shows it on request.</li>
+<ul class="points"><li>The list of findings and its counts leave out ${view.hiding === 'mute' ? 'what is muted' : 'what has been found up to now; what is found later is shown'}, in every session of this console. It stays stored, and the list shows it on request.</li>
 <li>Nothing else changes: sinks, the feed, SQL, Sigma and the marks of events know nothing of it.</li>
-<li>Your name, the reason and the time are kept, here and in the trail of access.</li></ul></div></section>
-${view.who === undefined ? mustSignIn : muteForm(view, view.who)}</div>`;
+<li>Your name, ${view.hiding === 'mute' ? 'the reason' : 'the note'} and the time are kept, here and in the trail of access.</li></ul></div></section>
+${view.who === undefined ? mustSignIn : hideForm(view, view.who)}</div>`;
 };
 
-const mustSignIn = html`<p class="fault">Who mutes must be signed in, so that it is known who did: set <code>ORGTRAIL_FEED_TOKEN</code>, or make a token with <code>orgtrail token create NAME --scope search</code>, and sign in.</p>`;
+const mustSignIn = html`<p class="fault">It needs a signed-in user, so that it is known who did it: set <code>ORGTRAIL_FEED_TOKEN</code>, or make a token with <code>orgtrail token create NAME --scope search</code>, and sign in.</p>`;
 
-const muteForm = ({ detection, actor, reason, fault }: MuteView, who: string): Html =>
-  html`<form class="panel stack" method="post" action="${muteHref(detection, actor)}" aria-label="Mute">
+const hideForm = ({ hiding, detection, actor, reason, fault }: HideView, who: string): Html =>
+  html`<form class="panel stack" method="post" action="${hideHref(hiding, detection, actor)}" aria-label="${hidingTitles[hiding]}">
 ${fault === undefined ? null : html`<p class="fault" role="alert" id="mute-fault">${fault}</p>`}
-${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findings of this rule by <strong>${actor}</strong> alone. <a href="${muteHref(detection, undefined)}">Of all actors instead</a></p>`}
-<div class="field"><label for="reason">Reason</label><input id="reason" name="reason" type="text" maxlength="${MAX_REASON}" required value="${reason ?? ''}" autocomplete="off"${fault === undefined ? null : html` aria-invalid="true" aria-describedby="mute-fault"`}></div>
-<div class="field"><label for="days">For</label><select id="days" name="days">${muteSpans.map((days) => html`<option value="${days}"${days === 7 ? html` selected` : null}>${days === 1 ? '1 day' : `${days} days`}</option>`)}<option value="">until it is unmuted</option></select></div>
-<div class="row"><button class="primary" type="submit">Mute as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`;
+${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findings of this rule by <strong>${actor}</strong> alone. <a href="${hideHref(hiding, detection, undefined)}">Of all actors instead</a></p>`}
+<div class="field"><label for="reason">${hiding === 'mute' ? 'Reason' : 'Note'}</label><input id="reason" name="reason" type="text" maxlength="${MAX_REASON}" required value="${reason ?? ''}" autocomplete="off"${fault === undefined ? null : html` aria-invalid="true" aria-describedby="mute-fault"`}></div>
+${hiding === 'acknowledge' ? null : html`<div class="field"><label for="days">For</label><select id="days" name="days">${muteSpans.map((days) => html`<option value="${days}"${days === 7 ? html` selected` : null}>${days === 1 ? '1 day' : `${days} days`}</option>`)}<option value="">until it is unmuted</option></select></div>`}
+<div class="row"><button class="primary" type="submit">${hidingTitles[hiding]} as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`;
 
 export const unmuteBody = (mute: DetectionMute, who: string | undefined): Html =>
   html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>Unmute ${detectionTitle(mute.detection)}</h1>
@@ -251,13 +290,13 @@ const scopeOf = ({ actor }: DetectionMute): Html =>
 const mutesPanel = (mutes: readonly DetectionMute[]): Html | null =>
   mutes.length === 0
     ? null
-    : html`<section class="panel" aria-labelledby="mutes"><h2 id="mutes">Muted</h2>
+    : html`<section class="panel" aria-labelledby="mutes"><h2 id="mutes">Muted or acknowledged</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of mutes"><table class="sinks">
 <thead><tr><th scope="col">Rule</th><th scope="col">What</th><th scope="col">Reason</th><th scope="col">By</th><th scope="col">Until</th><th scope="col">Action</th></tr></thead>
 <tbody>${mutes.map(
         (mute) =>
           html`<tr><th scope="row">${detectionTitle(mute.detection)}</th><td>${scopeOf(mute)}</td><td>${mute.reason}</td>
-<td>${mute.createdBy}<p class="sub">${timeOf(mute.createdAt)}</p></td><td>${mute.mutedUntil === null ? 'it is unmuted' : timeOf(mute.mutedUntil)}</td>
+<td>${mute.createdBy}<p class="sub">${timeOf(mute.createdAt)}</p></td><td>${mute.upToPosition !== null ? html`only what was found before <span class="muted">(acknowledged)</span>` : mute.mutedUntil === null ? 'it is unmuted' : timeOf(mute.mutedUntil)}</td>
 <td><a href="/detections/mutes/${mute.id}/end" aria-label="Unmute ${detectionTitle(mute.detection)}">Unmute</a></td></tr>`,
       )}</tbody></table></div></section>`;
 

@@ -9,7 +9,13 @@ import { resolveNames } from '../../../search/run-search.ts';
 import type { SearchSource } from '../../../search/search-source.ts';
 import { severities } from '../../../sinks/findings/finding.ts';
 import { listFindings } from '../../../sinks/findings/list-findings.sql.ts';
-import { canBeMuted, muteDetection, readMutes, unmuteDetection } from '../../../sinks/findings/mutes.sql.ts';
+import {
+  acknowledgeDetection,
+  canBeMuted,
+  muteDetection,
+  readMutes,
+  unmuteDetection,
+} from '../../../sinks/findings/mutes.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
 import { changeNote, startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
@@ -20,9 +26,10 @@ import {
   type DetectionsGiven,
   type DetectionsView,
   detectionsBody,
+  hideBody,
+  hidings,
   MAX_PAGE,
   MAX_REASON,
-  muteBody,
   muteSpans,
   PAGE_SIZE,
   unmuteBody,
@@ -30,7 +37,7 @@ import {
 
 /** The views scan all of their time. */
 const DEFAULT_SINCE = '24h';
-const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'muted', 'page'];
+const parameters = ['since', 'before', 'organization', 'severity', 'detection', 'actor', 'muted', 'page'];
 
 type Query = Readonly<Record<string, unknown>>;
 
@@ -83,6 +90,7 @@ const readView = async (
       organization: search.organization,
       severity: given.severity === '' ? undefined : given.severity,
       detection: given.detection === '' ? undefined : given.detection,
+      actor: given.actor === '' ? undefined : given.actor,
       showMuted: given.muted === 'shown',
       limit: PAGE_SIZE,
       offset: (page - 1) * PAGE_SIZE,
@@ -109,6 +117,7 @@ const readGiven = (query: Query): DetectionsGiven => {
     organization: text('organization'),
     severity,
     detection,
+    actor: text('actor'),
     muted: text('muted') === 'shown' ? 'shown' : '',
   };
 };
@@ -119,7 +128,7 @@ const readPage = (text: unknown): number => {
 };
 
 const current = DETECTIONS_PATH;
-const title = 'Mute a detection';
+const titles = { mute: 'Mute a detection', acknowledge: 'Acknowledge findings' } as const;
 const MAX_ACTOR = 1_000;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -131,31 +140,34 @@ export const mutePages = (
   { operations, access }: { readonly operations: Operations; readonly access: AccessSource },
 ): void => {
   const note = (request: FastifyRequest, what: AccessNote['what']) => access.note(changeNote(request, 'mute', what));
-  pages.get<{ Querystring: Fields }>('/detections/mute', { schema: hidden }, (request, reply) => {
-    const body = muteBody({ ...readScope(request.query), who: personOf(request) });
-    return sendPage(request, reply, frame, { title, current, body });
-  });
-  pages.post<{ Body: Fields | undefined; Querystring: Fields }>(
-    '/detections/mute',
-    { schema: hidden },
-    async (request, reply) => {
+  for (const hiding of hidings) {
+    const [path, title] = [`/detections/${hiding}`, titles[hiding]];
+    pages.get<{ Querystring: Fields }>(path, { schema: hidden }, (request, reply) => {
+      const body = hideBody({ hiding, ...readScope(request.query), who: personOf(request) });
+      return sendPage(request, reply, frame, { title, current, body });
+    });
+    pages.post<{ Body: Fields | undefined; Querystring: Fields }>(path, { schema: hidden }, async (request, reply) => {
       const by = requirePerson(request);
       const scope = readScope(request.query);
       const { reason, forDays } = readTerms(request.body ?? {});
-      const refuse = (fault: string) =>
-        sendPage(request, reply.code(400), frame, {
-          title,
-          current,
-          body: muteBody({ ...scope, who: by, reason, fault }),
-        });
-      if (!isVisible(reason) || reason.length > MAX_REASON)
-        return refuse('A reason is needed, of up to 1,000 characters.');
-      const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
-      if (id === undefined) return refuse('The same findings are muted already.');
-      note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
+      const refuse = (fault: string) => {
+        const body = hideBody({ hiding, ...scope, who: by, reason, fault });
+        return sendPage(request, reply.code(400), frame, { title, current, body });
+      };
+      if (!isVisible(reason) || reason.length > MAX_REASON) {
+        return refuse(`A ${hiding === 'mute' ? 'reason' : 'note'} is needed, of up to 1,000 characters.`);
+      }
+      if (hiding === 'acknowledge') {
+        const id = await acknowledgeDetection(operations.pool, { ...scope, reason, by });
+        note(request, { acknowledgement: id, detection: scope.detection, actor: scope.actor, note: reason });
+      } else {
+        const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
+        if (id === undefined) return refuse('The same findings are muted already.');
+        note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
+      }
       return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
-    },
-  );
+    });
+  }
   pages.get<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
     const body = unmuteBody(await requireMute(operations, request.params), personOf(request));
     return sendPage(request, reply, frame, { title: 'Unmute a detection', current, body });

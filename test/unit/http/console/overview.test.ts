@@ -48,8 +48,8 @@ test('an address that makes no sense asks for everything', () => {
 const count: FindingCount = { detection: 'member_added', severity: 'medium', found: 3, muted: 0 };
 
 const textOf = (counts: readonly FindingCount[], lookedSince: string | null): string => {
-  const given = { since: '90d', before: '', organization: '', severity: '', detection: '', muted: '' };
-  const list = { counts, findings: [], lookedSince };
+  const given = { since: '90d', before: '', organization: '', severity: '', detection: '', actor: '', muted: '' };
+  const list = { counts, groups: [], findings: [], lookedSince };
   const page = { given, page: 1, faults: [], organizations: [], mutes: [], failure: undefined, nowMs: 0, list };
   return detectionsBody(page).toString();
 };
