@@ -4,6 +4,7 @@ import type { Operation } from '../base/operation.ts';
 import { listCheckpoints, showEvidence } from '../evidence/stored/evidence-operations.ts';
 import { createToken, listTokens, revokeToken } from '../postgres/access/token-operations.ts';
 import { listSaved } from '../search/saved-searches.sql.ts';
+import { checkDetections } from '../sinks/findings/own-detections.sql.ts';
 import { listDeadLetters, listSinks, replay } from '../status/sink-operations.ts';
 import { type AppSource, showStatus } from './status-operation.ts';
 
@@ -21,6 +22,7 @@ export const operations: readonly Operation<AppSource>[] = [
   replay,
   listDeadLetters,
   listSaved,
+  checkDetections,
   listArchive,
   showEvidence,
   listCheckpoints,

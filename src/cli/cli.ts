@@ -38,6 +38,14 @@ Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 databa
 4 a service was unreachable, 5 the evidence does not hold, 130/143 stopped by a signal. A command waits until all
 that it printed is read; if the reader of stdout goes away, it ends with 0. Daemons and sync go on without one.`;
 
+const detectionsGroup = {
+  name: 'detections',
+  says: 'Check the detections of your own',
+  help: `
+Examples:
+  $ orgtrail detections check`,
+};
+
 /** `report` gets the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
@@ -53,6 +61,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     configCommand(context, report),
     operationCommand(showStatus, context, report),
     sinkCommand(context),
+    groupCommand(detectionsGroup, context, report),
     groupCommand(holdGroup, context),
     groupCommand(tokenGroup, context),
     backfillCommand(context, report),

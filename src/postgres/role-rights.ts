@@ -40,6 +40,8 @@ export const ingestMay: Readonly<Record<string, string>> = {
   // Written by orgtrail_note_detections alone.
   findings: 'select',
   finding_head: 'select',
+  // Written by the trigger of finding_head, with its owner's rights.
+  own_detections: 'select',
   // Written by orgtrail_mute_detection and orgtrail_unmute_detection alone, which keep every row.
   detection_mutes: 'select',
   // Written by orgtrail_note_verification and orgtrail_note_scrub alone, which keep a bounded number of rows.

@@ -223,7 +223,9 @@ const statement = `
         (view) => `union all select d.detection, d.severity, ${shared}, d.first_time, d.events, d.summary
     from detection_${view} d where ${isInTime('d')}`,
       )
-      .join('\n    ')}),
+      .join('\n    ')}
+    union all select f.detection, f.severity, ${shared}, f.first_time, f.events, f.summary
+    from findings f where f.detection in (select o.name from own_detections o) and ${isInTime('f')}),
   found as materialized (
     select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
       and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()

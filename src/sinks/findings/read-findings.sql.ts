@@ -152,13 +152,17 @@ export const readDetections = async (pool: Pool, asked: AskedDetections): Promis
   }
 };
 
+const listedColumns = `detection, severity, position, action_time, organization_id, organization_name, actor, actor_ip_address, action_type, action_result,
+  resource_type, resource_id, events, summary`;
+
 const listedStatement = `
   select detection, severity, position::float8 as position,
     to_char(action_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "actionTime",
     organization_id as "organizationId", organization_name as "organizationName", actor,
     actor_ip_address as "actorIpAddress", action_type as "actionType", action_result as "actionResult",
     resource_type as "resourceType", resource_id as "resourceId", events::float8 as events, summary
-  from detections
+  from (select ${listedColumns} from detections
+    union all select ${listedColumns} from findings where detection in (select name from own_detections)) found
   where action_time >= $1 and action_time < coalesce($2::timestamptz, 'infinity') and severity = any($3::text[])
     and ($4::text is null or detection = $4)
   order by action_time desc, position desc, detection limit $5`;

@@ -42,7 +42,7 @@ describe('orgtrail mcp with the account that may read alone', () => {
     expect(tools.map(({ name }) => name)).toEqual(
       words(`
       search_events count_events get_event get_history describe_entity get_completeness list_detections
-      get_status list_holds list_tokens list_sinks list_dead_letters list_saved_searches list_archive get_evidence_status list_checkpoints`),
+      get_status list_holds list_tokens list_sinks list_dead_letters list_saved_searches check_own_detections list_archive get_evidence_status list_checkpoints`),
     );
     for (const { annotations, description, inputSchema } of tools) {
       expect(annotations).toMatchObject({ readOnlyHint: true, destructiveHint: false });

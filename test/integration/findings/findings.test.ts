@@ -1,9 +1,16 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { listFindings } from '../../../src/sinks/findings/list-findings.sql.ts';
-import { type FindingsRange, readFindingHead, readFindings } from '../../../src/sinks/findings/read-findings.sql.ts';
+import { readOwnDetections } from '../../../src/sinks/findings/own-detections.sql.ts';
+import {
+  type FindingsRange,
+  readDetections,
+  readFindingHead,
+  readFindings,
+} from '../../../src/sinks/findings/read-findings.sql.ts';
 import { noteFindings, wantDetections } from '../../../src/sinks/findings/record-findings.sql.ts';
 import { readDeadLetters } from '../../../src/sinks/sink-status.sql.ts';
+import { createLogin } from '../../support/accounts/login.ts';
 import { askedFindings } from '../../support/findings/asked-findings.ts';
 import { withLock } from '../../support/postgres/lock-waits.ts';
 import { commitAll, entryText, newSource } from '../../support/postgres/store-fixture.ts';
@@ -11,7 +18,7 @@ import { until } from '../../support/process/until.ts';
 import { createTestSink, useSinkDatabase } from '../../support/sinks/delivery-fixture.ts';
 import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
 
-const { pool, register, status, reaches, work } = useSinkDatabase(async () => {});
+const { pool, daemonUrl, register, status, reaches, work } = useSinkDatabase(async () => {});
 let lease: Lease;
 let nowMs: number;
 beforeEach(async () => {
@@ -210,6 +217,102 @@ test('the list of the console has a finding for each organization with a copy of
   expect(await list('org')).toEqual(['token']);
   expect(await list('other')).toEqual(['token']);
   expect(await list('third')).toEqual([]);
+});
+
+describe('detections of the operator', () => {
+  const viewOf = (name: string, where: string, more = '') =>
+    pool().query(
+      `create view orgtrail_detections.${name} as select t.*, 'high'::text as severity${more} from audit_event_traits t where ${where}`,
+    );
+  beforeEach(async () => {
+    await pool().query(
+      'drop schema if exists orgtrail_detections cascade; create schema orgtrail_detections; delete from own_detections',
+    );
+    await wantDetections(pool(), false);
+  });
+
+  test('are noted, listed and sent as ours are, from the next event on', async () => {
+    await store(deleted('before', MINUTE_MS));
+    await note();
+    await viewOf('deletions', 'deletes', ', 3 as events');
+    await viewOf('api_token_changed', 'true');
+    await store(deleted('a', MINUTE_MS), token('b'), deleted('c', 400 * DAY_MS));
+    await note();
+    expect(await named()).toEqual(['a deletions', 'b api_token_changed', 'c deletions']);
+    expect((await read()).events[0]?.finding).toMatchObject({ severity: 'high', events: 3, eventPosition: 2 });
+    const list = await listFindings(pool(), askedFindings(nowMs - DAY_MS, { detection: 'deletions' }));
+    expect(list.findings).toMatchObject([
+      { id: 'a', detection: 'deletions', severity: 'high', actor: 'mira@example.com' },
+    ]);
+    expect(list.counts).toContainEqual({ detection: 'deletions', severity: 'high', found: 1, muted: 0 });
+    const asked = { since: new Date(0).toISOString(), minSeverity: 'low', detection: 'deletions', limit: 10 } as const;
+    expect((await readDetections(pool(), asked)).map(({ position }) => position)).toEqual([2, 4]);
+    expect((await readOwnDetections(pool())).map(({ name, faults }) => [name, faults])).toEqual([
+      ['api_token_changed', ['a detection of orgtrail has this name']],
+      ['deletions', []],
+    ]);
+  });
+
+  test('that fail are asked again from where they stand, at positions that sinks still read; ours do not wait', async () => {
+    await viewOf('broken', "deletes and 1 / (position('x' in id) - 1) > -2");
+    await store(deleted('xa', MINUTE_MS), token('b'));
+    expect(await note()).toMatchObject({ position: 2, head: 2, found: 1 });
+    expect(await named()).toEqual(['b api_token_changed']);
+    expect(await readOwnDetections(pool())).toMatchObject([
+      { name: 'broken', position: 0, askedAt: null, faults: ['it failed: division by zero'] },
+    ]);
+    await pool().query(
+      "create or replace view orgtrail_detections.broken as select t.*, 'high'::text as severity from audit_event_traits t where deletes",
+    );
+    await store(harmless('c'));
+    await note();
+    expect(await named({ after: 2 })).toEqual(['xa broken']);
+    expect((await read({ after: 2 })).events).toMatchObject([{ position: 3, finding: { eventPosition: 1 } }]);
+    expect(await readOwnDetections(pool())).toMatchObject([{ name: 'broken', position: 3, faults: [] }]);
+    await pool().query('drop view orgtrail_detections.broken');
+    await viewOf('slow', 'deletes and pg_sleep(600) is not null');
+    await store(deleted('d', MINUTE_MS), token('e'));
+    const client = await pool().connect();
+    await client.query("set statement_timeout = '1s'");
+    await client.query('select orgtrail_note_detections(100)').finally(() => client.release(true));
+    expect(await named({ after: 3 })).toEqual(['e api_token_changed']);
+    expect((await readOwnDetections(pool()))[1]?.faults).toEqual([
+      'it failed: canceling statement due to statement timeout',
+    ]);
+    await pool().query('drop view orgtrail_detections.slow');
+    expect((await readOwnDetections(pool()))[0]).toMatchObject({ name: 'broken', faults: ['the view is gone'] });
+  });
+
+  test('that belong to another account are never asked: their functions would run with the rights of the owner', async () => {
+    await using login = await createLogin({ url: daemonUrl(), pool: pool() }, ['orgtrail_reader']);
+    await pool().query(
+      `grant usage, create on schema orgtrail_detections to ${login.name}; grant select on audit_event_traits to ${login.name}`,
+    );
+    await login.pool.query(
+      "create function orgtrail_detections.seize() returns text language plpgsql as $$ begin raise exception 'as %', current_user; end $$",
+    );
+    await login.pool.query(
+      'create view orgtrail_detections.trap as select t.*, orgtrail_detections.seize() as severity from audit_event_traits t',
+    );
+    await login.pool.query('create materialized view orgtrail_detections.trap_2 as select 1 as position');
+    await store(token('a'));
+    await note();
+    expect(await named()).toEqual(['a api_token_changed']);
+    const rules = await readOwnDetections(pool());
+    expect(rules.map(({ name, position }) => [name, position])).toEqual([
+      ['trap', null],
+      ['trap_2', null],
+    ]);
+    expect(rules[0]?.faults).toEqual([expect.stringContaining(`it belongs to ${login.name}: only views of `)]);
+    expect(rules[1]?.faults).toEqual([
+      'it is no view',
+      expect.stringContaining('it belongs to '),
+      expect.stringMatching(
+        /^it lacks action_result \(text\), action_time \(timestamp with time zone\).*severity \(text\)/,
+      ),
+    ]);
+    await pool().query('drop schema orgtrail_detections cascade');
+  });
 });
 
 const MINUTE_MS = 60_000;

@@ -61,6 +61,7 @@ const cases: Readonly<Record<string, Cases>> = {
   'sink list': {},
   'search --list-saved': {},
   'archive list': {},
+  'detections check': { code: 1 },
   'sink dead-letters': {
     fields: () => ({ name: 'siem', limit: '3' }),
     bad: [

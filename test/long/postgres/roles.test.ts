@@ -323,7 +323,7 @@ const ingest: Readonly<Record<string, string>> = {
     detection_sign_in_from_new_network detection_sign_in_without_sso detection_sso_or_mfa_changed
     detection_super_administrator_added detection_worker_secret_or_route_changed detections
     drizzle.__drizzle_migrations event_spellings evidence_anchors evidence_coverage evidence_logs feed_head finding_head findings
-    holds lanes position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches
+    holds lanes own_detections position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches
     sink_dead_letters sinks sync_status`,
   ),
   ...withRight(

@@ -11,6 +11,7 @@ import {
   readEventMarks,
 } from '../../../sinks/findings/list-findings.sql.ts';
 import { canBeMuted, type DetectionMute } from '../../../sinks/findings/mutes.sql.ts';
+import type { OwnDetection } from '../../../sinks/findings/own-detections.sql.ts';
 import { type DetectionRule, detectionRules, ruleNamed } from '../../../sinks/findings/rules.ts';
 import { type Html, html } from '../html.ts';
 import type { Operations } from '../operations.ts';
@@ -22,7 +23,7 @@ ${filterForm(view)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure}.</p>`}
 ${view.list === undefined ? null : html`${severityTiles(view.given, view.list)}${listPanel(view, view.list)}`}
 ${mutesPanel(view.mutes)}
-${rulesPanel(view.given, view.list?.counts)}
+${rulesPanel(view, view.list?.counts)}
 </div>`;
 
 const filterForm = (
@@ -37,7 +38,7 @@ ${choice(
   view.given.detection,
   'detection',
   'Rule',
-  detectionRules.map(({ name }) => name),
+  [...detectionRules, ...view.own].map(({ name }) => name),
   detectionTitle,
 )}
 </div>
@@ -178,13 +179,34 @@ ${page > 1 ? html`<a class="button" rel="prev" href="${detectionsHref(given, {},
 ${page < pages ? html`<a class="button" rel="next" href="${detectionsHref(given, {}, page + 1)}">Older</a>` : null}</nav>`;
 };
 
-const rulesPanel = (given: DetectionsGiven, counts: readonly FindingCount[] | undefined): Html => {
-  const shown = detectionRules.filter(({ name }) => given.detection === '' || given.detection === name);
+const rulesPanel = ({ given, own }: DetectionsView, counts: readonly FindingCount[] | undefined): Html => {
+  const isShown = ({ name }: { readonly name: string }) => given.detection === '' || given.detection === name;
+  const shown = detectionRules.filter(isShown);
   return html`<section class="panel" aria-labelledby="rules"><h2 id="rules">What the rules mean</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of rules"><table class="sinks">
 <thead><tr><th scope="col">Rule</th><th scope="col">Severity</th><th scope="col" class="number">Found</th><th scope="col">Means</th><th scope="col">Also finds</th></tr></thead>
-<tbody>${shown.map((rule) => ruleRow(rule, given, counts))}</tbody></table></div>
+<tbody>${own.filter(isShown).map((rule) => ownRow(rule, given, counts))}${shown.map((rule) => ruleRow(rule, given, counts))}</tbody></table></div>
 <p class="hint">docs/detections.md has all of it: what is known of Cloudflare's words, other thresholds, rules of your own.</p></section>`;
+};
+
+const ownRow = (
+  { name, says, faults }: OwnDetection,
+  given: DetectionsGiven,
+  counts: readonly FindingCount[] | undefined,
+): Html => html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">orgtrail_detections.${name}</p><p class="sub"><a href="${hideHref('mute', name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p></th><td>yours</td>
+<td class="number">${foundCell(name, given, counts)}</td><td>${says}${faults.map((fault) => html`<p class="fault">${fault}</p>`)}</td><td></td></tr>`;
+
+const foundCell = (
+  name: string,
+  given: DetectionsGiven,
+  counts: readonly FindingCount[] | undefined,
+): Html | string => {
+  if (counts === undefined) return html`<span class="muted">–</span>`;
+  const found = shownOf(
+    given,
+    counts.filter(({ detection }) => detection === name),
+  );
+  return found === 0 ? '0' : html`<a href="${detectionsHref(given, { detection: name })}">${countText(found)}</a>`;
 };
 
 const ruleRow = (
@@ -192,10 +214,8 @@ const ruleRow = (
   given: DetectionsGiven,
   counts: readonly FindingCount[] | undefined,
 ): Html => {
-  const count = counts?.find(({ detection }) => detection === name);
-  const found = (count?.found ?? 0) - (given.muted === 'shown' ? 0 : (count?.muted ?? 0));
   return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${hideHref('mute', name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
-<td class="number">${counts === undefined ? html`<span class="muted">–</span>` : found === 0 ? '0' : html`<a href="${detectionsHref(given, { detection: name })}">${countText(found)}</a>`}</td>
+<td class="number">${foundCell(name, given, counts)}</td>
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
 };
 
@@ -220,6 +240,7 @@ export interface DetectionsView {
   readonly organizations: readonly OrganizationName[];
   readonly list: FindingList | undefined;
   readonly mutes: readonly DetectionMute[];
+  readonly own: readonly OwnDetection[];
   readonly failure: string | undefined;
   readonly nowMs: number;
 }
@@ -235,8 +256,7 @@ export const muteSpans = [1, 7, 30, 90] as const;
 export const MAX_REASON = 1_000;
 
 /** `acknowledge`: what has been found up to now. `mute`: what will be found as well. */
-export const hidings = ['mute', 'acknowledge'] as const;
-type Hiding = (typeof hidings)[number];
+export type Hiding = 'mute' | 'acknowledge';
 
 const hidingTitles = { mute: 'Mute', acknowledge: 'Acknowledge' } as const;
 
@@ -258,7 +278,7 @@ export const hideBody = (view: HideView): Html => {
   const title = detectionTitle(view.detection);
   return html`<div class="stack"><p class="crumbs"><a href="/detections">Detections</a></p><h1>${hidingTitles[view.hiding]} ${title}</h1>
 <section class="panel" aria-labelledby="what"><h2 id="what">What it does</h2><div class="stack">
-<p><strong>${title}</strong>: ${ruleNamed(view.detection)?.what}.</p>
+<p><strong>${title}</strong>: ${ruleNamed(view.detection)?.what ?? 'a detection of your own'}.</p>
 <ul class="points"><li>The list of findings and its counts leave out ${view.hiding === 'mute' ? 'what is muted' : 'what has been found up to now; what is found later is shown'}, in every session of this console. It stays stored, and the list shows it on request.</li>
 <li>Nothing else changes: sinks, the feed, SQL, Sigma and the marks of events know nothing of it.</li>
 <li>Your name, ${view.hiding === 'mute' ? 'the reason' : 'the note'} and the time are kept, here and in the trail of access.</li></ul></div></section>

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
 import type { StreamLimits } from '../../../base/limits.ts';
 import { isVisible } from '../../../base/text.ts';
@@ -16,6 +16,7 @@ import {
   readMutes,
   unmuteDetection,
 } from '../../../sinks/findings/mutes.sql.ts';
+import { type OwnDetection, readOwnDetections } from '../../../sinks/findings/own-detections.sql.ts';
 import { ruleNamed } from '../../../sinks/findings/rules.ts';
 import { changeNote, startStreaming } from '../../access-trail.ts';
 import { goneSignal, httpError, inPlace, unknownIn } from '../../failure.ts';
@@ -26,8 +27,8 @@ import {
   type DetectionsGiven,
   type DetectionsView,
   detectionsBody,
+  type Hiding,
   hideBody,
-  hidings,
   MAX_PAGE,
   MAX_REASON,
   muteSpans,
@@ -69,6 +70,8 @@ const readView = async (
   signal: AbortSignal,
 ): Promise<DetectionsView> => {
   const given = readGiven(query);
+  const own = await readOwnDetections(operations.pool);
+  requireDetection(given.detection, own, 400);
   const nowMs = Date.now();
   const { since, before, organization } = given;
   const bounds = { since: since === '' ? DEFAULT_SINCE : since, before, organization };
@@ -80,6 +83,7 @@ const readView = async (
     nowMs,
     organizations: await source.organizations(),
     mutes: await readMutes(operations.pool),
+    own,
   };
   const { search, faults } = reading;
   if (faults.length > 0 || search.since === undefined) return { ...view, faults, list: undefined, failure: undefined };
@@ -110,7 +114,6 @@ const readGiven = (query: Query): DetectionsGiven => {
   if (severity !== '' && !severities.some((known) => known === severity)) {
     throw httpError(400, `severity must be one of ${severities.join(', ')}.`);
   }
-  if (detection !== '' && ruleNamed(detection) === undefined) throw httpError(400, 'There is no such detection.');
   return {
     since: text('since'),
     before: text('before'),
@@ -120,6 +123,13 @@ const readGiven = (query: Query): DetectionsGiven => {
     actor: text('actor'),
     muted: text('muted') === 'shown' ? 'shown' : '',
   };
+};
+
+/** All or one of ours, or of those of the operator. */
+const requireDetection = (name: string, own: readonly OwnDetection[], code: 400 | 404): void => {
+  if (name === '' && code === 400) return;
+  if (ruleNamed(name) !== undefined || own.some((rule) => rule.name === name)) return;
+  throw httpError(code, 'There is no such detection.');
 };
 
 const readPage = (text: unknown): number => {
@@ -140,34 +150,35 @@ export const mutePages = (
   { operations, access }: { readonly operations: Operations; readonly access: AccessSource },
 ): void => {
   const note = (request: FastifyRequest, what: AccessNote['what']) => access.note(changeNote(request, 'mute', what));
-  for (const hiding of hidings) {
-    const [path, title] = [`/detections/${hiding}`, titles[hiding]];
-    pages.get<{ Querystring: Fields }>(path, { schema: hidden }, (request, reply) => {
-      const body = hideBody({ hiding, ...readScope(request.query), who: personOf(request) });
-      return sendPage(request, reply, frame, { title, current, body });
-    });
-    pages.post<{ Body: Fields | undefined; Querystring: Fields }>(path, { schema: hidden }, async (request, reply) => {
-      const by = requirePerson(request);
-      const scope = readScope(request.query);
-      const { reason, forDays } = readTerms(request.body ?? {});
-      const refuse = (fault: string) => {
-        const body = hideBody({ hiding, ...scope, who: by, reason, fault });
-        return sendPage(request, reply.code(400), frame, { title, current, body });
-      };
-      if (!isVisible(reason) || reason.length > MAX_REASON) {
-        return refuse(`A ${hiding === 'mute' ? 'reason' : 'note'} is needed, of up to 1,000 characters.`);
-      }
-      if (hiding === 'acknowledge') {
-        const id = await acknowledgeDetection(operations.pool, { ...scope, reason, by });
-        note(request, { acknowledgement: id, detection: scope.detection, actor: scope.actor, note: reason });
-      } else {
-        const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
-        if (id === undefined) return refuse('The same findings are muted already.');
-        note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
-      }
-      return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
-    });
-  }
+  const ask = (hiding: Hiding) => async (request: FastifyRequest<Asked>, reply: FastifyReply) => {
+    const body = hideBody({ hiding, ...(await readScope(operations, request.query)), who: personOf(request) });
+    return sendPage(request, reply, frame, { title: titles[hiding], current, body });
+  };
+  const hide = (hiding: Hiding) => async (request: FastifyRequest<Asked>, reply: FastifyReply) => {
+    const by = requirePerson(request);
+    const scope = await readScope(operations, request.query);
+    const { reason, forDays } = readTerms(request.body ?? {});
+    const refuse = (fault: string) => {
+      const body = hideBody({ hiding, ...scope, who: by, reason, fault });
+      return sendPage(request, reply.code(400), frame, { title: titles[hiding], current, body });
+    };
+    if (!isVisible(reason) || reason.length > MAX_REASON) {
+      return refuse(`A ${hiding === 'mute' ? 'reason' : 'note'} is needed, of up to 1,000 characters.`);
+    }
+    if (hiding === 'acknowledge') {
+      const id = await acknowledgeDetection(operations.pool, { ...scope, reason, by });
+      note(request, { acknowledgement: id, detection: scope.detection, actor: scope.actor, note: reason });
+    } else {
+      const id = await muteDetection(operations.pool, { ...scope, reason, forDays, by });
+      if (id === undefined) return refuse('The same findings are muted already.');
+      note(request, { mute: id, detection: scope.detection, actor: scope.actor, reason, days: forDays });
+    }
+    return reply.redirect(`${DETECTIONS_PATH}#mutes`, 303);
+  };
+  pages.get<Asked>('/detections/mute', { schema: hidden }, ask('mute'));
+  pages.get<Asked>('/detections/acknowledge', { schema: hidden }, ask('acknowledge'));
+  pages.post<Asked>('/detections/mute', { schema: hidden }, hide('mute'));
+  pages.post<Asked>('/detections/acknowledge', { schema: hidden }, hide('acknowledge'));
   pages.get<{ Params: Id }>('/detections/mutes/:id/end', { schema: hidden }, async (request, reply) => {
     const body = unmuteBody(await requireMute(operations, request.params), personOf(request));
     return sendPage(request, reply, frame, { title: 'Unmute a detection', current, body });
@@ -180,6 +191,11 @@ export const mutePages = (
     return reply.redirect(DETECTIONS_PATH, 303);
   });
 };
+
+interface Asked {
+  readonly Querystring: Fields;
+  readonly Body: Fields | undefined;
+}
 
 interface Id {
   readonly id: string;
@@ -210,10 +226,13 @@ const textOf = (fields: Fields, name: string): string => {
   return text;
 };
 
-const readScope = (fields: Fields): { readonly detection: string; readonly actor: string | undefined } => {
+const readScope = async (
+  { pool }: Operations,
+  fields: Fields,
+): Promise<{ readonly detection: string; readonly actor: string | undefined }> => {
   const detection = textOf(fields, 'detection');
   const actor = textOf(fields, 'actor');
-  if (ruleNamed(detection) === undefined) throw httpError(404, 'There is no such detection.');
+  requireDetection(detection, await readOwnDetections(pool), 404);
   if (!canBeMuted(detection)) throw httpError(400, 'The misuse of the token of the collector cannot be muted.');
   if (actor.length > MAX_ACTOR) throw httpError(400, 'The actor is too long.');
   return { detection, actor: actor === '' ? undefined : actor };

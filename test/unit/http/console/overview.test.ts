@@ -50,7 +50,17 @@ const count: FindingCount = { detection: 'member_added', severity: 'medium', fou
 const textOf = (counts: readonly FindingCount[], lookedSince: string | null): string => {
   const given = { since: '90d', before: '', organization: '', severity: '', detection: '', actor: '', muted: '' };
   const list = { counts, groups: [], findings: [], lookedSince };
-  const page = { given, page: 1, faults: [], organizations: [], mutes: [], failure: undefined, nowMs: 0, list };
+  const page = {
+    given,
+    page: 1,
+    faults: [],
+    organizations: [],
+    mutes: [],
+    own: [],
+    failure: undefined,
+    nowMs: 0,
+    list,
+  };
   return detectionsBody(page).toString();
 };
 
