@@ -44,6 +44,7 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   'sink test': [2, 'lake'],
   'hold add': [0, '--reason', 'case 17', '--all-organizations', '--since', '2d', '--json'],
   'hold confirm': [2],
+  'detections check': [0],
   'hold list': [0],
   'hold release': [2, '4711'],
   'token create': [0, 'auditor', '--scope', 'search'],
