@@ -1,3 +1,4 @@
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { beforeAll, expect, test } from 'vitest';
 import { listen } from '../../support/network/listen.ts';
@@ -115,4 +116,73 @@ test('--follow over a network that cuts answers off: every event once, in order,
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ next_position: head + 1 });
   expect(lines).toHaveLength(head + 2);
   expect(follower.stderr().match(/no answer, trying again/g)).toHaveLength(3);
+});
+
+/** A proxy that changes bodies of the feed, and ends them as if they were whole. */
+const listenChanging = (change: (body: Buffer) => Buffer | string) => {
+  const forward = async (request: IncomingMessage, response: ServerResponse) => {
+    const authorization = request.headers.authorization ?? '';
+    const answer = await fetch(`${served.server.url}${request.url}`, { headers: { authorization } });
+    const body = Buffer.from(await answer.arrayBuffer());
+    const kept = [...answer.headers].filter(([name]) => name.startsWith('orgtrail-'));
+    response.writeHead(answer.status, Object.fromEntries(kept)).end(change(body));
+  };
+  return listen(
+    createHttpServer((request, response) => void forward(request, response).catch(() => response.destroy())),
+  );
+};
+const follow = (port: number) =>
+  startInProcess(['feed', '--url', `http://127.0.0.1:${port}`, '--follow', '--last-line'], {
+    ORGTRAIL_FEED_TOKEN: feedToken,
+  });
+
+test('an answer that ends early is cut off, also if its end looks like one', async () => {
+  const wanted = (await local()).stdout;
+  const cuts = [0.5, 0.7, 1];
+  await using proxy = await listenChanging((body) => body.subarray(0, body.length * (cuts.shift() ?? 1)));
+  const once = await runInProcess(['feed', '--url', `http://127.0.0.1:${proxy.port}`], {
+    ORGTRAIL_FEED_TOKEN: feedToken,
+  });
+  expect(once).toMatchObject({ code: 4, stderr: expect.stringContaining('the answer was cut off') });
+  expect(wanted.startsWith(once.stdout) && once.stdout.endsWith('\n')).toBe(true);
+  const follower = follow(proxy.port);
+  await until('all is read', async () => follower.stdout().length >= wanted.length);
+  expect(follower.stdout()).toBe(wanted);
+  follower.stop();
+  expect(await follower.ended).toBe(0);
+});
+
+test('what comes in another order behind a cut is printed again; a stop says where to go on', async () => {
+  const wanted = (await local()).stdout;
+  const [first = '', second = ''] = wanted.split('\n');
+  const answers = [`${second}\n${first}\n{"position`];
+  await using proxy = await listenChanging((body) => answers.shift() ?? body);
+  const follower = follow(proxy.port);
+  const expected = `${second}\n${wanted}`;
+  await until('all is read', async () => follower.stdout().length >= expected.length);
+  expect(follower.stdout()).toBe(expected);
+  expect(follower.stderr()).toContain('stands in another order now');
+  follower.stop();
+  expect(await follower.ended).toBe(0);
+  const last = JSON.parse(follower.stdout().trimEnd().split('\n').at(-1) ?? '');
+  expect(last).toMatchObject({ next_position: wanted.split('\n').length - 1 });
+});
+
+test('stopped in the middle of an answer, its last line has the place behind what was printed', async () => {
+  const wanted = (await local()).stdout;
+  let isFirst = true;
+  await using proxy = await listenChanging((body) => {
+    const whole = isFirst ? body.subarray(0, body.length / 2) : body;
+    isFirst = false;
+    return whole;
+  });
+  const follower = follow(proxy.port);
+  await until('it was cut off', async () => follower.stderr().includes('was cut off'));
+  follower.stop();
+  expect(await follower.ended).toBe(0);
+  const lines = follower.stdout().trimEnd().split('\n');
+  const { next_position: position, next_cursor: cursor } = JSON.parse(lines.pop() ?? '');
+  expect(position).toBe(lines.length);
+  const rest = await remote('--cursor', cursor);
+  expect(`${lines.join('\n')}\n${rest.stdout}`).toBe(wanted);
 });
