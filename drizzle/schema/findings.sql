@@ -582,8 +582,8 @@ begin
 end
 $function$;
 
--- Rules of the operator: the views of the schema orgtrail_detections, which the owner of this schema makes, for others' functions would run with its
--- rights. Each is asked where it stands, before the head moves on: one that fails is asked again, and holds up no other.
+-- Detections of the operator: the views of the schema orgtrail_detections that the owner of this schema has made. Functions of others would run with
+-- its rights.
 create table own_detections (
   name text primary key,
   position bigint not null,
@@ -592,52 +592,78 @@ create table own_detections (
   error text
 );
 comment on table own_detections is 'The views of the schema orgtrail_detections, which are asked as our own detections are (docs/detections.md). Written '
-  'with finding_head alone.';
+  'by functions alone.';
 comment on column own_detections.name is 'The view, and the detection that its findings have.';
 comment on column own_detections.position is 'It has been asked up to here.';
 comment on column own_detections.asked_at is 'When it was last asked without a failure.';
 comment on column own_detections.failed_at is 'When it last failed.';
 comment on column own_detections.error is 'Why it failed; null: it did not, the last time.';
 
-create function orgtrail_ask_own_detections() returns trigger
+-- Those that are asked; forgets those that are gone.
+create function orgtrail_own_detections() returns table (detection text)
 language plpgsql security definer set search_path from current as $function$
-declare
-  rule record;
-  said text;
 begin
-  for rule in
-    select c.relname::text as name, coalesce(o.position, old.position) as position
-    from pg_class c left join own_detections o on o.name = c.relname::text
-    where c.relnamespace = to_regnamespace('orgtrail_detections') and c.relkind = 'v' and c.relowner = current_user::regrole
-      and c.relname::text ~ '^[a-z0-9_]{1,63}$'::text and to_regclass('detection_'::text || c.relname::text) is null
-    order by 1
-  loop
-    said := null;
-    begin
-      execute format('insert into findings (detection, source_kind, source_id, id, position, event_position, severity, action_time, received_at,'
-        '   organization_id, organization_name, account_id, account_name, zone_id, zone_name, actor, actor_ip_address,'
-        '   action_type, action_result, resource_type, resource_id, events, first_time, summary)'
-        ' select %L, e.source_kind, e.source_id, e.id, greatest(d.position, $3), d.position, d.severity, e.action_time, e.received_at,'
-        '   e.organization_id, d.organization_name, e.account_id, e.account_name, e.zone_id, e.zone_name, coalesce(d.actor, ''unknown''),'
-        '   d.actor_ip_address, d.action_type, d.action_result, d.resource_type, d.resource_id, coalesce((to_jsonb(d) ->> ''events'')::integer, 1),'
-        '   coalesce((to_jsonb(d) ->> ''first_time'')::timestamptz, e.action_time), left(d.summary, 1000)'
-        ' from orgtrail_detections.%I d join audit_events e on e.position = d.position and e.action_time = d.action_time'
-        ' where d.position > $1 and d.position <= $2 on conflict do nothing', rule.name, rule.name)
-      using rule.position, new.position, old.position + 1;
-    exception when others or query_canceled then
-      get stacked diagnostics said = message_text;
-    end;
-    insert into own_detections as o (name, position, asked_at, failed_at, error)
-    values (rule.name, case when said is null then new.position else rule.position end, case when said is null then clock_timestamp() end,
-      case when said is not null then clock_timestamp() end, left(said, 1000))
-    on conflict (name) do update set position = excluded.position, asked_at = coalesce(excluded.asked_at, o.asked_at),
-      failed_at = coalesce(excluded.failed_at, o.failed_at), error = excluded.error;
-  end loop;
-  return new;
+  delete from own_detections o where not exists (
+    select from pg_class c where c.relnamespace = pg_catalog.to_regnamespace('orgtrail_detections'::text)::oid and c.relkind = 'v' and c.relname::text = o.name);
+  return query select c.relname::text
+  from pg_class c join pg_class h on h.oid = 'finding_head'::regclass::oid and h.relowner = c.relowner
+  where c.relnamespace = pg_catalog.to_regnamespace('orgtrail_detections'::text)::oid and c.relkind = 'v' and c.relname::text ~ '^[a-z0-9_]{1,63}$'::text
+    and not exists (select from pg_class b where b.relnamespace = h.relnamespace and b.relname::text = 'detection_'::text || c.relname::text)
+  order by 1;
 end
 $function$;
-create trigger own_detections before update of position on finding_head
-for each row when (new.position > old.position) execute function orgtrail_ask_own_detections();
+
+-- Asks one of them about the next positions of the feed. Its findings get positions that no sink has passed: the head of the findings stands still
+-- meanwhile. No row: another replica is asking, or nothing wants findings.
+create function orgtrail_ask_own_detection(p_detection text, p_most bigint) returns table (asked_to bigint, feed_end bigint)
+language plpgsql security definer set search_path from current as $function$
+declare
+  head bigint;
+  was bigint;
+  since timestamptz;
+begin
+  if not exists (select from orgtrail_own_detections() o where o.detection = p_detection) then return; end if;
+  select h.position into head from finding_head h for update skip locked;
+  if not found then return; end if;
+  was := coalesce((select o.position from own_detections o where o.name = p_detection), head);
+  feed_end := (select f.position from feed_head f);
+  asked_to := was;
+  if was < feed_end then
+    asked_to := coalesce((select min(e.position) from audit_events e where e.position > was) - 1 + greatest(p_most, 1), feed_end);
+    asked_to := least(feed_end, asked_to);
+    select min(e.action_time) into since from audit_events e
+    where e.position > was and e.position <= asked_to and e.action_time > '-infinity';
+    perform pg_catalog.set_config('orgtrail.bursts_since', greatest(since, now() - interval '31 days')::text, true);
+    execute pg_catalog.format('insert into findings (detection, source_kind, source_id, id, position, event_position, severity, action_time, received_at,'
+      '   organization_id, organization_name, account_id, account_name, zone_id, zone_name, actor, actor_ip_address,'
+      '   action_type, action_result, resource_type, resource_id, events, first_time, summary)'
+      ' select %L, d.source_kind, d.source_id, d.id, greatest(d.position, $3), coalesce(e.position, d.position),'
+      '   case when d.severity in (''low'', ''medium'', ''high'', ''critical'') then d.severity end, d.action_time, coalesce(e.received_at, now()),'
+      '   e.organization_id, d.organization_name, e.account_id, e.account_name, e.zone_id, e.zone_name, coalesce(d.actor, ''unknown''),'
+      '   d.actor_ip_address, d.action_type, d.action_result, d.resource_type, d.resource_id, coalesce((pg_catalog.to_jsonb(d) ->> ''events'')::integer, 1),'
+      '   coalesce((pg_catalog.to_jsonb(d) ->> ''first_time'')::timestamptz, d.action_time), coalesce(left(d.summary, 1000), '''')'
+      ' from orgtrail_detections.%I d left join lateral ('
+      '   select a.position, a.received_at, a.organization_id, a.account_id, a.account_name, a.zone_id, a.zone_name from audit_events a'
+      '   where a.source_kind = d.source_kind and a.source_id = d.source_id and a.id = d.id and a.action_time = d.action_time) e on true'
+      ' where d.position > $1 and d.position <= $2 on conflict do nothing', p_detection, p_detection)
+    using was, asked_to, head + 1;
+  end if;
+  insert into own_detections as o (name, position, asked_at) values (p_detection, asked_to, clock_timestamp())
+  on conflict (name) do update set position = excluded.position, asked_at = excluded.asked_at, error = null;
+  return next;
+end
+$function$;
+
+-- It stays where it stands.
+create function orgtrail_note_own_failure(p_detection text, p_error text) returns void
+language plpgsql security definer set search_path from current as $function$
+begin
+  insert into own_detections as o (name, position, failed_at, error)
+  select d.detection, h.position, clock_timestamp(), left(p_error, 1000)
+  from orgtrail_own_detections() d cross join finding_head h where d.detection = p_detection
+  on conflict (name) do update set failed_at = excluded.failed_at, error = excluded.error;
+end
+$function$;
 
 -- Mutes findings from now on. Null: the same ones are muted already. The misuse of the collector's own token cannot be muted: a stolen account
 -- of the collector may call this.
@@ -669,8 +695,10 @@ begin
 end
 $function$;
 
--- Acknowledges what has been found up to now; an earlier acknowledgement of the same ends.
-create function orgtrail_acknowledge_detection(p_detection text, p_actor text, p_note text, p_by text) returns bigint
+-- Acknowledges what has been found up to a position that was looked at; earlier acknowledgements that it covers end. What the operator's own
+-- detections find of earlier positions is noted later, at positions behind the head of the findings. An orgtrail that does not know
+-- acknowledgements sees a mute that is over.
+create function orgtrail_acknowledge_detection(p_detection text, p_actor text, p_seen bigint, p_note text, p_by text) returns bigint
 language plpgsql security definer set search_path from current as $function$
 declare
   made bigint;
@@ -683,12 +711,14 @@ begin
   end if;
   lock table detection_mutes in share row exclusive mode;
   update detection_mutes m set ended_by = p_by, ended_as = session_user, ended_at = clock_timestamp()
-  where m.detection = p_detection and m.actor is not distinct from p_actor and m.up_to_position is not null and m.ended_at is null;
+  where m.detection = p_detection and (p_actor is null or m.actor = p_actor) and m.up_to_position is not null and m.ended_at is null;
   if (select count(*) from detection_mutes m where m.up_to_position is not null and m.ended_at is null) >= 10000 then
     raise exception 'ten thousand acknowledgements are in force: acknowledge all of a rule instead' using errcode = 'check_violation';
   end if;
-  insert into detection_mutes (detection, actor, reason, up_to_position, created_by)
-  select p_detection, p_actor, p_note, f.position, p_by from feed_head f returning id into made;
+  insert into detection_mutes (detection, actor, reason, muted_until, up_to_position, created_by)
+  select p_detection, p_actor, p_note, clock_timestamp(), least(p_seen, f.position,
+    (select h.position from finding_head h where exists (select from own_detections o where o.name = p_detection))), p_by
+  from feed_head f returning id into made;
   return made;
 end
 $function$;
@@ -701,7 +731,7 @@ begin
     raise exception 'the person who ends a mute must be named' using errcode = 'check_violation';
   end if;
   update detection_mutes m set ended_by = p_by, ended_as = session_user, ended_at = clock_timestamp()
-  where m.id = p_id and m.ended_at is null and coalesce(m.muted_until, 'infinity') > clock_timestamp();
+  where m.id = p_id and m.ended_at is null and (m.up_to_position is not null or coalesce(m.muted_until, 'infinity') > clock_timestamp());
   return found;
 end
 $function$;

@@ -40,7 +40,7 @@ export const ingestMay: Readonly<Record<string, string>> = {
   // Written by orgtrail_note_detections alone.
   findings: 'select',
   finding_head: 'select',
-  // Written by the trigger of finding_head, with its owner's rights.
+  // Written by functions alone, which ask views of the owner alone.
   own_detections: 'select',
   // Written by orgtrail_mute_detection and orgtrail_unmute_detection alone, which keep every row.
   detection_mutes: 'select',
@@ -122,6 +122,9 @@ export const ingestCalls = [
   'orgtrail_note_detections',
   'orgtrail_mute_detection',
   'orgtrail_acknowledge_detection',
+  'orgtrail_own_detections',
+  'orgtrail_ask_own_detection',
+  'orgtrail_note_own_failure',
   'orgtrail_unmute_detection',
   'orgtrail_note_verification',
   'orgtrail_note_scrub',

@@ -74,6 +74,8 @@ export interface FindingList {
   readonly counts: readonly FindingCount[];
   /** Critical first, then the newest. */
   readonly groups: readonly FindingGroup[];
+  /** The head of the feed before. */
+  readonly seen: number;
   readonly findings: readonly ListedFinding[];
   /** RFC 3339. Nothing older was looked at, since it takes longer: counts and findings begin here. Null: all was. */
   readonly lookedSince: string | null;
@@ -120,12 +122,13 @@ export const listFindings = async (
 const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: string | null): FindingList => {
   const counts = new Map<string, FindingCount>();
   for (const count of parts.flatMap((part) => part.counts)) {
-    const { found = 0, muted = 0 } = counts.get(count.detection) ?? {};
-    counts.set(count.detection, { ...count, found: count.found + found, muted: count.muted + muted });
+    const key = `${count.detection} ${count.severity}`;
+    const { found = 0, muted = 0 } = counts.get(key) ?? {};
+    counts.set(key, { ...count, found: count.found + found, muted: count.muted + muted });
   }
   const groups = new Map<string, FindingGroup>();
   for (const group of parts.flatMap((part) => part.groups)) {
-    const key = JSON.stringify([group.detection, group.actor]);
+    const key = JSON.stringify([group.detection, group.severity, group.actor]);
     const newer = groups.get(key);
     const owners = [...new Set([...(newer?.owners ?? []), ...group.owners])].slice(0, MAX_OWNERS);
     const muted = group.muted && newer?.muted !== false;
@@ -142,6 +145,7 @@ const joined = (parts: readonly Part[], { offset }: AskedFindings, lookedSince: 
   return {
     counts: [...counts.values()],
     groups: [...groups.values()].sort((a, b) => rank(b) - rank(a) || b.last.localeCompare(a.last)),
+    seen: Math.min(...parts.map(({ seen }) => seen)),
     findings: parts.flatMap(({ findings }) => findings).slice(offset),
     lookedSince,
   };
@@ -160,7 +164,7 @@ const readPart = async (
     const { since, before, organization, severity, detection, limit, showMuted, actor } = asked;
     const values = [since, before, organization, severity, detection, limit, showMuted, actor];
     const { rows } = await client.query<Part>(statement, values);
-    return rows[0] ?? { counts: [], groups: [], findings: [] };
+    return rows[0] ?? { counts: [], groups: [], seen: 0, findings: [] };
   };
   try {
     return await readOnly(pool, timeoutMs, read, signal);
@@ -225,11 +229,11 @@ const statement = `
       )
       .join('\n    ')}
     union all select f.detection, f.severity, ${shared}, f.first_time, f.events, f.summary
-    from findings f where f.detection in (select o.name from own_detections o) and ${isInTime('f')}),
+    from findings f where f.detection in (select o.name from own_detections o) and f.copies_of_position is null and ${isInTime('f')}),
   found as materialized (
     select d.*, exists (select from detection_mutes m where m.detection = d.detection and (m.actor is null or m.actor = d.actor)
-      and m.ended_at is null and coalesce(m.muted_until, 'infinity') > now()
-      and (m.up_to_position is null or d.position <= m.up_to_position)) as muted
+      and m.ended_at is null and case when m.up_to_position is null then coalesce(m.muted_until, 'infinity') > now()
+        else d.position <= m.up_to_position end) as muted
     from seen d),
   wanted as (
     select f.*, coalesce(f.organization_name, f.organization_id, (select a.name from accounts a where a.id = f.source_id), f.source_id) as owner_name
@@ -253,7 +257,8 @@ const statement = `
        select w.detection, w.severity, w.actor, count(*)::integer as found, ${utc('min(w.first_time)')} as first, ${utc('max(w.action_time)')} as last,
          (array_agg(w.summary order by w.action_time desc, w.position desc))[1] as summary,
          (array_agg(distinct w.owner_name))[1:${MAX_OWNERS}] as owners, bool_and(w.muted) as muted
-       from wanted w group by w.detection, w.severity, w.actor) g) as groups`;
+       from wanted w group by w.detection, w.severity, w.actor) g) as groups,
+    (select h.position::float8 from feed_head h) as seen`;
 
 /** A page does not wait long for its marks. */
 const TIMEOUT_MS = 1_500;

@@ -1,4 +1,4 @@
-import { and, desc, gt, isNull, or } from 'drizzle-orm';
+import { and, desc, gt, isNotNull, isNull, or } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { db, type Row } from '../../postgres/queries.ts';
 import { databaseTime } from '../../postgres/tables/column-types.ts';
@@ -29,7 +29,11 @@ export const canBeMuted = (detection: string): boolean => detection !== 'collect
 
 const isInForce = and(
   isNull(detectionMutes.endedAt),
-  or(isNull(detectionMutes.mutedUntil), gt(detectionMutes.mutedUntil, databaseTime)),
+  or(
+    isNotNull(detectionMutes.upToPosition),
+    isNull(detectionMutes.mutedUntil),
+    gt(detectionMutes.mutedUntil, databaseTime),
+  ),
 );
 
 /** In force, newest first. */
@@ -48,14 +52,14 @@ export const muteDetection = async (
   return rows[0]?.id ?? undefined;
 };
 
-/** What has been found up to now. Returns its number; rejects as above. */
+/** `seen`: the head of the feed when the list was read. Returns its number; rejects as above. */
 export const acknowledgeDetection = async (
   pool: Pool,
-  { detection, actor, reason, by }: Omit<WantedMute, 'forDays'>,
+  { detection, actor, seen, reason, by }: Omit<WantedMute, 'forDays'> & { readonly seen: number },
 ): Promise<number> => {
-  const values = [detection, actor ?? null, reason, by];
+  const values = [detection, actor ?? null, seen, reason, by];
   const { rows } = await pool.query<{ id: number }>(
-    'select orgtrail_acknowledge_detection($1, $2, $3, $4)::float8 as id',
+    'select orgtrail_acknowledge_detection($1, $2, $3, $4, $5)::float8 as id',
     values,
   );
   return rows[0]?.id ?? 0;

@@ -44,6 +44,9 @@ Examples:
 });
 
 const columns = {
+  source_kind: 'text',
+  source_id: 'text',
+  id: 'text',
   position: 'bigint',
   action_time: 'timestamp with time zone',
   severity: 'text',
@@ -60,20 +63,19 @@ const columns = {
 const needed = Object.entries(columns).map(([name, type]) => `('${name}', '${type}')`);
 
 const statement = `
-  select coalesce(c.relname, o.name) as name, obj_description(c.oid, 'pg_class') as says, o.position::float8 as position,
+  select c.relname as name, obj_description(c.oid, 'pg_class') as says, o.position::float8 as position,
     o.asked_at as "askedAt", o.failed_at as "failedAt", array_remove(array[
-      case when c.oid is null then 'the view is gone' end,
       case when c.relkind <> 'v' then 'it is no view' end,
       case when c.relowner <> s.relowner then 'it belongs to ' || pg_get_userbyid(c.relowner) || ': only views of ' || pg_get_userbyid(s.relowner) || ' are asked' end,
       case when c.relname !~ '^[a-z0-9_]{1,63}$' then 'its name must have small letters, digits and _ alone' end,
-      case when to_regclass('detection_' || c.relname) is not null then 'a detection of orgtrail has this name' end,
+      case when exists (select from pg_class b where b.relnamespace = s.relnamespace and b.relname = 'detection_' || c.relname) then 'a detection of orgtrail has this name' end,
       (select 'it lacks ' || string_agg(n.name || ' (' || n.type || ')', ', ' order by n.name) from (values ${needed.join(', ')}) n (name, type)
-       where c.oid is not null and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+       where not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
          and a.attname = n.name and format_type(a.atttypid, null) in (n.type, replace(n.type, 'text', 'character varying')))),
       'it failed: ' || o.error], null) as faults
   from (select * from pg_class where relnamespace = to_regnamespace('orgtrail_detections') and relkind in ('v', 'm', 'r', 'p')) c
-    full join own_detections o on o.name = c.relname
-    cross join (select relowner from pg_class where oid = 'finding_head'::regclass) s
+    left join own_detections o on o.name = c.relname
+    cross join (select relowner, relnamespace from pg_class where oid = 'finding_head'::regclass) s
   order by 1`;
 
 export type OwnDetection = z.output<typeof rule>;

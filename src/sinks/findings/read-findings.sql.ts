@@ -162,7 +162,8 @@ const listedStatement = `
     actor_ip_address as "actorIpAddress", action_type as "actionType", action_result as "actionResult",
     resource_type as "resourceType", resource_id as "resourceId", events::float8 as events, summary
   from (select ${listedColumns} from detections
-    union all select ${listedColumns} from findings where detection in (select name from own_detections)) found
+    union all select ${listedColumns} from findings
+    where detection in (select name from own_detections) and copies_of_position is null) found
   where action_time >= $1 and action_time < coalesce($2::timestamptz, 'infinity') and severity = any($3::text[])
     and ($4::text is null or detection = $4)
   order by action_time desc, position desc, detection limit $5`;

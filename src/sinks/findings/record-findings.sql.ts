@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 
 const MAX_POSITIONS = 50_000;
 const MIN_POSITIONS = 500;
@@ -61,12 +62,59 @@ interface NotedFindings {
   readonly found: number;
 }
 
-/** Undefined: another process is doing it. */
-export const noteFindings = async (pool: Pool, maxPositions: number): Promise<NotedFindings | undefined> => {
+/** Undefined: another process is doing it. Those of the operator come first: what they find stands before the head that the others move on. */
+export const noteFindings = async (
+  pool: Pool,
+  maxPositions: number,
+  ownLimitMs = OWN_LIMIT_MS,
+): Promise<NotedFindings | undefined> => {
+  for (const detection of await ownDetections(pool)) {
+    const fault =
+      (await askOwn(pool, detection, maxPositions, ownLimitMs)) &&
+      (await askOwn(pool, detection, Math.min(maxPositions, MIN_POSITIONS), ownLimitMs));
+    if (fault !== undefined) await pool.query('select orgtrail_note_own_failure($1, $2)', [detection, fault]);
+  }
   const { rows } = await pool.query<NotedFindings>(
     `select noted_to::float8 as position, feed_end::float8 as head, noted::float8 as found
      from orgtrail_note_detections($1)`,
     [maxPositions],
   );
   return rows[0];
+};
+
+/** None where the account has not been given the right yet (migrate --roles). */
+const ownDetections = async (pool: Pool): Promise<readonly string[]> => {
+  try {
+    const { rows } = await pool.query<{ detection: string }>('select detection from orgtrail_own_detections()');
+    return rows.map(({ detection }) => detection);
+  } catch (error) {
+    if (sqlState(error) === '42501') return [];
+    throw error;
+  }
+};
+
+/** Of one step of a detection of the operator. */
+const OWN_LIMIT_MS = 15_000;
+
+/** Why it failed. It cannot hold up the others for longer than its limit. */
+const askOwn = async (
+  pool: Pool,
+  detection: string,
+  maxPositions: number,
+  limitMs: number,
+): Promise<string | undefined> => {
+  const client = await pool.connect();
+  try {
+    await client.query(`begin; set local statement_timeout = ${limitMs}; set local lock_timeout = ${limitMs}`);
+    await client.query('select from orgtrail_ask_own_detection($1, $2)', [detection, maxPositions]);
+    await client.query('commit');
+    client.release();
+    return undefined;
+  } catch (error) {
+    await client.query('rollback').then(
+      () => client.release(),
+      () => client.release(true),
+    );
+    return reasonOf(error);
+  }
 };

@@ -204,7 +204,8 @@ test('what is acknowledged leaves the list, what is found later does not, howeve
   const sorted = [group('mira', 1), group('noor', 1)];
   expect((await groups()).sort((a, b) => String(a.actor).localeCompare(String(b.actor)))).toEqual(sorted);
   const { detection, reason, by } = wanted;
-  const scope = { detection, actor: 'mira@example.com', reason, by };
+  const scope = { detection, actor: 'mira@example.com', reason, by, seen: (await listAs()).seen };
+  expect(scope.seen).toBe(2);
   const first = await acknowledgeDetection(daemon, scope);
   expect(await ids()).toEqual(['b']);
   expect(await groups()).toEqual([group('noor', 1)]);
@@ -213,7 +214,10 @@ test('what is acknowledged leaves the list, what is found later does not, howeve
   await commitAll(mutedPool, await takeLease(mutedPool, 'org'), [late]);
   expect(await ids()).toEqual(['b', 'c', 'd']);
   expect((await groups()).find(({ actor }) => actor?.startsWith('mira'))).toEqual(group('mira', 2));
-  const second = await acknowledgeDetection(daemon, scope);
+  await unmuteDetection(daemon, await acknowledgeDetection(daemon, scope), 'noor');
+  await acknowledgeDetection(daemon, scope);
+  expect(await ids(), 'what has come since the list was read is shown').toEqual(['b', 'c', 'd']);
+  const second = await acknowledgeDetection(daemon, { ...scope, seen: (await listAs()).seen });
   expect(await ids()).toEqual(['b']);
   expect(
     (await readMutes(daemon)).map(({ id }) => id),
@@ -224,6 +228,18 @@ test('what is acknowledged leaves the list, what is found later does not, howeve
   for (const { id } of await readMutes(daemon)) expect(await unmuteDetection(daemon, id, 'noor')).toBe(true);
   expect(await unmuteDetection(daemon, first, 'noor')).toBe(false);
   expect(await ids()).toEqual(['a', 'b', 'c', 'd']);
+  await acknowledgeDetection(daemon, scope);
+  const all = await acknowledgeDetection(daemon, { ...scope, actor: undefined, seen: 99 });
+  expect(
+    (await readMutes(daemon)).map(({ id }) => id),
+    'of all actors',
+  ).toEqual([all]);
+  const { rows } = await mutedPool.query(
+    'select muted_until <= now() as "isOver", up_to_position::integer as to from detection_mutes where id = $1',
+    [all],
+  );
+  expect(rows, 'over, for an orgtrail that does not know it').toEqual([{ isOver: true, to: 4 }]);
+  await unmuteDetection(daemon, all, 'noor');
   for (const wrong of [{ detection: 'collector_token' }, { reason: ' ' }, { by: '' }]) {
     await expect(acknowledgeDetection(daemon, { ...scope, ...wrong }), JSON.stringify(wrong)).rejects.toThrow();
   }

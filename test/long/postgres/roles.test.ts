@@ -32,11 +32,11 @@ const functionsNamed = (text: string) => words(text).map((name) => `orgtrail_${n
 
 /** What orgtrail_ingest may call. order refuses without the proof of a token or a session that may. */
 const ingestFunctions = functionsNamed(`
-  access_log_shown acknowledge_detection archive_facts begin_delivery check_timeline claim_sink claim_source commit_page_2
+  access_log_shown acknowledge_detection archive_facts ask_own_detection begin_delivery check_timeline claim_sink claim_source commit_page_2
   create_partitions delete_search drop_month end_rests fail_delivery fail_lane
   finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of mute_detection note_access
-  note_alarms note_alive note_archive_blocks note_archive_read note_archived note_detections note_scrub
-  note_sink_failure note_verification order prove_session read_access_log register_alarm_sinks register_sinks
+  note_alarms note_alive note_archive_blocks note_archive_read note_archived note_detections note_own_failure note_scrub
+  note_sink_failure note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
   register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search
   session_replays skip_events skip_old_events take_requests token_use trim_coverage unmute_detection
   use_archive want_detections`);

@@ -26,7 +26,7 @@ export const seedOperations = (pool: Pool): Promise<unknown> =>
     create view orgtrail_detections.mine as select t.*, 'low'::text as severity from audit_event_traits t where deletes;
     comment on view orgtrail_detections.mine is 'Deletions';
     create view orgtrail_detections.member_added as select 1 as position;
-    insert into own_detections values ('gone', 3, '2026-01-02', '2026-01-03', E'no \\u202e');
+    insert into own_detections values ('mine', 3, '2026-01-02', '2026-01-03', E'no \\u202e');
     insert into archive_policy (archive) values ('s3://bucket/orgtrail');
     insert into archive_objects (archive, key, kind, month, feed_id, first_position, last_position, events, bytes, sha256, ids_sha256,
         raw_sha256, columns_sha256, organizations, version_id, locked_until, written_at, verified_at, fault, dropped_at)

@@ -93,7 +93,7 @@ const listPanel = (view: DetectionsView, list: FindingList): Html => {
 ${isOfActor ? html`<p class="hint">Of <strong>${given.actor}</strong>. <a href="${detectionsHref(given, { actor: '' })}">Of all actors</a></p>` : null}
 ${lookedNote(given, lookedSince)}
 ${isOfActor ? null : mutedNote(given, asked)}
-${findings.length === 0 ? empty(view, all, asked) : isGrouped ? groupTable(given, list.groups) : table(findings)}
+${findings.length === 0 ? empty(view, all, asked) : isGrouped ? groupTable(given, list) : table(list)}
 ${isGrouped ? null : pager(view, all)}</section>`;
 };
 
@@ -101,17 +101,18 @@ const MAX_GROUPS = 200;
 
 const groupTable = (
   given: DetectionsGiven,
-  groups: readonly FindingGroup[],
+  { groups, seen }: FindingList,
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
 <thead><tr><th scope="col">Last (${zoneLabel()})</th><th scope="col">Severity</th><th scope="col">Finding</th><th scope="col" class="number">Found</th><th scope="col">Actor</th><th scope="col">Organization or account</th></tr></thead>
-<tbody>${groups.slice(0, MAX_GROUPS).map((group) => groupRow(given, group))}</tbody></table></div>
+<tbody>${groups.slice(0, MAX_GROUPS).map((group) => groupRow(given, group, seen))}</tbody></table></div>
 ${groups.length > MAX_GROUPS ? html`<p class="hint">And ${countOf(groups.length - MAX_GROUPS, 'more row')}: choose a rule or a severity.</p>` : null}`;
 
 const groupRow = (
   given: DetectionsGiven,
   { detection, severity, actor, found, first, last, summary, owners, muted }: FindingGroup,
+  seen: number,
 ): Html => html`<tr><th scope="row">${instantOf(last)}${found > 1 ? html`<p class="sub">since ${instantOf(first)}</p>` : null}</th>
-<td>${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor)}</td>
+<td>${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor, seen)}</td>
 <td class="finding">${ruleLink(detection)}${muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${found > 1 ? 'last: ' : null}${summary}</p></td>
 <td class="number"><a href="${detectionsHref(given, { detection, actor: actor ?? '' })}" aria-label="${countOf(found, 'finding')}: ${detectionTitle(detection)} by ${actor ?? 'no actor'}">${countText(found)}</a></td>
 <td class="actor">${actor === null ? null : html`<a href="/actors/${encodeURIComponent(actor)}">${actor}</a>`}</td>
@@ -119,8 +120,8 @@ const groupRow = (
 
 const MAX_NAMED_OWNERS = 3;
 
-const hideLinks = (detection: string, actor: string | null): Html =>
-  html`<p class="sub hide-links"><a href="${hideHref('acknowledge', detection, actor ?? undefined)}" aria-label="Acknowledge ${detectionTitle(detection)} by this actor">Acknowledge</a> · <a href="${hideHref('mute', detection, actor ?? undefined)}" aria-label="Mute ${detectionTitle(detection)} by this actor">Mute</a></p>`;
+const hideLinks = (detection: string, actor: string | null, seen: number): Html =>
+  html`<p class="sub hide-links"><a href="${hideHref('acknowledge', detection, actor ?? undefined, seen)}" aria-label="Acknowledge ${detectionTitle(detection)} by this actor">Acknowledge</a> · <a href="${hideHref('mute', detection, actor ?? undefined, seen)}" aria-label="Mute ${detectionTitle(detection)} by this actor">Mute</a></p>`;
 
 const lookedNote = (given: DetectionsGiven, lookedSince: string | null): Html | null =>
   lookedSince === null
@@ -146,16 +147,18 @@ const empty = ({ given, list }: DetectionsView, all: number, counts: readonly Fi
     : html`<p class="empty">The rules found nothing in what is stored of ${(list?.lookedSince ?? null) === null ? 'this time' : 'the time that was looked at'}. What is not collected cannot be found: the <a href="/">overview</a> says whether all of it is.</p>`;
 };
 
-const table = (
-  findings: readonly ListedFinding[],
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
+const table = ({
+  findings,
+  seen,
+}: FindingList): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
 <thead><tr><th scope="col">Time (${zoneLabel()})</th><th scope="col">Severity</th><th scope="col">Finding</th><th scope="col">Actor</th><th scope="col">Organization or account</th></tr></thead>
-<tbody>${findings.map(findingRow)}</tbody></table></div>`;
+<tbody>${findings.map((finding) => findingRow(finding, seen))}</tbody></table></div>`;
 
 const findingRow = (
   finding: ListedFinding,
+  seen: number,
 ): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
-<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : hideLinks(finding.detection, finding.actor)}</td>
+<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : hideLinks(finding.detection, finding.actor, seen)}</td>
 <td class="finding">${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
 <td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
 <td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
@@ -261,13 +264,15 @@ export type Hiding = 'mute' | 'acknowledge';
 const hidingTitles = { mute: 'Mute', acknowledge: 'Acknowledge' } as const;
 
 /** In the address a name stays what it is; in a field, deceptive characters would be shown as escapes. */
-const hideHref = (hiding: Hiding, detection: string, actor: string | undefined): string =>
-  `/detections/${hiding}?${new URLSearchParams({ detection, ...(actor !== undefined && { actor }) })}`;
+const hideHref = (hiding: Hiding, detection: string, actor: string | undefined, seen?: number): string =>
+  `/detections/${hiding}?${new URLSearchParams({ detection, ...(actor !== undefined && { actor }), ...(seen !== undefined && { seen: String(seen) }) })}`;
 
 interface HideView {
   readonly hiding: Hiding;
   readonly detection: string;
   readonly actor: string | undefined;
+  /** The head of the feed when the list was read. */
+  readonly seen: number;
   /** Undefined: not signed in, and may not. */
   readonly who: string | undefined;
   readonly reason?: string;
@@ -287,10 +292,10 @@ ${view.who === undefined ? mustSignIn : hideForm(view, view.who)}</div>`;
 
 const mustSignIn = html`<p class="fault">It needs a signed-in user, so that it is known who did it: set <code>ORGTRAIL_FEED_TOKEN</code>, or make a token with <code>orgtrail token create NAME --scope search</code>, and sign in.</p>`;
 
-const hideForm = ({ hiding, detection, actor, reason, fault }: HideView, who: string): Html =>
-  html`<form class="panel stack" method="post" action="${hideHref(hiding, detection, actor)}" aria-label="${hidingTitles[hiding]}">
+const hideForm = ({ hiding, detection, actor, seen, reason, fault }: HideView, who: string): Html =>
+  html`<form class="panel stack" method="post" action="${hideHref(hiding, detection, actor, seen)}" aria-label="${hidingTitles[hiding]}">
 ${fault === undefined ? null : html`<p class="fault" role="alert" id="mute-fault">${fault}</p>`}
-${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findings of this rule by <strong>${actor}</strong> alone. <a href="${hideHref(hiding, detection, undefined)}">Of all actors instead</a></p>`}
+${actor === undefined ? html`<p>All findings of this rule.</p>` : html`<p>Findings of this rule by <strong>${actor}</strong> alone. <a href="${hideHref(hiding, detection, undefined, seen)}">Of all actors instead</a></p>`}
 <div class="field"><label for="reason">${hiding === 'mute' ? 'Reason' : 'Note'}</label><input id="reason" name="reason" type="text" maxlength="${MAX_REASON}" required value="${reason ?? ''}" autocomplete="off"${fault === undefined ? null : html` aria-invalid="true" aria-describedby="mute-fault"`}></div>
 ${hiding === 'acknowledge' ? null : html`<div class="field"><label for="days">For</label><select id="days" name="days">${muteSpans.map((days) => html`<option value="${days}"${days === 7 ? html` selected` : null}>${days === 1 ? '1 day' : `${days} days`}</option>`)}<option value="">until it is unmuted</option></select></div>`}
 <div class="row"><button class="primary" type="submit">${hidingTitles[hiding]} as ${who}</button><a class="button" href="/detections">Cancel</a></div></form>`;

@@ -229,13 +229,15 @@ const textOf = (fields: Fields, name: string): string => {
 const readScope = async (
   { pool }: Operations,
   fields: Fields,
-): Promise<{ readonly detection: string; readonly actor: string | undefined }> => {
+): Promise<{ readonly detection: string; readonly actor: string | undefined; readonly seen: number }> => {
   const detection = textOf(fields, 'detection');
   const actor = textOf(fields, 'actor');
   requireDetection(detection, await readOwnDetections(pool), 404);
   if (!canBeMuted(detection)) throw httpError(400, 'The misuse of the token of the collector cannot be muted.');
   if (actor.length > MAX_ACTOR) throw httpError(400, 'The actor is too long.');
-  return { detection, actor: actor === '' ? undefined : actor };
+  const seen = textOf(fields, 'seen');
+  if (!/^\d{0,15}$/.test(seen)) throw httpError(400, 'seen must be a position.');
+  return { detection, actor: actor === '' ? undefined : actor, seen: Number(seen) };
 };
 
 const readTerms = (fields: Fields): { readonly reason: string; readonly forDays: number | undefined } => {

@@ -49,7 +49,7 @@ const count: FindingCount = { detection: 'member_added', severity: 'medium', fou
 
 const textOf = (counts: readonly FindingCount[], lookedSince: string | null): string => {
   const given = { since: '90d', before: '', organization: '', severity: '', detection: '', actor: '', muted: '' };
-  const list = { counts, groups: [], findings: [], lookedSince };
+  const list = { counts, groups: [], seen: 0, findings: [], lookedSince };
   const page = {
     given,
     page: 1,
