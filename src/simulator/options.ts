@@ -23,6 +23,8 @@ const defaults = {
   listsSubOrganizations: true,
   /** Entries per second. */
   liveRate: 0,
+  /** Hardly anything that detections find. */
+  calm: false,
   faults: 'none' as 'all' | 'none' | FaultPatch,
   /** Undefined: any. */
   credentials: undefined as readonly AcceptedCredential[] | undefined,

@@ -136,6 +136,7 @@ const startDemoSimulator = async (): Promise<Simulator> => {
     entries: ORGANIZATION_ENTRIES,
     accountEntries: ACCOUNT_ENTRIES,
     budget: null,
+    calm: true,
     faults: {
       connection_reset: 0.005,
       cut_body: 0.01,

@@ -58,8 +58,8 @@ export const writeFeedOf = async (
   if (options.lastLine !== true) return;
   // The place behind what was printed of an answer that was not read to its end.
   reader.left = 0;
-  const patience = AbortSignal.timeout(LAST_ANSWER_MS);
-  const last = { stdout, signal: patience, aborted: once(patience, 'abort'), waits: false };
+  const timeLimit = AbortSignal.timeout(LAST_ANSWER_MS);
+  const last = { stdout, signal: timeLimit, aborted: once(timeLimit, 'abort'), waits: false };
   if (reader.printed > 0) await readAnswer(daemon, chosen, reader, last).catch(() => {});
   if (reader.cursor === undefined) return;
   const [size, root] = (reader.evidence ?? '').split(' ');

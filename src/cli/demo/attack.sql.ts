@@ -130,6 +130,14 @@ const readAlarms = async (pool: Pool, after: number): Promise<readonly Alarm[]> 
 const lineOf = ({ severity, detection, summary, position }: Alarm, consoleUrl: string): string =>
   `  ${severity.padEnd(7)} ${detection.padEnd(31)} ${consoleUrl}/events/${position}\n          ${summary}\n`;
 
+const whereToBegin = (consoleUrl: string): string => `
+An investigator would begin here:
+  what the rules found, by whom          ${consoleUrl}/detections
+  all that this person did, what is new  ${consoleUrl}/actors/${encodeURIComponent(ATTACKED_PERSON)}
+  all from that address                  ${consoleUrl}/addresses/${strangeAddress}
+
+`;
+
 /** With a link to the event, as soon as it is raised. `after`: the end of the feed before the attack. */
 export const showDemoAlarms = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
@@ -145,7 +153,8 @@ export const showDemoAlarms = (
     for (const { detection } of alarms) shown.add(detection);
     // On a terminal, the line of progress is redrawn below.
     const above = context.interactive ? '\r\u001b[2K' : '';
-    context.stdout.write(`${above}${title}${alarms.map((alarm) => lineOf(alarm, consoleUrl)).join('')}`);
+    const next = shown.size < ATTACK_DETECTIONS.length ? '' : whereToBegin(consoleUrl);
+    context.stdout.write(`${above}${title}${alarms.map((alarm) => lineOf(alarm, consoleUrl)).join('')}${next}`);
   };
   const looking = (async () => {
     while (!stop.signal.aborted && shown.size < ATTACK_DETECTIONS.length) {

@@ -214,6 +214,8 @@ export interface WorldOptions extends Readonly<Record<Counts | 'seed' | 'history
   readonly distribution: 'zipf' | 'uniform';
   /** Every fourth organization is below an earlier one. */
   readonly hasSubOrganizations: boolean;
+  /** Hardly anything that detections find. */
+  readonly calm: boolean;
   /** Milliseconds since the epoch, without the offset. */
   readonly clock: () => number;
 }

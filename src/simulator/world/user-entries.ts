@@ -80,11 +80,13 @@ function appendCopies(logs: Logs, { number, timeMs, reach }: Copies, order: Part
 /** Sign-ins, user tokens, memberships: in the log of every account that the person may use, under one id. */
 export class UserEntries {
   readonly #key: number;
+  readonly #told: (voice: Voice) => Voice;
   readonly #groups = new Map<string, Group>();
   #next = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, told: (voice: Voice) => Voice) {
     this.#key = keyOf('user entries', seed);
+    this.#told = told;
   }
 
   take(): number {
@@ -114,7 +116,7 @@ export class UserEntries {
     const ids = reach.map(({ id }) => id).join();
     const group = this.#groups.get(ids) ?? groupOf(keyOf(ids, this.#key));
     this.#groups.set(ids, group);
-    return {
+    return this.#told({
       key: this.#key,
       source: { kind: 'account', id: account.id },
       ownerText: accountText(account),
@@ -122,7 +124,7 @@ export class UserEntries {
       strangeActors: group.actors,
       agents: userAgents,
       stories: group.stories,
-    };
+    });
   }
 }
 

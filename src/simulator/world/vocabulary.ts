@@ -1,4 +1,4 @@
-import { draw, hex8, mix } from '../entries/entry-text.ts';
+import { draw, hex8, mix, type Voice } from '../entries/entry-text.ts';
 
 export interface StoryTemplate {
   readonly description: string;
@@ -60,6 +60,15 @@ const connector = (id: string, b: number, c: number, d: number, time: string): s
   `{"id":"${id}","email_domain":"example.com","enabled":${b % 2 === 0},"verification":{"status":"${c % 4 === 0 ? 'pending' : 'verified'}","code":"cloudflare-dashboard-sso-${hex8(d)}"},"created_on":"${time}","updated_on":"${time}"}`;
 
 export const removed = (id: string): string => `{"id":"${id}"}`;
+
+const alarming = new Set(['member', 'api_token', 'sso_connector', 'identity_provider', 'route', 'account']);
+
+/** Without what detections find: the attack of the demo stands out. */
+export const calmed = (voice: Voice): Voice => ({
+  ...voice,
+  stories: voice.stories.filter(({ resourceType }) => !alarming.has(resourceType)),
+  actors: voice.actors.filter((actor) => !actor.includes('cloudflare_admin')),
+});
 
 const story = (
   description: string,

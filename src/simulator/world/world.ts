@@ -13,6 +13,7 @@ import {
   type WorldOptions,
 } from './organizations.ts';
 import { addUserHistory, appendUserEntry, planUserHistory, UserEntries } from './user-entries.ts';
+import { calmed } from './vocabulary.ts';
 
 interface Open {
   readonly source: SourceRef;
@@ -33,6 +34,7 @@ export class World {
   readonly userEntries: UserEntries;
   clockOffsetMs = 0;
   readonly #clock: () => number;
+  readonly #told: (voice: Voice) => Voice;
   readonly #open = new Map<string, Open>();
 
   /** Fills the registries, which the fault plan may already know. */
@@ -46,7 +48,8 @@ export class World {
     this.organizations = organizations;
     this.accounts = accounts;
     this.faults = faults;
-    this.userEntries = new UserEntries(options.seed);
+    this.#told = options.calm ? calmed : (voice) => voice;
+    this.userEntries = new UserEntries(options.seed, this.#told);
     this.#clock = options.clock;
     const population = populate(this.organizations, options);
     const counts = shares(options.entries, population.length, options.distribution);
@@ -86,7 +89,8 @@ export class World {
     return this.#start(organizationVoice(this.seed, organization.id), period);
   }
 
-  #start(voice: Voice, period: Period): AuditLog {
+  #start(said: Voice, period: Period): AuditLog {
+    const voice = this.#told(said);
     const deal = new DefectDeal(voice, this.faults);
     const log = new AuditLog(new BaseHistory({ voice, faults: this.faults, deal, ...period }));
     this.#open.set(sourceKey(voice.source), { source: voice.source, log, deal, voice });
@@ -98,7 +102,7 @@ export class World {
     account.formerName = account.name;
     account.name = name;
     const open = this.#open.get(sourceKey({ kind: 'account', id: account.id }));
-    if (open !== undefined) open.voice = accountVoice(this.seed, account);
+    if (open !== undefined) open.voice = this.#told(accountVoice(this.seed, account));
   }
 
   /** Undefined: stands alone from now on. */

@@ -85,7 +85,9 @@ export const titleOf = ({ detection, alarm }: Finding): string =>
 /** `token_changed` as `Token changed`. */
 export const detectionTitle = (detection: string): string => {
   const words = detection.replaceAll('_', ' ').trim();
-  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\bapi\b/i, 'API').replace(/\bsso\b/i, 'SSO');
+  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`.replace(/\b(api|dns|mfa|scim|sso)\b/gi, (word) =>
+    word.toUpperCase(),
+  );
 };
 
 export const placeOfFinding = (event: FeedEvent): string =>
