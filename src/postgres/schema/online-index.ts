@@ -216,7 +216,8 @@ const findBlockers = async (pool: Pool, statement: string): Promise<readonly Blo
        left(regexp_replace(a.query, '\\s+', ' ', 'g'), 40) as query
      from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) b (pid) left join pg_stat_activity a on a.pid = b.pid
      where w.datname = current_database() and w.state = 'active' and w.wait_event_type = 'Lock'
-       and left(w.query, 200) = left($1, 200) order by b.pid`,
+       -- The build waits for each snapshot, that of this look included.
+       and b.pid <> pg_backend_pid() and left(w.query, 200) = left($1, 200) order by b.pid`,
     [statement],
   );
   return rows;
