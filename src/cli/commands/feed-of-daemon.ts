@@ -15,7 +15,7 @@ import { written } from '../output/terminal.ts';
 /** Of one answer. */
 const MAX_EVENTS = 10_000;
 const WAIT_SECONDS = '60';
-const RETRY_AFTER_MS = 2_000;
+const RETRY_AFTER_MS = 1_000;
 const LAST_ANSWER_MS = 5_000;
 
 export type FeedOptions = Given<'cursor' | 'feedId' | 'check' | 'url' | 'tokenFile', 'follow' | 'lastLine'> &
