@@ -216,11 +216,9 @@ const ruleRow = (
   { name, severity, what, alsoFinds, sigma }: DetectionRule,
   given: DetectionsGiven,
   counts: readonly FindingCount[] | undefined,
-): Html => {
-  return html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${hideHref('mute', name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
+): Html => html`<tr id="rule-${name}"><th scope="row">${detectionTitle(name)}<p class="sub mono">detection_${name}</p>${canBeMuted(name) ? html`<p class="sub"><a href="${hideHref('mute', name, undefined)}" aria-label="Mute ${detectionTitle(name)}">Mute</a></p>` : null}</th><td>${severityMark(severity)}</td>
 <td class="number">${foundCell(name, given, counts)}</td>
 <td>${what}.<p class="sub">${sigma === undefined ? 'No Sigma rule: Sigma cannot ask for what was not there before.' : html`Sigma: <span class="mono">${sigma}</span>`}</p></td><td>${alsoFinds}</td></tr>`;
-};
 
 export const PAGE_SIZE = 50;
 export const MAX_PAGE = 20;
