@@ -1,11 +1,11 @@
 import { ipVersion } from '../base/addresses.ts';
 import { type AuditEntry, readAuditEntry } from './audit-entry.ts';
-import { classify, eventKind, targetUser } from './classification.ts';
+import { classify, eventKind } from './classification.ts';
 import { actionMs, type FeedEvent, type Format, factsAtEnd, isOfAccount, receivedMs, textLines } from './format.ts';
 import { cut, oneLine } from './text.ts';
 
-/** CEF: 0-3 are Low, 4-6 Medium. */
-const severities = { informational: 1, low: 3, medium: 5 } as const;
+/** CEF: 0-3 are Low, 4-6 Medium, 7-8 High. */
+const severities = { informational: 1, low: 3, medium: 5, high: 8 } as const;
 const NAME_LENGTH = 512;
 const STRING_LENGTH = 1023;
 const SHORT_LENGTH = 63;
@@ -40,7 +40,7 @@ const sourceFields = (address: string | undefined): Field[] => {
 
 const userFields = (entry: AuditEntry): Field[] => {
   const { actorEmail, actorId, actorType } = entry.texts;
-  const target = classify(entry).subject === 'user' ? targetUser(entry) : undefined;
+  const { target } = classify(entry);
   return [
     ['suser', actorEmail],
     ['suid', actorId],

@@ -6,17 +6,11 @@ import {
   type Mapped,
   member,
   readAuditEntry,
+  textMember,
   textNames,
   unmappedRest,
 } from './audit-entry.ts';
-import {
-  type ActionKind,
-  type Classification,
-  classify,
-  eventKind,
-  type TargetUser,
-  targetUser,
-} from './classification.ts';
+import { type ActionKind, type Classification, classify, eventKind, type TargetUser } from './classification.ts';
 import {
   type EventFormatter,
   eventInstant,
@@ -31,7 +25,7 @@ import { readUri, toJsonLine, unlessEmpty } from './text.ts';
 
 /** ECS 9 has all its fields and words, too. */
 const ECS_VERSION = '8.17.0';
-const severities = { informational: 1, low: 3, medium: 5 } as const;
+const severities = { informational: 1, low: 3, medium: 5, high: 8 } as const;
 
 /** As a field, JSON of any type would change its type between events, which Elasticsearch refuses. */
 const asText = (value: unknown): string | undefined =>
@@ -60,9 +54,17 @@ const userFields = ({ texts }: AuditEntry, target: TargetUser | undefined): obje
     id: actorId,
     name: actorEmail,
     email: actorEmail,
-    target: target && { id: target.id, name: target.email, email: target.email },
+    target: target && { id: target.id, name: target.email, email: target.email, roles: target.roles },
   });
 };
+
+const groupFields = ({ texts, request, response }: AuditEntry, { subject }: Classification): object | undefined =>
+  subject === 'group'
+    ? unlessEmpty({ id: texts.resourceId, name: nameOf(request) ?? nameOf(member(response, 'result')) })
+    : undefined;
+
+/** `displayName` is SCIM's. */
+const nameOf = (part: unknown): string | undefined => textMember(part, 'name') ?? textMember(part, 'displayName');
 
 const sourceFields = (address: string | undefined): object | undefined =>
   address === undefined ? undefined : { address, ip: ipVersion(address) === undefined ? undefined : address };
@@ -145,7 +147,7 @@ export const formatEcs: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const kinds = classify(entry);
   const { texts } = entry;
-  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+  const { target } = kinds;
   const organization = namedOf(event.organizationId, event.organizationName);
   const line = {
     '@timestamp': eventInstant(event),
@@ -159,6 +161,7 @@ export const formatEcs: EventFormatter = (event, large) => {
       service: texts.resourceProduct === undefined ? undefined : { name: texts.resourceProduct },
     },
     user: userFields(entry, target),
+    group: groupFields(entry, kinds),
     source: sourceFields(texts.actorIpAddress),
     user_agent: texts.userAgent === undefined ? undefined : { original: texts.userAgent },
     http: httpFields(entry),
@@ -169,15 +172,18 @@ export const formatEcs: EventFormatter = (event, large) => {
   return toJsonLine(line, entry.isPlain, large);
 };
 
-/** `iam` for identity management, with the kind of object and of act; else `configuration`. */
-const ecsCategories = ({ action, subject }: Classification): EcsCategories => {
+/** `authentication` for sign-ins, `iam` for identity management, with the kind of object and of act; else `configuration`. */
+const ecsCategories = ({ action, subject, target }: Classification): EcsCategories => {
+  if (action === 'login') return { category: ['authentication'], type: ['start'] };
   if (subject === 'other')
     return { category: ['configuration'], type: [action === 'view' ? 'access' : iamTypes[action]] };
   const object = subject === 'user' || subject === 'group' ? subject : 'admin';
-  return { category: ['iam'], type: [object, iamTypes[action]] };
+  // A role is a group of rights.
+  const isRoleChange = action === 'update' && target?.roles !== undefined;
+  return { category: ['iam'], type: [object, ...(isRoleChange ? ['group'] : []), iamTypes[action]] };
 };
 
-const iamTypes: Readonly<Record<ActionKind, string>> = {
+const iamTypes: Readonly<Record<Exclude<ActionKind, 'login'>, string>> = {
   create: 'creation',
   update: 'change',
   delete: 'deletion',

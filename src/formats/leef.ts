@@ -1,6 +1,6 @@
 import { ipVersion } from '../base/addresses.ts';
 import { type AuditEntry, readAuditEntry } from './audit-entry.ts';
-import { classify, eventKind, targetUser } from './classification.ts';
+import { classify, eventKind } from './classification.ts';
 import {
   actionMs,
   type FeedEvent,
@@ -14,7 +14,7 @@ import {
 import { cut, oneLine } from './text.ts';
 
 /** LEEF: 1 to 10. */
-const severities = { informational: 1, low: 3, medium: 5 } as const;
+const severities = { informational: 1, low: 3, medium: 5, high: 8 } as const;
 /** Limit of predefined texts, in UTF-16 units; kept for all, since receivers of syslog split long events. */
 const TEXT_LENGTH = 255;
 const devTimeFormat = "yyyy-MM-dd'T'HH:mm:ss.SSSZ";
@@ -51,7 +51,7 @@ const accountFields = (event: FeedEvent): Field[] => [
 
 const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
   const { texts } = entry;
-  const target = classify(entry).subject === 'user' ? targetUser(entry) : undefined;
+  const { target } = classify(entry);
   return [
     ['eventName', texts.actionDescription],
     ['action', texts.actionType],

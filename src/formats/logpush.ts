@@ -20,6 +20,12 @@ const tokenDetails = ({ texts }: AuditEntry): object => ({
   token_name: texts.actorTokenName,
 });
 
+/** A column of objects refuses a list or a text (BigQuery: RECORD): these are in `value`. */
+const asObject = (part: unknown): object => {
+  if (part === undefined || part === null) return {};
+  return isJsonObject(part) ? part : { value: part };
+};
+
 /** Names of Cloudflare's dataset `audit_logs_v2`. It knows no organizations: their names and the feed's own stand at the end. */
 const formatLogpush: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
@@ -42,8 +48,8 @@ const formatLogpush: EventFormatter = (event, large) => {
     Raw: isJsonObject(raw) ? raw : {},
     ResourceID: texts.resourceId ?? '',
     ResourceProduct: texts.resourceProduct ?? '',
-    ResourceRequest: entry.request ?? {},
-    ResourceResponse: entry.response ?? {},
+    ResourceRequest: asObject(entry.request),
+    ResourceResponse: asObject(entry.response),
     ResourceScope: scopeText(entry),
     ResourceType: texts.resourceType ?? '',
     ResourceValue: {},

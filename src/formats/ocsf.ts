@@ -17,7 +17,6 @@ import {
   eventKind,
   type Subject,
   type TargetUser,
-  targetUser,
 } from './classification.ts';
 import {
   actionMs,
@@ -62,11 +61,9 @@ export const formatOcsf: EventFormatter = (event, large) => {
   const entry = readAuditEntry(event);
   const { texts, statusCode } = entry;
   const kinds = classify(entry);
-  const target = targetUser(entry);
-  const found = ocsfClass(entry, kinds, target);
-  const user = found.name === 'account_change' ? target : undefined;
-  const isEntity = found.name === 'entity_management';
-  const isActivity = user === undefined && !isEntity;
+  const found = ocsfClass(entry, kinds);
+  const { name } = found;
+  const actor = ocsfActor(entry);
   const grades = ocsfGrades(entry, kinds);
   // One object with a fixed order of members: combining several takes longer. JSON omits what is undefined.
   const line = {
@@ -88,16 +85,19 @@ export const formatOcsf: EventFormatter = (event, large) => {
     status_detail: ocsfStatusDetail(entry),
     metadata: metadata(entry, event),
     cloud: cloud(event),
-    actor: ocsfActor(entry),
+    actor,
     api: ocsfApi(entry, event),
     src_endpoint: ocsfSource(entry),
     http_request: ocsfHttpRequest(entry),
     http_response: statusCode === undefined ? undefined : { code: statusCode },
     observables: ocsfObservables(entry),
-    user: user && ocsfTargetUser(user),
-    entity: isEntity ? ocsfEntity(entry, kinds.subject) : undefined,
-    resources: isActivity ? ocsfResources(entry) : undefined,
-    dst_endpoint: isActivity ? { svc_name: texts.resourceProduct ?? 'Cloudflare API' } : undefined,
+    user: name === 'authentication' ? (actor.user ?? unknownUser) : ocsfTargetUser(found, kinds.target),
+    privileges: name === 'user_access' ? kinds.target?.roles : undefined,
+    service: name === 'authentication' ? { name: 'Cloudflare' } : undefined,
+    is_remote: name === 'authentication' ? true : undefined,
+    entity: name === 'entity_management' ? ocsfEntity(entry, kinds.subject) : undefined,
+    resources: hasResources(found) ? ocsfResources(entry) : undefined,
+    dst_endpoint: name === 'api_activity' ? { svc_name: texts.resourceProduct ?? 'Cloudflare API' } : undefined,
     unmapped: {
       cloudflare: unmappedRest(entry, ocsfMapped(entry, event, found, kinds)),
       orgtrail: { feed_id: event.feedId, source_id: event.sourceId, defects: event.defects ?? undefined },
@@ -108,14 +108,19 @@ export const formatOcsf: EventFormatter = (event, large) => {
 };
 
 /**
- * Account Change for changes of a nameable user or member; Entity Management for other identity management; else API Activity.
- * An unknown action keeps its own word as the name.
+ * Authentication for sign-ins; User Access Management for a nameable member's new roles; Account Change for its other changes; Entity
+ * Management for other identity management; else API Activity. An unknown action keeps its own word as the name.
  */
-const ocsfClass = (entry: AuditEntry, kinds: Classification, user: TargetUser | undefined): OcsfClass => {
-  const { action, subject } = kinds;
+const ocsfClass = (entry: AuditEntry, { action, subject, target }: Classification): OcsfClass => {
+  if (action === 'login') return withActivity(authentication, logonActivities, action);
   const isKnown = action !== 'unknown' && action !== 'other';
-  if (isKnown && action !== 'view' && subject === 'user' && user !== undefined)
-    return withActivity(accountChange, accountActivities, action);
+  if (isKnown && action !== 'view' && target !== undefined) {
+    const { roles } = target;
+    if (action !== 'update' || roles === undefined) return withActivity(accountChange, accountActivities, action);
+    return roles.length === 0
+      ? { ...userAccess, activityId: 2, activityName: 'Revoke Privileges' }
+      : { ...userAccess, activityId: 1, activityName: 'Assign Privileges' };
+  }
   const { resourceId, resourceType } = entry.texts;
   if (isKnown && subject !== 'user' && subject !== 'other' && (resourceId ?? resourceType) !== undefined)
     return withActivity(entityManagement, crudActivities, action);
@@ -125,7 +130,7 @@ const ocsfClass = (entry: AuditEntry, kinds: Classification, user: TargetUser | 
 
 const withActivity = (base: BareClass, ids: Activities, action: ActionKind): OcsfClass => ({
   ...base,
-  activityId: ids[action],
+  activityId: ids[action] ?? OTHER,
   activityName: captions[action],
 });
 
@@ -134,19 +139,23 @@ const captions: Readonly<Record<ActionKind, string>> = {
   view: 'Read',
   update: 'Update',
   delete: 'Delete',
+  login: 'Logon',
   unknown: 'Unknown',
   other: 'Other',
 };
 
 const iam = { categoryUid: 3, categoryName: 'Identity & Access Management' } as const;
 const accountChange = { name: 'account_change', classUid: 3001, className: 'Account Change', ...iam } as const;
-const OTHER = 99;
-/** Account Change has no update and no read: Other. */
-const accountActivities: Activities = { create: 1, delete: 6, update: OTHER, view: OTHER, unknown: 0, other: OTHER };
+const authentication = { name: 'authentication', classUid: 3002, className: 'Authentication', ...iam } as const;
+const userAccess = { name: 'user_access', classUid: 3005, className: 'User Access Management', ...iam } as const;
 const entityManagement = { name: 'entity_management', classUid: 3004, className: 'Entity Management', ...iam } as const;
-const crudActivities: Activities = { create: 1, view: 2, update: 3, delete: 4, unknown: 0, other: OTHER };
 const application = { categoryUid: 6, categoryName: 'Application Activity' } as const;
 const apiActivity = { name: 'api_activity', classUid: 6003, className: 'API Activity', ...application } as const;
+const OTHER = 99;
+const logonActivities: Activities = { login: 1 };
+/** Account Change has no update. */
+const accountActivities: Activities = { create: 1, delete: 6 };
+const crudActivities: Activities = { create: 1, view: 2, update: 3, delete: 4, unknown: 0 };
 
 const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): OcsfGrades => {
   const [severityId, severityName] = severities[severity];
@@ -154,7 +163,12 @@ const ocsfGrades = (entry: AuditEntry, { severity, outcome }: Classification): O
   return { severityId, severity: severityName, statusId, status };
 };
 
-const severities = { informational: [1, 'Informational'], low: [2, 'Low'], medium: [3, 'Medium'] } as const;
+const severities = {
+  informational: [1, 'Informational'],
+  low: [2, 'Low'],
+  medium: [3, 'Medium'],
+  high: [4, 'High'],
+} as const;
 const statuses = { unknown: [0, 'Unknown'], success: [1, 'Success'], failure: [2, 'Failure'] } as const;
 
 /** In the words of the API's first error. */
@@ -164,7 +178,7 @@ const ocsfStatusDetail = ({ response }: AuditEntry): string | undefined => {
 };
 
 /** The user, and as application the token or the way in (dashboard, API key). */
-const ocsfActor = ({ texts }: AuditEntry): object => {
+const ocsfActor = ({ texts }: AuditEntry) => {
   const { actorId, actorEmail, actorTokenId, actorTokenName, actorContext, actorType } = texts;
   const user =
     actorId === undefined && actorEmail === undefined
@@ -247,12 +261,19 @@ const ocsfObservables = ({ texts }: AuditEntry): object[] | undefined => {
   return found.length === 0 ? undefined : found;
 };
 
-const ocsfTargetUser = (user: TargetUser): object => ({
-  uid: user.id,
-  uid_alt: user.membershipId === user.id ? undefined : user.membershipId,
-  name: user.email,
-  email_addr: emailOf(user.email),
-});
+const ocsfTargetUser = ({ name }: OcsfClass, user: TargetUser | undefined): object | undefined => {
+  if (user === undefined || (name !== 'account_change' && name !== 'user_access')) return undefined;
+  return {
+    uid: user.id,
+    uid_alt: user.membershipId === user.id ? undefined : user.membershipId,
+    name: user.email,
+    email_addr: emailOf(user.email),
+    groups: user.roles?.length ? user.roles.map((role) => ({ name: role, type: 'Role' })) : undefined,
+  };
+};
+
+/** The class asks for a user, also of a sign-in whose entry names none. */
+const unknownUser = { name: 'Unknown', type_id: 0, type: 'Unknown' } as const;
 
 const ocsfEntity = ({ texts }: AuditEntry, subject: Subject): object => {
   const { resourceId, resourceType, resourceProduct } = texts;
@@ -266,6 +287,8 @@ const entityTypes: { readonly [subject in Subject]?: readonly [number, string] }
   organization: [4, 'Organization'],
   policy: [5, 'Policy'],
 };
+
+const hasResources = ({ name }: OcsfClass): boolean => name === 'api_activity' || name === 'user_access';
 
 const ocsfResources = ({ texts }: AuditEntry): object[] | undefined => {
   const { resourceId, resourceType, resourceScope } = texts;
@@ -282,15 +305,15 @@ const ocsfMapped = (entry: AuditEntry, event: FeedEvent, found: OcsfClass, kinds
   const { texts, request, response } = entry;
   const { action, outcome, subject } = kinds;
   const hasUser = texts.actorId !== undefined || texts.actorEmail !== undefined;
-  const isActivity = found.name === 'api_activity';
-  const inResources = isActivity && (texts.resourceId ?? texts.resourceType) !== undefined;
+  const inResources = hasResources(found) && (texts.resourceId ?? texts.resourceType) !== undefined;
   let mapped = always;
   const add = (isMapped: boolean, bits: Mapped): void => {
     if (isMapped) mapped |= bits;
   };
   add(member(entry.value, 'id') === event.id, bitOf.id);
   for (const name of ofEvent) add(isEventField(entry, event, name), bitOf[name]);
-  add(action === 'other' || action === texts.actionType, bitOf.actionType);
+  // Its activity says what becomes of the user.
+  add(action === 'other' || (action === texts.actionType && found.name !== 'user_access'), bitOf.actionType);
   add(outcome === 'other' || outcome === texts.actionResult, bitOf.actionResult);
   add(hasUser, ofUser);
   add(texts.actorTokenName === undefined, bitOf.actorContext);
@@ -299,6 +322,7 @@ const ocsfMapped = (entry: AuditEntry, event: FeedEvent, found: OcsfClass, kinds
   add(entry.statusCode !== undefined, bitOf['raw.status_code']);
   add(inResources || (found.name === 'entity_management' && isOtherEntity(subject)), bitOf.resourceType);
   add(inResources, bitOf.resourceScope);
+  add(found.name !== 'authentication', bitOf.resourceId);
   add(request !== undefined && request !== null, bitOf['resource.request']);
   add(response !== undefined && response !== null, bitOf['resource.response']);
   return mapped;
@@ -314,7 +338,6 @@ const always = bitsOf(
   'actorTokenName',
   'rayId',
   'userAgent',
-  'resourceId',
   'resourceProduct',
 );
 const ofEvent = ['organizationId', 'accountId', 'accountName'] as const;
@@ -331,7 +354,13 @@ export const ocsf: Format = {
   },
 };
 
-type BareClass = typeof apiActivity | typeof accountChange | typeof entityManagement;
+type BareClass =
+  | typeof apiActivity
+  | typeof accountChange
+  | typeof authentication
+  | typeof entityManagement
+  | typeof userAccess;
 type OcsfClass = BareClass & Readonly<{ activityId: number; activityName: string }>;
-type Activities = Readonly<Record<ActionKind, number>>;
+/** Without a number of its own: Other. */
+type Activities = Readonly<Partial<Record<ActionKind, number>>>;
 type OcsfGrades = Readonly<{ severityId: number; severity: string; statusId: number; status: string | undefined }>;

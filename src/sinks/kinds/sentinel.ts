@@ -216,11 +216,12 @@ const eventTypes: Readonly<Record<ActionKind, string>> = {
   view: 'Read',
   update: 'Set',
   delete: 'Delete',
+  login: 'Other',
   unknown: 'Other',
   other: 'Other',
 };
 const results = { success: 'Success', failure: 'Failure', unknown: 'NA', other: 'NA' } as const;
-const severities = { informational: 'Informational', low: 'Low', medium: 'Medium' } as const;
+const severities = { informational: 'Informational', low: 'Low', medium: 'Medium', high: 'High' } as const;
 
 const ipOf = (address: string | undefined): string | undefined =>
   address !== undefined && ipVersion(address) !== undefined ? address : undefined;

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { FeedEvent } from '../../../src/formats/format.ts';
 import { formats } from '../../../src/formats/registry.ts';
 import { ecsFields, ocsfSchema } from '../../support/formats/schema-facts.ts';
@@ -9,7 +11,7 @@ import { EcsValidator } from './ecs-validator.ts';
 import { type ReadLine, readCef, readLeef } from './line-readers.ts';
 import { OcsfValidator } from './ocsf-validator.ts';
 import { sampleEvents } from './sample-events.ts';
-import { seed, simulatedEvents } from './simulated-events.ts';
+import { seed, simulatedEvents, simulatedUserEvents } from './simulated-events.ts';
 
 describe('any JSON text as an entry', { timeout: 60_000 }, () => {
   test('native has the very text of the entry', () =>
@@ -19,6 +21,15 @@ describe('any JSON text as an entry', { timeout: 60_000 }, () => {
       expect(exact).toBe(one.rawText);
       expect(JSON.parse(line).raw).toEqual(JSON.parse(one.rawText));
     }));
+
+  test('native is as its published schema says', () => {
+    const check = z.fromJSONSchema(JSON.parse(readFileSync(nativeSchema, 'utf8')));
+    for (const event of sampleEvents) check.parse(JSON.parse(formats.native.format(event)));
+    forAll([anyEvent], anyEventRuns, (one) => check.parse(JSON.parse(formats.native.format(one))));
+    const { raw, ...rest } = JSON.parse(formats.native.format(sampleEvents[0] as FeedEvent));
+    for (const wrong of [rest, { ...rest, raw, position: 0 }, { ...rest, raw, defects: 'none' }])
+      expect(check.safeParse(wrong).success).toBe(false);
+  });
 
   test('CEF reads back to the same values, and no value makes a field or a header', () =>
     forAll([anyEvent], anyEventRuns, (one) => {
@@ -72,11 +83,12 @@ describe('any JSON text as an entry', { timeout: 60_000 }, () => {
       expect(ocsfValidator.validate(ocsf), one.rawText.slice(0, 2_000)).toEqual([]);
       expect(ecsValidator.validate(JSON.parse(formats.ecs.format(one))), one.rawText.slice(0, 2_000)).toEqual([]);
     };
-    const events = [...sampleEvents, ...simulatedEvents(2_000)];
+    const events = [...sampleEvents, ...simulatedEvents(2_000), ...simulatedUserEvents(200, 2_001)];
     for (const event of events) expectValid(event);
     // biome-ignore format: a list
     expect([...kinds].sort()).toEqual([
-      300101, 300106, 300199, 300401, 300402, 300403, 300404, 600300, 600301, 600302, 600303, 600304, 600399,
+      300101, 300106, 300199, 300201, 300401, 300402, 300403, 300404, 300501, 300502, 600300, 600301, 600302, 600303, 600304,
+      600399,
     ]);
     // Of an invalid byte or a refusal by the database, an entry's text knows nothing.
     // biome-ignore format: a list
@@ -118,3 +130,5 @@ const checkFields = (read: ReadLine, expected: Readonly<Record<string, string | 
   for (const [key, one] of Object.entries(expected)) expect([key, found[key]]).toEqual([key, one]);
   return keys;
 };
+
+const nativeSchema = new URL('../../../docs/reference/native.schema.json', import.meta.url);

@@ -11,7 +11,7 @@ import { cleanJson, readUri } from '../../../src/formats/text.ts';
 import { ocsfSchema } from '../../support/formats/schema-facts.ts';
 import { forAll } from '../for-all.ts';
 import { sampleEvents } from './sample-events.ts';
-import { seed, simulatedEvents, storedEvents } from './simulated-events.ts';
+import { seed, simulatedEvents, simulatedUserEvents, storedEvents } from './simulated-events.ts';
 
 const resource = { id: 'r', product: 'p' };
 test.each([
@@ -23,7 +23,8 @@ test.each([
   ['Access Policies', 'update', 300403],
   ['organization', 'delete', 300404],
   ['account', 'view', 300402],
-  ['account', 'login', 600399],
+  ['account', 'login', 300201],
+  ['', 'Login', 300201],
   ['dns_record', 'update', 600303],
   ['constructor', 'create', 600301],
   ['dns_record', '', 600300],
@@ -53,22 +54,70 @@ test('a token is the application, a person the user, and Cloudflare staff neithe
   expect(actor({})).toEqual({ app_name: 'Unknown' });
 });
 
-test('what staff does and what is deleted is graded higher than what is looked at', () => {
-  const grade = (type: string, actorType: string) => {
-    const one = event({ action: { type }, actor: { type: actorType } });
-    const sev = /\tsev=(\d+)/.exec(formats.leef.format(one))?.[1];
-    const cef = formats.cef.format(one).split('|')[6];
-    return [
-      JSON.parse(formats.ocsf.format(one)).severity_id,
-      JSON.parse(formats.ecs.format(one)).event.severity,
-      cef,
-      sev,
-    ];
+// The scales of OCSF, ECS, CEF and LEEF.
+const grades = {
+  informational: [1, 1, '1', '1'],
+  low: [2, 3, '3', '3'],
+  medium: [3, 5, '5', '5'],
+  high: [4, 8, '8', '8'],
+};
+const superAdministrator = { roles: [{ name: 'Super Administrator' }] };
+test.each<[keyof typeof grades, string, string, Record<string, unknown>?]>([
+  ['informational', 'dns_record', 'view'],
+  ['informational', 'session', 'login'],
+  ['informational', 'sso_connector', 'view'],
+  ['low', 'dns_record', 'update'],
+  ['low', 'account', 'update'],
+  ['low', 'dns_record', 'rotate'],
+  ['medium', 'dns_record', 'delete'],
+  ['medium', 'session', 'login', { result: 'failure' }],
+  ['medium', 'api_token', 'create'],
+  ['medium', 'member', 'update', { request: { roles: ['Billing'] } }],
+  ['medium', 'dns_record', 'view', { actor: 'Cloudflare_admin' }],
+  ['high', 'member', 'create', { request: superAdministrator }],
+  ['high', 'member', 'update', { request: { policies: [{ permission_groups: superAdministrator.roles }] } }],
+  ['high', 'sso_connector', 'delete', { actor: 'cloudflare_admin' }],
+  ['high', 'Identity Providers', 'update'],
+])('it is graded %s: %s, %s, %o', (grade, type, action, more = {}) => {
+  const one = event({
+    action: { type: action, result: more['result'] ?? 'success' },
+    actor: { type: more['actor'] ?? 'user' },
+    resource: { id: 'r', type, request: more['request'] },
+  });
+  expect([
+    JSON.parse(formats.ocsf.format(one)).severity_id,
+    JSON.parse(formats.ecs.format(one)).event.severity,
+    formats.cef.format(one).split('|')[6],
+    /\tsev=(\d+)/.exec(formats.leef.format(one))?.[1],
+  ]).toEqual(grades[grade]);
+});
+
+const [named, byId] = [{ id: 'a', name: 'Billing' }, { id: 'b' }];
+test.each<[object, object, readonly string[] | undefined]>([
+  [{ roles: ['Billing', 'DNS', 'DNS'] }, {}, ['Billing', 'DNS']],
+  [{ roles: [named, byId] }, { roles: [{ id: 'b', name: 'DNS' }] }, ['Billing', 'DNS']],
+  [{ roles: ['a'] }, { roles: [named] }, ['Billing']],
+  [{ policies: [{ permission_groups: [byId] }, { permission_groups: 7 }] }, {}, ['b']],
+  [{ roles: [] }, { roles: [named] }, []],
+  [{ roles: [7, null] }, {}, undefined],
+  [{ status: 'accepted' }, { roles: [named] }, undefined],
+])('a member asked for with %j, answered %j, has roles %j', (request, result, roles) => {
+  const entry = { action: { type: 'update' }, resource: { id: 'm', type: 'member', request, response: { result } } };
+  const [ocsf, ecs] = [written('ocsf', entry), written('ecs', entry)];
+  const activity = roles === undefined ? 300199 : roles.length > 0 ? 300501 : 300502;
+  expect([ocsf.type_uid, ocsf.privileges, ecs.user.target.roles]).toEqual([activity, roles, roles]);
+  expect(ecs.event.type).toEqual(roles === undefined ? ['user', 'change'] : ['user', 'group', 'change']);
+});
+
+test('a column of Logpush that is an object is one whatever the entry has', () => {
+  const columns = (part: unknown) => {
+    const { ResourceRequest, ResourceResponse } = written('logpush', { resource: { request: part, response: part } });
+    expect(ResourceRequest).toEqual(ResourceResponse);
+    return ResourceRequest;
   };
-  expect(grade('view', 'user')).toEqual([1, 1, '1', '1']);
-  expect(grade('update', 'user')).toEqual([2, 3, '3', '3']);
-  expect(grade('delete', 'user')).toEqual([3, 5, '5', '5']);
-  expect(grade('view', 'Cloudflare_admin')).toEqual([3, 5, '5', '5']);
+  expect(columns({ a: 1 })).toEqual({ a: 1 });
+  expect([columns(null), columns(undefined)]).toEqual([{}, {}]);
+  expect([columns([1]), columns('OK'), columns(false)]).toEqual([{ value: [1] }, { value: 'OK' }, { value: false }]);
 });
 
 test('a time that is unknown is the time of receipt where a format needs one', () => {
@@ -129,7 +178,7 @@ test('a text that is no JSON, which the store never holds, is kept by OCSF', () 
   expect(JSON.parse(formats.ocsf.format(broken)).raw_data).toBe('{"id":');
 });
 
-const events = [...sampleEvents, ...simulatedEvents(500)];
+const events = [...sampleEvents, ...simulatedEvents(500), ...simulatedUserEvents(100, 501)];
 
 /** The scalars inside a value, each as `type:text`, with where it stands. */
 const scalars = (value: unknown, path: string): [string, string][] =>
@@ -142,7 +191,9 @@ const exactText = ({ rawText, defects }: FeedEvent): string =>
 
 // Documented words have a number and a caption of their own in OCSF.
 const captioned = new Set(
-  ['create', 'view', 'update', 'delete', 'success', 'failure', 'user', 'system'].map((word) => `string:${word}`),
+  ['create', 'view', 'update', 'delete', 'login', 'success', 'failure', 'user', 'system'].map(
+    (word) => `string:${word}`,
+  ),
 );
 const captionedPaths = ['.action.type', '.action.result', '.actor.type'];
 

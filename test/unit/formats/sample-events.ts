@@ -198,6 +198,38 @@ const entriesOfLoneAccount: Readonly<Record<string, unknown>> = {
     resource: { product: 'user', scope: 'user', type: 'user' },
   },
   'account and zone of other types': { id: 'odd', account: 'none', zone: [{ id: 1 }] },
+  'sign-in by SSO that failed, of a person unknown': {
+    id: '0000000000000000000000000000000e',
+    action: action('SSO_LOGIN', 'login', 'failure'),
+    actor: { ip_address: '198.51.100.9', context: 'dash', type: 'user' },
+    raw: api('POST', '/login/sso', 403),
+    resource: { id: 's1', product: 'login', response: ['no'], scope: 'user', type: 'session' },
+  },
+  'policies of a member, names in the answer': {
+    id: '0000000000000000000000000000000f',
+    action: action('Update Member', 'update'),
+    actor: { ...person, context: 'dash', type: 'user' },
+    resource: {
+      id: 'm1',
+      product: 'members',
+      request: { policies: [{ access: 'allow', permission_groups: [{ id: 'p1' }, { id: 'p2' }] }] },
+      response: answer({ ...member, policies: [{ permission_groups: [{ id: 'p1', name: 'Super Administrator' }] }] }),
+      scope: 'accounts',
+      type: 'member',
+    },
+  },
+  'all roles of a member taken': {
+    id: '00000000000000000000000000000010',
+    action: action('Update Member', 'update'),
+    actor: { ...person, context: 'dash', type: 'user' },
+    resource: { id: 'm1', product: 'members', request: { roles: [] }, scope: 'accounts', type: 'member' },
+  },
+  'group created by SCIM': {
+    id: '00000000000000000000000000000011',
+    action: action('SCIM Create Group', 'create'),
+    actor: { context: 'api', type: 'system' },
+    resource: { id: 'g1', product: 'iam', request: { displayName: 'Admins' }, scope: 'accounts', type: 'user_group' },
+  },
 };
 
 const stringified = (some: Readonly<Record<string, unknown>>) => Object.values(some).map((one) => JSON.stringify(one));

@@ -3,8 +3,10 @@ import { textDefects } from '../../../src/ingest/entries/entry.ts';
 import { type CarefulEntry, readCarefully, readPage } from '../../../src/ingest/entries/page.ts';
 import { defectNames } from '../../../src/simulator/entries/entry-defects.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import type { Account } from '../../../src/simulator/world/accounts.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
 import { organizationVoice } from '../../../src/simulator/world/organizations.ts';
+import { UserEntries } from '../../../src/simulator/world/user-entries.ts';
 import { accountEntries } from '../../support/sync/account-entries.ts';
 import { hashed } from '../../support/sync/defective-entries.ts';
 
@@ -61,10 +63,10 @@ export const storedEvents = (texts: readonly string[], organizationId: string, f
   );
 
 /** Many entries of several organizations: every defect but the largest, unknown words, the older name of the Ray id. */
-export const simulatedEvents = (count: number): FeedEvent[] => {
+export const simulatedEvents = (count: number, defectRate = 0.2): FeedEvent[] => {
   const faults = new FaultPlan(seed);
   const defects = defectNames.filter((name) => name !== 'large_entry');
-  faults.patch({ defectRate: 0.2, defects, unknown_enums: 0.2, cf_rayid: 0.1 });
+  faults.patch({ defectRate, defects, unknown_enums: 0.2, cf_rayid: 0.1 });
   const each = Math.ceil(count / organizations.length);
   return organizations
     .flatMap((organizationId, n) => {
@@ -78,4 +80,14 @@ export const simulatedEvents = (count: number): FeedEvent[] => {
       return storedEvents(texts, organizationId, n * each + 1);
     })
     .slice(0, count);
+};
+
+/** Entries about users as the log of an account has them; half are sign-ins, and some of these fail. */
+export const simulatedUserEvents = (count: number, firstPosition: number): FeedEvent[] => {
+  const users = new UserEntries(seed, (voice) => voice);
+  const account = { id: '5d41402abc4b2a76b9719d911017c592', name: 'Web' } as Account;
+  const texts = Array.from({ length: count }, (_, n) =>
+    users.text(n, Date.UTC(2026, 8, 1) + n * 1_000, [account], account),
+  );
+  return storedAccountEvents(texts, { id: account.id, organizationId: null }, firstPosition);
 };
