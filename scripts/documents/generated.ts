@@ -9,6 +9,7 @@ import { exampleConfiguration } from './example-configuration.ts';
 import { httpPage, openApi } from './http-page.ts';
 import { invariantsPage } from './invariants-page.ts';
 import { metricsPage } from './metrics-page.ts';
+import { nativeSchema } from './native-schema.ts';
 import { settingsPage } from './settings-page.ts';
 
 const root = (path: string): URL => new URL(`../../${path}`, import.meta.url);
@@ -27,5 +28,6 @@ export const generated: Readonly<Record<string, () => string | Promise<string>>>
   'docs/reference/metrics.md': metricsPage,
   'docs/reference/http.md': httpPage,
   'docs/reference/openapi.json': async () => `${JSON.stringify(await openApi(), null, 2)}\n`,
+  'docs/reference/native.schema.json': nativeSchema,
   'docs/orgtrail.example.yaml': exampleConfiguration,
 };

@@ -27,6 +27,7 @@ test('it has no source and no tests, and the licences of what is in the bundle',
   const inside = readdirSync(join(folder, 'node_modules', 'orgtrail'));
   expect(inside).toEqual(expect.arrayContaining(['bin', 'dist', 'drizzle', 'LICENSE', 'README.md', 'CHANGELOG.md']));
   expect(inside).not.toEqual(expect.arrayContaining(['src']));
+  expect(readdirSync(join(folder, 'node_modules', 'orgtrail', 'docs', 'reference'))).toEqual(['native.schema.json']);
   const dist = readdirSync(join(folder, 'node_modules', 'orgtrail', 'dist'));
   expect(dist).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES.txt', 'verify.py']));
 });
