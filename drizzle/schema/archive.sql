@@ -136,6 +136,8 @@ create table archive_objects (
   superseded_at timestamptz,
   dropped_at timestamptz,
   blocks_sha256 bytea,
+  bounds jsonb,
+  footer_bytes bigint,
   check (last_position >= first_position)
 );
 create index archive_objects_month on archive_objects (month, kind, first_position);
@@ -171,6 +173,9 @@ comment on column archive_objects.superseded_at is 'When an object took its plac
 comment on column archive_objects.dropped_at is 'When the events in it were dropped from this database. Null: they are here as well.';
 comment on column archive_objects.blocks_sha256 is 'The SHA-256 of each 262,144 bytes of it, one after the other. Null: it was written by an '
   'earlier version, and was not read whole since.';
+comment on column archive_objects.bounds is 'By the number of a column (docs/archive.md): rows with null, and the lowest and the highest value, of '
+  'times in microseconds since 1970. A text is cut after 64 characters, and max raised. Null: it was not read back since an earlier version wrote it.';
+comment on column archive_objects.footer_bytes is 'How many bytes at its end describe it, without the last eight.';
 
 -- What was signed must not be lost by a crash of the server: the transaction waits for its disk, whatever the account is set to. A standby
 -- that is waited for stays waited for.
@@ -526,6 +531,16 @@ language plpgsql security definer set search_path from current as $function$
 begin
   update archive_objects o set blocks_sha256 = p_blocks
   where o.id = p_id and o.sha256 = p_sha256 and o.blocks_sha256 is null and octet_length(p_blocks) = 32 * ((o.bytes + 262143) / 262144);
+  return found;
+end
+$function$;
+
+-- Notes what an object has at least and at most, as its rows were read back. What is noted is never changed.
+create function orgtrail_note_archive_bounds(p_id bigint, p_sha256 text, p_bounds jsonb, p_footer_bytes bigint) returns boolean
+language plpgsql security definer set search_path from current as $function$
+begin
+  update archive_objects o set bounds = p_bounds, footer_bytes = p_footer_bytes
+  where o.id = p_id and o.sha256 = p_sha256 and o.bounds is null;
   return found;
 end
 $function$;

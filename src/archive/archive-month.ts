@@ -8,18 +8,20 @@ import {
   type CataloguedObject,
   noteArchived,
   noteBlocks,
+  noteBounds,
   noteRead,
   readCatalogue,
   readFacts,
   readFeedId,
 } from './catalogue.sql.ts';
-import { columnsOf, differenceOf, type ObjectKind, objectKinds, type StretchFacts } from './columns.ts';
+import { columnsOf, differenceOf, type ObjectFacts, type ObjectKind, objectKinds } from './columns.ts';
 import { hashBlocks } from './history/object-ranges.ts';
 import { readObject, sha256Of } from './manifest.ts';
 import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
 import { factsOfParquet, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
 import { linesOfRows } from './rows-to-ndjson.ts';
 import { type ObjectStore, type PutReceipt, withDirectory } from './store.ts';
+import { learnBounds } from './verify-archive.ts';
 
 /** Objects that were written now, and objects that were there and were read back. */
 export interface ArchivedMonth {
@@ -65,6 +67,7 @@ const prove = async ({ pool, store, observer, signal }: Context, object: Catalog
   }
   // Later contents of an event may have come since.
   if (differenceOf(await readFacts(pool, { kind, month, first, last }), object) !== undefined) return false;
+  await learnBounds(pool, object, outcome.bytes);
   await noteRead(pool, object.id, { sha256: object.sha256 });
   observer?.proven?.(object);
   return true;
@@ -155,6 +158,7 @@ const catalogueObject = async (
 ): Promise<void> => {
   const id = await noteArchived(pool, { archive: store.name, key, kind, month, bytes, sha256, facts, receipt });
   await noteBlocks(pool, { id, sha256 }, blocks);
+  await noteBounds(pool, { id, sha256 }, facts);
   observer?.written?.({ month, kind, key, events: facts.events, bytes });
 };
 
@@ -203,7 +207,7 @@ const readBack = async (
   expected: Expected,
   lines: ObjectLines,
   directory: string,
-): Promise<StretchFacts> => {
+): Promise<ObjectFacts> => {
   const file = join(directory, 'read-back.parquet');
   await fetchObject(context, expected, file);
   const moreMemoryMb = Math.ceil((8 * lines.longestLineBytes + 2 * lines.largestGroupBytes) / 1_048_576);

@@ -49,7 +49,7 @@ Examples:
   }),
   run: async ({ pool }: { readonly pool: Pool }) => {
     const [archive = null, objects] = await Promise.all([readArchivePolicy(pool), readCatalogue(pool)]);
-    return { archive, objects };
+    return { archive, objects: objects.map(({ hasBounds: _, ...listed }) => listed) };
   },
   show: ({ archive, objects }, { addresses }) => {
     if (addresses === true)

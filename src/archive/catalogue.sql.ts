@@ -4,7 +4,7 @@ import { longStatement } from '../postgres/pool.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { archiveObjects, archivePolicy } from '../postgres/tables/archive.ts';
 import { feedHead } from '../postgres/tables/events.ts';
-import type { ObjectKind, StretchFacts } from './columns.ts';
+import type { ObjectFacts, ObjectKind, StretchFacts } from './columns.ts';
 import type { Month } from './month-rows.sql.ts';
 import type { PutReceipt } from './store.ts';
 
@@ -32,6 +32,8 @@ const columns = {
   fault: archiveObjects.fault,
   /** Null: its events are in the database as well. */
   droppedAt: archiveObjects.droppedAt,
+  /** Else it was written by an earlier version, and not read back since. */
+  hasBounds: sql<boolean>`${archiveObjects.bounds} is not null`,
 };
 
 export type CataloguedObject = Row<typeof columns>;
@@ -142,6 +144,20 @@ export const noteBlocks = async (
   blocks: Buffer,
 ): Promise<void> => {
   await pool.query('select orgtrail_note_archive_blocks($1, $2, $3)', [id, sha256, blocks]);
+};
+
+/** Unless they are known. The object had the bytes of its SHA-256. */
+export const noteBounds = async (
+  pool: Pool,
+  { id, sha256 }: Pick<CataloguedObject, 'id' | 'sha256'>,
+  { bounds, footerBytes }: Pick<ObjectFacts, 'bounds' | 'footerBytes'>,
+): Promise<void> => {
+  await pool.query('select orgtrail_note_archive_bounds($1, $2, $3, $4)', [
+    id,
+    sha256,
+    JSON.stringify(bounds),
+    footerBytes,
+  ]);
 };
 
 /** An object was read again: with these bytes, or with a fault. */

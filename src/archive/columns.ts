@@ -43,7 +43,7 @@ const ofAccount = ['account_id', 'account_name', 'zone_id', 'zone_name'] as cons
 /** The same in all rows of an object: PostgreSQL does not send it. It follows the first column. */
 export const FEED_ID = 'feed_id';
 
-/** As in the view audit_feed, in its order, except for feed_id. */
+/** As in the view audit_feed, in its order, except for feed_id. A new column goes to the end: see `fieldsOf`. */
 const events: readonly ArchiveColumn[] = [
   number('position', 'e.position'),
   own('source_kind'),
@@ -73,6 +73,66 @@ const changes: readonly ArchiveColumn[] = [
 ];
 
 export const columnsOf: Readonly<Record<ObjectKind, readonly ArchiveColumn[]>> = { events, changes };
+
+/** `id`: of the column in every object, fixed. Other engines find columns by it. */
+export interface Field {
+  readonly id: number;
+  readonly name: string;
+  readonly type: 'long' | 'int' | 'string' | 'timestamptz';
+}
+
+const typeOf = ({ type, isTime }: ArchiveColumn): Field['type'] => {
+  if (isTime === true) return 'timestamptz';
+  return type === 'BIGINT' ? 'long' : type === 'INTEGER' ? 'int' : 'string';
+};
+
+/** In the order of the columns of an object: a new column takes the next number. */
+const numbered = (columns: readonly ArchiveColumn[]): readonly Field[] =>
+  columns
+    .toSpliced(1, 0, text(FEED_ID, ''))
+    .map((column, index) => ({ id: index + 1, name: column.name, type: typeOf(column) }));
+
+export const fieldsOf: Readonly<Record<ObjectKind, readonly Field[]>> = {
+  events: numbered(events),
+  changes: numbered(changes),
+};
+
+/** By what engines leave out whole objects. */
+export const boundedOf: Readonly<Record<ObjectKind, readonly string[]>> = {
+  events: ['position', 'source_id', 'organization_id', 'id', 'action_time', 'received_at', 'account_id'],
+  changes: ['position', 'source_id', 'event_id', 'seen_at'],
+};
+
+/** Numbers as digits, times in microseconds since 1970. A long text is cut, and its `max` raised; none: all rows have null, or no text is higher. */
+export interface Bound {
+  readonly nulls: number;
+  readonly min?: string;
+  readonly max?: string;
+}
+
+/** By the id of the field. */
+export type Bounds = Readonly<Record<string, Bound>>;
+
+const LONGEST_BOUND = 64;
+/** With one code point more than a bound has, it shows that a text is longer. */
+export const LONGEST_READ = LONGEST_BOUND + 1;
+
+export const boundOf = (nulls: number, min: string | null, max: string | null): Bound => {
+  if (min === null || max === null) return { nulls };
+  const highest = upperBound(max);
+  return { nulls, min: [...min].slice(0, LONGEST_BOUND).join(''), ...(highest !== undefined && { max: highest }) };
+};
+
+/** Above every text that begins so, by the order of UTF-8. */
+const upperBound = (text: string): string | undefined => {
+  const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  if (points.length <= LONGEST_BOUND) return text;
+  const cut = points.slice(0, LONGEST_BOUND);
+  while (cut.at(-1) === 0x10_ff_ff) cut.pop();
+  const last = cut.pop();
+  // Surrogates are no characters.
+  return last === undefined ? undefined : String.fromCodePoint(...cut, last === 0xd7_ff ? 0xe0_00 : last + 1);
+};
 
 /** Of rows, and of the lines that hashes are of. */
 export const orderOf: Readonly<Record<ObjectKind, string>> = { events: 'position', changes: 'position, change_id' };
@@ -110,6 +170,12 @@ export interface StretchFacts {
   readonly idsSha256: string;
   readonly rawSha256: string;
   readonly columnsSha256: string;
+}
+
+/** As DuckDB reads it. `footerBytes`: of the description at the end of the file. */
+export interface ObjectFacts extends StretchFacts {
+  readonly bounds: Bounds;
+  readonly footerBytes: number;
 }
 
 /** The end of a sentence; undefined: nothing differs. */

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from '../postgres/pool.ts';
-import { type CataloguedObject, noteRead } from './catalogue.sql.ts';
-import { differenceOf } from './columns.ts';
+import { type CataloguedObject, noteBounds, noteRead } from './catalogue.sql.ts';
+import { differenceOf, type ObjectFacts } from './columns.ts';
 import { readObject } from './manifest.ts';
 import { factsOfParquet } from './parquet/parquet.ts';
 import { type ObjectStore, withDirectory } from './store.ts';
@@ -23,7 +23,7 @@ export const verifyArchive = async (
   const verified: VerifiedObject[] = [];
   for (const object of objects) {
     signal?.throwIfAborted();
-    const fault = await faultOf(store, object, contents, signal);
+    const fault = await faultOf(pool, store, object, contents, signal);
     await noteRead(pool, object.id, fault === undefined ? { sha256: object.sha256 } : { fault });
     const found = { object, fault };
     verified.push(found);
@@ -38,6 +38,7 @@ interface VerifiedObject {
 }
 
 const faultOf = async (
+  pool: Pool,
   store: ObjectStore,
   object: CataloguedObject,
   contents: boolean,
@@ -46,11 +47,23 @@ const faultOf = async (
   const outcome = await readObject(store, object, signal);
   if ('fault' in outcome) return outcome.fault;
   if (!contents) return undefined;
-  return await withDirectory(async (directory) => {
+  const facts = await factsOfObject(object, outcome.bytes);
+  const difference = differenceOf(facts, object);
+  if (difference !== undefined) return `it ${difference}`;
+  await noteBounds(pool, object, facts);
+  return undefined;
+};
+
+/** Of bytes with its SHA-256. */
+const factsOfObject = async (object: CataloguedObject, bytes: Buffer): Promise<ObjectFacts> =>
+  await withDirectory(async (directory) => {
     const file = join(directory, 'object.parquet');
-    await writeFile(file, outcome.bytes);
+    await writeFile(file, bytes);
     const { kind, events } = object;
-    const difference = differenceOf(await factsOfParquet(file, { kind, events, directory }), object);
-    return difference === undefined ? undefined : `it ${difference}`;
+    return await factsOfParquet(file, { kind, events, directory });
   });
+
+/** For an object of an earlier version. */
+export const learnBounds = async (pool: Pool, object: CataloguedObject, bytes: Buffer): Promise<void> => {
+  if (!object.hasBounds) await noteBounds(pool, object, await factsOfObject(object, bytes));
 };

@@ -146,6 +146,7 @@ export const ingestCalls = [
   'orgtrail_note_archived',
   'orgtrail_note_archive_read',
   'orgtrail_note_archive_blocks',
+  'orgtrail_note_archive_bounds',
   'orgtrail_forget_archive_reads',
 ].join(', ');
 

@@ -1,6 +1,19 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { columnsOf, FEED_ID, hashedOf, type ObjectKind, orderOf, type StretchFacts } from '../columns.ts';
+import {
+  type Bounds,
+  boundedOf,
+  boundOf,
+  columnsOf,
+  FEED_ID,
+  type Field,
+  fieldsOf,
+  hashedOf,
+  LONGEST_READ,
+  type ObjectFacts,
+  type ObjectKind,
+  orderOf,
+} from '../columns.ts';
 
 /** DuckDB reads lines of JSON piece by piece. */
 export interface LinesFile {
@@ -41,6 +54,7 @@ export const writeParquet = async (
   );
   select.splice(1, 0, `${quoted(feedId)} as "${FEED_ID}"`);
   const types = columns.map(({ name, type }) => `${quoted(name)}: ${quoted(type)}`).join(', ');
+  const ids = fieldsOf[kind].map(({ id, name }) => `${name}: ${id}`);
   const facts = Object.entries(metadata).map(([name, value]) => `${name}: ${quoted(value)}`);
   const objectBytes = Math.max(MEBIBYTE, lines.longestLineBytes + 1_024);
   await withDuck({ memoryMb: memoryFor(lines), directory }, async (connection) => {
@@ -48,7 +62,7 @@ export const writeParquet = async (
       `copy (select ${select.join(', ')} from read_json(${quoted(lines.file)}, format = 'newline_delimited',
          maximum_object_size = ${objectBytes}, columns = {${types}}))
        to ${quoted(target)} (format parquet, parquet_version v${version}, compression zstd, compression_level ${ARCHIVE_ZSTD_LEVEL},
-         row_group_size ${ROWS_OF_GROUP}, kv_metadata {${facts.join(', ')}})`,
+         row_group_size ${ROWS_OF_GROUP}, field_ids {${ids.join(', ')}}, kv_metadata {${facts.join(', ')}})`,
     );
   });
 };
@@ -73,9 +87,10 @@ export const factsOfParquet = async (
     /** For the largest row. */
     readonly moreMemoryMb?: number;
   },
-): Promise<StretchFacts> => {
+): Promise<ObjectFacts> => {
   const { ids, columns } = hashedOf[options.kind];
   const order = orderOf[options.kind];
+  const bounded = fieldsOf[options.kind].filter(({ name }) => boundedOf[options.kind].includes(name));
   const lines = (value: string) => `sha256(string_agg(${value}, chr(10) order by ${order}))`;
   const memoryMb = MEMORY_MB_2 + Math.ceil((options.events * BYTES_OF_ROW) / 1_000_000) + (options.moreMemoryMb ?? 0);
   return await withDuck({ memoryMb, directory: options.directory }, async (connection) => {
@@ -84,9 +99,12 @@ export const factsOfParquet = async (
          select position${options.kind === 'changes' ? ', change_id' : ''}, ${ids} as ids, sha256(raw) as raw_sha,
            sha256(concat_ws(chr(31), ${columns})) as columns_sha from read_parquet(${quoted(file)}))
        select count(*)::double, min(position)::double, max(position)::double,
-         ${lines('ids')}, ${lines('raw_sha')}, ${lines('columns_sha')} from hashed`,
+         ${lines('ids')}, ${lines('raw_sha')}, ${lines('columns_sha')},
+         (select [${bounded.map(boundsOf).join(', ')}] from read_parquet(${quoted(file)}))::json::varchar,
+         (select footer_size from parquet_file_metadata(${quoted(file)}))::double from hashed`,
     );
-    const [events, firstPosition, lastPosition, idsSha256, rawSha256, columnsSha256] = reader.getRows()[0] ?? [];
+    const [events, firstPosition, lastPosition, idsSha256, rawSha256, columnsSha256, bounds, footerBytes] =
+      reader.getRows()[0] ?? [];
     return {
       events: Number(events ?? 0),
       firstPosition: Number(firstPosition ?? 0),
@@ -94,8 +112,27 @@ export const factsOfParquet = async (
       idsSha256: String(idsSha256),
       rawSha256: String(rawSha256),
       columnsSha256: String(columnsSha256),
+      bounds: readBounds(bounded, String(bounds)),
+      footerBytes: Number(footerBytes),
     };
   });
+};
+
+/** A text as far as its bound needs it. */
+const boundsOf = ({ name, type }: Field): string => {
+  const value = type === 'timestamptz' ? `epoch_us(${name})` : name;
+  const read = (bound: string) => `left(${bound}(${value})::varchar, ${LONGEST_READ})`;
+  return `[(count(*) - count(${name}))::varchar, ${read('min')}, ${read('max')}]`;
+};
+
+const readBounds = (fields: readonly Field[], text: string): Bounds => {
+  const read: readonly (readonly [nulls: string, min: string | null, max: string | null])[] = JSON.parse(text);
+  return Object.fromEntries(
+    fields.map(({ id }, index) => [
+      id,
+      boundOf(Number(read[index]?.[0]), read[index]?.[1] ?? null, read[index]?.[2] ?? null),
+    ]),
+  );
 };
 
 const MEMORY_MB_3 = 200;

@@ -42,6 +42,9 @@ export const archiveObjects = pgTable('archive_objects', {
   droppedAt: instant('dropped_at'),
   /** Of each 262,144 bytes; null: not known. */
   blocksSha256: bytea('blocks_sha256'),
+  /** By the id of a field: what an object has at least and at most. Null: not known. */
+  bounds: jsonb('bounds'),
+  footerBytes: integer64('footer_bytes'),
 });
 
 /** Legal holds: what they cover is not dropped. Released ones stay. */

@@ -35,7 +35,7 @@ const ingestFunctions = functionsNamed(`
   access_log_shown acknowledge_detection archive_facts ask_own_detection begin_delivery check_timeline claim_sink claim_source commit_page_2
   create_partitions delete_search drop_month end_rests fail_delivery fail_lane
   finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of mute_detection note_access
-  note_alarms note_alive note_archive_blocks note_archive_read note_archived note_detections note_own_failure note_scrub
+  note_alarms note_alive note_archive_blocks note_archive_bounds note_archive_read note_archived note_detections note_own_failure note_scrub
   note_sink_failure note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
   register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search
   session_replays skip_events skip_old_events take_requests token_use trim_coverage unmute_detection
