@@ -1,11 +1,11 @@
 # orgtrail in a container: node as pid 1, not root, nothing to write, no PostgreSQL inside.
 #
-#   docker build -t orgtrail --build-arg VERSION=0.2.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker build -t orgtrail --build-arg VERSION=0.3.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker run --read-only -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... -p 8080:8080 orgtrail
 #   docker run --rm -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... orgtrail check
 
-# One base for all stages. SECURITY.md says how to pin it by digest.
-ARG NODE_IMAGE=node:24-trixie-slim
+# One base for all stages, for both processors: Node 24.21.0. renovate.json moves it.
+ARG NODE_IMAGE=node:24-trixie-slim@sha256:8ec5d7557396cfe32d21c3f9c13072355ceab22b584578ca4bb28af31120cffe
 
 FROM ${NODE_IMAGE} AS bundle
 WORKDIR /app

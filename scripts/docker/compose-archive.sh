@@ -13,7 +13,7 @@ export COMPOSE_PROFILES=simulator,bucket BUCKET_IMAGE="$id-bucket"
 ORGTRAIL_ARCHIVE="$(sed -n 's/^ORGTRAIL_ARCHIVE=//p' deploy/compose/bucket.env)"
 # The shortest that may be: the last delay of ORGTRAIL_SETTLE is 30 days.
 export ORGTRAIL_ARCHIVE ORGTRAIL_RETENTION=31d
-needed 'the bucket builds' "${compose[@]}" build -q bucket
+needed 'the bucket builds' "${compose[@]}" build -q "${base[@]}" bucket
 needed 'with archive.yaml all of them are healthy' up
 orgtrail="http://$(address orgtrail default):8080"
 

@@ -60,7 +60,8 @@ services:
 YAML
 everything() { COMPOSE_PROFILES=simulator,monitoring "${compose[@]}" config -q; }
 needed 'the compose file is valid with all profiles' everything
-needed 'the image builds' "${compose[@]}" build -q orgtrail
+base=(${NODE_IMAGE:+--build-arg "NODE_IMAGE=$NODE_IMAGE"})
+needed 'the image builds' "${compose[@]}" build -q "${base[@]}" orgtrail
 
 up() { "${compose[@]}" up -d --no-build --wait --wait-timeout "$HEALTHY_WITHIN" || { logs; return 1; }; }
 started=$SECONDS

@@ -5,8 +5,8 @@
 #   scripts/docker/container.sh            builds the image of this checkout
 #   scripts/docker/container.sh IMAGE      checks an image that is there already
 #
-# Needs a Docker engine that has node:24-trixie-slim and postgres:17-trixie, or can get them. One line per check; the
-# last line counts. Exit code 0 when none failed, or when there is no Docker engine.
+# Needs a Docker engine that has postgres:17-trixie and the base of the Dockerfile, or the one that NODE_IMAGE names, or can get them. One line per
+# check; the last line counts. Exit code 0 when none failed, or when there is no Docker engine.
 # shellcheck disable=SC2317 # functions are called through `check` and `within`
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -63,7 +63,7 @@ fetch() {
 
 ## The image
 
-build() { docker build -q -t "$id" --build-arg "VERSION=$version" .; }
+build() { docker build -q -t "$id" --build-arg "VERSION=$version" ${NODE_IMAGE:+--build-arg "NODE_IMAGE=$NODE_IMAGE"} .; }
 [ "$image" != "$id" ] || needed 'the image builds' build
 needed 'the image is there' docker image inspect "$image"
 echo "      $(($(docker image inspect -f '{{.Size}}' "$image") / 1000000)) MB, of them /app $(as_root du -sm /app | cut -f1) MB"
@@ -106,7 +106,7 @@ accounts="$(fetch "$simulator/__simulator/summary" 'JSON.parse(text).accounts.le
 ## Bad settings: an exit code, a sentence, no secret
 
 settings=(--network "$id" -e "CLOUDFLARE_BASE_URL=$simulator/client/v4" -e "CLOUDFLARE_API_TOKEN=$token"
-  -e ORGTRAIL_SOURCES=organizations,accounts)
+  -e 'ORGTRAIL_SOURCES=organizations,accounts')
 # refusal WHAT EXIT-CODE SENTENCE ARGUMENT...
 refusal() {
   local what="$1" wanted="$2" sentence="$3" output code

@@ -9,7 +9,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 lab=../shared/docker-lab/up
-images=(node:24-trixie-slim postgres:17-trixie)
 
 skip() {
   local bar='!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!'
@@ -18,11 +17,14 @@ skip() {
   exit 0
 }
 answers() { timeout 20 docker info >/dev/null 2>&1; }
+has_image() { docker image inspect "$1" >/dev/null 2>&1 || timeout 300 docker pull -q "$1" >/dev/null 2>&1; }
 has_images() {
-  local image
-  for image in "${images[@]}"; do
-    docker image inspect "$image" >/dev/null 2>&1 || timeout 300 docker pull -q "$image" >/dev/null 2>&1 || return 1
-  done
+  # The base that the Dockerfile pins; where it cannot be had, what has its tag.
+  local pinned
+  pinned="$(sed -n 's/^ARG NODE_IMAGE=//p' Dockerfile)"
+  if has_image "$pinned"; then NODE_IMAGE="$pinned"; else NODE_IMAGE="${pinned%@*}"; fi
+  export NODE_IMAGE
+  has_image "$NODE_IMAGE" && has_image postgres:17-trixie
 }
 is_ready() { answers && has_images; }
 
@@ -34,17 +36,5 @@ fi
 
 bash scripts/step.sh 'the image in Docker' bash scripts/docker/container.sh
 bash scripts/step.sh 'the stack of deploy/compose in Docker' bash scripts/docker/compose.sh
-# What speaks to the catalogue, the planner or the locks of the server, which differ between versions. All else has run on the embedded server,
-# as have tests that start servers of their own.
-on_server=(
-  test/integration/commit/
-  test/integration/postgres/{publication,refused-by-database,schema}.test.ts
-  test/integration/feed/lost-commits.test.ts
-  test/long/commit/partitions.test.ts
-  test/long/history/{explain,search-index}.test.ts
-  test/long/postgres/{baseline,migrate,online-index}.test.ts
-  test/long/retention/
-  test/long/search/search-plan.test.ts
-)
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
-TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run "${on_server[@]}"
+TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container bash scripts/server-tests.sh
