@@ -5,7 +5,7 @@
 # and polls meanwhile, which makes it slower. A failed step stops no other one; the ends of
 # those that failed come last.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 outputs="$(mktemp -d)"
 trap 'rm -rf "$outputs"' EXIT
 trap 'trap - INT TERM; kill 0' INT TERM

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; and Go with golang.org/x/mod, which
+# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; shellcheck, for `npm run check`; and Go with golang.org/x/mod, which
 # reads the log of the evidence; libfaketime, which moves clocks; and moto and radosgw, the storages that S3 is tested on. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
 # that need them are then skipped.
 set -euo pipefail
@@ -7,6 +7,7 @@ set -euo pipefail
 install=()
 command -v prometheus >/dev/null && command -v promtool >/dev/null || install+=(prometheus)
 command -v kustomize >/dev/null || install+=(kustomize)
+command -v shellcheck >/dev/null || install+=(shellcheck)
 command -v systemd-analyze >/dev/null || install+=(systemd)
 command -v go >/dev/null || install+=(golang-go)
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || install+=(golang-golang-x-mod-dev)
