@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import lock from '../../package-lock.json' with { type: 'json' };
 import { sourceFolder } from '../../scripts/documents/generated.ts';
 import { readImports } from '../../scripts/rooms/imports.ts';
@@ -41,16 +42,53 @@ test('the image has DuckDB beside the bundle, for both processors, and no embedd
 });
 
 describe('image bases', () => {
-  test('the Dockerfile has one, which a build can pin', () => {
+  test('the Dockerfile has one, by digest', () => {
     const bases = [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, base]) => base);
     expect(new Set(bases)).toEqual(new Set([`$${'{NODE_IMAGE}'}`]));
-    expect(read('Dockerfile')).toMatch(/^ARG NODE_IMAGE=node:24-trixie-slim(@sha256:[0-9a-f]{64})?$/m);
+    const pinned = /^ARG NODE_IMAGE=(node:24-trixie-slim@sha256:[0-9a-f]{64})$/m;
+    expect(read('deploy/compose/bucket/Dockerfile')).toContain(pinned.exec(read('Dockerfile'))?.[1]);
   });
 
   test('the tool that updates them pins digests', () => {
     const { extends: presets } = JSON.parse(read('renovate.json'));
     expect(presets).toContain('docker:pinDigests');
+    expect(presets).toContain('helpers:pinGitHubActionDigests');
   });
+});
+
+describe.each(globSync('.github/workflows/*.yml'))('%s', (file) => {
+  const { permissions, jobs } = parse(read(file)) as Workflow;
+
+  test('names every action by its commit, and the version behind it', () => {
+    const uses = read(file).match(/^.*\buses:.*$/gm) ?? [];
+    expect(uses.length).toBeGreaterThan(0);
+    for (const line of uses) expect(line).toMatch(/uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+  });
+
+  test('gives each job its own rights, and a checkout no token', () => {
+    expect(permissions).toEqual({});
+    for (const [name, { permissions: own, steps = [] }] of Object.entries(jobs)) {
+      expect(own, name).toBeDefined();
+      const writes = Object.keys(own ?? {}).filter((right) => own?.[right] === 'write');
+      if (file.endsWith('ci.yml')) expect(writes, name).toEqual([]);
+      // What writes to the repository has no identity to sign with.
+      else expect(writes, name).not.toEqual(expect.arrayContaining(['contents', 'id-token']));
+      for (const step of steps) {
+        if (step.uses?.startsWith('actions/checkout@')) expect(step.with).toEqual({ 'persist-credentials': false });
+      }
+    }
+  });
+});
+
+test('the notes of a release have its section of the changelog, from the upgrade on, and the image by digest', () => {
+  const image = `ghcr.io/owner/orgtrail@sha256:${'0'.repeat(64)}`;
+  const notes = execFileSync(process.execPath, ['scripts/release/notes.ts', image], { encoding: 'utf8' });
+  expect(notes).toMatch(/^### Upgrade notes\n/);
+  expect(notes).toContain(`\`${image}\``);
+  expect(notes).not.toContain('## [');
+  for (const entry of read('CHANGELOG.md').split(/^## /m).slice(1)) {
+    expect(entry).toMatch(/^\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d\n\n### Upgrade notes\n/);
+  }
 });
 
 describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
@@ -95,6 +133,15 @@ describe('scripts/docker/docker-tests.sh without a Docker engine', () => {
     expect(verdict(some)).toBe('passed, but SKIPPED: all that needs Docker');
   });
 });
+
+interface Workflow {
+  readonly permissions: object;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+interface Job {
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly steps?: readonly { readonly uses?: string; readonly with?: object }[];
+}
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const optional = new Set(Object.keys(lock.packages[''].optionalDependencies));
