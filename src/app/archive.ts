@@ -5,6 +5,7 @@ import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
 import { createArchivedMonths, createMatchMemory } from '../archive/search/archived-months.sql.ts';
+import { archiveSettled, type SettledMonths } from '../archive/settled-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
 import type { ArchivedEvents } from '../feed/feed.ts';
@@ -26,27 +27,36 @@ export const openArchive = async (
   {
     logger,
     metrics,
+    readUnread,
     signal,
-  }: { readonly logger: Logger; readonly metrics: Pick<Metrics, 'archiveFailed'>; readonly signal: AbortSignal },
+  }: Pick<SettledMonths, 'readUnread'> & {
+    readonly logger: Logger;
+    readonly metrics: Pick<Metrics, 'archiveFailed'>;
+    readonly signal: AbortSignal;
+  },
 ) => {
   if (archive === undefined) return undefined;
   const store = openObjectStore(archive.target, archive.s3);
   await useArchive(pool, store.name);
   const observer = logArchive(logger);
+  const archiveOne = async (month: string, trustsCatalogue: boolean): Promise<void> => {
+    const { parquetVersion } = archive;
+    try {
+      await archiveMonth({ pool, store, observer, parquetVersion, trustsCatalogue }, month, signal);
+    } catch (error) {
+      if (!signal.aborted) metrics.archiveFailed();
+      throw error;
+    }
+    // It is for readers without a database: a month may be dropped without it.
+    await writeManifest({ pool, store }, signal).catch((error: unknown) => {
+      if (!signal.aborted)
+        logger.warn({ month, reason: reasonOf(error) }, 'the manifest of the archive was not written');
+    });
+  };
+  const settled = { pool, archive: store.name, afterMs: archive.afterMs, readUnread, logger, signal };
   return {
-    archiveMonth: async (month: string): Promise<void> => {
-      try {
-        await archiveMonth({ pool, store, observer, parquetVersion: archive.parquetVersion }, month, signal);
-      } catch (error) {
-        if (!signal.aborted) metrics.archiveFailed();
-        throw error;
-      }
-      // It is for readers without a database: a month may be dropped without it.
-      await writeManifest({ pool, store }, signal).catch((error: unknown) => {
-        if (!signal.aborted)
-          logger.warn({ month, reason: reasonOf(error) }, 'the manifest of the archive was not written');
-      });
-    },
+    archiveMonth: (month: string) => archiveOne(month, false),
+    archiveSettled: () => archiveSettled({ ...settled, archiveMonth: (month) => archiveOne(month, true) }),
     close: () => store.close(),
   };
 };

@@ -62,12 +62,14 @@ export const startDaemon = async (
   });
   opened.defer(() => http.close());
   const { pool } = app.database;
-  const archive = await openArchive(config, pool, { logger, metrics, signal: stop.signal });
+  const readUnread = (olderThanMs: number) => unreadMonthsOf(config, pool, app.sync.kinds, olderThanMs);
+  const archive = await openArchive(config, pool, { logger, metrics, readUnread, signal: stop.signal });
   opened.defer(async () => await archive?.close());
   const retention = startRetention({
     pool,
     archiveMonth: archive?.archiveMonth,
-    readUnread: archive && (() => unreadMonthsOf(config, pool, app.sync.kinds)),
+    readUnread: archive && (() => readUnread(config.retentionMs)),
+    archiveSettled: archive?.archiveSettled,
     notRead: () => describeNotRead(config, pool),
     retentionMs: config.retentionMs,
     time: app.sync.time,

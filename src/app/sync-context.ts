@@ -147,9 +147,10 @@ export const unreadMonthsOf = (
   config: Config,
   pool: Pool,
   kinds: readonly KindPolicy[],
+  olderThanMs = config.retentionMs,
 ): Promise<ReadonlyMap<string, string>> => {
   const nowMs = Date.now();
-  const untilMs = nowMs - config.retentionMs;
+  const untilMs = nowMs - olderThanMs;
   return readUnreadMonths(pool, kinds, sourceScopeOf(config), { nowMs, untilMs });
 };
 

@@ -85,6 +85,7 @@ export const dropOldMonths = async (
 
 /** They have a partition; oldest first. */
 export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<readonly string[]> => {
+  if (retentionMs === Number.POSITIVE_INFINITY) return [];
   const { rows } = await pool.query<{ month: string }>(
     `select month from (
        select replace(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), '_', '-') as month
@@ -189,7 +190,7 @@ const RETRY_INTERVAL_MS = 600_000;
 /** A replica that has just begun waits for its listing, which tells Cloudflare's time. */
 const STARTUP_DELAY_MS = 5_000;
 
-/** Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the signal. */
+/** Drops what is older than ORGTRAIL_RETENTION and archives closed months, now and once a day, and says what it dropped and kept. Resolves after the signal. */
 export const startRetention = async (options: {
   readonly pool: Pool;
   /** Infinite: everything is kept. */
@@ -197,14 +198,16 @@ export const startRetention = async (options: {
   /** Undefined: months are dropped as they are, if the database has no archive in use. */
   readonly archiveMonth?: ArchiveMonth | undefined;
   readonly readUnread?: (() => Promise<ReadonlyMap<string, string>>) | undefined;
+  /** Brings closed months into the archive. Resolves to false if that is worth trying again soon. */
+  readonly archiveSettled?: (() => Promise<boolean>) | undefined;
   readonly notRead?: (() => Promise<string | undefined>) | undefined;
   readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
   /** A month that is being dropped is finished. */
   readonly signal: AbortSignal;
 }): Promise<void> => {
-  const { pool, retentionMs, archiveMonth, readUnread, notRead, time, logger, signal } = options;
-  if (retentionMs === Number.POSITIVE_INFINITY) return;
+  const { pool, retentionMs, archiveMonth, readUnread, archiveSettled, notRead, time, logger, signal } = options;
+  if (retentionMs === Number.POSITIVE_INFINITY && archiveSettled === undefined) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
   await pause(STARTUP_DELAY_MS);
   let told: readonly string[] = [];
@@ -215,7 +218,8 @@ export const startRetention = async (options: {
       if (missed !== undefined) logger.warn(missed);
       const result = await dropOldMonths(pool, retentionMs, archiveMonth, readUnread);
       told = report(logger, result, retentionMs, told);
-      again = result.again;
+      const archived = await archiveSettled?.();
+      again = result.again || archived === false;
     } catch (error) {
       logger.error({ reason: reasonOf(error) }, 'dropping events older than ORGTRAIL_RETENTION failed; retrying later');
     }

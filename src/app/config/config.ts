@@ -175,6 +175,7 @@ const archiveOf = (values: Settings, env: Record<string, string>) =>
   values.ORGTRAIL_ARCHIVE && {
     target: values.ORGTRAIL_ARCHIVE,
     parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
+    afterMs: values.ORGTRAIL_ARCHIVE_AFTER,
     s3: {
       accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
       secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,
@@ -299,9 +300,9 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
       'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
     );
   }
-  if (archive !== undefined && retentionMs === Number.POSITIVE_INFINITY) {
+  if (archive !== undefined && Math.min(retentionMs, values.ORGTRAIL_ARCHIVE_AFTER) === Number.POSITIVE_INFINITY) {
     warnings.push(
-      'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_RETENTION: no month is old enough to leave the database',
+      'ORGTRAIL_ARCHIVE does nothing without ORGTRAIL_ARCHIVE_AFTER and ORGTRAIL_RETENTION: no month is old enough for it',
     );
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');

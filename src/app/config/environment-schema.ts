@@ -1,151 +1,34 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseArchive } from '../../archive/store.ts';
-import { parseDateOrInstantMs, parseDurationMs } from '../../base/time.ts';
 import { parseAnchors } from '../../evidence/anchor.ts';
 import { faultOfBase } from '../../evidence/notes/checkpoint.ts';
-import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
 import { databaseUrlFault } from '../../postgres/database-url.ts';
+import {
+  accountsWanted,
+  DAY_MS,
+  daysOr,
+  duration,
+  HOUR_MS,
+  history,
+  httpUrl,
+  oneOf,
+  optionalText,
+  orFault,
+  organizationIds,
+  parseProxies,
+  SECOND_MS,
+  s3Key,
+  setting,
+  settleDelays,
+  share,
+  sourceKinds,
+  textWithout,
+  wholeNumber,
+} from './setting-types.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
-
-export type History = { readonly sinceMs: number } | { readonly durationMs: number };
-
-const SECOND_MS = 1_000;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
-const MAX_SCRUB_SHARE = 0.5;
-
-/** `parse` gives undefined for what it cannot read; `expected` says what it accepts. */
-const setting = <T>(fallback: string, expected: string, parse: (text: string) => T | undefined) =>
-  z
-    .string()
-    .default(fallback)
-    .transform((text, issue): T => {
-      const value = parse(text.trim());
-      if (value === undefined) {
-        // What is wrong with a URL may be the password in it.
-        const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
-        issue.addIssue({ code: 'custom', message: `must be ${expected}${sent}` });
-      }
-      return value as T;
-    });
-
-const wholeNumber = (fallback: string, smallest: number, largest: number) =>
-  setting(fallback, `an integer between ${smallest} and ${largest}`, (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    return value >= smallest && value <= largest ? value : undefined;
-  });
-
-const duration = (fallback: string, expected: string, leastMs: number, mostMs = Number.POSITIVE_INFINITY) =>
-  setting(fallback, expected, (text) => {
-    const durationMs = parseDurationMs(text);
-    return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined;
-  });
-
-const oneOf = <const T extends string>(fallback: string, expected: string, words: readonly T[]) =>
-  setting(fallback, expected, (text) => words.find((word) => word === text));
-
-/** `parse` gives a text for what it cannot read: what is wrong with it. */
-const orFault = <T extends object>(parse: (text: string) => T | string) =>
-  z
-    .string()
-    .transform((text, issue) => {
-      const value = parse(text);
-      if (typeof value !== 'string') return value;
-      issue.addIssue({ code: 'custom', message: value });
-      return z.NEVER;
-    })
-    .optional();
-
-const textWithout = (faultOf: (text: string) => string | undefined) =>
-  z
-    .string()
-    .superRefine((text, issue) => {
-      const message = faultOf(text);
-      if (message !== undefined) issue.addIssue({ code: 'custom', message });
-    })
-    .optional();
-
-const optionalText = z.string().optional();
-
-const list = (text: string): string[] => text.split(/[\s,]+/).filter((item) => item !== '');
-
-const httpUrl = (text: string): string | undefined => {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
-  if (`${url.username}${url.password}${url.search}${url.hash}` !== '') return undefined;
-  return text.replace(/\/+$/, '');
-};
-
-const settleDelays = (text: string): readonly number[] | undefined => {
-  if (text === 'none') return [];
-  const delaysMs = list(text).map(parseDurationMs);
-  const valid = delaysMs.every((delayMs, index) => {
-    const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
-    return delayMs !== undefined && delayMs >= SECOND_MS && delayMs > before;
-  });
-  return valid ? (delaysMs as number[]) : undefined;
-};
-
-const history = (text: string): History | undefined => {
-  const durationMs = parseDurationMs(text);
-  if (durationMs !== undefined && durationMs > 0) return { durationMs };
-  const sinceMs = parseDateOrInstantMs(text);
-  return sinceMs === undefined ? undefined : { sinceMs };
-};
-
-const share = (text: string): number | undefined => {
-  const percent = /^(\d{1,3}(?:\.\d{1,3})?)\s*%$/.exec(text)?.[1];
-  const value = text === '0' ? 0 : Number(percent ?? Number.NaN) / 100;
-  return value <= MAX_SCRUB_SHARE ? value : undefined;
-};
-
-const retention = (text: string): number | undefined => {
-  const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
-  return durationMs >= DAY_MS ? durationMs : undefined;
-};
-
-export type AccountsWanted = 'all' | 'organizations' | readonly string[];
-
-const accountsWanted = (text: string): AccountsWanted | undefined => {
-  if (text === 'all' || text === 'organizations') return text;
-  const ids = organizationIds(text);
-  return ids?.length ? ids : undefined;
-};
-
-const kindWords: Readonly<Record<string, SourceKindName>> = { organizations: 'organization', accounts: 'account' };
-
-const sourceKinds = (text: string): readonly SourceKindName[] | undefined => {
-  const kinds = list(text).map((word) => kindWords[word]);
-  return kinds.length > 0 && !kinds.includes(undefined) ? [...new Set(kinds as SourceKindName[])] : undefined;
-};
-
-const organizationIds = (text: string): readonly string[] | undefined | null => {
-  const ids = [...new Set(list(text))];
-  return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
-};
-
-const s3Key = z
-  .string()
-  .trim()
-  .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
-  .optional();
-
-/** Undefined if one is neither an address nor a subnet. */
-const parseProxies = (text: string): readonly string[] | undefined => {
-  const items = list(text);
-  return items.every(isAddressOrSubnet) ? items : undefined;
-};
-
-const isAddressOrSubnet = (item: string): boolean => {
-  const [address = '', bits, ...more] = item.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-};
 
 const sinksExample = `
   siem:
@@ -217,14 +100,18 @@ const declared = {
     means: 'How far back to read: a duration or a date. With ORGTRAIL_RETENTION alone, no further than that.',
   },
   ORGTRAIL_RETENTION: {
-    type: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
+    type: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', daysOr('forever')),
     means:
       'Whole months of events that are older are dropped: 730d, or forever. With ORGTRAIL_ARCHIVE they go there first.',
   },
   ORGTRAIL_ARCHIVE: {
     type: orFault(parseArchive),
-    means: 'Where each month is kept as Parquet before it is dropped, object storage or a directory: docs/archive.md.',
+    means: 'Where closed months are kept as Parquet, object storage or a directory: docs/archive.md.',
     example: 's3://audit-archive/orgtrail?region=eu-central-1',
+  },
+  ORGTRAIL_ARCHIVE_AFTER: {
+    type: setting('7d', 'a duration of at least 1d such as 7d, or "never"', daysOr('never')),
+    means: 'How long a month must be over, and without a new entry, before it is archived: 7d, or never.',
   },
   ORGTRAIL_ARCHIVE_PARQUET: {
     type: setting('2', '1 or 2', (text) => ([1, 2] as const).find((each) => String(each) === text)),

@@ -11,6 +11,7 @@ import { useArchive } from '../../archive/catalogue.sql.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts';
 import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths } from '../../archive/retention.sql.ts';
+import { readSettledMonths } from '../../archive/settled-months.sql.ts';
 import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { counted } from '../../base/text.ts';
@@ -18,7 +19,8 @@ import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, type OpenedDatabase, print, withDatabase } from '../command.ts';
 
 const help = `
-Without --month it takes every month that is older than ORGTRAIL_RETENTION. What is in the archive already is read back; only what
+Without --month it takes every month that is older than ORGTRAIL_RETENTION, and those that are closed and settled
+(ORGTRAIL_ARCHIVE_AFTER). What is in the archive already is read back, unless the month is younger than ORGTRAIL_RETENTION; only what
 is missing is written. From the first run on no replica drops a month that is not in this archive: \`orgtrail archive end\`
 takes that back. With --drop it does what the daemon does once a day: it drops what nothing else needs. The last thing that it
 writes is the manifest, a list of the objects for readers that have no database.
@@ -52,11 +54,15 @@ export const runCommand = (context: CliContext, report: (exitCode: number) => vo
       }
       await loadDuck();
       const result = await withArchive(context, async ({ pool, store, parquetVersion, config }) => {
-        const { retentionMs } = config;
-        if (options.month === undefined && retentionMs === Number.POSITIVE_INFINITY) {
-          throw new OrgtrailError('usage', 'no month is old enough: ORGTRAIL_RETENTION is not set', {
-            hint: 'set it, or name months with --month',
-          });
+        const ageMs = Math.min(config.retentionMs, config.archive?.afterMs ?? Number.POSITIVE_INFINITY);
+        if (options.month === undefined && ageMs === Number.POSITIVE_INFINITY) {
+          throw new OrgtrailError(
+            'usage',
+            'no month is old enough: ORGTRAIL_ARCHIVE_AFTER is never, and ORGTRAIL_RETENTION is not set',
+            {
+              hint: 'set one of them, or name months with --month',
+            },
+          );
         }
         await useArchive(pool, store.name);
         const observer = lines(context, options.json === true);
@@ -83,20 +89,28 @@ const faultOf = (error: unknown, signal: AbortSignal): { readonly fault: string 
 
 const run = async (archive: ArchiveContext, config: Config, options: Options, signal: AbortSignal): Promise<Result> => {
   const { retentionMs } = config;
+  const { pool, store } = archive;
   const archived: ArchivedMonth[] = [];
-  const archiveOne = async (month: string) => {
-    archived.push(await archiveMonth(archive, month, signal));
+  const archiveOne = async (month: string, trustsCatalogue = false) => {
+    archived.push(await archiveMonth({ ...archive, trustsCatalogue }, month, signal));
+  };
+  const readUnread = async (olderThanMs = retentionMs) =>
+    unreadMonthsOf(config, pool, await kindPoliciesWithDrops(config, pool), olderThanMs);
+  const archiveYounger = async () => {
+    const afterMs = config.archive?.afterMs ?? Number.POSITIVE_INFINITY;
+    const months = await readSettledMonths({ pool, archive: store.name, afterMs, readUnread });
+    for (const month of months) await archiveOne(month, true);
   };
   const manifest = () => writeManifest(archive, signal).catch((error: unknown) => faultOf(error, signal));
   if (options.drop === true) {
-    const { pool } = archive;
-    const readUnread = async () => unreadMonthsOf(config, pool, await kindPoliciesWithDrops(config, pool));
     const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveOne, readUnread);
+    await archiveYounger();
     const failed = kept.filter(({ reason }) => reason.startsWith('archiving it failed')).map(({ month }) => month);
     signal.throwIfAborted();
     return { archived, dropped, kept, failed, manifest: await manifest() };
   }
-  for (const month of options.month ?? (await readOldMonths(archive.pool, retentionMs))) await archiveOne(month);
+  for (const month of options.month ?? (await readOldMonths(pool, retentionMs))) await archiveOne(month);
+  if (options.month === undefined) await archiveYounger();
   return { archived, dropped: [], kept: [], failed: [], manifest: await manifest() };
 };
 

@@ -42,7 +42,7 @@ const statePanel = ({
   configured,
   ...archive
 }: ShownArchive): Html => html`<section class="panel" aria-labelledby="state"><h2 id="state">${configured === undefined ? 'No archive configured' : 'Archive in use'}</h2><div class="stack">
-${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, and with <code>ORGTRAIL_RETENTION</code>, months go to object storage as Parquet, and are read back and compared, before they leave the database; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
+${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, closed months go to object storage as Parquet, and are read back and compared before <code>ORGTRAIL_RETENTION</code> drops them; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
 ${useOf(configured, archive.inUse)}</div></section>`;
 
 /** The database decides what may be dropped, whatever a process is set to. */
@@ -73,7 +73,7 @@ const duePanel = (archive: ShownArchive): Html => {
   return html`<section class="panel" aria-labelledby="due"><h2 id="due">Due next</h2><div class="stack">
 ${
   retentionMs === Number.POSITIVE_INFINITY
-    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database. <code>orgtrail archive run --month</code> still archives a month.</p>`
+    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database. Closed months are archived nevertheless, as <code>ORGTRAIL_ARCHIVE_AFTER</code> says.</p>`
     : html`<p>Months leave the database ${formatDuration(retentionMs)} after they ended (<code>ORGTRAIL_RETENTION</code>). A daemon looks once a day, and again ten minutes after it failed.</p>
 <p>${due.length === 0 ? 'No month is old enough now.' : html`<strong>${countOf(due.length, 'month')}</strong> old enough and still in the database: ${due.map(({ month }) => month).join(', ')}.`}
 ${nextDueAt === null ? null : html`${nextDueMonth} is old enough from ${timeOf(nextDueAt)} (${zoneLabel()}) on.`}</p>`

@@ -18,6 +18,7 @@ import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { type RunningDaemon, startDaemonProcess } from '../../support/process/running-daemon.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
+import { until } from '../../support/process/until.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Every third is young, and one is held. */
@@ -160,6 +161,16 @@ test('a daemon whose archive is away, and then has other bytes, says so to every
   const unbelieved = { code: 4, stdout: '', stderr: expect.stringContaining('cannot be believed') };
   expect(await feedCommand()).toMatchObject(unbelieved);
   expect(await feedCommand(env)).toMatchObject(exits(2, 'retention dropped 2024-01'));
+});
+
+test('a daemon without a retention archives a closed month that has settled, and drops nothing', async () => {
+  await pool.query("update audit_events set received_at = received_at - interval '8 days'");
+  await using daemon = await startDaemonProcess(reading);
+  await daemon.process.waitFor('wrote an object of the archive, and read it back');
+  await until('the month is archived', async () =>
+    (await readCatalogue(pool, '2024-02')).some(({ droppedAt }) => droppedAt === null),
+  );
+  expect((await pool.query("select from audit_events where id = 'held'")).rowCount).toBe(1);
 });
 
 const json = async (daemon: RunningDaemon, path: string) => {
