@@ -28,6 +28,8 @@ export interface HttpPostOptions {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  readonly bytes: Uint8Array;
+  readonly contentType: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly redirectHost: string | undefined;
 }
@@ -63,7 +65,7 @@ export const createHttpPost = (given: HttpPostOptions) => {
     /** Fit to be stored and shown. */
     reasonText,
     /** Rejects with NoAnswer or the reason of `signal`. */
-    post: async (body: string, options: PostOptions): Promise<HttpAnswer> => {
+    post: async (body: string | Uint8Array, options: PostOptions): Promise<HttpAnswer> => {
       const packed = options.gzip === true ? await gzipped(body) : body;
       const timeout = AbortSignal.timeout(timeoutMs);
       try {
@@ -106,10 +108,12 @@ export const sinkOver = (http: HttpPost, target: string, deliver: Sink['deliver'
 
 const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
   const body = await readBody(response, MAX_ANSWER_BYTES, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
-  const { 'retry-after': retryAfter, location } = response.headers;
+  const { 'retry-after': retryAfter, location, 'content-type': contentType } = response.headers;
   return {
     status: response.statusCode,
     body: body.toString('utf8'),
+    bytes: body,
+    contentType: typeof contentType === 'string' ? contentType.toLowerCase() : undefined,
     retryAfterMs: typeof retryAfter === 'string' ? parseRetryAfter(retryAfter, Date.now()) : undefined,
     redirectHost:
       typeof location === 'string' && URL.canParse(location, target.href) ? new URL(location, target).host : undefined,

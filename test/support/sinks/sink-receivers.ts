@@ -12,6 +12,7 @@ import { basicAuthorization, bulkIndex, credentials } from './http/http-sinks.ts
 import { startPlainReceiver } from './http/plain-receiver.ts';
 import { documentedKey } from './judge-received.ts';
 import { startObjectStorages } from './object-storages.ts';
+import { startOtlpReceiver } from './receivers/otlp.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 
 /** The receiver of one sink, and what can be done to it. */
@@ -70,6 +71,7 @@ export const startSinkReceivers = async (
   receivers.set('splunk', await splunk(stack, seed + 4));
   receivers.set('elasticsearch', await elasticsearch(stack, seed + 5));
   receivers.set('http', await plainHttp(stack, seed + 6));
+  receivers.set('otlp', await otlp(stack, seed + 8));
   for (const [name, receiver] of await startObjectStorages(stack, seed + 7, { ...common, cuts: CUTS, eventOfLine })) {
     receivers.set(name, receiver);
   }
@@ -171,6 +173,21 @@ const plainHttp = async (stack: AsyncDisposableStack, seed: number): Promise<Sin
   return {
     ...(await behindCuts(stack, http(plain, settings), { port: portOf(plain), seed, mostBytes: 80_000 })),
     received: async () => plain.events().map(({ text }) => eventOfLine(text)),
+  };
+};
+
+/** Behind it is a process that reads protobuf. */
+const otlp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkReceiver> => {
+  const collector = stack.use(await startOtlpReceiver({ refusesPoison: false, tls: true }));
+  const { url: _, ...settings } = collector.settings;
+  return {
+    ...(await behindCuts(stack, http(collector.http, settings), {
+      port: portOf(collector.http),
+      seed,
+      mostBytes: 80_000,
+    })),
+    received: async () =>
+      (await collector.received()).map(({ text = '', key = '', position = 0 }) => ({ text, key, position })),
   };
 };
 

@@ -23,14 +23,14 @@ export interface ReceivedEvent {
 export interface ReceivedRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  /** Unpacked. */
+  /** Unpacked; of protobuf, a character for each byte. */
   readonly body: string;
 }
 
 export interface ReceiverAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Buffer;
 }
 
 /** What goes wrong with one request. */
@@ -65,7 +65,7 @@ export interface ReceiverOptions {
 
 interface ReceiverParts {
   /** Called once a request was read in full: takes in what is in it. */
-  readonly handle: (request: ReceivedRequest) => ReceiverAnswer;
+  readonly handle: (request: ReceivedRequest) => ReceiverAnswer | Promise<ReceiverAnswer>;
   readonly received: () => readonly ReceivedEvent[];
   /** What a process that ends forgets. */
   readonly forget?: () => void;
@@ -131,7 +131,7 @@ const answer = async (
   message: IncomingMessage,
   response: ServerResponse,
   fault: Fault | undefined,
-  handle: (request: ReceivedRequest) => ReceiverAnswer,
+  handle: ReceiverParts['handle'],
 ): Promise<void> => {
   if (fault?.kind === 'stall' && fault.at === 'start') return;
   if (fault?.kind === 'cut' && fault.at === 'start') return void message.socket.destroy();
@@ -143,7 +143,7 @@ const answer = async (
   if (request === undefined) return;
   if (cutAtBytes !== Number.POSITIVE_INFINITY) return void message.socket.destroy();
   if (fault?.kind === 'answer') return send(response, fault);
-  const result = handle(request);
+  const result = await handle(request);
   if (fault === undefined) return send(response, result);
   if (fault.kind === 'stall') return;
   if (fault.at === 'mid-answer') {
@@ -174,6 +174,9 @@ const readRequest = async (message: IncomingMessage, cutAtBytes: number): Promis
   const body = Buffer.concat(chunks);
   const { 'content-encoding': encoding, 'content-type': type } = message.headers;
   const text = encoding === 'gzip' || type === 'application/gzip' ? gunzipSync(body) : body;
+  if (type === 'application/x-protobuf') {
+    return { path: message.url ?? '', headers: message.headers, body: text.toString('latin1') };
+  }
   // Throws for what is not UTF-8.
   const decoded = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text);
   return { path: message.url ?? '', headers: message.headers, body: decoded };
