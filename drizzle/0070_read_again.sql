@@ -11,34 +11,6 @@ comment on column coverage.noted_at is 'When noted was taken; null before the fi
 --> statement-breakpoint
 comment on column coverage.read_again is 'Of pass 0: the part of ranges that has been read again at least a day after it was first read. The rest was read once.';
 --> statement-breakpoint
--- Called with every walk that has been read to its end, after coverage has grown. Until something counts as read before, history is noted again with
--- each part of it, so that all of it is read again together.
-create or replace function orgtrail_note_read_again(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_since timestamptz,
-  p_before timestamptz, p_after_ms double precision) returns void
-language plpgsql as $function$
-declare
-  held coverage;
-  is_noted boolean := false;
-  again tstzmultirange;
-begin
-  select * into held from coverage c
-  where c.source_kind = p_kind and c.source_id = p_source_id and c.filter_hash = p_filter_hash and c.pass = 0;
-  if not found then return; end if;
-  if held.noted_at is null or isempty(held.read_before) and p_lane = 'backfill' then
-    is_noted := true;
-  elsif held.noted_at <= clock_timestamp() - make_interval(secs => p_after_ms / 1000) then
-    held.read_before := held.noted;
-    is_noted := true;
-  end if;
-  again := tstzmultirange(tstzrange(p_since, p_before)) * held.read_before * held.ranges - held.read_again;
-  if not is_noted and isempty(again) then return; end if;
-  update coverage c set read_before = held.read_before, read_again = held.read_again + again,
-    noted = case when is_noted then held.ranges else held.noted end,
-    noted_at = case when is_noted then clock_timestamp() else held.noted_at end
-  where c.source_kind = p_kind and c.source_id = p_source_id and c.filter_hash = p_filter_hash and c.pass = 0;
-end
-$function$;
---> statement-breakpoint
 CREATE OR REPLACE FUNCTION orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -282,8 +254,6 @@ create or replace view sync_status as
              FROM unnest((c.ranges - c.read_again) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) AS read_once_seconds) u ON true;
 --> statement-breakpoint
 comment on column sync_status.read_once_seconds is 'Time that has been read, and not a second time at least a day later.';
---> statement-breakpoint
-revoke execute on function orgtrail_note_read_again(text, text, text, text, timestamptz, timestamptz, double precision) from public;
 --> statement-breakpoint
 -- For readers, who do not see whose budgets these are.
 create view requests_blocked as

@@ -37,10 +37,3 @@ create or replace trigger spellings_are_noted after insert or update on audit_ev
   when (new.action_type <> lower(new.action_type) or new.action_result <> lower(new.action_result)
     or new.resource_product <> lower(new.resource_product) or new.resource_type <> lower(new.resource_type))
   execute function orgtrail_note_spellings();
---> statement-breakpoint
-do $do$
-begin
-  execute pg_catalog.format('alter function orgtrail_note_spellings() set search_path = %I, pg_temp', current_schema());
-  revoke execute on function orgtrail_note_spellings() from public;
-end
-$do$;

@@ -228,8 +228,8 @@ const applyBaseline = async (
   { onStep = () => {}, onBlocked = () => {} }: MigrateOptions,
 ): Promise<void> => {
   onStep({ number: 1, of: 1 });
-  const { hash, statements } = readBaseline();
-  for (const statement of statements) {
+  const { hash, settings, subjects } = readBaseline();
+  for (const statement of [settings, ...subjects]) {
     await tellBlockers(pool, statement, onBlocked, () => client.query(longStatement(statement)));
   }
   await record(client, hash, migrations.at(-1)?.madeMs ?? 0);
@@ -263,6 +263,9 @@ const applyMissing = async (
     }
     await record(client, migration.hash, migration.madeMs);
   }
+  if (batch.length < missing.length) return;
+  const { settings, functions } = readBaseline();
+  for (const statement of [settings, ...functions]) await client.query(longStatement(statement));
 };
 
 /**
@@ -359,8 +362,9 @@ export const readLockRoom = async (pool: Pool): Promise<LockRoom> => {
 
 /**
  * What `drizzle/` holds. `schema/` is the schema, by subject: an empty database gets it as a whole, recorded under the number of the newest
- * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same schema. So a new
- * migration comes with a change of `schema/`; test/long/postgres/baseline.test.ts compares the two, in every detail.
+ * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same tables, views and
+ * indexes. Behind the last one all functions are replaced by those of `schema/`, so a migration has only functions that it needs itself, and
+ * drops those whose parameters or result change. test/long/postgres/baseline.test.ts compares the two, in every detail.
  */
 const folder = packageFile('drizzle');
 
@@ -401,12 +405,22 @@ export const readMigrations = (): readonly Migration[] =>
       return ofTexts(Number(name.slice(0, 4)), [text], text.split('--> statement-breakpoint'));
     });
 
-/** The schema as a whole, a statement for each subject. */
-const readBaseline = (): Pick<Migration, 'hash' | 'statements'> => {
-  const texts = SUBJECTS.map((subject) => readFileSync(join(folder, 'schema', `${subject}.sql`), 'utf8'));
+interface Baseline {
+  readonly hash: string;
+  readonly settings: string;
+  /** The schema as a whole, a statement for each subject. */
+  readonly subjects: readonly string[];
+  /** Those of them that may be repeated: functions, and who may call them. */
+  readonly functions: readonly string[];
+}
+
+const readBaseline = (): Baseline => {
+  const subjects = SUBJECTS.map((subject) => readFileSync(join(folder, 'schema', `${subject}.sql`), 'utf8'));
   // Functions name each other and views, in whatever order. Those with the rights of their owner find nothing but what is PostgreSQL's or
   // orgtrail's own: they keep the path that is set here (`set search_path from current`), in whichever schema that is.
   const settings = `set local check_function_bodies = off;
     select set_config('search_path', format('%I, pg_temp', current_schema()), true)`;
-  return ofTexts(0, texts, [settings, ...texts]);
+  const made = subjects.join('').match(/^create function [\s\S]*?\$function\$;$/gm) ?? [];
+  const functions = [...made.map((text) => text.replace(/^create/, 'create or replace')), subjects.at(-1) ?? ''];
+  return { hash: ofTexts(0, subjects, []).hash, settings, subjects, functions };
 };
