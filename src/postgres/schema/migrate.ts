@@ -405,16 +405,8 @@ export const readMigrations = (): readonly Migration[] =>
       return ofTexts(Number(name.slice(0, 4)), [text], text.split('--> statement-breakpoint'));
     });
 
-interface Baseline {
-  readonly hash: string;
-  readonly settings: string;
-  /** The schema as a whole, a statement for each subject. */
-  readonly subjects: readonly string[];
-  /** Those of them that may be repeated: functions, and who may call them. */
-  readonly functions: readonly string[];
-}
-
-const readBaseline = (): Baseline => {
+/** `subjects`: the schema as a whole, a statement each. `functions`: what of it may be repeated: functions, and who may call them. */
+const readBaseline = () => {
   const subjects = SUBJECTS.map((subject) => readFileSync(join(folder, 'schema', `${subject}.sql`), 'utf8'));
   // Functions name each other and views, in whatever order. Those with the rights of their owner find nothing but what is PostgreSQL's or
   // orgtrail's own: they keep the path that is set here (`set search_path from current`), in whichever schema that is.
