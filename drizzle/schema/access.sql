@@ -79,7 +79,7 @@ comment on table access_log is 'Who was given what, and who was refused: written
 comment on column access_log.id is 'Its number.';
 comment on column access_log.at is 'When the row was written, by the clock of the database.';
 comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed, access-log; saved-search, mute, replay; by a '
-  'command: evidence, hold, replay, token.';
+  'command: archive, evidence, hold, replay, token.';
 comment on column access_log.outcome is 'begun (the end is another row), ok, refused, failed, cut off (the connection ended before the answer did).';
 comment on column access_log.who is 'The name of the token, or ORGTRAIL_FEED_TOKEN; of a command what --by says; null: open on loopback, or not '
   'known.';
@@ -199,11 +199,14 @@ declare
   giver_as text;
   needed constant text[] := case p_order when 'hold add'::text then array['holds', 'insert'] when 'hold release'::text then array['holds', 'update']
     when 'hold confirm'::text then array['retention_waits', 'update'] when 'token create'::text then array['access_tokens', 'insert']
-    when 'token revoke'::text then array['access_tokens', 'update'] when 'sink replay'::text then array['sinks', 'update'] end;
+    when 'token revoke'::text then array['access_tokens', 'update'] when 'sink replay'::text then array['sinks', 'update']
+    when 'archive thaw'::text then array['archive_thaws', 'insert'] end;
   sayer constant text := left(p_given ->> 'by'::text, 200);
   wanted constant text[] := array(select w from pg_catalog.jsonb_array_elements_text(p_given -> 'scopes'::text) as w);
   token_ends_at constant timestamptz := (p_given ->> 'expiresAt'::text)::timestamptz;
   token_name constant text := p_given ->> 'name'::text;
+  thawed date;
+  thaw_ends timestamptz;
   to_position constant bigint := (p_given ->> 'after'::text)::bigint;
   was bigint;
   done jsonb;
@@ -264,6 +267,19 @@ begin
     where s.name = p_given ->> 'sink'::text and to_position between 0 and (select h.position from feed_head h)
       and (to_position <= s.position or p_given ? 'skip'::text and (giver is null or manager.id is not null))
     returning pg_catalog.jsonb_build_object('from', was) into done;
+  when 'archive thaw'::text then
+    -- One that there is lasts longer, or ends sooner.
+    thawed := to_date(p_given ->> 'month'::text, 'YYYY-MM'::text);
+    thaw_ends := clock_timestamp() + (p_given ->> 'for'::text)::interval;
+    lock table archive_thaws in share row exclusive mode;
+    update archive_thaws t set ends_at = thaw_ends where t.month = thawed and t.state in ('asked', 'thawed')
+    returning pg_catalog.jsonb_build_object('id', t.id) into done;
+    if done is null and thaw_ends > clock_timestamp() then
+      insert into archive_thaws (month, ends_at, reason, asked_by, asked_as, events)
+      select thawed, thaw_ends, p_given ->> 'reason'::text, sayer, giver_as, sum(o.events) from archive_objects o
+      where o.month = thawed and o.kind = 'events' and o.superseded_at is null and o.dropped_at is not null having count(*) > 0
+      returning pg_catalog.jsonb_build_object('id', id) into done;
+    end if;
   end case;
   if done is null then return null; end if;
   insert into access_log (kind, outcome, who, address, route, status, what, requests)

@@ -177,6 +177,48 @@ comment on column archive_objects.bounds is 'By the number of a column (docs/arc
   'times in microseconds since 1970. A text is cut after 64 characters, and max raised. Null: it was not read back since an earlier version wrote it.';
 comment on column archive_objects.footer_bytes is 'How many bytes at its end describe it, without the last eight.';
 
+-- A month comes back for a while: docs/archive.md#thaw. Rows are written by functions alone.
+create table archive_thaws (
+  id bigint generated always as identity primary key,
+  month date not null,
+  ends_at timestamptz not null,
+  reason text,
+  asked_by text,
+  asked_as text not null default session_user,
+  asked_at timestamptz not null default clock_timestamp(),
+  state text not null default 'asked' check (state in ('asked', 'thawed', 'ended', 'failed')),
+  events bigint not null,
+  copied bigint not null default 0,
+  checked_table bigint,
+  last_position bigint,
+  found_to bigint,
+  lease_owner text,
+  lease_until timestamptz,
+  error text,
+  thawed_at timestamptz,
+  ended_at timestamptz
+);
+create unique index archive_thaws_open on archive_thaws (month) where state in ('asked', 'thawed');
+comment on table archive_thaws is 'Months that came back from the archive, or are to. Written by functions alone: orgtrail archive thaw.';
+comment on column archive_thaws.id is 'Its number.';
+comment on column archive_thaws.month is 'Its first day, UTC.';
+comment on column archive_thaws.ends_at is 'From then on it leaves the database again.';
+comment on column archive_thaws.reason is 'Why, in the words of who asked for it.';
+comment on column archive_thaws.asked_by is 'Who is said to have asked.';
+comment on column archive_thaws.asked_as is 'The account of the database that asked, and the token for which it did.';
+comment on column archive_thaws.asked_at is 'When.';
+comment on column archive_thaws.state is 'asked; thawed: it is in the database; ended; failed: it is in the archive alone as before.';
+comment on column archive_thaws.events is 'How many events its objects have.';
+comment on column archive_thaws.copied is 'How many of them are in the database.';
+comment on column archive_thaws.checked_table is 'The number of the table that was compared with the catalogue.';
+comment on column archive_thaws.last_position is 'The highest position among them: what is behind it came later.';
+comment on column archive_thaws.found_to is 'Up to here the findings of the month are noted again.';
+comment on column archive_thaws.lease_owner is 'The replica that works on it.';
+comment on column archive_thaws.lease_until is 'Until then no other one does.';
+comment on column archive_thaws.error is 'Why it failed, or why it is still there behind its end.';
+comment on column archive_thaws.thawed_at is 'When it was back.';
+comment on column archive_thaws.ended_at is 'When it was gone again, or had failed.';
+
 -- What was signed must not be lost by a crash of the server: the transaction waits for its disk, whatever the account is set to. A standby
 -- that is waited for stays waited for.
 create function orgtrail_wait_for_disk() returns void
@@ -250,6 +292,8 @@ $function$;
 -- there. Who drops at the moment has a lock of the table that only its owner can take, for as long as the transaction lasts. With evidence, the
 -- positions are kept as well, and the key that salts the leaves of the month is deleted. With an archive, only what is proven to be in it is
 -- dropped, and that key stays: what was hashed is still there.
+--
+-- A month that was thawed goes at the end of its time, however old it is. Its first drop was noted: only what came since is noted now.
 create function orgtrail_drop_month(of_month date, retention interval) returns text
 language plpgsql security definer set search_path from current set lock_timeout = '2s' as $function$
 declare
@@ -262,17 +306,27 @@ declare
     then least(clock_timestamp(), server_time + interval '2 days') end from discovery);
   shortest interval;
   gone retention_drops;
+  thaw archive_thaws;
+  stored bigint;
+  highest_stored bigint;
+  deleted bigint;
   highest bigint;
   changes_archived bigint;
   obstacle text;
 begin
-  if retention < interval '1 day' then return 'a retention of less than a day'; end if;
-  if not pg_has_role(session_user, (select relowner from pg_class where oid = 'audit_events'::regclass), 'usage') then
-    select p.shortest into shortest from retention_policy p;
-    if shortest is null then
-      return pg_catalog.format('%s may not drop anything: the owner of the schema has not set a retention_policy', session_user);
-    elsif retention < shortest then
-      return pg_catalog.format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
+  select t.* into thaw from archive_thaws t where t.month = of_month and t.state = 'thawed';
+  if thaw.ends_at > clock_timestamp() then
+    return pg_catalog.format('it is thawed until %s', pg_catalog.to_char(thaw.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text));
+  end if;
+  if thaw.id is null then
+    if retention < interval '1 day' then return 'a retention of less than a day'; end if;
+    if not pg_has_role(session_user, (select relowner from pg_class where oid = 'audit_events'::regclass), 'usage') then
+      select p.shortest into shortest from retention_policy p;
+      if shortest is null then
+        return pg_catalog.format('%s may not drop anything: the owner of the schema has not set a retention_policy', session_user);
+      elsif retention < shortest then
+        return pg_catalog.format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
+      end if;
     end if;
   end if;
   begin
@@ -290,10 +344,10 @@ begin
     return 'there is no such partition';
   end if;
   -- A day more: what a walk reads again at the edge of the history must not come back as new.
-  if now_at_most is null then
+  if thaw.id is null and now_at_most is null then
     raise exception 'the time is not known: no organization has been listed yet' using errcode = 'lock_not_available';
   end if;
-  if until > now_at_most - retention - interval '1 day' then return 'it is not old enough'; end if;
+  if thaw.id is null and until > now_at_most - retention - interval '1 day' then return 'it is not old enough'; end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
   if obstacle is not null then return obstacle; end if;
   execute pg_catalog.format('select max(position) from %s', partition) into highest;
@@ -301,36 +355,39 @@ begin
   if obstacle is not null then return obstacle; end if;
   -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds;
   -- if not, an error undoes what was done so far.
-  execute pg_catalog.format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
-    into gone.events, gone.first_position, gone.last_position, gone.bytes;
+  execute pg_catalog.format('select count(*), max(position), count(*) filter (where position > $1), min(position) filter (where position > $1),'
+    ' max(position) filter (where position > $1), pg_total_relation_size(%L) from %s', name, partition)
+    using coalesce(thaw.last_position, 0)
+    into stored, highest_stored, gone.events, gone.first_position, gone.last_position, gone.bytes;
   -- All ids are one text in memory meanwhile.
   if gone.events <= 2000000 then
     execute pg_catalog.format('select encode(sha256(convert_to(string_agg('
-      'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s', partition)
-      into gone.ids_sha256;
+      'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s where position > $1', partition)
+      using coalesce(thaw.last_position, 0) into gone.ids_sha256;
   end if;
   if exists (select from evidence_logs) then
     execute pg_catalog.format('select range_agg(int8range(first, last + 1)) from (select min(position) as first, max(position) as last'
-      ' from (select position, position - row_number() over (order by position) as run from %s) as numbered group by run) as runs',
-      partition) into gone.positions;
+      ' from (select position, position - row_number() over (order by position) as run from %s where position > $1) as numbered group by run) as runs',
+      partition) using coalesce(thaw.last_position, 0) into gone.positions;
   end if;
-  obstacle := orgtrail_archive_difference(of_month, gone.events);
+  obstacle := orgtrail_archive_difference(of_month, stored);
   if obstacle is not null then return obstacle; end if;
   changes_archived := orgtrail_archived(of_month, 'changes');
-  execute pg_catalog.format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
-  get diagnostics gone.changes = row_count;
+  execute pg_catalog.format('with deleted as (delete from audit_event_changes c using %s e where e.position = c.position returning c.position)'
+    ' select count(*), count(*) filter (where position > $1) from deleted', partition)
+    using coalesce(thaw.last_position, 0) into deleted, gone.changes;
   lock table only audit_events in access exclusive mode;
   execute pg_catalog.format('lock table %s in access exclusive mode', partition);
   lock table holds, sinks, sink_dead_letters, archive_policy in share mode;
   execute pg_catalog.format('select max(position) from %s', partition) into highest;
-  if highest is distinct from gone.last_position then
+  if highest is distinct from highest_stored then
     raise exception 'events were added to it at this moment' using errcode = 'lock_not_available';
   end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
-  if obstacle is null then obstacle := orgtrail_archive_obstacle(of_month, highest, gone.events); end if;
+  if obstacle is null then obstacle := orgtrail_archive_obstacle(of_month, highest, stored); end if;
   if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
   if exists (select from archive_policy) then
-    if gone.changes is distinct from changes_archived then
+    if deleted is distinct from changes_archived then
       raise exception 'later contents were added to it at this moment' using errcode = 'lock_not_available';
     end if;
     update archive_objects o set dropped_at = clock_timestamp()
@@ -344,6 +401,10 @@ begin
     insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention, positions)
     values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
       gone.ids_sha256, orgtrail_drop_month.retention, gone.positions);
+  end if;
+  if thaw.id is not null then
+    delete from findings f where f.action_time >= month and f.action_time < until;
+    update archive_thaws t set state = 'ended', ended_at = clock_timestamp(), error = null where t.id = thaw.id;
   end if;
   return null;
 end
@@ -359,15 +420,16 @@ begin
 end
 $function$;
 
--- What a stretch of a month holds, as the database has it. The reader of an object computes the same of what it read.
-create function orgtrail_archive_facts(p_kind text, p_month date, p_first bigint, p_last bigint, out events bigint, out first_position bigint,
-  out last_position bigint, out ids_sha256 text, out raw_sha256 text, out columns_sha256 text, out organizations jsonb)
+-- What a stretch of a month holds, in these tables.
+create function orgtrail_facts_of(p_events regclass, p_changes regclass, p_kind text, p_month date, p_first bigint, p_last bigint, out events bigint,
+  out first_position bigint, out last_position bigint, out ids_sha256 text, out raw_sha256 text, out columns_sha256 text, out organizations jsonb)
 language plpgsql stable set search_path from current as $function$
 declare
   since timestamptz := pg_catalog.date_trunc('month', p_month::timestamp) at time zone 'UTC';
   until timestamptz := (pg_catalog.date_trunc('month', p_month::timestamp) + interval '1 month') at time zone 'UTC';
 begin
   if p_kind = 'changes' then
+    execute pg_catalog.format($sql$
     select count(*), min(e.position), max(e.position),
       encode(sha256(convert_to(string_agg(c.source_kind || ' ' || c.source_id || ' ' || c.event_id || ' ' || c.raw_sha256, E'\n'
         order by c.position, c.id), 'UTF8')), 'hex'),
@@ -375,11 +437,13 @@ begin
       encode(sha256(convert_to(string_agg(encode(sha256(convert_to(concat_ws(E'\x1f',
         c.position, c.id, pg_catalog.floor(extract(epoch from c.seen_at) * 1000000)::bigint), 'UTF8')), 'hex'), E'\n'
         order by c.position, c.id), 'UTF8')), 'hex'), '{}'::jsonb
-    into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256, organizations
-    from audit_event_changes c join audit_events e on e.position = c.position
-    where e.action_time >= since and e.action_time < until and c.position between p_first and p_last;
+    from %2$s c join %1$s e on e.position = c.position
+    where e.action_time >= $3 and e.action_time < $4 and c.position between $1 and $2
+    $sql$, p_events, p_changes) using p_first, p_last, since, until
+    into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256, organizations;
     return;
   end if;
+  execute pg_catalog.format($sql$
   select count(*), min(e.position), max(e.position),
     encode(sha256(convert_to(string_agg(e.source_kind || ' ' || e.source_id || ' ' || e.id, E'\n' order by e.position), 'UTF8')), 'hex'),
     encode(sha256(convert_to(string_agg(encode(sha256(convert_to(e.raw::text, 'UTF8')), 'hex'), E'\n' order by e.position), 'UTF8')), 'hex'),
@@ -394,15 +458,24 @@ begin
       coalesce(e.account_name, E'\x1e'), coalesce(e.zone_id, E'\x1e'), coalesce(e.zone_name, E'\x1e'),
       coalesce(pg_catalog.array_to_string(e.defects, ','), E'\x1e')), 'UTF8')), 'hex'), E'\n'
       order by e.position), 'UTF8')), 'hex')
-  into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256
-  from audit_events e
-  where e.action_time >= since and e.action_time < until and e.position between p_first and p_last;
+  from %1$s e
+  where e.action_time >= $3 and e.action_time < $4 and e.position between $1 and $2
+  $sql$, p_events) using p_first, p_last, since, until
+  into events, first_position, last_position, ids_sha256, raw_sha256, columns_sha256;
+  execute pg_catalog.format($sql$
   select coalesce(jsonb_object_agg(o.organization, jsonb_build_object('events', o.events, 'from', o.earliest, 'to', o.latest)), '{}'::jsonb)
-  into organizations
   from (select coalesce(e.organization_id, '') as organization, count(*) as events, min(e.action_time) as earliest, max(e.action_time) as latest
-    from audit_events e
-    where e.action_time >= since and e.action_time < until and e.position between p_first and p_last group by 1) as o;
+    from %1$s e
+    where e.action_time >= $3 and e.action_time < $4 and e.position between $1 and $2 group by 1) as o
+  $sql$, p_events) using p_first, p_last, since, until into organizations;
 end
+$function$;
+
+-- What a stretch of a month holds, as the database has it. The reader of an object computes the same of what it read.
+create function orgtrail_archive_facts(p_kind text, p_month date, p_first bigint, p_last bigint, out events bigint, out first_position bigint,
+  out last_position bigint, out ids_sha256 text, out raw_sha256 text, out columns_sha256 text, out organizations jsonb)
+language sql stable set search_path from current as $function$
+  select * from orgtrail_facts_of('audit_events'::regclass, 'audit_event_changes'::regclass, p_kind, p_month, p_first, p_last)
 $function$;
 
 -- The rows of a month that are in objects that count.
@@ -550,6 +623,215 @@ create function orgtrail_forget_archive_reads(p_month date) returns void
 language sql security definer set search_path from current as $function$
   update archive_objects o set verified_at = '-infinity'
   where o.month = p_month and o.superseded_at is null and o.dropped_at is null
+$function$;
+
+-- Removes what was copied of a month that is not in the history.
+create function orgtrail_forget_thaw(p_month date) returns void
+language plpgsql set search_path from current as $function$
+declare
+  events_table text := 'thawing_' || pg_catalog.to_char(p_month::timestamp, 'YYYY_MM'::text);
+begin
+  execute pg_catalog.format('drop table if exists %I, %I', events_table, events_table || '_changes');
+end
+$function$;
+
+-- Gives one thaw that there is something to do for: `copy`, `find` (note its findings again) or `end`. No row: there is none. A replica that
+-- does not renew it within a minute loses it to another one.
+create function orgtrail_claim_thaw(p_owner text) returns table (thaw bigint, of_month text, task text)
+language plpgsql security definer set search_path from current as $function$
+declare
+  over archive_thaws;
+begin
+  for over in update archive_thaws t set state = 'ended', ended_at = clock_timestamp()
+    where t.state = 'asked' and t.ends_at <= clock_timestamp() and coalesce(t.lease_until, '-infinity') < clock_timestamp() returning t.*
+  loop
+    perform orgtrail_forget_thaw(over.month);
+  end loop;
+  return query
+  with claimed as (
+    select t.id from archive_thaws t
+    where coalesce(t.lease_until, '-infinity') < clock_timestamp() and (t.state = 'asked' or t.state = 'thawed'
+      and (t.ends_at <= clock_timestamp() or t.found_to < t.last_position))
+    order by t.state, t.id for update skip locked limit 1)
+  update archive_thaws t set lease_owner = p_owner, lease_until = clock_timestamp() + interval '1 minute' from claimed c where t.id = c.id
+  returning t.id, pg_catalog.to_char(t.month::timestamp, 'YYYY-MM'::text),
+    case when t.state = 'asked' then 'copy' when t.ends_at <= clock_timestamp() then 'end' else 'find' end;
+end
+$function$;
+
+-- The thaw, if this replica has it: for another minute, if it says how much it has copied.
+create function orgtrail_hold_thaw(p_thaw bigint, p_owner text, p_copied bigint) returns archive_thaws
+language plpgsql security definer set search_path from current as $function$
+declare
+  held archive_thaws;
+begin
+  if p_copied is not null then
+    update archive_thaws t set lease_until = clock_timestamp() + interval '1 minute',
+      copied = case when t.state = 'asked' then p_copied else t.copied end
+    where t.id = p_thaw and t.lease_owner = p_owner and t.state in ('asked', 'thawed') and t.lease_until > clock_timestamp();
+  end if;
+  select t.* into held from archive_thaws t
+  where t.id = p_thaw and t.lease_owner = p_owner and t.state in ('asked', 'thawed') and t.lease_until > clock_timestamp();
+  if held.id is null then raise exception 'another replica has taken over' using errcode = 'lock_not_available'; end if;
+  return held;
+end
+$function$;
+
+-- Makes the tables that the month is copied into, empty, for who calls it. They have no index, and are in no history yet. COPY … FREEZE works in
+-- the same transaction.
+create function orgtrail_begin_thaw(p_thaw bigint, p_owner text, out events_table text, out changes_table text)
+language plpgsql security definer set search_path from current set lock_timeout = '10s' as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+begin
+  events_table := 'thawing_' || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text);
+  changes_table := events_table || '_changes';
+  perform orgtrail_forget_thaw(held.month);
+  execute pg_catalog.format('create table %I (like audit_events including defaults including constraints, constraint of_the_month'
+    ' check (action_time >= %L and action_time < %L))', events_table, held.month::timestamp at time zone 'UTC',
+    (held.month::timestamp + interval '1 month') at time zone 'UTC');
+  execute pg_catalog.format('create table %I (like audit_event_changes)', changes_table);
+  execute pg_catalog.format('grant insert on %I, %I to %I', events_table, changes_table, session_user);
+end
+$function$;
+
+-- Every p_parts-th index of a month, so that as many connections build them at once.
+create function orgtrail_index_thaw(p_thaw bigint, p_owner text, p_part integer, p_parts integer) returns void
+language plpgsql security definer set search_path from current as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+  made text;
+begin
+  for made in
+    select pg_catalog.regexp_replace(d.definition, ' INDEX \S+ ON ONLY \S+ '::text, pg_catalog.format(' INDEX ON %I ',
+      'thawing_'::text || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text)))
+    from (select pg_catalog.pg_get_indexdef(x.indexrelid) as definition, row_number() over (order by x.indexrelid) as n
+      from pg_index x where x.indrelid = 'audit_events'::regclass) as d
+    where d.n % p_parts = p_part
+  loop
+    execute made;
+  end loop;
+end
+$function$;
+
+-- Compares all that was copied with the catalogue: why it is not the month, or null. From then on it cannot be written to. It takes long.
+create function orgtrail_check_thaw(p_thaw bigint, p_owner text) returns text
+language plpgsql security definer set search_path from current set lock_timeout = '10s' as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+  events_table text := 'thawing_' || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text);
+  changes_table text := events_table || '_changes';
+  object archive_objects;
+  facts record;
+  rows_of jsonb := '{"events": 0, "changes": 0}';
+  stored bigint;
+begin
+  execute pg_catalog.format('lock table %I, %I in share mode', events_table, changes_table);
+  execute pg_catalog.format('revoke all on %I, %I from %I', events_table, changes_table, session_user);
+  execute pg_catalog.format('grant all on %I, %I to current_user', events_table, changes_table);
+  execute pg_catalog.format('analyze %I', events_table);
+  for object in select o.* from archive_objects o
+    where o.month = held.month and o.superseded_at is null and o.dropped_at is not null order by o.kind, o.first_position
+  loop
+    select * into facts
+    from orgtrail_facts_of(events_table::regclass, changes_table::regclass, object.kind, held.month, object.first_position, object.last_position);
+    if (facts.events, facts.ids_sha256, facts.raw_sha256, facts.columns_sha256)
+      is distinct from (object.events, object.ids_sha256, object.raw_sha256, object.columns_sha256) then
+      return pg_catalog.format('what was copied is not what the catalogue says of %s', object.key);
+    end if;
+    rows_of := jsonb_set(rows_of, array[object.kind], pg_catalog.to_jsonb((rows_of ->> object.kind)::bigint + object.events));
+  end loop;
+  execute pg_catalog.format('select count(*) from %I', events_table) into stored;
+  if stored <> (rows_of ->> 'events'::text)::bigint then return pg_catalog.format('%s events were copied, not %s', stored, rows_of ->> 'events'::text); end if;
+  execute pg_catalog.format('select count(*) from %I', changes_table) into stored;
+  if stored <> (rows_of ->> 'changes'::text)::bigint then
+    return pg_catalog.format('%s later contents were copied, not %s', stored, rows_of ->> 'changes'::text);
+  end if;
+  update archive_thaws t set checked_table = events_table::regclass::oid::bigint, copied = t.events where t.id = held.id;
+  return null;
+end
+$function$;
+
+-- The month is in the history from its commit on, and not in the archive alone: in the same moment. Events of it that came since it was dropped
+-- are taken in.
+create function orgtrail_attach_thaw(p_thaw bigint, p_owner text) returns void
+language plpgsql security definer set search_path from current set lock_timeout = '2s' as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+  events_table text := 'thawing_' || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text);
+  name text := 'audit_events_' || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text);
+  lower_bound timestamptz := held.month::timestamp at time zone 'UTC';
+  upper_bound timestamptz := (held.month::timestamp + interval '1 month') at time zone 'UTC';
+  first bigint;
+  last bigint;
+  own_index text;
+begin
+  if held.checked_table is distinct from to_regclass(events_table)::oid::bigint then raise exception 'the month was not compared with the catalogue'; end if;
+  select min(o.first_position), max(o.last_position) into first, last from archive_objects o
+  where o.month = held.month and o.kind = 'events' and o.superseded_at is null and o.dropped_at is not null;
+  -- As in orgtrail_create_partitions: page commits and readers wait before they look up the partitions.
+  lock table only audit_events in access exclusive mode;
+  lock table audit_events_default in access exclusive mode;
+  execute pg_catalog.format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
+    ' insert into %I select * from moved', lower_bound, upper_bound, events_table);
+  if to_regclass(name) is not null then
+    execute pg_catalog.format('lock table %I in access exclusive mode', name);
+    execute pg_catalog.format('insert into %I select * from %I', events_table, name);
+    execute pg_catalog.format('drop table %I', name);
+  end if;
+  execute pg_catalog.format('alter table %I rename to %I', events_table, name);
+  execute pg_catalog.format('alter table audit_events attach partition %I for values from (%L) to (%L)', name, lower_bound, upper_bound);
+  execute pg_catalog.format('alter table %I drop constraint of_the_month', name);
+  for own_index in
+    select c.relname::text from pg_index x join pg_class c on c.oid = x.indexrelid where x.indrelid = name::regclass and c.relname like 'thawing\_%'
+  loop
+    execute pg_catalog.format('alter index %I rename to %I', own_index, 'audit_events_' || substr(own_index, 9));
+  end loop;
+  execute pg_catalog.format('insert into audit_event_changes (id, source_kind, source_id, event_id, position, raw, raw_sha256, seen_at)'
+    ' overriding system value select id, source_kind, source_id, event_id, position, raw, raw_sha256, seen_at from %I order by id',
+    events_table || '_changes');
+  execute pg_catalog.format('drop table %I', events_table || '_changes');
+  update archive_objects o set dropped_at = null
+  where o.month = held.month and o.superseded_at is null and o.dropped_at is not null;
+  update archive_thaws t set state = 'thawed', thawed_at = clock_timestamp(), last_position = last, lease_until = null,
+    found_to = case when exists (select from finding_head) then first - 1 else last end where t.id = held.id;
+end
+$function$;
+
+-- Notes findings of a thawed month again, of some positions more; they went with it. No sink gets them: each is behind them. Null: all are noted.
+create function orgtrail_find_thawed(p_thaw bigint, p_owner text, p_most bigint) returns bigint
+language plpgsql security definer set search_path from current as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+  since timestamptz := held.month::timestamp at time zone 'UTC';
+  until timestamptz := (held.month::timestamp + interval '1 month') at time zone 'UTC';
+  upto bigint;
+begin
+  -- Those behind the head are noted in their turn.
+  held.last_position := least(held.last_position, (select h.position from finding_head h));
+  select e.position into upto from audit_events e
+  where e.position > held.found_to and e.position <= held.last_position and e.action_time >= since and e.action_time < until
+  order by e.position offset greatest(p_most, 1) - 1 limit 1;
+  upto := coalesce(upto, held.last_position);
+  perform orgtrail_note_findings(held.found_to, upto, since, since, until);
+  update archive_thaws t set found_to = case when upto = held.last_position then t.last_position else upto end,
+    lease_until = case when upto < held.last_position then t.lease_until end where t.id = held.id;
+  return case when upto < held.last_position then upto end;
+end
+$function$;
+
+-- It was not done: what is not in the history yet is removed, and what is stays there for now.
+create function orgtrail_fail_thaw(p_thaw bigint, p_owner text, p_error text) returns void
+language plpgsql security definer set search_path from current set lock_timeout = '10s' as $function$
+declare
+  held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+begin
+  if held.state = 'asked' then perform orgtrail_forget_thaw(held.month); end if;
+  update archive_thaws t set error = left(p_error, 1000), state = case when t.state = 'asked' then 'failed' else t.state end,
+    ended_at = case when t.state = 'asked' then clock_timestamp() end,
+    lease_until = case when t.state = 'asked' then null else clock_timestamp() + interval '5 minutes' end
+  where t.id = held.id;
+end
 $function$;
 
 create trigger forget_findings after insert on retention_drops for each row execute function orgtrail_forget_findings();

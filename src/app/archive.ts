@@ -55,6 +55,7 @@ export const openArchive = async (
   };
   const settled = { pool, archive: store.name, afterMs: archive.afterMs, readUnread, logger, signal };
   return {
+    store,
     archiveMonth: (month: string) => archiveOne(month, false),
     archiveSettled: () => archiveSettled({ ...settled, archiveMonth: (month) => archiveOne(month, true) }),
     close: () => store.close(),

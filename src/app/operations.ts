@@ -1,5 +1,6 @@
 import { listArchive } from '../archive/catalogue-operations.ts';
 import { confirmHolds, endHold, listHolds, orderHold } from '../archive/hold-operations.ts';
+import { orderThaw } from '../archive/thaw/thaw-operation.ts';
 import type { Operation } from '../base/operation.ts';
 import { listCheckpoints, showEvidence } from '../evidence/stored/evidence-operations.ts';
 import { createToken, listTokens, revokeToken } from '../postgres/access/token-operations.ts';
@@ -24,6 +25,7 @@ export const operations: readonly Operation<AppSource>[] = [
   listSaved,
   checkDetections,
   listArchive,
+  orderThaw,
   showEvidence,
   listCheckpoints,
 ];

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { startRetention } from '../archive/retention.sql.ts';
+import { thawForever } from '../archive/thaw/thaw-forever.ts';
 import { reasonOf } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
@@ -65,17 +66,16 @@ export const startDaemon = async (
   const readUnread = (olderThanMs: number) => unreadMonthsOf(config, pool, app.sync.kinds, olderThanMs);
   const archive = await openArchive(config, pool, { logger, metrics, readUnread, signal: stop.signal });
   opened.defer(async () => await archive?.close());
+  const forever = { pool, time: app.sync.time, logger, signal: stop.signal };
   const retention = startRetention({
-    pool,
+    ...forever,
     archiveMonth: archive?.archiveMonth,
     readUnread: archive && (() => readUnread(config.retentionMs)),
     archiveSettled: archive?.archiveSettled,
     notRead: () => describeNotRead(config, pool),
     retentionMs: config.retentionMs,
-    time: app.sync.time,
-    logger,
-    signal: stop.signal,
   });
+  const thawing = archive && thawForever({ ...forever, ...archive });
   const noting = noteAliveForever(pool, app.sync.time, stop.signal);
   const logging = logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal });
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
@@ -97,7 +97,7 @@ export const startDaemon = async (
     stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting, logging]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, noting, logging]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();

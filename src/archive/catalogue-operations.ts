@@ -3,6 +3,8 @@ import { flag, instant, operation } from '../base/operation.ts';
 import { printable, table } from '../base/text.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { readArchivePolicy, readCatalogue } from './catalogue.sql.ts';
+import { thaw, thawRow } from './thaw/thaw-operation.ts';
+import { readThaws } from './thaw/thaws.sql.ts';
 
 const object = z.object({
   id: z.number(),
@@ -46,21 +48,29 @@ Examples:
   output: z.object({
     archive: z.string().nullable().describe('In use; null: months are dropped without one.'),
     objects: z.array(object).readonly().describe('By month.'),
+    thaws: z.array(thaw).readonly().describe('Months that are thawed or were, the newest first; 50 at most.'),
   }),
   run: async ({ pool }: { readonly pool: Pool }) => {
-    const [archive = null, objects] = await Promise.all([readArchivePolicy(pool), readCatalogue(pool)]);
-    return { archive, objects: objects.map(({ hasBounds: _, ...listed }) => listed) };
+    const [archive = null, objects, thaws] = await Promise.all([
+      readArchivePolicy(pool),
+      readCatalogue(pool),
+      readThaws(pool),
+    ]);
+    return { archive, objects: objects.map(({ hasBounds: _, ...listed }) => listed), thaws };
   },
-  show: ({ archive, objects }, { addresses }) => {
+  show: ({ archive, objects, thaws }, { addresses }) => {
     if (addresses === true)
       return objects
         .filter(({ kind }) => kind === 'events')
         .map(addressOf)
         .join('');
     const inUse = `archive in use: ${archive ?? 'none, so months are dropped without one'}\n`;
-    return `${inUse}${objects.length === 0 ? 'no objects\n' : objectTable(objects)}`;
+    const thawed = thaws.length === 0 ? '' : `\n${table(thawHeader, thaws.map(thawRow))}`;
+    return `${inUse}${objects.length === 0 ? 'no objects\n' : objectTable(objects)}${thawed}`;
   },
 });
+
+const thawHeader = ['THAW', 'STATE', 'EVENTS', 'TIME', 'ASKED BY', 'REASON'];
 
 type Listed = z.output<typeof object>;
 

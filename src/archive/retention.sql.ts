@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { OrgtrailError, reasonOf } from '../base/errors.ts';
 import { formatDuration, type Time } from '../base/time.ts';
+import { isThawed } from '../feed/feed.sql.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
 import { giveOrder, type Ordering } from '../postgres/access/access-log.sql.ts';
@@ -63,17 +64,7 @@ export const dropOldMonths = async (
       reading = true;
       continue;
     }
-    // Objects may have been changed since they were read.
-    if (archiveMonth !== undefined) await pool.query('select orgtrail_forget_archive_reads($1)', [`${month}-01`]);
-    let outcome = await dropMonth(pool, month, retentionMs);
-    if (archiveMonth !== undefined && OF_ARCHIVE.test(outcome.reason ?? '')) {
-      const failure = await archiveMonth(month).then(
-        () => undefined,
-        (error: unknown) => reasonOf(error),
-      );
-      if (failure === undefined) outcome = await dropMonth(pool, month, retentionMs);
-      else outcome = { reason: `archiving it failed: ${failure}`, again: true };
-    }
+    const outcome = await archiveAndDrop(pool, month, retentionMs, archiveMonth);
     if (outcome.reason !== undefined) kept.push({ month, reason: outcome.reason });
     if (outcome.dropped !== undefined) dropped.push(outcome.dropped);
     again = outcome.again;
@@ -82,6 +73,28 @@ export const dropOldMonths = async (
   }
   return { dropped, kept, again: again || reading };
 };
+
+const archiveAndDrop = async (
+  pool: Pool,
+  month: string,
+  retentionMs: number,
+  archiveMonth?: ArchiveMonth,
+): Promise<DropOutcome> => {
+  // Objects may have been changed since they were read.
+  if (archiveMonth !== undefined) await pool.query('select orgtrail_forget_archive_reads($1)', [`${month}-01`]);
+  const outcome = await dropMonth(pool, month, retentionMs);
+  if (archiveMonth === undefined || !OF_ARCHIVE.test(outcome.reason ?? '')) return outcome;
+  const failure = await archiveMonth(month).then(
+    () => undefined,
+    (error: unknown) => reasonOf(error),
+  );
+  if (failure === undefined) return await dropMonth(pool, month, retentionMs);
+  return { reason: `archiving it failed: ${failure}`, again: true };
+};
+
+/** At the end of its time, whatever the retention is. Its objects are read back, and only what came since is written. Undefined: it is gone; else why not. */
+export const dropThawed = async (pool: Pool, month: string, archiveMonth: ArchiveMonth): Promise<string | undefined> =>
+  (await archiveAndDrop(pool, month, DROP_INTERVAL_MS, archiveMonth)).reason;
 
 /** They have a partition; oldest first. */
 export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<readonly string[]> => {
@@ -97,11 +110,13 @@ export const readOldMonths = async (pool: Pool, retentionMs: number): Promise<re
   return rows.map(({ month }) => month);
 };
 
-const dropMonth = async (
-  pool: Pool,
-  month: string,
-  retentionMs: number,
-): Promise<{ readonly dropped?: DroppedMonth | undefined; readonly reason?: string; readonly again: boolean }> => {
+interface DropOutcome {
+  readonly dropped?: DroppedMonth | undefined;
+  readonly reason?: string;
+  readonly again: boolean;
+}
+
+const dropMonth = async (pool: Pool, month: string, retentionMs: number): Promise<DropOutcome> => {
   try {
     const { rows } = await pool.query<{ obstacle: string | null }>(
       longStatement('select orgtrail_drop_month($1::date, make_interval(secs => $2::float8 / 1000)) as obstacle', [
@@ -125,7 +140,7 @@ const dropMonth = async (
   return { dropped, again: false };
 };
 
-/** Between the two times, oldest first. */
+/** Between the two times, oldest first, without those that came back. */
 export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Promise<readonly DroppedMonth[]> => {
   const { id, month } = retentionDrops;
   return await db(pool)
@@ -133,7 +148,8 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
     .from(retentionDrops)
     .where(
       sql`${month} at time zone 'UTC' < to_timestamp(${toMs}::float8 / 1000)
-        and (${month} + interval '1 month') at time zone 'UTC' > to_timestamp(${fromMs}::float8 / 1000)`,
+        and (${month} + interval '1 month') at time zone 'UTC' > to_timestamp(${fromMs}::float8 / 1000)
+        and not ${sql.raw(isThawed('retention_drops'))}`,
     )
     .orderBy(month, id);
 };

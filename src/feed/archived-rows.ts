@@ -60,8 +60,8 @@ export const eachMergedRow = async (
       add(hot);
     };
     await copyFeedRows(pool, { ...range, until: stretch.until }, limits, takeHot, signal);
-    // What was dropped after the archive was asked is in neither part.
-    if ((await archived.countObjects(after, stretch.until)) !== stretch.objects) return undefined;
+    // What was dropped after the archive was asked is in neither part, and what came back is in both.
+    if ((await archived.sumObjects(after, stretch.until)) !== stretch.objects) return undefined;
   }
   takeArchivedUpTo(stretch.until);
   if (isFull()) return { until: last, events, lackingBytes };
@@ -73,7 +73,7 @@ export const eachMergedRow = async (
 /** The position in front of the next event of either part: a jump may have left out thousands of millions. */
 export const endOfRange = async ({ pool, archived }: BothParts, position: number, until: number): Promise<number> => {
   const end = await beforeNext(pool, position, until);
-  return (await archived.countObjects(position, end)) === 0 ? end : position;
+  return (await archived.sumObjects(position, end)) === 0 ? end : position;
 };
 
 /** PostgreSQL counts from 2000. */

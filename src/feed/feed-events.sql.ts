@@ -139,15 +139,15 @@ export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promis
 export const readMergedEvents = async (parts: BothParts, range: FeedEventsRange): Promise<FeedEvents> => {
   const { pool, archived } = parts;
   const { after } = range;
-  if ((await archived.countObjects(after, Number.MAX_SAFE_INTEGER)) === 0) return await readFeedEvents(pool, range);
+  if ((await archived.sumObjects(after, Number.MAX_SAFE_INTEGER)) === 0) return await readFeedEvents(pool, range);
   const head = await readFeedHead(pool);
   const until = Math.min(range.until ?? head.position, head.position);
   if (until <= after) return { events: [], scannedTo: after, isFull: false, waitedMs: 0, tooOld: 0 };
   const scanned = Math.min(until, (await endOfRange(parts, after, until)) + FILTERED_SCAN_POSITIONS);
   const stretch = await archived.read({ ...range, until: scanned }, range);
   const hot = await readFeedEvents(pool, { ...range, until: stretch.until });
-  // What was dropped after the archive was asked is in neither part.
-  if ((await archived.countObjects(after, stretch.until)) !== stretch.objects)
+  // What was dropped after the archive was asked is in neither part, and what came back is in both.
+  if ((await archived.sumObjects(after, stretch.until)) !== stretch.objects)
     return await readMergedEvents(parts, range);
   const end = Math.min(stretch.until, hot.scannedTo);
   const { young, tooOld } = await byAge(

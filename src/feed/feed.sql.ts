@@ -71,13 +71,17 @@ export const countPositions = async (pool: Pool, from: number, to: number): Prom
   return rows[0]?.positions ?? 0;
 };
 
-/** SQL: whether a drop is not in an archive that is read. Its objects have its positions, and all of its events. */
+/** SQL: whether the month of a drop came back from the archive, with all that was dropped. */
+export const isThawed = (d: string): string =>
+  `exists (select from archive_thaws t where t.month = ${d}.month and t.state = 'thawed')`;
+
+/** SQL: whether a drop is neither undone nor in an archive that is read. Its objects have its positions, and all of its events. */
 export const isGone = (d: string, { hasArchive }: { readonly hasArchive: boolean }): string =>
   hasArchive
     ? `${d}.events is distinct from (select sum(o.events) from archive_objects o
         where o.kind = 'events' and o.month = ${d}.month and o.superseded_at is null and o.dropped_at is not null
-          and o.first_position between ${d}.first_position and ${d}.last_position)`
-    : 'true';
+          and o.first_position between ${d}.first_position and ${d}.last_position) and not ${isThawed(d)}`
+    : `not ${isThawed(d)}`;
 
 /** By id. To be read after the head that ends a range: then every organization in it is known. */
 export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['organizationNames']> => {

@@ -216,7 +216,7 @@ export interface ArchivedEvent {
 interface ArchivedStretch {
   readonly until: number;
   readonly events: readonly ArchivedEvent[];
-  /** As `countObjects` says of the range up to `until`, from before it was read. */
+  /** As `sumObjects` says of the range up to `until`, from before it was read. */
   readonly objects: number;
 }
 
@@ -234,7 +234,7 @@ export interface ArchivedEvents {
     maxEvents: number,
     signal?: AbortSignal,
   ): Promise<{ readonly until: number; readonly positions: readonly number[] }>;
-  /** How many objects may have events after a position, up to another one: the number changes when a month is dropped. */
-  countObjects(after: number, until: number): Promise<number>;
+  /** Of the numbers of objects that may have events after a position, up to another one: it changes when a month is dropped or comes back. 0: none. */
+  sumObjects(after: number, until: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -67,7 +67,8 @@ export const operationRoutes = (
 
 /** As the database has noted it. */
 const orderNote = (request: FastifyRequest, { name }: ServedOperation, what: AccessNote['what']): AccessNote => {
-  const kind = name === 'sink replay' ? 'replay' : name.startsWith('hold') ? 'hold' : 'token';
+  const [group = name] = name.split(' ');
+  const kind = group === 'sink' ? 'replay' : (group as AccessNote['kind']);
   return { ...changeNote(request, kind, what), status: 200 };
 };
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { type Pool, type PoolClient, Query } from 'pg';
 import { abandonOnAbort, acquire, LONG_STATEMENT_TIMEOUT_MS, onConnection } from './pool.ts';
 
@@ -94,4 +96,45 @@ export const fieldsAt = (bytes: Buffer, start: number, starts: Int32Array, lengt
     if (length > 0) at += length;
   }
   return at;
+};
+
+/** What the driver's connection has beside what its types say. */
+interface CopyConnection {
+  readonly stream: Writable;
+  sendCopyFromChunk(chunk: Buffer): void;
+  endCopyFrom(): void;
+  sendCopyFail(message: string): void;
+}
+
+/** Runs `COPY … FROM STDIN` on a connection that the caller has, with these bytes, no faster than the server takes them. It takes as long as it takes. */
+export const copyIn = async (client: PoolClient, statement: string, bytes: AsyncIterable<Buffer>): Promise<void> => {
+  let sending: Promise<void> | undefined;
+  const over = new AbortController();
+  const send = async (connection: CopyConnection): Promise<void> => {
+    try {
+      for await (const chunk of bytes) {
+        if (over.signal.aborted) return;
+        connection.sendCopyFromChunk(chunk);
+        if (connection.stream.writableNeedDrain) await once(connection.stream, 'drain', { signal: over.signal });
+      }
+      connection.endCopyFrom();
+    } catch (error) {
+      if (!over.signal.aborted) connection.sendCopyFail('what was to be copied cannot be read');
+      throw error;
+    }
+  };
+  await new Promise<void>((resolve, reject) => {
+    const copy = new Query(statement) as Query & {
+      callback: (error: Error | null) => void;
+      handleCopyInResponse: (connection: CopyConnection) => void;
+    };
+    Object.assign(copy, { query_timeout: LONG_STATEMENT_TIMEOUT_MS });
+    copy.callback = (error) => (error === null ? resolve() : reject(error));
+    copy.handleCopyInResponse = (connection) => {
+      sending = send(connection);
+      sending.catch(() => {});
+    };
+    client.query(copy);
+  }).finally(() => over.abort());
+  await sending;
 };

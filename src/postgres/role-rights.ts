@@ -31,6 +31,7 @@ export const ingestMay: Readonly<Record<string, string>> = {
   // Written by functions alone, which compare with what is stored.
   archive_policy: 'select',
   archive_objects: 'select',
+  archive_thaws: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
@@ -143,6 +144,15 @@ export const ingestCalls = [
   'orgtrail_delete_search',
   'orgtrail_use_archive',
   'orgtrail_archive_facts',
+  'orgtrail_facts_of',
+  'orgtrail_claim_thaw',
+  'orgtrail_hold_thaw',
+  'orgtrail_begin_thaw',
+  'orgtrail_index_thaw',
+  'orgtrail_check_thaw',
+  'orgtrail_attach_thaw',
+  'orgtrail_find_thawed',
+  'orgtrail_fail_thaw',
   'orgtrail_note_archived',
   'orgtrail_note_archive_read',
   'orgtrail_note_archive_blocks',
@@ -164,6 +174,8 @@ export const internalFunctions = [
   'orgtrail_archived',
   'orgtrail_archive_obstacle',
   'orgtrail_archive_difference',
+  'orgtrail_note_findings',
+  'orgtrail_forget_thaw',
 ].join(', ');
 
 /** Made by `migrate --roles`. */

@@ -100,6 +100,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     /** Whole months older than this are dropped; infinite: none ever is. */
     retentionMs: values.ORGTRAIL_RETENTION,
     archive: archiveOf(values, env),
+    thawMaxBytes: values.ORGTRAIL_THAW_MAX_GB * 1_000_000_000,
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
     sources: values.ORGTRAIL_SOURCES,

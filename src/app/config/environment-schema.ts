@@ -118,6 +118,11 @@ const declared = {
     form: 'number',
     means: 'The version of the encodings of objects that are written: 1 for readers that refuse 2, up to 6 % larger.',
   },
+  ORGTRAIL_THAW_MAX_GB: {
+    type: wholeNumber('50', 0, 1_000_000),
+    form: 'number',
+    means: 'GB that thawed months may take.',
+  },
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
     type: s3Key,
     means: 'The access key of that bucket; without it, what Amazon gives the machine or the container.',

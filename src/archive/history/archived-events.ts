@@ -12,10 +12,10 @@ import {
 } from '../parquet/row-groups.ts';
 import type { ObjectStore } from '../store.ts';
 import {
-  countHistoryObjects,
   type HistoryObject,
   readHistoryObjects,
   readObjectsOfMonth,
+  sumHistoryObjects,
 } from './history-objects.sql.ts';
 import { createObjectRanges, type ObjectRanges, RecentlyUsed } from './object-ranges.ts';
 
@@ -42,8 +42,8 @@ export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEv
         const columns = await groups.events(object, place, signal);
         picked.add(eventsOf(columns, await wanted({ object, place }, columns, range, picked.until), limits));
       });
-      const count = objects.filter(({ firstPosition }) => firstPosition <= picked.until).length;
-      return { until: picked.until, events: picked.items, objects: count };
+      const read = objects.filter(({ firstPosition }) => firstPosition <= picked.until);
+      return { until: picked.until, events: picked.items, objects: read.reduce((sum, { id }) => sum + id, 0) };
     },
     positions: async (range, maxEvents, signal) => {
       const { until, objects } = await readHistoryObjects(pool, range);
@@ -56,7 +56,7 @@ export const createArchivedEvents = (pool: Pool, store: ObjectStore): ArchivedEv
       });
       return { until: picked.until, positions: picked.items.map(({ position }) => position) };
     },
-    countObjects: (after, until) => countHistoryObjects(pool, after, until),
+    sumObjects: (after, until) => sumHistoryObjects(pool, after, until),
     close: () => store.close(),
   };
 };

@@ -51,10 +51,10 @@ export const readObjectsOfMonth = async (
   return rows;
 };
 
-/** How many may have events of a range: the number changes when a month is dropped. */
-export const countHistoryObjects = async (pool: Pool, after: number, until: number): Promise<number> => {
+/** The sum of the numbers of those that may have events of a range: it changes when a month is dropped, or comes back. 0: there are none. */
+export const sumHistoryObjects = async (pool: Pool, after: number, until: number): Promise<number> => {
   const { rows } = await pool.query<{ objects: number }>(
-    `select count(*)::integer as objects from archive_objects
+    `select coalesce(sum(id), 0)::float8 as objects from archive_objects
      where ${isHistory} and last_position > $1 and first_position <= $2`,
     [after, until],
   );

@@ -1,6 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import {
+  type ArchiveColumn,
   type Bounds,
   boundedOf,
   boundOf,
@@ -146,6 +147,24 @@ export const rowsOfParquet = async (
   await withDuck({ memoryMb: MEMORY_MB_3, directory }, async (connection) => {
     const result = await connection.stream(`select ${select.join(', ')} from read_parquet(${quoted(file)})`);
     for await (const rows of result.yieldRows()) await take(rows);
+  });
+
+/** As PostgreSQL reads it: a text is always quoted, so that it is never taken for null. */
+export const writeCsv = async (
+  file: string,
+  target: string,
+  { directory, columns }: { readonly directory: string; readonly columns: readonly ArchiveColumn[] },
+): Promise<void> =>
+  await withDuck({ memoryMb: MEMORY_MB_3, directory }, async (connection) => {
+    const select = columns.map(({ name, isTime }) => {
+      if (isTime === true) return `make_timestamp(epoch_us("${name}"))::varchar || '+00' as "${name}"`;
+      return name === 'defects' ? `'{' || defects || '}' as defects` : `"${name}"`;
+    });
+    const texts = columns.filter(({ type }) => type === 'VARCHAR').map(({ name }) => `"${name}"`);
+    await connection.run(
+      `copy (select ${select.join(', ')} from read_parquet(${quoted(file)})) to ${quoted(target)}
+       (format csv, header false, nullstr '', force_quote (${texts.join(', ')}))`,
+    );
   });
 
 /** In memory, for one piece of work; the package is optional and large: loaded only here. Throws OrgtrailError `configuration` if it is missing. */

@@ -78,17 +78,21 @@ const readHistory = async (context: QueryContext, range: TimeRange, directory: s
     },
     signal,
   });
-  const objects = await readDropped(context, range);
-  const twice = objects.filter(({ id }) => !known.some((object) => object.id === id));
-  archived.push(...(await fetch(context, twice, directory)));
+  const later = await readDropped(context, range);
+  const dropped = without(later, known);
+  archived.push(...(await fetch(context, dropped, directory)));
   const gone = await readDroppedMonths(pool, timesOf(range));
   requireSame(goneBefore, gone);
   return {
-    view: viewOf({ archived, stored: stored.files, range, upTo, twice }),
+    // A month that was dropped meanwhile, or came back, is in both.
+    view: viewOf({ archived, stored: stored.files, range, upTo, twice: [...dropped, ...without(known, later)] }),
     files: [...archived, ...stored.files],
-    history: { ...summaryOf(objects), storedEvents: stored.rows, upTo, gone },
+    history: { ...summaryOf([...known, ...dropped]), storedEvents: stored.rows, upTo, gone },
   };
 };
+
+const without = (objects: readonly CataloguedObject[], others: readonly CataloguedObject[]) =>
+  objects.filter(({ id }) => !others.some((other) => other.id === id));
 
 /** In the archive alone. Rejects if they are not in the archive that is configured. */
 const readDropped = async ({ pool, store }: QueryContext, range: TimeRange): Promise<readonly CataloguedObject[]> => {

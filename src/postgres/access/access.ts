@@ -23,6 +23,7 @@ export const accessKinds = [
   'access-log',
   'saved-search',
   'mute',
+  'archive',
   'evidence',
   'hold',
   'replay',

@@ -47,6 +47,30 @@ export const archiveObjects = pgTable('archive_objects', {
   footerBytes: integer64('footer_bytes'),
 });
 
+/** Months that came back from the archive, or are to. Written by functions alone. */
+export const archiveThaws = pgTable('archive_thaws', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  month: date('month').notNull(),
+  endsAt: instant('ends_at').notNull(),
+  reason: text('reason'),
+  askedBy: text('asked_by'),
+  askedAs: text('asked_as').notNull().default(sessionUser),
+  askedAt: instant('asked_at').notNull().default(databaseTime),
+  /** `asked`, `thawed`, `ended` or `failed`. */
+  state: text('state').notNull().default('asked'),
+  events: integer64('events').notNull(),
+  copied: integer64('copied').notNull().default(0),
+  /** The oid of the table that was compared with the catalogue. */
+  checkedTable: integer64('checked_table'),
+  lastPosition: integer64('last_position'),
+  foundTo: integer64('found_to'),
+  leaseOwner: text('lease_owner'),
+  leaseUntil: instant('lease_until'),
+  error: text('error'),
+  thawedAt: instant('thawed_at'),
+  endedAt: instant('ended_at'),
+});
+
 /** Legal holds: what they cover is not dropped. Released ones stay. */
 export const holds = pgTable('holds', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),

@@ -67,6 +67,7 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   'evidence end': [2],
   'archive run': [0, '--month', MONTH, '--json'],
   'archive list': [0],
+  'archive thaw': [2, MONTH],
   'archive verify': [0],
   'archive restore': [0, MONTH],
   'archive end': [0],

@@ -246,7 +246,7 @@ test('with --allow-writes a model gives orders, for the token of the file alone;
   const { tools } = await manager.client.listTools();
   const writing = tools.filter(({ annotations }) => annotations?.readOnlyHint === false);
   expect(writing.map(({ name }) => name)).toEqual(
-    words('add_hold release_hold confirm_holds revoke_token replay_sink'),
+    words('add_hold release_hold confirm_holds revoke_token replay_sink thaw_month'),
   );
   const { body } = await manager.call('add_hold', { all_organizations: true, reason: 'case 5' });
   expect(body).toMatchObject({ reason: 'case 5', createdAs: `${reader.name} for the token model-manage` });

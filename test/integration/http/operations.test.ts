@@ -61,6 +61,18 @@ const cases: Readonly<Record<string, Cases>> = {
   'sink list': {},
   'search --list-saved': {},
   'archive list': {},
+  'archive thaw': {
+    fields: () => ({ month: '2025-01', for: '9d', reason: 'case 9', by: 'J. Doe' }),
+    bad: [
+      ['2025-13', 'month must be a month such as 2024-01'],
+      ['2025-01 --for long', '--for must be a duration of at most 366d such as 7d'],
+      ['2025-01 --for 9999d', '--for must be a duration of at most 366d such as 7d'],
+      [
+        '2025-02',
+        'nothing of 2025-02 is in the archive alone\nTry: `orgtrail archive list` shows what there is, and where',
+      ],
+    ],
+  },
   'detections check': { code: 1 },
   'sink dead-letters': {
     fields: () => ({ name: 'siem', limit: '3' }),
@@ -191,6 +203,7 @@ describe.each(operations)('$name', (operation) => {
       await pool().query(
         `select (select jsonb_agg(h order by id) from holds h) as holds, (select jsonb_agg(t order by id) from access_tokens t) as tokens,
            (select jsonb_agg(s.position order by name) from sinks s) as sinks,
+           (select jsonb_agg(t.ends_at order by id) from archive_thaws t) as thaws,
            (select count(*) from retention_waits where confirmed_at is null) as waits`,
       )
     ).rows[0];
@@ -313,7 +326,7 @@ describe.each(operations)('$name', (operation) => {
     const one = orderTools.find((each) => each.name === tool);
     expect(one === undefined).toBe(name === 'token create');
     const orders = { pool: opened.run.app.database.pool, proof: tokenProof(tokens['manage'] ?? '') };
-    const context = { pool: pool(), config: {}, orders } as unknown as ToolContext;
+    const context = { pool: pool(), config: opened.run.config, orders } as unknown as ToolContext;
     const told = await one?.answer(context, await fields(), new AbortController().signal);
     if (told !== undefined) output.parse(told.body);
     const row = (await readAccessLog(pool())).findLast((each) => each.route === `mcp ${tool}`);

@@ -32,9 +32,10 @@ const functionsNamed = (text: string) => words(text).map((name) => `orgtrail_${n
 
 /** What orgtrail_ingest may call. order refuses without the proof of a token or a session that may. */
 const ingestFunctions = functionsNamed(`
-  access_log_shown acknowledge_detection archive_facts ask_own_detection begin_delivery check_timeline claim_sink claim_source commit_page_2
-  create_partitions delete_search drop_month end_rests fail_delivery fail_lane
-  finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of mute_detection note_access
+  access_log_shown acknowledge_detection archive_facts ask_own_detection attach_thaw begin_delivery begin_thaw check_thaw check_timeline
+  claim_sink claim_source claim_thaw commit_page_2
+  create_partitions delete_search drop_month end_rests facts_of fail_delivery fail_lane fail_thaw find_thawed
+  finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of hold_thaw index_thaw mute_detection note_access
   note_alarms note_alive note_archive_blocks note_archive_bounds note_archive_read note_archived note_detections note_own_failure note_scrub
   note_sink_failure note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
   register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search
@@ -315,7 +316,7 @@ const ingest: Readonly<Record<string, string>> = {
   ...withRight(
     'SELECT',
     `
-    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy audit_event_changes
+    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy archive_thaws audit_event_changes
     audit_event_traits audit_events audit_feed audit_history checks collector_tokens coverage coverage_gaps
     coverage_holes coverage_proof coverage_readings detection_api_token_changed detection_api_token_wide_scope
     detection_cloudflare_staff detection_collector_token detection_delete_burst detection_dns_records_deleted

@@ -29,9 +29,12 @@ export const openSearch = (world: ArchiveWorld, archive: false | Partial<Searche
     for await (const some of source.native(answer.page.events)) texts.push(...some);
     return { events: answer.page.events, texts, ...cursorsOf(answer.page, cursor) };
   };
+  const reading = (query: Query) => readSearch(query, Date.now()).search;
   return {
     source,
     page,
+    reading,
+    summary: async (query: Query) => await source.summary(reading(query), 'exact'),
     /** What it says beside its events. */
     answer: async (query: Query = {}, from = source) => {
       const reading = readSearch(query, Date.now());
