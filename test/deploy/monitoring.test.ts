@@ -123,7 +123,14 @@ describe.each(dashboards.map((dashboard) => [dashboard.file, dashboard] as const
 
   test('every panel says what it shows, has thresholds, and queries a data source that there is', () => {
     expect(queried.length).toBeGreaterThan(10);
-    const known = new Map(sources.datasources.map(({ uid, type }) => [uid, type]));
+    // By a variable, which Grafana asks for where a dashboard is imported; as provisioned it is the data source of this folder.
+    const chosen = dashboard.templating.list.filter(({ type }) => type === 'datasource');
+    const provisioned = sources.datasources.map(({ uid, type, name }) => ({
+      type,
+      current: { text: name, value: uid },
+    }));
+    for (const { query, current } of chosen) expect(provisioned).toContainEqual({ type: query, current });
+    const known = new Map(chosen.map(({ name, query }) => [`\${${name}}`, query]));
     for (const { title, description, datasource, targets = [], fieldConfig } of queried) {
       expect(description, title).toMatch(/\S{2}/);
       expect(fieldConfig?.defaults.thresholds, title).toBeDefined();
@@ -136,6 +143,7 @@ describe.each(dashboards.map((dashboard) => [dashboard.file, dashboard] as const
 
   test('every variable that is used is defined, and every one that is defined is used', () => {
     const texts = queried.flatMap(({ targets = [] }) => targets.map(({ expr = '', rawSql = '' }) => expr + rawSql));
+    texts.push(...queried.map(({ datasource }) => datasource?.uid ?? ''));
     const used = [...texts.join('\n').matchAll(/\$\{?(\w+)/g)].map(([, name = '']) => name);
     const defined = dashboard.templating.list.map(({ name }) => name);
     expect(new Set(used.filter((name) => !builtIn.has(name)))).toEqual(new Set(defined));
@@ -195,6 +203,7 @@ interface Compose {
 interface DataSources {
   readonly apiVersion: number;
   readonly datasources: readonly {
+    readonly name: string;
     readonly uid: string;
     readonly type: string;
     readonly url: string;

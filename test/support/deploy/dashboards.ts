@@ -40,6 +40,7 @@ interface Variable {
   readonly type: string;
   readonly datasource?: DataSource;
   readonly query: unknown;
+  readonly current: unknown;
 }
 
 const directory = new URL('../../../deploy/grafana/dashboards/', import.meta.url);
