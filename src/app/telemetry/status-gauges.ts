@@ -41,7 +41,7 @@ export const createStatusGauges = (registers: Registry[]) => ({
     orgtrail_source_last_success_timestamp_seconds:
       'Time when the live lane last stored something new or read its window to a credible end.',
     orgtrail_retention_slack_seconds:
-      'Seconds until Cloudflare deletes the oldest unread entries; 0 means data is being lost.',
+      'Seconds until Cloudflare deletes the oldest unread entries; 0 means data is being lost. None for an organization that never was readable.',
   }),
   ...gaugesOf(registers, [], {
     orgtrail_scrub_round_age_seconds:
@@ -122,8 +122,12 @@ const organizationFigures: Readonly<
     ({ lastSuccessAt }) => lastSuccessAt && lastSuccessAt.getTime() / 1_000,
     least,
   ],
-  orgtrail_retention_slack_seconds: [({ retentionSlackSeconds }) => retentionSlackSeconds, least],
+  // A member of any account sees its organization, so some are listed that never were readable: nothing of theirs is about to be lost.
+  orgtrail_retention_slack_seconds: [(row) => (neverRead(row) ? null : row.retentionSlackSeconds), least],
 };
+
+const neverRead = ({ refused, lastSuccessAt }: { readonly refused: boolean; readonly lastSuccessAt: Date | null }) =>
+  refused && lastSuccessAt === null;
 
 const showOrganizations = (
   gauges: StatusGauges['perOrganization'],
@@ -188,7 +192,7 @@ export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, go
     if (lagSeconds !== undefined) gauges.orgtrail_account_lag_seconds.set(labels, lagSeconds);
     gauges.orgtrail_account_gap_seconds.set(labels, gapSeconds);
     gauges.orgtrail_account_coverage_holes.set(labels, holes);
-    gauges.orgtrail_account_retention_slack_seconds.set(labels, slackSeconds);
+    if (slackSeconds !== undefined) gauges.orgtrail_account_retention_slack_seconds.set(labels, slackSeconds);
   }
 };
 
@@ -210,7 +214,7 @@ const seriesOf = (account: AccountStatus) => ({
   lagSeconds: account.refused ? undefined : account.lagSeconds,
   gapSeconds: account.gapSeconds,
   holes: account.holes,
-  slackSeconds: account.retentionSlackSeconds,
+  slackSeconds: neverRead(account) ? undefined : account.retentionSlackSeconds,
 });
 
 const seriesOfGroups = (groups: readonly SourceGroup[]): readonly Series[] => {

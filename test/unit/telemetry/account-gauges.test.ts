@@ -16,6 +16,12 @@ test('accounts have a series each; of too many there is one for each organizatio
   expect([...each.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(10);
 
   const refused = account('refused', 'o2', { refused: true, lagSeconds: 9_999 });
+  const lost = account('lost', 'o2', { refused: true, lastSuccessAt: new Date(0), retentionSlackSeconds: 5 });
+  const refusing = await shown({ each: [refused, lost] });
+  // Only what was read before is counted down: an account that refuses from the start has nothing that could be lost.
+  expect([...refusing].filter(([name]) => name.startsWith('orgtrail_account_retention_slack_seconds{'))).toEqual([
+    ['orgtrail_account_retention_slack_seconds{organization_id="o2",account_id="lost"}', 5],
+  ]);
   const groups = groupsOf(
     [...many, late, refused, alone].map((one) => ({
       ...one,

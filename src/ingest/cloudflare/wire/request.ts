@@ -154,7 +154,7 @@ export function resetOf(rateLimits: readonly RateLimit[]): number | undefined {
 export interface RetryFacts {
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** What `Retry-After` asked for; obeyed on 429 and 503, if it is defined. */
+  /** What `Retry-After` asked for; obeyed on 429 and 5xx, if it is defined. */
   readonly retryAfterMs: number | undefined;
   /** When the spent rate limit resets; how long a 429 without `Retry-After` waits. */
   readonly rateLimitResetMs: number | undefined;
@@ -196,7 +196,7 @@ export function nextRetry(
 ): { readonly retryInMs: number } | 'give_up' {
   if (attempt >= MAX_ATTEMPTS[facts.failure]) return 'give_up';
   if (facts.failure === 'throttled') return { retryInMs: throttlePauseMs(facts, attempt, random) };
-  const floorMs = facts.status === 503 ? bounded(facts.retryAfterMs ?? 0) : 0;
+  const floorMs = (facts.status ?? 0) >= 500 ? bounded(facts.retryAfterMs ?? 0) : 0;
   // A longer wait is for the caller, who holds a place that others want.
   if (floorMs > MAX_BACKOFF_MS) return 'give_up';
   return { retryInMs: Math.max(floorMs, backoffMs(attempt, random)) };

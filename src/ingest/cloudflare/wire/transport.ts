@@ -254,9 +254,12 @@ const MAX_QUOTED_ERRORS = 3;
 function responseFailure(response: FailedResponse, redact: Redact): ApiError {
   const errors = readErrors(response.text);
   const said = errors.map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(' '));
+  const page = errors.flatMap(({ documentation }) => documentation ?? [])[0];
   const failure = failureOf(response.status, errors);
   const details =
-    failure === 'redirected' ? redirection(redact(response.location ?? '')) : quotable(said.join('; '), redact);
+    failure === 'redirected'
+      ? redirection(redact(response.location ?? ''))
+      : `${quotable(said.join('; '), redact)}${page === undefined ? '' : ` (${redact(page)})`}`;
   return new ApiError(failure, `GET ${response.path} was answered with ${response.status}${details}`, {
     status: response.status,
     apiCodes: errors.flatMap(({ code }) => code ?? []),
@@ -283,7 +286,11 @@ function failureOf(status: number, errors: readonly SaidError[]): ApiFailure {
 interface SaidError {
   readonly code: number | undefined;
   readonly message: string | undefined;
+  /** Where Cloudflare explains it, of its own documentation alone. */
+  readonly documentation: string | undefined;
 }
+
+const DOCUMENTATION = /^https:\/\/developers\.cloudflare\.com\/[\w./#-]{1,150}$/;
 
 /** The useful sentence is in `error_chain`; entries have `code` and `message`, either, or neither. */
 function readErrors(text: string | undefined): SaidError[] {
@@ -293,9 +300,10 @@ function readErrors(text: string | undefined): SaidError[] {
     .filter(isObject)
     .flatMap((error) => [error, ...(Array.isArray(error['error_chain']) ? error['error_chain'].filter(isObject) : [])])
     .slice(0, MAX_QUOTED_ERRORS)
-    .map(({ code, message }) => ({
+    .map(({ code, message, documentation_url: page }) => ({
       code: typeof code === 'number' && Number.isSafeInteger(code) ? code : undefined,
       message: typeof message === 'string' ? message : undefined,
+      documentation: typeof page === 'string' && DOCUMENTATION.test(page) ? page : undefined,
     }));
 }
 

@@ -105,6 +105,18 @@ it.each(rows)('a status %i is %s, sent %i times, each within the budget', async 
   expect(test.server.connections).toBeLessThanOrEqual(2);
 });
 
+it.each([
+  ['https://developers.cloudflare.com/fundamentals/api/reference/permissions/', true],
+  ['https://example.com/sign-in', false],
+])('a refusal names the page %s of the documentation: %s', async (page, isNamed) => {
+  const errors = [{ code: 10000, message: 'Authentication error', documentation_url: page }];
+  await using test = await startApi(answer(403, JSON.stringify({ success: false, errors })));
+  const { message } = await apiErrorOf(getText(test.client));
+  expect(message).toBe(
+    `GET /organizations was answered with 403: 10000 Authentication error${isNamed ? ` (${page})` : ''}`,
+  );
+});
+
 it('a status gives Cloudflare’s codes and words, without control characters and not at length', async () => {
   // biome-ignore format: a table
   const errors = [

@@ -138,10 +138,12 @@ describe('nextRetry', () => {
   it('shortens by at most a quarter', () =>
     expect(waits(facts('connection'), () => 0.999_999)).toEqual([375, 750, 1_500, 'give_up']));
 
-  it('obeys Retry-After of a 503, as a floor, and gives up on more than half a minute; of no other fault', () => {
+  it('obeys Retry-After of a 5xx, as a floor, and gives up on more than half a minute; of no other fault', () => {
     const retryAfter = (status: number, retryAfterMs: number) => waits(facts('server', { status, retryAfterMs }))[0];
-    expect([retryAfter(503, 30_000), retryAfter(503, 30_001)]).toEqual([30_000, 'give_up']);
-    expect([retryAfter(503, 1), retryAfter(500, 300_000)]).toEqual([500, 500]);
+    for (const status of [500, 502, 503, 504, 520, 524]) {
+      expect([retryAfter(status, 30_000), retryAfter(status, 30_001)]).toEqual([30_000, 'give_up']);
+    }
+    expect([retryAfter(503, 1), retryAfter(408, 300_000)]).toEqual([500, 500]);
   });
 
   it('does not hammer when a 429 asks for no wait at all', () =>
