@@ -215,3 +215,130 @@ begin
   return found;
 end
 $function$;
+
+-- Tells a sink what newly matches a saved search.
+create table search_tells (
+  search_id bigint primary key references saved_searches (id) on delete cascade,
+  sink text collate "C" not null,
+  every_seconds integer not null check (every_seconds between 60 and 604800),
+  told_by text,
+  told_since timestamptz not null default clock_timestamp(),
+  position bigint not null,
+  asked_at timestamptz,
+  matched bigint not null default 0,
+  last_match_at timestamptz,
+  failed_at timestamptz,
+  error text
+);
+comment on table search_tells is 'Saved searches that tell a sink what newly matches (docs/console.md). Written by functions alone.';
+comment on column search_tells.search_id is 'As in saved_searches.';
+comment on column search_tells.sink is 'As in sinks: one whose events are searches.';
+comment on column search_tells.every_seconds is 'Two messages are at least so far apart.';
+comment on column search_tells.told_by is 'Who asked for it, as saved_by in saved_searches.';
+comment on column search_tells.told_since is 'Of what happened since then.';
+comment on column search_tells.position is 'It has been asked up to here.';
+comment on column search_tells.asked_at is 'When it was last asked without a failure.';
+comment on column search_tells.matched is 'How many events have matched.';
+comment on column search_tells.last_match_at is 'When a match was last noted.';
+comment on column search_tells.failed_at is 'When it last failed.';
+comment on column search_tells.error is 'Why it failed; null: it did not, the last time.';
+
+create table search_matches (
+  number bigint generated always as identity primary key,
+  search_id bigint not null references saved_searches (id) on delete cascade,
+  sink text collate "C" not null,
+  name text not null,
+  events integer not null,
+  position bigint not null,
+  first_time timestamptz,
+  last_time timestamptz,
+  actor text,
+  actor_ip_address text,
+  link text not null,
+  summary text not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  delivered_at timestamptz
+);
+create index search_matches_sink on search_matches (sink, number);
+create index search_matches_search on search_matches (search_id);
+comment on table search_matches is 'What newly matched searches that tell a sink: a message each. Gone a month after it was delivered.';
+comment on column search_matches.number is 'Numbers them; in the order of their commits, with gaps.';
+comment on column search_matches.search_id is 'As in saved_searches.';
+comment on column search_matches.sink is 'The sink that is told.';
+comment on column search_matches.name is 'Of the search, when it matched.';
+comment on column search_matches.events is 'How many events matched.';
+comment on column search_matches.position is 'Of the newest of these events.';
+comment on column search_matches.first_time is 'Of their actions, the first.';
+comment on column search_matches.last_time is 'Of their actions, the last.';
+comment on column search_matches.actor is 'Of the newest of these events.';
+comment on column search_matches.actor_ip_address is 'Of the newest of these events.';
+comment on column search_matches.link is 'The parameters of the search and of this time, as they stand behind /events?.';
+comment on column search_matches.summary is 'For people.';
+comment on column search_matches.noted_at is 'When it was noted.';
+comment on column search_matches.delivered_at is 'When the sink took it; null: not yet.';
+
+-- `told`, `ended` (without a sink), `unknown` if there is no such search, `no sink` if there is no such sink. What is asked already goes on where it was.
+create function orgtrail_tell_search(p_id bigint, p_sink text, p_every_seconds integer, p_by text) returns text
+language plpgsql security definer set search_path from current as $function$
+begin
+  if not exists (select from saved_searches s where s.id = p_id) then
+    return 'unknown';
+  elsif p_sink is null then
+    delete from search_tells t where t.search_id = p_id;
+    return 'ended';
+  elsif not exists (select from sinks s where s.name = p_sink) then
+    return 'no sink';
+  end if;
+  insert into search_tells as t (search_id, sink, every_seconds, told_by, position)
+  select p_id, p_sink, p_every_seconds, left(p_by, 200), h.position from feed_head h
+  on conflict (search_id) do update set sink = excluded.sink, every_seconds = excluded.every_seconds, told_by = excluded.told_by,
+    failed_at = null, error = null;
+  return 'told';
+end
+$function$;
+
+-- It has been asked from one position to another, and `p_match` is a row of search_matches, or null. False, with nothing written: another replica
+-- has done it.
+create function orgtrail_note_search_matches(p_id bigint, p_from bigint, p_to bigint, p_match jsonb) returns boolean
+language plpgsql security definer set search_path from current as $function$
+declare
+  told search_tells;
+begin
+  update search_tells t set position = p_to, asked_at = clock_timestamp(), error = null
+  where t.search_id = p_id and t.position = p_from and p_to between p_from and (select h.position from feed_head h)
+  returning * into told;
+  if not found then
+    return false;
+  elsif p_match is null then
+    return true;
+  end if;
+  -- Until the commit, so that numbers follow the order of commits.
+  lock table search_matches in share row exclusive mode;
+  insert into search_matches (search_id, sink, name, events, position, first_time, last_time, actor, actor_ip_address, link, summary)
+  select p_id, told.sink, s.name, m.events, m.position, m.first_time, m.last_time, left(m.actor, 1000), left(m.actor_ip_address, 100),
+    left(m.link, 10000), left(m.summary, 2000)
+  from saved_searches s, jsonb_populate_record(null::search_matches, p_match) m where s.id = p_id;
+  update search_tells t set matched = t.matched + (p_match ->> 'events')::integer, last_match_at = clock_timestamp() where t.search_id = p_id;
+  delete from search_matches m where m.delivered_at < clock_timestamp() - interval '30 days' or m.noted_at < clock_timestamp() - interval '1 year';
+  return true;
+end
+$function$;
+
+create function orgtrail_note_tell_failure(p_id bigint, p_error text) returns void
+language plpgsql security definer set search_path from current as $function$
+begin
+  update search_tells t set failed_at = clock_timestamp(), error = left(p_error, 1000) where t.search_id = p_id;
+end
+$function$;
+
+-- As orgtrail_finish_alarms, of what newly matched.
+create function orgtrail_finish_search_matches(p_name text, p_epoch bigint, p_number bigint, p_accepted bigint, p_lease_ms float8) returns boolean
+language plpgsql security definer set search_path from current as $function$
+begin
+  if not orgtrail_finish_delivery(p_name, p_epoch, (select h.position from feed_head h), p_accepted, 0, '{}', '{}', p_lease_ms) then
+    return false;
+  end if;
+  update search_matches m set delivered_at = clock_timestamp() where m.sink = p_name and m.number <= p_number and m.delivered_at is null;
+  return true;
+end
+$function$;

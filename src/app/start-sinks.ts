@@ -7,11 +7,18 @@ import type { FeedSource } from '../feed/feed.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
-import { createAlarmStore, createDeliveryStore, neverRefused, registerSinks } from '../sinks/delivery-store.sql.ts';
+import { createDeliveryStore, createOwnStore, neverRefused, registerSinks } from '../sinks/delivery-store.sql.ts';
 import { hasAlarmChanges, noteAlarms, registerAlarmSinks } from '../sinks/findings/alarms.sql.ts';
 import { readFindingHead } from '../sinks/findings/read-findings.sql.ts';
 import { type NoteObserver, noteFindings, noteForever, wantDetections } from '../sinks/findings/record-findings.sql.ts';
-import type { DeliveryContext, DeliveryObserver, SinkConfig, SinkStream } from '../sinks/ports.ts';
+import { hasSearchMatches, noteSearchMatches } from '../sinks/findings/tell-searches.sql.ts';
+import {
+  type DeliveryContext,
+  type DeliveryObserver,
+  isOwnStream,
+  type SinkConfig,
+  type SinkStream,
+} from '../sinks/ports.ts';
 import { createLiveSink, redactorOf } from '../sinks/registry.ts';
 import type { SinkSurroundings } from '../sinks/sink-kind.ts';
 import { readCauses } from '../status/causes.sql.ts';
@@ -78,6 +85,7 @@ export const startSinks = async (
   const causes = async () =>
     readCauses(app.database.pool, config, await app.statusReader.read(config), await app.sinks(), {});
   loops.push(startAlarms(config.sinks, noting, causes));
+  loops.push(startSearches(config.sinks, noting));
   return {
     /** Resolves once a stop was asked for and no delivery is under way any more. */
     ended: Promise.all(loops),
@@ -101,7 +109,7 @@ const configuredSink = (
     return latest;
   };
   const live = createLiveSink({ settings: current, refresh: secrets.reload, surroundings });
-  const sink = settings.events === 'alarms' ? neverRefused(live) : live;
+  const sink = isOwnStream(settings.events) ? neverRefused(live) : live;
   return {
     name,
     sink,
@@ -122,9 +130,9 @@ const configuredSink = (
   };
 };
 
-/** Sinks of findings and alarms do not wait for the feed. */
+/** Sinks of anything but entries do not wait for the feed. */
 const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
-  { stream }: SinkConfig,
+  { name, stream }: SinkConfig,
   context: C,
   pool: Pool,
   leaseMs: number,
@@ -139,8 +147,14 @@ const contextFor = <C extends Omit<DeliveryContext, 'redact'>>(
     case 'alarms':
       return {
         ...context,
-        store: createAlarmStore(pool, store, leaseMs),
+        store: createOwnStore(pool, stream, store, leaseMs),
         waitForNews: (after, signal) => until(() => hasAlarmChanges(pool, after), time, signal),
+      };
+    case 'searches':
+      return {
+        ...context,
+        store: createOwnStore(pool, stream, store, leaseMs),
+        waitForNews: (after, signal) => until(() => hasSearchMatches(pool, name, after), time, signal),
       };
     default:
       return context;
@@ -249,18 +263,39 @@ const startAlarms = async (
   causes: () => Promise<readonly Cause[]>,
 ): Promise<void> => {
   if (ofStream(sinks, 'alarms').length === 0) return;
+  const note = async () => noteAlarms(pool, alarmsOf(await causes()), OPEN_AFTER_MS);
+  await repeat(note, { time, logger, signal, everyMs: TROUBLE_EVERY_MS, what: 'alarms' });
+};
+
+const SEARCHES_EVERY_MS = 5_000;
+
+/** Until the signal, also without a sink of searches: then those that tell one say so. */
+const startSearches = async (sinks: readonly NamedSink[], { pool, time, logger, signal }: Noting): Promise<void> => {
+  const names = ofStream(sinks, 'searches').map(({ name }) => name);
+  const note = async () => {
+    const messages = await noteSearchMatches(pool, names);
+    if (messages > 0) logger.info({ messages }, 'saved searches matched');
+  };
+  await repeat(note, { time, logger, signal, everyMs: SEARCHES_EVERY_MS, what: 'matches of saved searches' });
+};
+
+const repeat = async (
+  note: () => Promise<void>,
+  of: Omit<Noting, 'pool'> & { readonly everyMs: number; readonly what: string },
+): Promise<void> => {
+  const { time, logger, signal, everyMs, what } = of;
   let failures = 0;
   while (!signal.aborted) {
     try {
-      await noteAlarms(pool, alarmsOf(await causes()), OPEN_AFTER_MS);
-      if (failures > 0) logger.info({ failures }, 'alarms are noted again');
+      await note();
+      if (failures > 0) logger.info({ failures }, `${what} are noted again`);
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
       failures += 1;
       const level = failures === 1 ? 'error' : 'debug';
-      logger[level]({ reason: reasonOf(error), failures }, 'alarms could not be noted; retrying');
+      logger[level]({ reason: reasonOf(error), failures }, `${what} could not be noted; retrying`);
     }
-    await time.sleep(TROUBLE_EVERY_MS, signal).catch(() => {});
+    await time.sleep(everyMs, signal).catch(() => {});
   }
 };

@@ -60,6 +60,8 @@ export const ingestMay: Readonly<Record<string, string>> = {
   console_session_proofs: '',
   // Written by functions alone, which bound how many there are.
   saved_searches: 'select',
+  search_tells: 'select',
+  search_matches: 'select',
   // Written by the trigger of audit_events, with its owner's rights.
   event_spellings: 'select',
   // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence. Read by orgtrail_read_access_log for a proven session.
@@ -142,6 +144,10 @@ export const ingestCalls = [
   'orgtrail_save_search',
   'orgtrail_rename_search',
   'orgtrail_delete_search',
+  'orgtrail_tell_search',
+  'orgtrail_note_search_matches',
+  'orgtrail_note_tell_failure',
+  'orgtrail_finish_search_matches',
   'orgtrail_use_archive',
   'orgtrail_archive_facts',
   'orgtrail_facts_of',

@@ -9,11 +9,13 @@ import type { Term } from './query/terms.ts';
 import type { ExportPiece, SearchSource } from './search-source.ts';
 import type { SummaryDepth } from './summary/summary.ts';
 
+type NameSource = Pick<SearchSource, 'organization' | 'account'>;
+
 /** The reading with ids of organizations and accounts, or with faults that say which ones may have been meant. */
-export const resolveNames = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
+export const resolveNames = async (source: NameSource, reading: SearchReading): Promise<SearchReading> =>
   withTermIds(source, await withOwner(source, 'account', await withOwner(source, 'organization', reading)));
 
-const withTermIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+const withTermIds = async (source: NameSource, reading: SearchReading): Promise<SearchReading> => {
   const { search, faults } = reading;
   if (search.terms === undefined) return reading;
   const found: SearchFault[] = [];
@@ -38,7 +40,7 @@ const withTermIds = async (source: SearchSource, reading: SearchReading): Promis
 };
 
 const withOwner = async (
-  source: SearchSource,
+  source: NameSource,
   field: 'organization' | 'account',
   reading: SearchReading,
 ): Promise<SearchReading> => {

@@ -1,23 +1,54 @@
-import { eq, sql } from 'drizzle-orm';
+import { eq, getTableColumns, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { instant, operation } from '../base/operation.ts';
 import { isVisible, printable, table } from '../base/text.ts';
+import { parseDurationMs } from '../base/time.ts';
 import { db } from '../postgres/queries.ts';
-import { savedSearches } from '../postgres/tables/access.ts';
+import { savedSearches, searchTells } from '../postgres/tables/access.ts';
+import { sinks } from '../postgres/tables/events.ts';
 import { printLine, readSearch } from './query/search.ts';
 
 const byName = sql`lower(${savedSearches.name}) collate "C"`;
 
 export type SavedSearches = ReturnType<typeof savedSearchesIn>;
-export type SavedSearch = Readonly<typeof savedSearches.$inferSelect>;
+export type SavedSearch = Readonly<typeof savedSearches.$inferSelect> & {
+  readonly tells: z.output<typeof tells> | null;
+};
+
+const columns = {
+  ...getTableColumns(savedSearches),
+  tells: {
+    sink: searchTells.sink,
+    everySeconds: searchTells.everySeconds,
+    toldBy: searchTells.toldBy,
+    toldSince: searchTells.toldSince,
+    matched: searchTells.matched,
+    lastMatchAt: searchTells.lastMatchAt,
+    /** Of the search first: without it, nothing reaches the sink. */
+    error: sql<
+      string | null
+    >`coalesce(${searchTells.error}, case when ${sinks.failures} > 0 then ${sinks.lastError} end)`,
+  },
+};
 
 /** Parameters of links, with relative times as written. Changes reject if the account of the database may not execute their functions. */
 export const savedSearchesIn = (pool: Pool) => ({
-  list: async (): Promise<readonly SavedSearch[]> => await db(pool).select().from(savedSearches).orderBy(byName),
+  list: async (): Promise<readonly SavedSearch[]> => await withTells(pool).orderBy(byName),
   find: async (id: number): Promise<SavedSearch | undefined> => {
-    const [found] = await db(pool).select().from(savedSearches).where(eq(savedSearches.id, id));
+    const [found] = await withTells(pool).where(eq(savedSearches.id, id));
     return found;
+  },
+  /** Without a sink, it ends. */
+  tell: async (
+    id: number,
+    told: { readonly sink: string | undefined; readonly everySeconds: number; readonly by: string | undefined },
+  ) => {
+    const { rows } = await pool.query<{ outcome: 'told' | 'ended' | 'unknown' | 'no sink' }>(
+      'select orgtrail_tell_search($1, $2, $3, $4) as outcome',
+      [id, told.sink ?? null, told.everySeconds, told.by ?? null],
+    );
+    return rows[0]?.outcome ?? 'unknown';
   },
   save: async (search: {
     readonly name: string;
@@ -45,6 +76,13 @@ export const savedSearchesIn = (pool: Pool) => ({
   },
 });
 
+const withTells = (pool: Pool) =>
+  db(pool)
+    .select(columns)
+    .from(savedSearches)
+    .leftJoin(searchTells, eq(searchTells.searchId, savedSearches.id))
+    .leftJoin(sinks, eq(sinks.name, searchTells.sink));
+
 /** As in drizzle/schema/search.sql. */
 export const MAX_SAVED = 500;
 export const MAX_NAME_LENGTH = 100;
@@ -70,6 +108,16 @@ export const savedFaults = {
   full: `cannot be kept: there are ${MAX_SAVED} saved searches, which is the most; delete one first`,
 } as const;
 
+const tells = z.object({
+  sink: z.string(),
+  everySeconds: z.number().describe('Two messages are at least so far apart.'),
+  toldBy: z.string().nullable(),
+  toldSince: instant.describe('It is told of what happened since then.'),
+  matched: z.number().describe('Events that have matched.'),
+  lastMatchAt: instant.nullable(),
+  error: z.string().nullable().describe('Why it, or its sink, fails; null: neither does.'),
+});
+
 const saved = z.object({
   id: z.number(),
   name: z.string(),
@@ -79,6 +127,7 @@ const saved = z.object({
   savedAt: instant,
   renamedBy: z.string().nullable(),
   renamedAt: instant.nullable(),
+  tells: tells.nullable().describe('The sink that is told what newly matches.'),
 });
 
 export const listSaved = operation({
@@ -91,15 +140,33 @@ export const listSaved = operation({
   output: z.array(saved).readonly().describe('By name.'),
   run: ({ pool }: { readonly pool: Pool }) => savedSearchesIn(pool).list(),
   show: (all) => {
-    const rows = all.map(({ name, search, savedBy, savedAs, savedAt }) => [
+    const rows = all.map(({ name, search, savedBy, savedAs, savedAt, tells: told }) => [
       printable(name, 60),
       savedAt.toISOString(),
       printable(savedBy ?? savedAs, 32),
+      tellsText(told),
       lineOf(search),
     ]);
-    return rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'SEARCH'], rows);
+    return rows.length === 0 ? 'no saved searches\n' : table(['NAME', 'SAVED', 'BY', 'TELLS', 'SEARCH'], rows);
   },
 });
+
+const tellsText = (told: SavedSearch['tells']): string => {
+  if (told === null) return '-';
+  const { sink, lastMatchAt, error } = told;
+  const last = lastMatchAt === null ? 'no match yet' : `last match ${lastMatchAt.toISOString()}`;
+  return `${sink}: ${error === null ? last : `fails: ${printable(error, 200)}`}`;
+};
+
+/** Why a search cannot tell: an entry that changes later is not new. */
+export const whyNotTold = (search: string): string | undefined =>
+  new URLSearchParams(search).has('changed') ? 'entries that changed later are not new: it cannot be told' : undefined;
+
+/** Of a duration such as `15m`; undefined unless it is from a minute to a week. */
+export const readEverySeconds = (text: string): number | undefined => {
+  const seconds = Math.round((parseDurationMs(text) ?? 0) / 1_000);
+  return seconds >= 60 && seconds <= 604_800 ? seconds : undefined;
+};
 
 /** What this version cannot read stays as it is. */
 export const lineOf = (search: string): string => {

@@ -72,6 +72,7 @@ const line = (text: string): string =>
 export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: string | undefined): Message => {
   const position = finding?.eventPosition ?? event.position;
   const isAlarm = finding?.alarm !== undefined;
+  const page = isAlarm ? '/' : (finding?.search?.link ?? `/events/${position}`);
   const facts = [
     ['Time', eventInstant(event)],
     ['Actor', isAlarm ? '' : (finding?.actor ?? '')],
@@ -80,15 +81,12 @@ export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: st
     ['Key', key],
   ] as const;
   return {
-    title: finding === undefined ? 'Event' : titleOf(finding),
+    title: finding === undefined ? 'Event' : line(titleOf(finding)),
     severity: finding?.severity ?? 'low',
     place: line(placeOfFinding(event)) || line(event.sourceId) || 'Cloudflare',
     summary: line(finding?.summary ?? event.id),
     facts: facts.flatMap(([name, value]) => (value === '' ? [] : [[name, line(value)] as const])),
-    link:
-      consoleUrl === undefined
-        ? undefined
-        : `${consoleUrl.replace(/\/+$/, '')}${isAlarm ? '/' : `/events/${position}`}`,
+    link: consoleUrl === undefined ? undefined : `${consoleUrl.replace(/\/+$/, '')}${page}`,
     key,
   };
 };
@@ -114,7 +112,7 @@ export const pauseSetting = (fallback: string) =>
 /** Of the kinds that write to people. A new one begins now and skips what is older than ten days: no history, but a week's outage. */
 export const peopleSettings = {
   ...commonSettings,
-  events: streamSetting('detections', ['detections', 'alarms']),
+  events: streamSetting('detections', ['detections', 'alarms', 'searches']),
   start: startSetting('now'),
   max_age: maxAgeSetting('10d'),
   ca_file: z.string().optional(),

@@ -15,7 +15,14 @@ import {
   isLastAttempt,
   needsAnother,
 } from './delivery-decision.ts';
-import type { DeliveryContext, DeliveryResult, SinkConfig, SinkEvents, SinkTurn } from './ports.ts';
+import {
+  type DeliveryContext,
+  type DeliveryResult,
+  isOwnStream,
+  type SinkConfig,
+  type SinkEvents,
+  type SinkTurn,
+} from './ports.ts';
 
 /** Raw entries of one delivery held in memory, unless a sink says otherwise. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -234,8 +241,7 @@ const deliver = async (
     sizes: worker.sizes,
     batchEvents: config.batchEvents,
   };
-  // An alarm is never given up.
-  const mayGiveUp = config.stream !== 'alarms';
+  const mayGiveUp = !isOwnStream(config.stream);
   const othersTaken = mayGiveUp && needsAnother(facts) ? await tryOthers(worker, begun, askedPauseMs(facts), kept) : 0;
   // The receiver takes others now: what failed because it was away, or by chance, is taken now.
   let last = outcome;

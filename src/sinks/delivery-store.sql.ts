@@ -9,9 +9,10 @@ import { db } from '../postgres/queries.ts';
 import { isRefusal } from '../postgres/sql-state.ts';
 import { sinks } from '../postgres/tables/events.ts';
 import type { Sink } from './delivery.ts';
-import { finishAlarms, readAlarmChanges, readAlarmCursor } from './findings/alarms.sql.ts';
+import { finishOwn, readAlarmChanges, readAlarmCursor } from './findings/alarms.sql.ts';
 import { type Severity, severities } from './findings/finding.ts';
 import { readFindings } from './findings/read-findings.sql.ts';
+import { readSearchMatches } from './findings/tell-searches.sql.ts';
 import type { DeliveryResult, DeliveryStore, SinkEvents, SinkTurn } from './ports.ts';
 
 /** With an archive, sinks also get what retention has dropped. */
@@ -49,8 +50,14 @@ export const createDeliveryStore = (
 const isWanted = (severity: string, least: Severity | undefined): boolean =>
   least === undefined || (severities as readonly string[]).indexOf(severity) >= severities.indexOf(least);
 
-/** Positions are the numbers of changes, kept apart. The one in `sinks` goes along with the feed, since the sink needs no entry. */
-export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: number): DeliveryStore => {
+/** Positions are numbers of their own, kept apart. The one in `sinks` goes along with the feed, since the sink needs no entry. */
+export const createOwnStore = (
+  pool: Pool,
+  stream: 'alarms' | 'searches',
+  store: DeliveryStore,
+  leaseMs: number,
+): DeliveryStore => {
+  const isAlarms = stream === 'alarms';
   let held: SinkTurn | undefined;
   const followFeed = async (turn: SinkTurn): Promise<void> => {
     const { position } = await readFeedHead(pool);
@@ -63,14 +70,15 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
       const claimed = await store.claim(name);
       if (!('epoch' in claimed)) return claimed;
       held = claimed;
-      return { ...claimed, position: await readAlarmCursor(pool, name), batchUntil: undefined };
+      return { ...claimed, position: isAlarms ? await readAlarmCursor(pool, name) : 0, batchUntil: undefined };
     },
-    read: async ({ after, maxEvents, minSeverity }): Promise<SinkEvents> => {
-      const changes = await readAlarmChanges(pool, { after, maxEvents });
+    read: async ({ after, maxEvents, minSeverity, sink }): Promise<SinkEvents> => {
+      const range = { after, maxEvents };
+      const changes = await (isAlarms ? readAlarmChanges(pool, range) : readSearchMatches(pool, sink, range));
       // An idle one holds up nothing that waits for sinks, and is not behind.
       if (changes.length === 0 && held !== undefined) await followFeed(held);
       return {
-        events: changes.filter(({ finding }) => isWanted(finding.severity, minSeverity)),
+        events: changes.filter(({ finding }) => !isAlarms || isWanted(finding.severity, minSeverity)),
         scannedTo: changes.at(-1)?.position ?? after,
         isFull: changes.length === maxEvents,
         waitedMs: 0,
@@ -79,12 +87,12 @@ export const createAlarmStore = (pool: Pool, store: DeliveryStore, leaseMs: numb
     },
     // A repeat has the same changes, perhaps with later ones.
     begin: (turn) => store.renew(turn),
-    finish: (turn, result) => finishAlarms(pool, turn, result, leaseMs),
-    skip: (turn, until) => finishAlarms(pool, turn, { until, accepted: 0 }, leaseMs),
+    finish: (turn, result) => finishOwn(pool, stream, turn, result, leaseMs),
+    skip: (turn, until) => finishOwn(pool, stream, turn, { until, accepted: 0 }, leaseMs),
   };
 };
 
-/** Alarms are never given up: a refused one is retried and shows as a failure. */
+/** What is never given up: a refused message is retried and shows as a failure. */
 export const neverRefused = (sink: Sink): Sink => ({
   ...sink,
   eventBytes: (event) => sink.eventBytes?.(event) ?? Buffer.byteLength(event.text, 'utf8'),
@@ -92,7 +100,7 @@ export const neverRefused = (sink: Sink): Sink => ({
     const outcome = await sink.deliver(delivery, signal);
     if (outcome.kind === 'failed') return outcome;
     const refusal = outcome.kind === 'refused' ? outcome.reason : outcome.refused[0]?.reason;
-    return refusal === undefined ? outcome : { kind: 'failed', reason: `an alarm was refused: ${refusal}` };
+    return refusal === undefined ? outcome : { kind: 'failed', reason: `a message was refused: ${refusal}` };
   },
 });
 

@@ -116,5 +116,9 @@ export interface DeliveryContext extends LeaseContext {
   readonly checkpoints?: SinkCheckpoints | undefined;
 }
 
-export const sinkStreams = ['entries', 'detections', 'alarms'] as const;
+export const sinkStreams = ['entries', 'detections', 'alarms', 'searches'] as const;
 export type SinkStream = (typeof sinkStreams)[number];
+
+/** Of these, nothing is ever given up, and the position in `sinks` goes along with the feed. */
+export const isOwnStream = (stream: SinkStream | undefined): stream is 'alarms' | 'searches' =>
+  stream === 'alarms' || stream === 'searches';

@@ -206,10 +206,10 @@ describe('saved searches', () => {
     await page.waitForURL(/\/events/);
     expect(address()).toBe(SEARCH);
     await page.getByRole('link', { name: 'Saved searches' }).click();
-    await row.getByRole('link', { name: 'Rename or delete' }).click();
+    await row.getByRole('link', { name: 'Change' }).click();
     await page.getByLabel('Name', { exact: true }).fill('Today, but views');
     await page.getByRole('button', { name: 'Rename' }).click();
-    await page.getByRole('link', { name: 'Rename or delete Today, but views' }).click();
+    await page.getByRole('link', { name: 'Change Today, but views' }).click();
     await page.getByText(/renamed by/).waitFor();
     // It asks.
     expect(await page.getByRole('button', { name: 'Delete this search' }).isVisible()).toBe(false);
@@ -231,7 +231,7 @@ describe('saved searches', () => {
   test('works without a script', async () => {
     const { page: plain, faults } = await console.newPage({ javaScriptEnabled: false });
     await save('/events?result=failure', 'Plain', plain);
-    await plain.getByRole('link', { name: 'Rename or delete Plain' }).click();
+    await plain.getByRole('link', { name: 'Change Plain' }).click();
     await plain.getByText('Delete…').click();
     await plain.getByRole('button', { name: 'Delete this search' }).click();
     await plain.getByText('No search is saved.').waitFor();
@@ -271,7 +271,7 @@ describe('saved searches', () => {
     const change = await page
       .getByRole('row')
       .filter({ hasText: name })
-      .getByRole('link', { name: 'Rename or delete' })
+      .getByRole('link', { name: 'Change' })
       .getAttribute('href');
     await expectLooks(console, ['/searches', change ?? '', '/events?result=success#save-search'], openDetails);
   });

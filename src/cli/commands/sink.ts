@@ -12,7 +12,7 @@ export const sinkCommand = (context: CliContext): Command =>
   groupCommand(sinkGroup, context).addCommand(sinkTestCommand(context));
 
 const testHelp = `
-For sinks of detections and alarms. The message says that it is a test. It has a key of its own each time. Uses no database: the position of
+For sinks of detections, alarms and searches. The message says that it is a test. It has a key of its own each time. Uses no database: the position of
 the sink stays as it is. Exits with 4 if the receiver does not take it.
 
 Examples:
@@ -20,7 +20,7 @@ Examples:
 
 const sinkTestCommand = (context: CliContext): Command =>
   new Command('test')
-    .description('Send a test message to a sink of detections or alarms')
+    .description('Send a test message to a sink of detections, alarms or searches')
     .argument('<name>', 'the sink')
     .addHelpText('after', testHelp)
     .action(async (name: string) => {

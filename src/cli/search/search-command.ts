@@ -47,6 +47,8 @@ export const searchCommand = (context: CliContext): Command => {
     .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
     .option('--saved <name>', 'a saved search; other options replace what it says, a query line adds to it')
     .option('--save <name>', 'save this search under a name, instead of searching')
+    .option('--tell <sink>', 'with --save or --saved, send what newly matches to this sink; none: no longer')
+    .option('--every <duration>', 'with --tell, one message in this time at most: 1m to 7d (default: 15m)')
     .option('--list-saved', 'show the saved searches')
     .option('--delete-saved <name>', 'delete a saved search')
     .option('--bundle <path>', 'write all matching events with their proofs to a new folder, or to a new file *.zip')
@@ -62,7 +64,8 @@ export const searchCommand = (context: CliContext): Command => {
       const options = withLine(given, query);
       refuseConflicts(options);
       if (options.listSaved === true) return runOperation(listSaved, {}, options, context);
-      if (options.save !== undefined || options.deleteSaved !== undefined) return changeSaved(options, context);
+      if (options.save !== undefined || options.deleteSaved !== undefined || options.tell !== undefined)
+        return changeSaved(options, context);
       const daemon = options.bundle === undefined ? daemonOf(options, context) : undefined;
       return daemon === undefined ? searchDatabase(options, context) : searchDaemon(daemon, options, context);
     });
@@ -139,7 +142,7 @@ that a spreadsheet would run as a formula begins with an apostrophe). stderr say
 long after it happened. With --ndjson, each line has its position, to continue from.
 
 --url needs a token with the scope search, unless the daemon is open on loopback: from --token-file, else ORGTRAIL_FEED_TOKEN.
---bundle, --save and --delete-saved need the database.
+--bundle, --save, --tell and --delete-saved need the database.
 
 --bundle writes the matching events, the newest million at most, for others: the question, the exact entries, what was not collected at
 the time and, if there is a log of evidence, the proof that each is in it. It is a folder, or one file if the name ends in .zip.
@@ -148,6 +151,9 @@ the time and, if there is a log of evidence, the proof that each is in it. It is
 --save NAME keeps this search for all who may search, as the console does: its relative times stay relative. --saved NAME searches with
 it. --list-saved, with --json or without, shows all of them, --delete-saved NAME removes one. Saving and deleting need an account with the
 role orgtrail_ingest, or the owner of the schema.
+
+--tell SINK sends what newly matches to a sink whose "events" are "searches", once each, with a link. Times of the search do not count: it
+tells of what happens from now on. --list-saved shows the last match, and what fails.
 
 A query line says the same and more in one argument: field:value terms that must all hold, a minus to exclude, commas between
 alternatives, * for any rest, quotes around values with spaces. Its fields are the options without their dashes, and email, ip, token,
@@ -173,6 +179,7 @@ Examples:
   $ orgtrail search --url https://orgtrail.example.com --token-file token --since 24h 'action:delete'
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january.zip
   $ orgtrail search --since 24h 'result:failure -actor:ci*' --save 'Failures of people'
+  $ orgtrail search --saved 'Failures of people' --tell team --every 1h
   $ orgtrail search --saved 'Failures of people' --since 7d --count --facet actor
   $ orgtrail search --history-of 48213`;
 

@@ -16,7 +16,7 @@ export type SearchOptions = Readonly<Record<string, string | boolean | number | 
   readonly facet?: readonly FacetField[];
 } & Readonly<Partial<Record<'limit' | 'historyOf' | 'after', number>>> &
   Given<
-    'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved',
+    'cursor' | 'bundle' | 'url' | 'tokenFile' | 'saved' | 'save' | 'deleteSaved' | 'tell' | 'every',
     'json' | 'ndjson' | 'csv' | 'follow' | 'count' | 'listSaved'
   >;
 
@@ -91,6 +91,7 @@ const conflicts: readonly (readonly [option: string, why: string, others: string
   ['listSaved', '--list-saved', `saved deleteSaved ${fields} ${ofEvents}`],
   ['deleteSaved', '--delete-saved', `saved json url tokenFile ${fields} ${ofEvents}`],
   ['saved', '--saved searches: it', 'historyOf'],
+  ['tell', '--tell is about a saved search: it', `listSaved deleteSaved json url tokenFile ${ofEvents}`],
   [
     'historyOf',
     '--history-of has all events of one resource: it',
@@ -116,6 +117,12 @@ export const refuseConflicts = (options: SearchOptions): void => {
     if (given.length > 0)
       throw new OrgtrailError('usage', `${why} cannot be used with ${given.map(switchOf).join(', ')}`);
   }
+  if (options.tell !== undefined && options.save === undefined && options.saved === undefined)
+    throw new OrgtrailError('usage', '--tell needs --save or --saved: only a saved search tells');
+  if (options.tell !== undefined && options.saved !== undefined && fields.split(' ').some(isGiven))
+    throw new OrgtrailError('usage', '--tell with --saved tells what that search finds: it cannot be narrowed here');
+  if (options.every !== undefined && options.tell === undefined)
+    throw new OrgtrailError('usage', '--every says how often --tell tells at most: it cannot be used without it');
   if (options.after !== undefined && options.follow !== true)
     throw new OrgtrailError('usage', '--after says where --follow begins: it cannot be used without it');
 };

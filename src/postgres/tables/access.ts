@@ -60,3 +60,18 @@ export const savedSearches = pgTable('saved_searches', {
   renamedBy: text('renamed_by'),
   renamedAt: instant('renamed_at'),
 });
+
+/** Saved searches that tell a sink what newly matches. Written by functions alone. */
+export const searchTells = pgTable('search_tells', {
+  searchId: integer64('search_id').notNull(),
+  sink: text('sink').notNull(),
+  everySeconds: integer('every_seconds').notNull(),
+  toldBy: text('told_by'),
+  toldSince: instant('told_since').notNull().default(databaseTime),
+  position: integer64('position').notNull(),
+  askedAt: instant('asked_at'),
+  matched: integer64('matched').notNull().default(0),
+  lastMatchAt: instant('last_match_at'),
+  failedAt: instant('failed_at'),
+  error: text('error'),
+});

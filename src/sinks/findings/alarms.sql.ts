@@ -66,15 +66,17 @@ const alarmEvent = ({ number, alarm, opened, state, severity, summary, at, feedI
     { detection: alarm, severity, alarm: { state, opened }, summary },
   );
 
-/** Notes delivery up to this change. False if the turn is over. */
-export const finishAlarms = async (
+/** Notes delivery up to this number. False if the turn is over. */
+export const finishOwn = async (
   pool: Pool,
+  stream: 'alarms' | 'searches',
   turn: { readonly name: string; readonly epoch: number },
   result: { readonly until: number; readonly accepted: number },
   leaseMs: number,
 ): Promise<boolean> => {
   const values = [turn.name, turn.epoch, result.until, result.accepted, leaseMs];
-  const statement = 'select orgtrail_finish_alarms($1, $2, $3, $4, $5) as held';
+  const name = stream === 'alarms' ? 'orgtrail_finish_alarms' : 'orgtrail_finish_search_matches';
+  const statement = `select ${name}($1, $2, $3, $4, $5) as held`;
   const { rows } = await pool.query<{ held: boolean }>(statement, values);
   return rows[0]?.held === true;
 };

@@ -8,6 +8,8 @@ export interface Finding {
   readonly severity: string;
   /** Of an alarm of orgtrail itself, in place of a detection. `opened`: the number under which it was opened. */
   readonly alarm?: { readonly state: 'open' | 'resolved'; readonly opened: number } | undefined;
+  /** What newly matches a saved search, in place of a detection. `link`: the path of these events in the console. */
+  readonly search?: { readonly name: string; readonly link: string } | undefined;
   /** Of the event that names it, in the console. */
   readonly eventPosition: number;
   readonly events: number;
@@ -40,7 +42,7 @@ export const nowhere = {
 /** A finding about orgtrail itself, in no log. */
 export const ownFinding = (
   own: Pick<FoundEvent, 'position' | 'feedId' | 'sourceId' | 'id'> & { readonly at: string },
-  finding: Pick<Finding, 'detection' | 'severity' | 'alarm' | 'summary'>,
+  finding: Pick<Finding, 'detection' | 'severity' | 'alarm' | 'search' | 'summary'>,
 ): FoundEvent => {
   const { at, ...event } = own;
   return {
@@ -71,16 +73,19 @@ export const ownFinding = (
 export const severities = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof severities)[number];
 
+const kindOf = ({ alarm, search }: Finding): string =>
+  alarm !== undefined ? 'alarm' : search !== undefined ? 'search' : 'detection';
+
 export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEvent): readonly string[] => [
-  finding.alarm === undefined ? 'detection' : 'alarm',
+  kindOf(finding),
   finding.detection,
   sourceKind,
   sourceId,
   id,
 ];
 
-export const titleOf = ({ detection, alarm }: Finding): string =>
-  detectionTitle(`${alarm?.state === 'resolved' ? 'resolved: ' : ''}${detection}`);
+export const titleOf = ({ detection, alarm, search }: Finding): string =>
+  search?.name ?? detectionTitle(`${alarm?.state === 'resolved' ? 'resolved: ' : ''}${detection}`);
 
 /** `token_changed` as `Token changed`. */
 export const detectionTitle = (detection: string): string => {
@@ -101,8 +106,9 @@ type FindingFormat = (typeof findingFormats)[number];
 const nativeLine = (event: FoundEvent, key: string): string => {
   const { finding } = event;
   return toJsonLine({
-    kind: finding.alarm === undefined ? 'detection' : 'alarm',
+    kind: kindOf(finding),
     ...(finding.alarm !== undefined && { state: finding.alarm.state, opened: finding.alarm.opened }),
+    ...(finding.search !== undefined && { search: finding.search.name, link: finding.search.link }),
     key,
     position: event.position,
     feed_id: event.feedId,

@@ -73,6 +73,83 @@ test('an attack is told to Slack once for each finding, also through kill -9 and
   expect(list.stdout).not.toContain('XXXXXXXX');
 });
 
+test('a saved search tells Slack of each match once, from two replicas and over kill -9', async () => {
+  await using world = await openWorld({ organizations: 2, accounts: 2, entries: 300, pageCap: 100 });
+  const { simulator } = world;
+  const { pool } = world.database;
+  await using slack = await startMessenger('slack');
+  const team = { ...messengerSettings('slack', slack.url), events: 'searches', console_url: 'https://o.example' };
+  const env = {
+    ...world.env,
+    ORGTRAIL_SOURCES: 'organizations,accounts',
+    ORGTRAIL_LEASE: '10s',
+    ORGTRAIL_SINKS: JSON.stringify({ team }),
+  };
+  const account = attackedAccount(simulator);
+  const stored = async () => (await world.compare()).missing === 0;
+  // A minute has passed.
+  const sooner = () => pool.query("update search_tells set last_match_at = last_match_at - interval '1 minute'");
+  const told = () => {
+    const texts = new Map(slack.bodies.flatMap((body) => keysWithCounts(body)));
+    return [...texts.values()].reduce((sum, count) => sum + count, 0);
+  };
+  const matching = async () =>
+    (
+      await pool.query(
+        "select from audit_events where actor_email = 'mira.petrov@demo-company.example' and position > $1",
+        [head],
+      )
+    ).rowCount;
+  let head = 0;
+  await using survivor = await startDaemonProcess(env);
+  {
+    await using daemon = await startDaemonProcess(env);
+    await until('all of history is stored', stored);
+    head = (await pool.query('select position::integer from feed_head')).rows[0].position;
+    const tell = [
+      'search',
+      '--save',
+      'Mira',
+      '--tell',
+      'team',
+      '--every',
+      '1m',
+      'email:mira.petrov@demo-company.example',
+    ];
+    expect(await runInProcess(tell, { ...world.ownerEnv, ORGTRAIL_SINKS: env.ORGTRAIL_SINKS })).toMatchObject({
+      code: 0,
+    });
+    slack.faults.push({ kind: 'stall', at: 'answer' });
+    appendAttack(simulator, account, Date.now());
+    await until('the first message has come', async () => slack.bodies.length > 0);
+    const [{ lease_owner: owner } = { lease_owner: '' }] = (
+      await pool.query("select lease_owner from sinks where name = 'team'")
+    ).rows;
+    const holder = [daemon, survivor].find(({ process: { child } }) => owner.includes(`/${child.pid}/`));
+    expect(holder).toBeDefined();
+    holder?.process.child.kill('SIGKILL');
+    appendAttack(simulator, account, Date.now());
+    await until('both attacks are stored', stored);
+    await until('all of it is told', async () => {
+      await sooner();
+      return told() === (await matching());
+    });
+  }
+  const keys = slack.keys();
+  expect(keys.length - new Set(keys).size).toBeLessThanOrEqual(1);
+  expect(await matching()).toBe(10);
+  const listed = await runInProcess(['search', '--list-saved'], world.ownerEnv);
+  expect(listed.stdout).toMatch(/Mira .* team: last match 20/);
+  expect(slack.bodies[0]).toContain('<https://o.example/events?');
+  expect(slack.breaches).toEqual([]);
+});
+
+/** Of each match in a message, its key and how many events it is about. */
+const keysWithCounts = (body: string): readonly (readonly [string, number])[] => {
+  const counts = [...body.matchAll(/\\n(\d+) events? match/g)].map(([, count]) => Number(count));
+  return [...body.matchAll(/Key: ([\w-]{43})/g)].map(([, key = ''], at) => [key, counts[at] ?? 0]);
+};
+
 test('an organization that refuses opens one incident by the account of the daemon, and resolves it once it answers', async () => {
   await using world = await openWorld({ organizations: 2, entries: 100 });
   const { simulator } = world;

@@ -8,8 +8,13 @@ import { signInAt } from '../../support/accounts/sign-in.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { serve } from '../../support/sync/served.ts';
 
-const opened = forAllTests(() => openLeastPrivilegedRun({ organizations: 1, entries: 5 }));
+const opened = forAllTests(() => openLeastPrivilegedRun({ organizations: 1, entries: 5 }, { ORGTRAIL_SINKS: sinks }));
 const served = forAllTests(() => serve(opened.run, { feedToken }));
+
+const sinks = JSON.stringify({
+  team: { type: 'slack', webhook_url: 'https://slack.example/x', events: 'searches' },
+  siem: { type: 'file', path: '/tmp/none.ndjson' },
+});
 
 describe('with the account of the daemon', () => {
   test('a search is kept, renamed and deleted; names are told apart whatever the case of their letters', async () => {
@@ -95,6 +100,32 @@ describe('in the console', () => {
     const ofTom = await location('Of the team', shared);
     expect((await post(`/searches/${ofTom}/delete`, {}, tom)).status).toBe(403);
     expect((await post(`/searches/${ofTom}/delete`, {}, shared)).status).toBe(303);
+  });
+
+  test('a search tells a sink of searches, by the token that saved it', async () => {
+    const [jane, tom] = [await as('jane.tells'), await as('tom.tells')];
+    await owner().query(
+      `insert into sinks (name, kind, target, position) values ('team', 'slack', 'x', 0) on conflict do nothing`,
+    );
+    const saved = await post('/searches', { name: 'Told', search: 'since=7d&action=delete' }, jane);
+    const id = Number(saved.headers.get('location')?.split('-').pop());
+    const tell = (sink: string, every: string, by: { cookie: string }) =>
+      post(`/searches/${id}/tell`, { sink, every }, by);
+    const codes = [
+      tell('team', '15m', tom),
+      tell('siem', '15m', jane),
+      tell('team', '1s', jane),
+      tell('team', '15m', jane),
+    ];
+    expect((await Promise.all(codes)).map(({ status }) => status)).toEqual([403, 400, 400, 303]);
+    expect(await kept().find(id)).toMatchObject({
+      tells: { sink: 'team', everySeconds: 900, toldBy: 'jane.tells', error: null },
+    });
+    const list = await (await fetch(`${served.server.url}/searches`, { headers: tom })).text();
+    expect(list).toMatch(/<a href="\/sinks\/team">team<\/a> <span class="sub">no match yet/);
+    expect((await tell('', '15m', jane)).status).toBe(303);
+    expect(await kept().find(id)).toMatchObject({ tells: null });
+    await kept().remove(id);
   });
 
   test('nothing is changed without signing in, nor by a form of another site', async () => {

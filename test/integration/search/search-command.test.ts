@@ -244,7 +244,7 @@ describe('orgtrail search --save and --saved', () => {
     expect(narrowed.length).toBeLessThan(whole.length);
     const listed = await byDatabase('--list-saved');
     expect(listed.stdout).toMatch(
-      /^NAME +SAVED +BY +SEARCH\nChanges +\S+Z +\S+ +since:30d result:SUCCESS -action:view\n$/,
+      /^NAME +SAVED +BY +TELLS +SEARCH\nChanges +\S+Z +\S+ +- +since:30d result:SUCCESS -action:view\n$/,
     );
     expect(JSON.parse((await byDatabase('--list-saved', '--json')).stdout)).toMatchObject([{ name: 'Changes' }]);
     expect(await byDatabase('--delete-saved', 'CHANGES')).toMatchObject({
@@ -270,6 +270,13 @@ describe('orgtrail search --save and --saved', () => {
     [['--delete-saved', 'x', '--list-saved'], /cannot be used with/],
     [['--saved', 'Failurs'], /no search is saved as "Failurs"; did you mean "Failures"\?/],
     [['--save', 'FAILURES'], /is the name of another saved search/],
+    [['--tell', 'team'], /--tell needs --save or --saved/],
+    [['--saved', 'failures', '--every', '1h'], /--every says how often/],
+    [['--saved', 'failures', '--tell', 'team', '--every', '1s'], /--every must be a duration from 1m to 7d/],
+    [['--saved', 'failures', '--tell', 'team', '--result', 'x'], /it cannot be narrowed/],
+    [['--saved', 'failures', '--tell', 'team', '--json'], /cannot be used with --json/],
+    [['--saved', 'failures', '--tell', 'nowhere'], /--tell: there is no sink nowhere/],
+    [['--save', 'Later', '--changed', '--tell', 'nowhere'], /are not new: it cannot be told/],
   ])('%j: exit code 2, and why', async (args, words) => {
     await pool.query(
       "insert into saved_searches (name, search) values ('Failures', 'result=failure') on conflict do nothing",

@@ -32,15 +32,16 @@ const functionsNamed = (text: string) => words(text).map((name) => `orgtrail_${n
 
 /** What orgtrail_ingest may call. order refuses without the proof of a token or a session that may. */
 const ingestFunctions = functionsNamed(`
-  access_log_shown acknowledge_detection archive_facts ask_own_detection attach_thaw begin_delivery begin_thaw check_thaw check_timeline
-  claim_sink claim_source claim_thaw commit_page_2
-  create_partitions delete_search drop_month end_rests facts_of fail_delivery fail_lane fail_thaw find_thawed
-  finish_alarms finish_delivery finish_delivery_and_skip forget_archive_reads history_of hold_thaw index_thaw mute_detection note_access
-  note_alarms note_alive note_archive_blocks note_archive_bounds note_archive_read note_archived note_detections note_own_failure note_scrub
-  note_sink_failure note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
-  register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search
-  session_replays skip_events skip_old_events take_requests token_use trim_coverage unmute_detection
-  use_archive want_detections`);
+  access_log_shown acknowledge_detection archive_facts ask_own_detection attach_thaw begin_delivery begin_thaw
+  check_thaw check_timeline claim_sink claim_source claim_thaw commit_page_2 create_partitions delete_search
+  drop_month end_rests facts_of fail_delivery fail_lane fail_thaw find_thawed finish_alarms finish_delivery
+  finish_delivery_and_skip finish_search_matches forget_archive_reads history_of hold_thaw index_thaw mute_detection
+  note_access note_alarms note_alive note_archive_blocks note_archive_bounds note_archive_read note_archived
+  note_detections note_own_failure note_scrub note_search_matches note_sink_failure note_tell_failure
+  note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
+  register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search session_replays
+  skip_events skip_old_events take_requests tell_search token_use trim_coverage unmute_detection use_archive
+  want_detections`);
 /** What orgtrail_evidence may call. */
 const evidenceFunctions = functionsNamed(`
   ask_coverage claim_evidence continue_evidence grow_evidence history_of instant_text is_evidence_here note_anchor
@@ -324,7 +325,7 @@ const ingest: Readonly<Record<string, string>> = {
     detection_sign_in_from_new_network detection_sign_in_without_sso detection_sso_or_mfa_changed
     detection_super_administrator_added detection_worker_secret_or_route_changed detections
     drizzle.__drizzle_migrations event_spellings evidence_anchors evidence_coverage evidence_logs feed_head finding_head findings
-    holds lanes own_detections position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches
+    holds lanes own_detections position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches search_matches search_tells
     sink_dead_letters sinks sync_status`,
   ),
   ...withRight(

@@ -5,9 +5,10 @@ import type { SinkCheckpoints } from '../../../src/evidence/anchors/stored-ancho
 import { readFeedHead } from '../../../src/feed/feed-head.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
-import { createAlarmStore, createDeliveryStore, registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
+import { createDeliveryStore, createOwnStore, registerSinks } from '../../../src/sinks/delivery-store.sql.ts';
 import { hasAlarmChanges } from '../../../src/sinks/findings/alarms.sql.ts';
-import type { DeliveryObserver, SinkConfig } from '../../../src/sinks/ports.ts';
+import { hasSearchMatches } from '../../../src/sinks/findings/tell-searches.sql.ts';
+import { type DeliveryObserver, isOwnStream, type SinkConfig } from '../../../src/sinks/ports.ts';
 import { readSinkStatus, type SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { LEASE_MS } from '../postgres/store-fixture.ts';
@@ -65,8 +66,13 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
   const [asked, hard] = [new AbortController(), new AbortController()];
   const { owner = 'host/1/worker', speed = 1, observer = {}, checkpoints } = options;
   const entries = createDeliveryStore(pool, owner, LEASE_MS);
-  const isOfAlarms = options.stream === 'alarms';
-  const store = isOfAlarms ? createAlarmStore(pool, entries, LEASE_MS) : entries;
+  const { stream } = options;
+  const store = isOwnStream(stream) ? createOwnStore(pool, stream, entries, LEASE_MS) : entries;
+  const hasNews = {
+    alarms: (after: number) => hasAlarmChanges(pool, after),
+    searches: (after: number) => hasSearchMatches(pool, options.name, after),
+    other: async (after: number) => (await readFeedHead(pool)).position > after,
+  }[isOwnStream(stream) ? stream : 'other'];
   const ended = deliverForever(
     {
       // A rest is as long as in the daemon, but for the scale.
@@ -84,8 +90,7 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
       random: () => 0,
       redact: (text) => text.replaceAll('s3cret', '[redacted]'),
       waitForNews: async (after, signal) => {
-        if (isOfAlarms) while (!(await hasAlarmChanges(pool, after))) await sleep(20, undefined, { signal });
-        else while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
+        while (!(await hasNews(after))) await sleep(20, undefined, { signal });
       },
     },
     { format: 'native', batchEvents: 100, organizationIds: undefined, ...options },

@@ -1,9 +1,9 @@
 import { printLine, printSearch, readSearch, type Search } from '../../../search/query/search.ts';
-import { MAX_NAME_LENGTH, type SavedSearch } from '../../../search/saved-searches.sql.ts';
+import { MAX_NAME_LENGTH, readEverySeconds, type SavedSearch } from '../../../search/saved-searches.sql.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
 import { pagesBeside } from '../page.ts';
-import { agoOf, shortened, timeOf } from '../words.ts';
+import { agoOf, countOf, shortened, timeOf } from '../words.ts';
 
 interface SavedRow {
   readonly saved: SavedSearch;
@@ -11,6 +11,9 @@ interface SavedRow {
 }
 
 interface SavedView extends SavedRow {
+  /** That are sent searches. */
+  readonly sinks: readonly string[];
+  readonly tellFault?: string | undefined;
   readonly nowMs: number;
   readonly given?: string | undefined;
   readonly fault?: string | undefined;
@@ -27,7 +30,7 @@ ${rows.length === 0 ? html`<p class="empty">No search is saved. “Save this sea
 
 const tableOf = (rows: readonly SavedRow[], nowMs: number): Html => html`<table class="events saved-list">
 <caption class="unseen">Saved searches, by name</caption>
-<thead><tr><th scope="col">Name</th><th scope="col">Search</th><th scope="col">Saved by</th><th scope="col">Saved</th><th scope="col"><span class="unseen">Change</span></th></tr></thead>
+<thead><tr><th scope="col">Name</th><th scope="col">Search</th><th scope="col">Saved by</th><th scope="col">Saved</th><th scope="col">Tells</th><th scope="col"><span class="unseen">Change</span></th></tr></thead>
 <tbody>${rows.map((row) => rowOf(row, nowMs))}</tbody>
 </table>`;
 
@@ -36,8 +39,16 @@ const rowOf = ({ saved, mayChange }: SavedRow, nowMs: number): Html => html`<tr 
 <td data-label="Search"><span class="mono">${lineOf(saved)}</span></td>
 <td data-label="Saved by">${whoOf(saved.savedBy)}</td>
 <td data-label="Saved">${agoOf(saved.savedAt, nowMs)}</td>
-<td><a href="/searches/${saved.id}">${mayChange ? 'Rename or delete' : 'Details'}<span class="unseen"> ${saved.name}</span></a></td>
+<td data-label="Tells">${tellsOf(saved, nowMs)}</td>
+<td><a href="/searches/${saved.id}">${mayChange ? 'Change' : 'Details'}<span class="unseen"> ${saved.name}</span></a></td>
 </tr>`;
+
+const tellsOf = ({ tells }: SavedSearch, nowMs: number): Html => {
+  if (tells === null) return html`<span class="muted">no sink</span>`;
+  const { sink, lastMatchAt, error } = tells;
+  const last = lastMatchAt === null ? html`no match yet` : html`last match ${agoOf(lastMatchAt, nowMs)}`;
+  return html`<a href="/sinks/${sink}">${sink}</a> <span class="sub">${last}</span>${error === null ? null : html`<p class="error-text">Fails: ${shortened(error, MAX_LINE)}</p>`}`;
+};
 
 export const savedBody = (view: SavedView): Html => {
   const { saved, mayChange } = view;
@@ -48,16 +59,50 @@ ${searchesMenu('/searches')}
 <section class="panel stack" aria-label="Search">
 <p class="mono">${lineOf(saved)}</p>
 <p class="muted">Saved by ${whoOf(saved.savedBy)}, ${timeOf(saved.savedAt)}${renamedOf(saved)}.</p>
+${saved.tells === null ? null : html`<p>Tells ${tellsOf(saved, view.nowMs)}${saved.tells.matched === 0 ? null : html` ${countOf(saved.tells.matched, 'event')} so far`}, since ${timeOf(saved.tells.toldSince)}.</p>`}
 </section>
-${mayChange ? changeForms(view) : html`<p class="muted">${saved.savedBy === null ? 'ORGTRAIL_FEED_TOKEN may' : html`${saved.savedBy}, and ORGTRAIL_FEED_TOKEN, may`} rename and delete it.</p>`}
+${mayChange ? changeForms(view) : html`<p class="muted">${saved.savedBy === null ? 'ORGTRAIL_FEED_TOKEN may' : html`${saved.savedBy}, and ORGTRAIL_FEED_TOKEN, may`} rename and delete it, and say which sink it tells.</p>`}
 </div>`;
 };
 
-const changeForms = ({ saved, given, fault }: SavedView): Html => html`<section class="panel" aria-label="Rename">
+/** How often a message comes at most. */
+const everyChoices = ['1m', '5m', '15m', '1h', '24h'] as const;
+
+const tellForm = ({
+  saved,
+  sinks,
+  tellFault,
+}: SavedView): Html => html`<section class="panel" aria-labelledby="tell"><h2 id="tell">Tell me</h2>
+${
+  sinks.length === 0 && saved.tells === null
+    ? html`<p class="hint">A search can send what newly matches to a sink whose <code>events</code> are <code>searches</code>. None is in ORGTRAIL_SINKS.</p>`
+    : html`<form class="stack save" method="post" action="/searches/${saved.id}/tell">
+<div class="field"><label for="tell-sink">Send what newly matches to</label>
+<select id="tell-sink" name="sink">${option('', 'no sink', saved.tells === null)}${sinks.map((name) => option(name, name, name === saved.tells?.sink))}</select></div>
+<div class="field"><label for="tell-every">One message at most every</label>
+<select id="tell-every" name="every">${everyChoices.map((every) => option(every, every, readEverySeconds(every) === (saved.tells?.everySeconds ?? DEFAULT_EVERY_SECONDS)))}</select></div>
+${tellFault === undefined ? null : html`<p class="fault" role="alert">${tellFault}</p>`}
+<p class="hint">Each match is told once, with a link. Times of the search do not count: it tells of what happens from now on.</p>
+<p><button class="primary" type="submit">Set</button></p>
+</form>`
+}</section>`;
+
+const DEFAULT_EVERY_SECONDS = 900;
+
+const option = (value: string, text: string, isChosen: boolean): Html =>
+  html`<option value="${value}"${isChosen ? html` selected` : null}>${text}</option>`;
+
+const changeForms = ({
+  saved,
+  given,
+  fault,
+  ...rest
+}: SavedView): Html => html`<section class="panel" aria-label="Rename">
 <form class="stack save" method="post" action="/searches/${saved.id}/rename">
 ${nameField('rename', { given: given ?? saved.name, fault })}
 <p><button class="primary" type="submit">Rename</button></p>
 </form></section>
+${tellForm({ saved, given, fault, ...rest })}
 <details class="panel"><summary>Delete…</summary>
 <form class="stack save" method="post" action="/searches/${saved.id}/delete">
 <p>Delete “${saved.name}” for all who may sign in? Its events stay.</p>

@@ -4,14 +4,17 @@ import type { AccessSource } from '../../../postgres/access/open-access.sql.ts';
 import { printSearch, readSearch, searchFields } from '../../../search/query/search.ts';
 import {
   isSavable,
+  readEverySeconds,
   readSavedName,
   type SavedSearch,
   type SavedSearches,
   savedFaults,
+  whyNotTold,
 } from '../../../search/saved-searches.sql.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
+import type { Operations } from '../operations.ts';
 import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
 import { saveBody, savedBody, savedListBody } from './page.ts';
 
@@ -65,7 +68,11 @@ const readLink = (given: unknown): string => {
 export interface SavedOptions {
   readonly savedSearches: SavedSearches;
   readonly access: AccessSource;
+  readonly operations: Pick<Operations, 'config'>;
 }
+
+const toldSinks = ({ operations }: SavedOptions): readonly string[] =>
+  operations.config.sinks.filter(({ settings }) => settings.events === 'searches').map(({ name }) => name);
 
 interface Numbered {
   readonly Params: { readonly id: string };
@@ -89,7 +96,8 @@ const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOption
     throw httpError(403, 'Another token saved this search: that one may change it, and ORGTRAIL_FEED_TOKEN');
   };
   const send = (request: FastifyRequest, reply: FastifyReply, saved: SavedSearch, more: object = {}) => {
-    const body = savedBody({ saved, mayChange: mayChange(request.identity, saved), nowMs: Date.now(), ...more });
+    const of = { saved, mayChange: mayChange(request.identity, saved), sinks: toldSinks(options) };
+    const body = savedBody({ ...of, nowMs: Date.now(), ...more });
     return sendPage(request, reply, frame, { title: `Saved search ${saved.name}`, current: '/events', body });
   };
   pages.get<Numbered>('/searches/:id', { schema: hidden }, async (request, reply) =>
@@ -112,6 +120,24 @@ const changeRoutes = (pages: FastifyInstance, frame: Frame, options: SavedOption
       return reply.redirect(`/searches#search-${saved.id}`, 303);
     },
   );
+  pages.post<Numbered & { Body: { readonly sink?: unknown; readonly every?: unknown } | undefined }>(
+    '/searches/:id/tell',
+    { schema: hidden },
+    async (request, reply) => {
+      const saved = await findOwn(request);
+      const [sink, every] = [String(request.body?.sink ?? ''), readEverySeconds(String(request.body?.every ?? ''))];
+      const refuse = (tellFault: string) => send(request, reply.code(400), saved, { tellFault });
+      if (sink !== '' && !toldSinks(options).includes(sink)) return refuse('This sink is not sent searches.');
+      if (every === undefined) return refuse('One message comes every minute to every week at most.');
+      const why = sink === '' ? undefined : whyNotTold(saved.search);
+      if (why !== undefined) return refuse(`Of this search, ${why}.`);
+      const by = request.identity?.who;
+      const outcome = await savedSearches.tell(saved.id, { sink: sink || undefined, everySeconds: every, by });
+      if (outcome === 'no sink') return refuse('The database does not know this sink: restart the daemon.');
+      noteSaved(options.access, request, { id: saved.id, name: saved.name, sink: sink || null, every_seconds: every });
+      return reply.redirect(`/searches#search-${saved.id}`, 303);
+    },
+  );
   pages.post<Numbered>('/searches/:id/delete', { schema: hidden }, async (request, reply) => {
     const { id, name, search } = await findOwn(request);
     if (await savedSearches.remove(id)) noteSaved(options.access, request, { id, name, search });
@@ -129,7 +155,14 @@ const noteSaved = (
   {
     search,
     ...changed
-  }: { readonly id: number; readonly name: string; readonly before?: string; readonly search?: string },
+  }: Readonly<{
+    id: number;
+    name: string;
+    before?: string;
+    search?: string;
+    sink?: string | null;
+    every_seconds?: number;
+  }>,
 ): void => {
   const kept = search === undefined ? {} : { search: search.slice(0, MAX_NOTED) };
   access.note(changeNote(request, 'saved-search', { ...changed, ...kept }));

@@ -1,3 +1,4 @@
+import { isOwnStream } from '../../../sinks/ports.ts';
 import type { NoReplay, ReplayPlan } from '../../../sinks/replay.sql.ts';
 import type { DeadLetterPage, ShownDeadLetter } from '../../../sinks/sink-status.sql.ts';
 import { sinkState } from '../../../status/source-state.ts';
@@ -12,6 +13,7 @@ const streamNames = {
   entries: 'entries of audit logs',
   detections: 'findings of the detections',
   alarms: "orgtrail's own alarms",
+  searches: 'matches of saved searches',
 } as const;
 
 export const sinksBody = (sinks: readonly ShownSink[], nowMs: number): Html => {
@@ -125,7 +127,7 @@ const replayPanel = (sink: ShownSink, oldest: number | undefined): Html => {
   const name = shellWord(sink.name);
   const isReplayed = canReplay(sink);
   const retry =
-    oldest === undefined || sink.sends === 'alarms'
+    oldest === undefined || isOwnStream(sink.sends)
       ? ''
       : `\norgtrail sink replay ${name} --after ${oldest - 1}   # all from the oldest dead letter on, which are retried with it`;
   return html`<section class="panel" aria-labelledby="replay"><h2 id="replay">Send again</h2><div class="stack">
@@ -137,7 +139,7 @@ ${isReplayed ? positionForm(sink, oldest) : null}
 orgtrail sink replay ${name} --after POSITION   # events after it; 0: everything${retry}</pre></div></section>`;
 };
 
-export const canReplay = ({ sends }: ShownSink): boolean => sends !== undefined && sends !== 'alarms';
+export const canReplay = ({ sends }: ShownSink): boolean => sends !== undefined && !isOwnStream(sends);
 
 const positionForm = (sink: ShownSink, oldest: number | undefined): Html =>
   html`<form class="row" method="get" action="${sinkHref(sink.name)}/replay" aria-label="Replay" data-keep>
