@@ -197,7 +197,7 @@ const otlp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkRece
 const kafka = async (stack: AsyncDisposableStack): Promise<SinkReceiver> => {
   const cluster = stack.use(await startKafkaReceiver(1));
   return {
-    settings: { ...cluster.settings, ...common },
+    settings: { ...cluster.settings, max_request_bytes: 2_000_000, ...common },
     format: 'native',
     received: async () =>
       (await cluster.received()).map(({ text = '', key = '', position = 0 }) => ({ text, key, position })),
