@@ -9,7 +9,7 @@ import { createReasonText, delivered, type ReasonText, unconnectedCodes } from '
 import { commonSettings, secret, sinkKind } from '../sink-kind.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Of the same batch under the same number, of which brokers drop repeats. What fails then is a new delivery's. */
+/** Of the same batch under the same number: brokers drop its repeats. What fails then is a new delivery's. */
 const RETRIES = 2;
 const RETRY_PAUSE_MS = 250;
 

@@ -117,7 +117,7 @@ const arrivedOf = ({ text, headers }: Message): Arrived => ({
 });
 
 /**
- * A broker as `ApiVersions` 3 wants it: the mock cluster knows 2 alone, in which it is asked. All else goes through; other brokers are
+ * A broker that answers `ApiVersions` 3: the mock cluster knows 2 alone, in which it is asked. All else goes through; other brokers are
  * reached directly.
  */
 const newerVersions = (socket: Socket, port: number): void => {
