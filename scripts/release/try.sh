@@ -20,13 +20,14 @@ npm_port="$(free_port)" image_port="$(free_port)" cloudflare_port="$(free_port)"
 image="127.0.0.1:$image_port/orgtrail"
 pids=()
 clean_up() {
-  kill "${pids[@]}" 2>/dev/null
+  kill -- "${pids[@]}" 2>/dev/null
   wait
   docker images --format '{{.Repository}}:{{.Tag}}' "$image" | xargs -r docker image rm >/dev/null 2>&1
 }
 # shellcheck source=scripts/checks.sh
 source scripts/checks.sh
-begin() { "$@" >>"$work/output" 2>&1 & pids+=($!); }
+# In a group of its own: npx starts what it runs as a child.
+begin() { setsid "$@" >>"$work/output" 2>&1 & pids+=("-$!"); }
 answers() { node -e "fetch('http://127.0.0.1:$1').then((answer) => process.exit(answer.status < 500 ? 0 : 1), () => process.exit(1))"; }
 refused() { ! "$@"; }
 # As root, the embedded PostgreSQL runs as another user, who has to reach its data.
