@@ -4,13 +4,11 @@ import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
-import { createArchivedMonths, createMatchMemory } from '../archive/search/archived-months.sql.ts';
 import { archiveSettled, type SettledMonths } from '../archive/settled-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
 import type { ArchivedEvents } from '../feed/feed.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { SearchedArchive } from '../search/search-source.ts';
 import type { Config } from './config/config.ts';
 import { logArchive } from './telemetry/log-delivery.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -61,13 +59,6 @@ export const openArchive = async (
     close: () => store.close(),
   };
 };
-
-export const searchedArchiveOf = ({ archive }: Pick<Config, 'archive'>) =>
-  archive &&
-  ((pool: Pool): SearchedArchive => ({
-    months: createArchivedMonths(pool, openObjectStore(archive.target, archive.s3)),
-    memory: createMatchMemory(),
-  }));
 
 /** Undefined: no archive is configured, and what was dropped is gone. */
 export const archivedEventsOf = ({ archive }: Pick<Config, 'archive'>) =>

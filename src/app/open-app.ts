@@ -20,7 +20,7 @@ import { createMetricsSource } from '../status/scrape.sql.ts';
 import { readStatus } from '../status/status.sql.ts';
 import { createStatusReader } from '../status/status-reader.sql.ts';
 import { statusScopeOf } from '../status/status-scope.sql.ts';
-import { archivedEventsOf, searchedArchiveOf } from './archive.ts';
+import { archivedEventsOf } from './archive.ts';
 import { apiObservers, openAccessToApi, requireCredential, smallestBudget } from './cloudflare-access.ts';
 import type { Config } from './config/config.ts';
 import { fixedSecrets, type LiveSecrets } from './config/live-secrets.ts';
@@ -147,7 +147,7 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const { memory } = streams;
   const feed = openFeed(latestUrl, logger, { memory, openArchive: archivedEventsOf(config) });
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-  const explorer = openExplorer(latestUrl, logger, Date.now, rules, searchedArchiveOf(config), memory);
+  const explorer = openExplorer(latestUrl, logger, Date.now, rules, memory);
   const access = openAccess({
     pool,
     logger,

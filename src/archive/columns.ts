@@ -188,3 +188,20 @@ export const differenceOf = (found: StretchFacts, expected: StretchFacts): strin
   if (found.rawSha256 !== expected.rawSha256) return 'has other raw texts';
   return found.columnsSha256 === expected.columnsSha256 ? undefined : 'has other columns';
 };
+
+/** Of what is read from Parquet as bytes. */
+export const textOf = (value: unknown): string | null =>
+  value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8') : null;
+
+/** Their names are joined with commas. */
+export const defectsOf = (value: unknown): readonly string[] | null =>
+  textOf(value)
+    ?.split(',')
+    .filter((name) => name !== '') ?? null;
+
+/** RFC 3339, to the microsecond. */
+export const instantOf = (microseconds: bigint): string => {
+  const fraction = ((microseconds % 1_000n) + 1_000n) % 1_000n;
+  const iso = new Date(Number((microseconds - fraction) / 1_000n)).toISOString();
+  return `${iso.slice(0, -1)}${String(fraction).padStart(3, '0')}Z`;
+};

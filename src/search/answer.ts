@@ -72,7 +72,7 @@ export const incompleteBecause = (
     no_organization_collected: coverage.organizations + coverage.accounts === 0,
     time_not_collected: coverage.incomplete > 0,
     begins_before_collection: hasSince && coverage.beginsEarlier,
-    archive_not_searched: page?.archivedMonths === undefined && coverage.archivedMonths.length > 0,
+    archive_not_searched: coverage.archivedMonths.length > 0,
     months_dropped: coverage.droppedMonths.length > 0,
     rules_not_asked: lacksDetections,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
@@ -138,8 +138,6 @@ export interface SearchPage {
   readonly more: boolean;
   /** Where the search timed out: everything up to here was searched. Undefined: it looked at all it had to. */
   readonly reached: SearchCursor | undefined;
-  /** Those that were read from the archive; undefined: the archive was not asked for. */
-  readonly archivedMonths?: readonly string[];
 }
 
 export interface SearchAnswer {

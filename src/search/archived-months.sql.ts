@@ -50,11 +50,16 @@ const SHOWN_MONTHS = 3;
 const namesOf = (months: readonly string[]): string =>
   months.length <= SHOWN_MONTHS ? months.join(', ') : `${months[0]} to ${months.at(-1)}`;
 
-/** `The archived month 2024-01 was …`, `3 archived months (2024-01, 2024-02, 2024-03) were …` */
-export const archivedMonthsSentence = (months: readonly string[], predicate: string): string =>
-  months.length === 1
-    ? `The archived month ${months[0]} was ${predicate}.`
-    : `${months.length} archived months (${namesOf(months)}) were ${predicate}.`;
+/** `The archived month 2024-01 was searched as well.`, or how it can be. */
+export const archivedMonthsSentence = (months: readonly string[], isSearched: boolean): string => {
+  const [first, it] = months.length === 1 ? [months[0], 'it'] : [months.at(-1), 'one'];
+  const how = `not searched: \`orgtrail archive thaw ${first}\` brings ${it} back, \`orgtrail query\` asks the archive itself`;
+  const what =
+    months.length === 1
+      ? `The archived month ${first} was`
+      : `${months.length} archived months (${namesOf(months)}) were`;
+  return `${what} ${isSearched ? 'searched as well' : how}.`;
+};
 
 export const droppedMonthsSentence = (months: readonly string[]): string =>
   months.length === 1

@@ -36,7 +36,7 @@ const fields = {
   q: text(
     'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at the end stands for any rest, quotes enclose values with spaces. docs/console.md lists the fields.',
   ),
-  archive: text('true: months that are in the archive alone are searched as well, which takes longer.'),
+  archive: text('true is refused: months that are in the archive alone are not searched; a thaw brings one back.'),
   copies: text(
     'first: of an entry about a user, which stands in the log of every account that the user may use, only the first copy that matches. Not with archive.',
   ),
@@ -63,7 +63,7 @@ export const arrivalsQuery = z.strictObject({
 
 export const summaryQuery = z.strictObject({
   ...fields,
-  archive: text('true is refused: counts and top values are of the database alone.'),
+  archive: text('true is refused, as in a search.'),
   exact: z
     .boolean('must be true or false')
     .optional()
@@ -139,10 +139,6 @@ export const searchPage = z.object({
       .join(' '),
   ),
   searched_to: textOrNull('How far the search came before it timed out.'),
-  archived_months_read: z
-    .array(z.string())
-    .nullable()
-    .describe('With archive=true, the months that were read from the archive for this page.'),
   coverage,
   empty: z
     .object({
@@ -250,7 +246,6 @@ export const pageRest = (
   complete: incomplete.length === 0,
   incomplete_because: [...incomplete],
   searched_to: page.reached === undefined ? null : page.reached.time.replace(' ', 'T').replace('+00', 'Z'),
-  archived_months_read: page.archivedMonths === undefined ? null : [...page.archivedMonths],
   coverage: coverageBody(coverage),
   empty: empty === undefined ? null : emptyBody(empty),
   batch_deletions: batchDeletions ?? null,

@@ -256,7 +256,7 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
   });
 
 /** In the feed; null if none is kept. */
-export const readNeighbours = async (client: Pool | PoolClient, position: number) => {
+const readNeighbours = async (client: Pool | PoolClient, position: number) => {
   const { rows } = await client.query<{ previous: number | null; next: number | null }>(
     `select (select max(position) from audit_events where position < $1)::float8 as previous,
        (select min(position) from audit_events where position > $1)::float8 as next`,

@@ -8,7 +8,6 @@ import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { ArrivalsPage, EventKey, FoundEvent, SearchPage } from './answer.ts';
-import { type ArchivedParts, archivedTextOf, readArchivedEvent, withArchive } from './archived/archived-search.sql.ts';
 import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
 import { readEntity, readResourceHistory } from './entities.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './event-csv.ts';
@@ -39,10 +38,10 @@ import type { SummaryDepth } from './summary/summary.ts';
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
-const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000, archiveMs: 10_000 };
-const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000, archiveMs: 2_000 };
+const PAGE_TIME_LIMIT = { firstMs: 800, totalMs: 4_000 };
+const QUICK_TIME_LIMIT = { firstMs: 500, totalMs: 1_000 };
 /** An export is not interactive, and has to be whole. */
-const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000, archiveMs: 30_000 };
+const EXPORT_TIME_LIMIT = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
 const MAX_EXPORT_EVENTS = 1_000;
 /** Formatted at once; meanwhile the process answers no request. */
@@ -55,10 +54,9 @@ const EXPLAIN_MS = 2_000;
 /** For what stands beside an answer. */
 const FEW_MS = 300;
 
-const NO_ARCHIVE = 'the archive cannot be searched here: ORGTRAIL_ARCHIVE is not set';
-const NO_COUNTS = 'counts and top values are of the database alone: leave out archive';
+const NO_ARCHIVE =
+  'months of the archive are not searched: `orgtrail archive thaw` brings one back, `orgtrail query` asks the archive itself; leave out archive';
 
-export type SearchedArchive = Pick<ArchivedParts, 'months' | 'memory' | 'limitMs'>;
 export type ExportFormat = 'ndjson' | 'csv';
 export type Explorer = ReturnType<typeof openExplorer>;
 export type SearchSource = ReturnType<typeof createSearchSource>;
@@ -69,18 +67,15 @@ export const openExplorer = (
   logger: Logger,
   nowMs: () => number,
   rules: CollectionRules,
-  openArchive?: (pool: Pool) => SearchedArchive,
   memory = new ReaderMemory(),
 ) => {
   const pages = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'searches', logger });
   const exports = openPool({ url: databaseUrl, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
-  const archive = openArchive?.(pages.pool);
   return {
-    source: createSearchSource({ pages: pages.pool, exports: exports.pool, memory }, nowMs, rules, archive),
+    source: createSearchSource({ pages: pages.pool, exports: exports.pool, memory }, nowMs, rules),
     /** The connections of its pages, for whatever else may take seconds. */
     pool: pages.pool,
     close: async () => {
-      await archive?.months.close();
       await Promise.all([pages.close(), exports.close()]);
     },
   };
@@ -91,11 +86,10 @@ const createSearchSource = (
   { pages: pool, exports, memory }: { readonly pages: Pool; readonly exports: Pool; readonly memory: ReaderMemory },
   nowMs: () => number,
   rules: CollectionRules,
-  archive: SearchedArchive | undefined,
 ) => ({
   /** `isQuick`: it ends after about a second, for what stands beside something else. */
   search: (search: Search, page: AskedPage & { readonly isQuick?: boolean }) =>
-    readPage({ pool, archive }, queryOf(search, nowMs()), page, page.isQuick ? QUICK_TIME_LIMIT : PAGE_TIME_LIMIT),
+    readPage(pool, queryOf(search, nowMs()), page, page.isQuick ? QUICK_TIME_LIMIT : PAGE_TIME_LIMIT),
   arrivals: (search: Search, page: ArrivalsPage) => readArrivals(pool, queryOf(search, nowMs()), page),
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage: (search: Search, gaps?: number) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
@@ -113,15 +107,13 @@ const createSearchSource = (
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   summary: async (search: Search, depth: SummaryDepth, signal?: AbortSignal) => {
-    if (search.archive === true) throw new SearchError('refused', NO_COUNTS);
+    if (search.archive === true) throw new SearchError('refused', NO_ARCHIVE);
     return await summarize(pool, queryOf(search, nowMs()), depth, nowMs(), signal);
   },
   /** Up to 1,000, in the database; undefined if it takes too long. */
   countFew: ({ archive: _, ...search }: Search) => countFew(pool, queryOf(search, nowMs()), FEW_MS),
   entity: (search: Search, signal?: AbortSignal) => readEntity(pool, queryOf(search, nowMs()), nowMs(), signal),
-  event: async (key: EventKey) =>
-    (await readEvent(pool, key)) ??
-    (archive && 'position' in key ? await readArchivedEvent({ pool, ...archive }, key.position) : undefined),
+  event: (key: EventKey) => readEvent(pool, key),
   bytesOf: (key: EventKey) => readEventBytes(pool, key),
   history: (position: number, page: { readonly limit: number; readonly signal?: AbortSignal }) =>
     readResourceHistory(pool, { position, ...page }),
@@ -130,29 +122,26 @@ const createSearchSource = (
     yield* nativeTexts({ pool, memory, signal }, feedId, events);
   },
   found: (search: Search, signal?: AbortSignal) =>
-    foundPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs())),
+    foundPieces({ pool: exports, memory, signal }, queryOf(search, nowMs())),
   export: (search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece> =>
-    exportPieces({ pool: exports, archive, memory, signal }, queryOf(search, nowMs()), format),
+    exportPieces({ pool: exports, memory, signal }, queryOf(search, nowMs()), format),
 });
 
 interface Parts {
   readonly pool: Pool;
-  readonly archive: SearchedArchive | undefined;
   readonly memory: ReaderMemory;
   readonly signal: AbortSignal | undefined;
 }
 
-/** A page of the database, and of the archive if the query asks for that. Throws SearchError `refused` if there is none. */
+/** Throws SearchError `refused` for the archive. */
 const readPage = async (
-  { pool, archive }: Pick<Parts, 'pool' | 'archive'>,
+  pool: Pool,
   query: EventQuery,
   page: AskedPage,
-  limit: SearchTimeLimit & { readonly archiveMs: number },
+  limit: SearchTimeLimit,
 ): Promise<SearchPage> => {
-  if (query.archive === true && archive === undefined) throw new SearchError('refused', NO_ARCHIVE);
-  const hot = await searchEvents(pool, query, page, limit);
-  if (query.archive !== true || archive === undefined) return hot;
-  return await withArchive({ pool, ...archive }, query, page, hot, archive.limitMs ?? limit.archiveMs);
+  if (query.archive === true) throw new SearchError('refused', NO_ARCHIVE);
+  return await searchEvents(pool, query, page, limit);
 };
 
 const partOf = (search: Search, nowMs: number): SearchedPart => {
@@ -168,21 +157,20 @@ const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery 
   before: before && instantOfBound(before, nowMs),
 });
 
-const nativeTexts = (parts: Omit<Parts, 'archive'>, feedId: string, events: readonly FoundEvent[]) =>
+const nativeTexts = (parts: Parts, feedId: string, events: readonly FoundEvent[]) =>
   withTexts(parts, events, (event, rawText) => formatNative({ ...event, feedId, rawText }));
 
 /** In the order of the events, some at a time. Waits for the memory of large ones, which others may have until their readers are cut off. */
 async function* withTexts<T>(
-  { pool, memory, signal }: Omit<Parts, 'archive'>,
+  { pool, memory, signal }: Parts,
   events: readonly FoundEvent[],
   make: (event: FoundEvent, rawText: string) => T,
 ): AsyncGenerator<readonly T[], void, void> {
   // While the reader takes what was made, nothing holds the texts.
   const made = async (batch: readonly FoundEvent[]): Promise<T[]> => {
-    const stored = batch.filter((event) => archivedTextOf(event) === undefined);
-    const raws = stored.length === 0 ? undefined : await readRawTexts(pool, stored, signal);
+    const raws = await readRawTexts(pool, batch, signal);
     return batch.map((event) => {
-      const rawText = archivedTextOf(event) ?? raws?.get(event.position);
+      const rawText = raws.get(event.position);
       if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
       return make(event, rawText);
     });
@@ -262,7 +250,7 @@ async function* wholePages(parts: Parts, query: EventQuery): AsyncGenerator<read
   let cursor: SearchCursor | undefined;
   let limit = FIRST_EXPORT_EVENTS;
   do {
-    const page: SearchPage = await readPage(parts, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
+    const page: SearchPage = await readPage(parts.pool, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
     cursor = nextCursor(page);
     limit = fittingEvents(page.events) ?? limit;
     yield page.events;
@@ -274,7 +262,6 @@ async function* wholePages(parts: Parts, query: EventQuery): AsyncGenerator<read
     const names = gone.map(({ month }) => month).join(', ');
     throw new SearchError('timeout', `${names} was dropped without an archive while it was read: try again`);
   }
-  if (query.archive === true) return;
   const dropped = (await readArchivedMonths(parts.pool, query)).filter((month) => !before.includes(month));
   if (dropped.length > 0)
     throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);

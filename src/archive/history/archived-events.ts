@@ -2,7 +2,7 @@ import { BusyError } from '../../base/errors.ts';
 import { ConcurrencyLimit } from '../../base/limits.ts';
 import type { ArchivedEvent, ArchivedEvents, FeedRange, RowLimits } from '../../feed/feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { defectsOf, textOf } from '../../search/archived/archived-columns.ts';
+import { defectsOf, textOf } from '../columns.ts';
 import {
   type GroupColumns,
   type GroupPlace,

@@ -7,7 +7,7 @@ import type {
   Json,
 } from '@duckdb/node-api';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { instantOf } from '../../search/archived/archived-columns.ts';
+import { instantOf } from '../columns.ts';
 import { loadDuck, quoted, withDuck } from './parquet.ts';
 
 export interface QueryResult {

@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
+import { zstdDecompressSync } from 'node:zlib';
 import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from 'hyparquet';
-import { decompressZstd } from './column-pages.ts';
-import { readValues } from './column-values.ts';
 
 type ReadRange = (from: number, to: number) => Promise<Buffer>;
 
@@ -33,6 +32,17 @@ const parsers = {
   stringFromBytes: (bytes: Uint8Array): Uint8Array => bytes,
   timestampFromMicroseconds: (microseconds: bigint): bigint => microseconds,
 };
+
+/** Node.js makes more memory as soon as all is used. */
+const SPARE_BYTES = 64;
+
+/** In memory of the right size at once: by default Node.js makes pieces of 16 KiB, and joins them. */
+const decompressZstd = (input: Uint8Array, outputBytes: number): Buffer => {
+  const output = zstdDecompressSync(input, { chunkSize: outputBytes + SPARE_BYTES });
+  if (output.length !== outputBytes) throw new Error(`a page has ${output.length} bytes, and says ${outputBytes}`);
+  return output;
+};
+
 const compressors = { ZSTD: decompressZstd };
 
 /** Only for those who read an archive. */
@@ -49,23 +59,22 @@ const exactBytes = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
     ? (buffer as ArrayBuffer)
     : (buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
 
-/** `time`: the column of `firstActionTime` and `lastActionTime`. */
-export const readFooter = async (sizeBytes: number, read: ReadRange, time = 'action_time'): Promise<ParquetFooter> => {
+export const readFooter = async (sizeBytes: number, read: ReadRange): Promise<ParquetFooter> => {
   const file = fileOf(sizeBytes, read);
   const { parquetMetadataAsync } = await loadReader();
   const metadata = await parquetMetadataAsync(file, { initialFetchSize: FOOTER_BYTES, geoparquet: false, parsers });
   let rowStart = 0;
   const groups = metadata.row_groups.map((group, index) => {
-    const place = { index, ...placeOf(group, rowStart, time) };
+    const place = { index, ...placeOf(group, rowStart) };
     rowStart = place.rowEnd;
     return place;
   });
   return { metadata, groups };
 };
 
-const placeOf = (group: RowGroup, rowStart: number, time: string): Omit<GroupPlace, 'index'> => {
+const placeOf = (group: RowGroup, rowStart: number): Omit<GroupPlace, 'index'> => {
   const [firstPosition, lastPosition] = boundsOf(group, 'position');
-  const [firstActionTime, lastActionTime] = boundsOf(group, time);
+  const [firstActionTime, lastActionTime] = boundsOf(group, 'action_time');
   return {
     rowStart,
     rowEnd: rowStart + Number(group.num_rows),
@@ -90,48 +99,29 @@ interface GroupSource {
   readonly read: ReadRange;
 }
 
-export interface WantedColumns<Name extends string> {
+interface WantedColumns<Name extends string> {
   readonly names: readonly Name[];
   /** They lie one behind the other: one request is enough. */
   readonly atOnce: boolean;
-  /** Values for these alone, in ascending order; undefined: for all. */
-  readonly rows?: readonly number[];
 }
 
 /** Between two columns the process does other work. */
 export const readColumns = async <Name extends string>(
-  source: GroupSource,
-  place: GroupPlace,
-  { names, atOnce, rows }: WantedColumns<Name>,
+  { footer: { metadata }, sizeBytes, read: readRange }: GroupSource,
+  { index, rowStart, rowEnd }: GroupPlace,
+  { names, atOnce }: WantedColumns<Name>,
 ): Promise<GroupColumns<Name>> => {
-  const { metadata } = source.footer;
-  const group = metadata.row_groups[place.index];
-  const read = atOnce ? await readAtOnce(group, names, source.read) : source.read;
+  const { parquetScan } = await loadReader();
+  const read = atOnce ? await readAtOnce(metadata.row_groups[index], names, readRange) : readRange;
+  const file = fileOf(sizeBytes, read);
+  const wanted = { rowStart, rowEnd, parsers, compressors, useOffsetIndex: false };
   const columns: Partial<Record<Name, ArrayLike<unknown>>> = {};
   for (const name of names) {
-    const column = columnOf(group, name);
-    const { from, to } = rangeOf(column);
-    const element = metadata.schema.find((each) => each.name === name);
-    const values = element && readValues(await read(from, to), column, element, rows);
-    columns[name] = values ?? (await readByPackage({ ...source, read }, place, name, rows));
+    const scan = await parquetScan({ file, metadata, columns: [name], ...wanted });
+    columns[name] = await scan.readColumn({ column: name, rowStart, rowEnd });
     await setImmediate();
   }
   return columns as GroupColumns<Name>;
-};
-
-/** For what is written in another way than DuckDB's until now. */
-const readByPackage = async (
-  { footer: { metadata }, sizeBytes, read }: GroupSource,
-  { rowStart, rowEnd }: GroupPlace,
-  column: string,
-  rows: readonly number[] | undefined,
-): Promise<ArrayLike<unknown>> => {
-  const { parquetScan } = await loadReader();
-  const file = fileOf(sizeBytes, read);
-  const wanted = { rowStart, rowEnd, parsers, compressors, useOffsetIndex: false };
-  const scan = await parquetScan({ file, metadata, columns: [column], ...wanted });
-  const values = await scan.readColumn({ column, rowStart, rowEnd });
-  return rows === undefined ? values : rows.map((row) => values[row]);
 };
 
 const columnOf = (group: RowGroup | undefined, name: string): ColumnMetaData => {
@@ -154,19 +144,4 @@ const readAtOnce = async (
   const begin = Math.min(...ranges.map(({ from }) => from));
   const bytes = await read(begin, Math.max(...ranges.map(({ to }) => to)));
   return async (from, to) => bytes.subarray(from - begin, to - begin);
-};
-
-/** False only if statistics of a column of texts say that no row has exactly this value. They may be cut at their ends. */
-export const mayHaveValue = (
-  { row_groups: groups }: FileMetaData,
-  { index }: Pick<GroupPlace, 'index'>,
-  column: string,
-  value: string,
-): boolean => {
-  const found = groups[index]?.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === column)?.meta_data;
-  const { min_value: min, max_value: max } = found?.statistics ?? {};
-  if (!(min instanceof Uint8Array) || !(max instanceof Uint8Array)) return true;
-  const bytes = Buffer.from(value);
-  // A maximum that was cut may be lower than the value.
-  return Buffer.compare(bytes, min) >= 0 && Buffer.compare(bytes.subarray(0, max.length), max) <= 0;
 };

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
-import { searchedArchiveOf } from '../../app/archive.ts';
 import { reasonOf } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
 import { RepeatedAccess } from '../../postgres/access/access.ts';
@@ -25,7 +24,7 @@ export const serveMcp = async (
 ): Promise<void> => {
   const readOnly = readOnlyUrl(url);
   const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-  const explorer = openExplorer(readOnly, logger, Date.now, rules, searchedArchiveOf(config));
+  const explorer = openExplorer(readOnly, logger, Date.now, rules);
   const reading = openPool({ url: readOnly, size: CONNECTIONS, sharedFor: 'the status', logger });
   // The only writes, by the function that appends to the trail.
   const trail = openTrail(url, by, { logger, stderr });

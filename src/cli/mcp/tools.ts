@@ -53,25 +53,19 @@ const searchEvents = tool({
   description: `Finds stored audit-log events, newest first, ${MAX_EVENTS} at most per call; "next" is the cursor of older ones.`,
   input: z.strictObject({
     ...question,
-    archive: z
-      .boolean()
-      .default(false)
-      .describe('Search months that are in the archive alone as well ("archived_months" of an answer): slower.'),
     limit: z.number().int().min(1).max(MAX_EVENTS).default(20),
     cursor: z.string().max(MAX_CURSOR_LENGTH).optional().describe('"next" of an answer to the same question.'),
   }),
-  answer: async ({ source }, { archive, limit, cursor: text, ...rest }, signal) => {
+  answer: async ({ source }, { limit, cursor: text, ...rest }, signal) => {
     const cursor = text === undefined ? undefined : readCursor(text);
     if (text !== undefined && cursor === undefined) throw misused('cursor is not a cursor of a search');
-    const wanted = { ...asked(rest), ...(archive && { archive: 'true' }) };
-    const reading = await readQuestion(source, wanted, DEFAULT_SINCE);
+    const reading = await readQuestion(source, asked(rest), DEFAULT_SINCE);
     const answer = await answerSearch(source, reading, { cursor, limit, signal });
     let { page } = answer;
     const bodyOf = () => ({
       time: timeOfQuestion(reading),
       events: page.events.map(eventBody),
       next: cursorsOf(page, cursor).next,
-      archived_months_read: answer.page.archivedMonths ?? null,
       ...completenessOf(answer.coverage, answer.incomplete),
       why_nothing: shortened(answer.empty ?? null),
       batch_deletions: answer.batchDeletions ?? null,

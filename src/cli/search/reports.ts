@@ -17,9 +17,7 @@ export const verdict = (search: Judged, coverage: Coverage, looked: boolean): st
   const { archived_months: archivedMonths, dropped_months: droppedMonths } = coverage;
   return [
     collectedInWords(search, coverage, looked),
-    ...(archivedMonths.length === 0
-      ? []
-      : [archivedMonthsSentence(archivedMonths, search.archive ? 'searched as well' : 'not searched')]),
+    ...(archivedMonths.length === 0 ? [] : [archivedMonthsSentence(archivedMonths, search.archive === true)]),
     ...(droppedMonths.length === 0 ? [] : [droppedMonthsSentence(droppedMonths)]),
   ].join('\n');
 };

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { searchedArchiveOf } from '../../app/archive.ts';
 import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { openFeed } from '../../feed/open-feed.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -87,7 +86,7 @@ const searchDatabase = (given: SearchOptions, context: CliContext): Promise<void
     const options = await withSaved(given, savedSearchesIn(pool).list);
     const read = await readingIn(pool, options, nowMs);
     const rules = { ...collectionRulesOf(config), accounts: config.accounts };
-    const explorer = openExplorer(url, logger, () => nowMs, rules, searchedArchiveOf(config));
+    const explorer = openExplorer(url, logger, () => nowMs, rules);
     const feed = options.follow === true ? openFeed(url, logger) : undefined;
     const { source } = explorer;
     try {

@@ -31,11 +31,10 @@ interface FilterCondition {
 /** Adds a value to those of the statement and returns its name, `$1` and so on. */
 export type AddParameter = (value: unknown) => string;
 
-/** What a condition is written for: rows with indexes, unless they are archived, and what is known of their spellings. */
+/** What a condition is written for: rows with indexes, and what is known of their spellings. */
 interface Rows {
   readonly parameter: AddParameter;
   readonly spellings?: Spellings | undefined;
-  readonly areArchived?: boolean | undefined;
 }
 
 /** One a field but the time: values count in all their spellings. */
@@ -66,10 +65,10 @@ const filterConditions = (query: EventQuery, rows: Rows): readonly FilterConditi
 };
 
 /** An id as it is, or a name whatever the case of its letters. */
-const zoneCondition = (zone: string, { parameter, areArchived }: Rows): string => {
+const zoneCondition = (zone: string, { parameter }: Rows): string => {
   const value = parameter(zone);
   const isZone = `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
-  return areArchived ? isZone : `(${surely(isZone)} and ${mayBeZone(value)})`;
+  return `(${surely(isZone)} and ${mayBeZone(value)})`;
 };
 
 /** An equality where that is enough, as partial indexes want it. */
@@ -131,14 +130,12 @@ const spelled =
 /** As `spelled`, of columns that the index of names has: of e-mail addresses those that are not in small letters. */
 const named =
   (column: 'actor_email' | 'actor_token_name'): ValueCondition =>
-  (value, { parameter, areArchived }) => {
+  (value, { parameter }) => {
     const start = actorPrefixOf(value);
     const comparison = comparisonWith(value, start, parameter);
     const isName = `lower(${column}) ${comparison}`;
     // The cheaper one first, for rows that are not read by the index.
-    const inNames = areArchived
-      ? isName
-      : `${surely(isName)} and ${mayHaveName(column, parameter(start ?? value), start !== undefined)}`;
+    const inNames = `${surely(isName)} and ${mayHaveName(column, parameter(start ?? value), start !== undefined)}`;
     const same = column === 'actor_email' ? `(${column} ${comparison} or (${inNames}))` : `(${inNames})`;
     return start === undefined ? same : beginsWholly(same, { text: column, start, lower: true }, parameter);
   };
@@ -230,15 +227,11 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   effect: (value, { parameter }) => `lower(${parameter(value)}) = any(${effects})`,
 };
 
-export interface PlainCondition extends FilterCondition {
-  readonly term?: Term;
-}
-
-/** All but those of time, without looking up spellings; if the rows are archived, they hold for any table with these columns. */
+/** All but those of time, without looking up spellings. */
 export const plainConditions = (
   query: Omit<EventQuery, 'since' | 'before' | 'untilPosition' | 'spellings'>,
   rows: Rows,
-): readonly PlainCondition[] => [
+): readonly FilterCondition[] => [
   ...filterConditions({ ...query, since: undefined, before: undefined }, rows),
-  ...(query.terms ?? []).map((term) => ({ field: 'q' as const, sql: termCondition(term, rows), term })),
+  ...(query.terms ?? []).map((term) => ({ field: 'q' as const, sql: termCondition(term, rows) })),
 ];

@@ -326,34 +326,25 @@ export interface SearchCursor {
   readonly time: string;
   /** 0: only the time counts. */
   readonly position: number;
-  /** What the archive's part of the search has looked at already. */
-  readonly known?: string;
 }
 
 const instant =
   /^(?:\d{4,5}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?\+00(?: BC)?|-infinity)$/;
-export const MAX_CURSOR_LENGTH = 700;
+export const MAX_CURSOR_LENGTH = 100;
 
 /** Opaque to clients: base64url. */
-export const printCursor = ({ direction, time, position, known }: SearchCursor): string => {
-  const text = `${direction === 'older' ? '<' : '>'}${position} ${time}${known === undefined ? '' : `|${known}`}`;
+export const printCursor = ({ direction, time, position }: SearchCursor): string => {
+  const text = `${direction === 'older' ? '<' : '>'}${position} ${time}`;
   return Buffer.from(text, 'latin1').toString('base64url');
 };
 
 /** Undefined for anything that `printCursor` has not written. */
 export const readCursor = (text: string): SearchCursor | undefined => {
   if (text.length > MAX_CURSOR_LENGTH || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
-  const match = /^([<>])(0|[1-9]\d{0,15}) ([^|]+)(?:\|([0-9a-f:/,-]+))?$/.exec(
-    Buffer.from(text, 'base64url').toString('latin1'),
-  );
-  const [, sign, digits, time = '', known] = match ?? [];
+  const match = /^([<>])(0|[1-9]\d{0,15}) (.+)$/.exec(Buffer.from(text, 'base64url').toString('latin1'));
+  const [, sign, digits, time = ''] = match ?? [];
   const position = Number(digits);
   if (match === null || !Number.isSafeInteger(position) || !instant.test(time)) return undefined;
-  const cursor: SearchCursor = {
-    direction: sign === '<' ? 'older' : 'newer',
-    time,
-    position,
-    ...(known !== undefined && { known }),
-  };
+  const cursor: SearchCursor = { direction: sign === '<' ? 'older' : 'newer', time, position };
   return printCursor(cursor) === text ? cursor : undefined;
 };

@@ -13,16 +13,15 @@ import { type ArchiveFigures, renderArchive } from './archive-table.ts';
 import { openBenchServer } from './bench-server.ts';
 import { runMeasured } from './command-cost.ts';
 import { readWholeFeed } from './read-feed.ts';
-import { chooseWanted, searchArchive } from './search-archive.ts';
 
 const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--archive DIR] [--report docs/development/benchmarks.md]
 
 Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, reads the feed
-from its beginning, and searches one archived month. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
+and from its beginning. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
 place of the one before. It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
 
 --data DIR uses the events that \`npm run lab bench-history -- --keep DIR\` has made, and drops its oldest months. --archive DIR keeps the
-archive there, so that it can be searched afterwards.
+archive there.
 `;
 const { values } = parseArgs({
   options: {
@@ -116,12 +115,10 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
   const restored = join(directory, 'restored.ndjson');
   const restore = await run('archive', 'restore', month, '--out', restored);
   await rm(restored);
-  const wanted = await chooseWanted(pool);
   const drop = await run('archive', 'run', '--drop');
   const after = await readNumbers(pool);
   progress('orgtrail feed');
   const feed = await readWholeFeed(env, postmaster, { lastCold: archived.last, last: before.events });
-  const searches = await searchArchive(wanted, run);
   return {
     events: before.events,
     rawBytes: before.raw,
@@ -133,7 +130,6 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
     restore: { ...restore, month, events: ofMonth },
     drop,
     feed,
-    searches,
   };
 };
 

@@ -1,6 +1,5 @@
 import type { CommandCost } from './command-cost.ts';
 import type { FeedReading } from './read-feed.ts';
-import type { ArchiveSearch } from './search-archive.ts';
 
 /** What all rows of the table are of. */
 export interface ArchiveFigures {
@@ -20,7 +19,6 @@ export interface ArchiveFigures {
   readonly restore: CommandCost & { readonly month: string; readonly events: number };
   readonly drop: CommandCost;
   readonly feed: FeedReading;
-  readonly searches: readonly ArchiveSearch[];
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en');
@@ -40,10 +38,7 @@ const readings = (feed: FeedReading): readonly string[] =>
       `| \`orgtrail feed\`, events of ${of} | ${whole(events / seconds)} | ${seconds.toFixed(1)} | | | | ${feed.load} |`,
   );
 
-const searched = ({ what, cost }: ArchiveSearch): string =>
-  `| \`orgtrail search --archive\`, ${what}, 90 days from the newest archived month | | ${cost.seconds.toFixed(2)} | | | ${whole(cost.peakBytes / 1e6)} | ${cost.load} |`;
-
-const verdicts = ({ archived, write, feed, searches }: ArchiveFigures): readonly string[] => {
+const verdicts = ({ archived, write, feed }: ArchiveFigures): readonly string[] => {
   const verdict = (met: boolean, text: string) => `${met ? 'Met' : 'Not met'}: ${text}.`;
   const [written, bytes] = [archived.events / write.seconds, archived.bytes / archived.events];
   const cold = feed.coldEvents / feed.coldSeconds;
@@ -54,18 +49,12 @@ const verdicts = ({ archived, write, feed, searches }: ArchiveFigures): readonly
       `${whole(written)} events/s written with ${whole(write.peakBytes / 1e6)} MB (wanted: 15,000 and 300)`,
     ),
     verdict(cold >= 20_000, `${whole(cold)} archived events/s read (wanted: 20,000)`),
-    ...searches.map(({ what, cost, wantedSeconds }) =>
-      verdict(
-        cost.seconds <= wantedSeconds,
-        `${what} in ${cost.seconds.toFixed(2)} s, with the start of the process (wanted: ${wantedSeconds} s)`,
-      ),
-    ),
   ];
 };
 
 /** As Markdown. */
 export const renderArchive = (figures: ArchiveFigures): string => {
-  const { events, rawBytes, bytesBefore, bytesAfter, archived, write, verify, restore, drop, feed, searches } = figures;
+  const { events, rawBytes, bytesBefore, bytesAfter, archived, write, verify, restore, drop, feed } = figures;
   return [
     `${whole(events)} events of 18 months, ${rawBytes.toFixed(0)} B of raw text each; ${archived.months} months with ${whole(archived.events)} events archived and dropped.`,
     '',
@@ -84,7 +73,6 @@ export const renderArchive = (figures: ArchiveFigures): string => {
     rowOf('`archive run --drop`: read back, compared twice, dropped', archived.events, drop),
     rowOf('`orgtrail feed`, all events, not a position left out', events, feed),
     ...readings(feed),
-    ...searches.map(searched),
     ...verdicts(figures).flatMap((line) => ['', line]),
   ].join('\n');
 };

@@ -68,9 +68,6 @@ test('14 months of history go through the archive of a database that keeps 60 da
   const feed = await runOrgtrail(['feed'], env);
   expect(feed, feed.stderr).toMatchObject({ code: 0 });
   expect(ids(feed.stdout)).toEqual(truth);
-  const found = await runOrgtrail(['search', '--archive', '--ndjson', '--since', '548d'], env);
-  expect(found, found.stderr).toMatchObject({ code: 0 });
-  expect(ids(found.stdout)).toEqual(truth);
   const status = await runOrgtrail(['status'], env);
   expect(status.stdout).not.toMatch(/are not read|lost/);
 });

@@ -1,25 +1,15 @@
 import pino from 'pino';
-import { createArchivedMonths, createMatchMemory } from '../../../src/archive/search/archived-months.sql.ts';
 import { cursorsOf } from '../../../src/search/contract.ts';
 import { readCursor, readSearch } from '../../../src/search/query/search.ts';
 import { answerSearch } from '../../../src/search/run-search.ts';
-import { openExplorer, type SearchedArchive } from '../../../src/search/search-source.ts';
+import { openExplorer } from '../../../src/search/search-source.ts';
 import { type ArchiveWorld, openFileArchive } from './archive-world.ts';
 
 export type Query = Readonly<Record<string, string>>;
 const rules = { organizationIds: undefined, behindAfterSeconds: () => 60 };
 
-/** Searches of a world. `archive`: false: they have none; else what differs of it. */
-export const openSearch = (world: ArchiveWorld, archive: false | Partial<SearchedArchive> = {}) => {
-  const explorer = openExplorer(
-    world.database.daemonUrl,
-    pino({ level: 'silent' }),
-    Date.now,
-    rules,
-    archive === false
-      ? undefined
-      : (pool) => ({ months: createArchivedMonths(pool, world.store), memory: createMatchMemory(), ...archive }),
-  );
+export const openSearch = (world: ArchiveWorld) => {
+  const explorer = openExplorer(world.database.daemonUrl, pino({ level: 'silent' }), Date.now, rules);
   const { source } = explorer;
   /** One page, with all that a reader gets of it. */
   const page = async (query: Query, cursorText: string | null | undefined, limit: number) => {
@@ -69,9 +59,9 @@ export const openSearch = (world: ArchiveWorld, archive: false | Partial<Searche
 };
 
 /** A database whose old months go into a folder, and searches of both. */
-export const openSearchedArchive = async (archive?: Partial<SearchedArchive>) => {
+export const openSearchedArchive = async () => {
   const world = await openFileArchive();
-  const search = openSearch(world, archive);
+  const search = openSearch(world);
   return {
     ...world,
     ...search,

@@ -31,7 +31,7 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
           : html`This organization is not collected any more: what is stored of it may be old.`
     }</p>`;
   }
-  const isArchiveLeftOut = archivedMonths.length > 0 && search.archive !== true;
+  const isArchiveLeftOut = archivedMonths.length > 0;
   const until = untilNote(coverage, nowMs);
   const part =
     incomplete === 1 && gaps[0] !== undefined
@@ -47,7 +47,7 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
       ? html`${countText(logs)} of ${countOf(logs, 'log')} ${missing.length === 0 ? 'complete' : 'collected'}${until}`
       : html`<strong>${NOT_COLLECTED}: parts of ${part}</strong>${until && html`; all else${until}`}`
   }${missing}</summary>
-<div class="pop"><p>${incomplete === 0 ? html`${subjectOf(coverage)} collected${until}.` : html`Events of these times may be missing here.`}${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage, search)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}</p>
+<div class="pop"><p>${incomplete === 0 ? html`${subjectOf(coverage)} collected${until}.` : html`Events of these times may be missing here.`}${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}</p>
 <ul>${gaps
     .slice(0, SHOWN_GAPS)
     .map(
@@ -95,14 +95,10 @@ const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | nu
     ? html` Nothing older than ${instantOf(collectedSince)} is collected.`
     : null;
 
-/** Counts never include the archive. */
-const archiveNote = ({ archivedMonths }: SearchCoverage, { copies: _, ...search }: Search): Html | null => {
-  if (archivedMonths.length === 0) return null;
-  if (search.archive === true)
-    return html` ${archivedMonthsSentence(archivedMonths, 'searched as well')} The counts are without them.`;
-  const link = printSearch({ ...search, archive: true }).toString();
-  return html` <strong>${archivedMonthsSentence(archivedMonths, 'not searched')}</strong> <a href="/events?${link}">Search them too</a>`;
-};
+const archiveNote = ({ archivedMonths }: SearchCoverage): Html | null =>
+  archivedMonths.length === 0
+    ? null
+    : html` <strong>${archivedMonthsSentence(archivedMonths, false)}</strong> <a href="/archive">Archive</a>`;
 
 const droppedNote = ({ droppedMonths }: SearchCoverage): Html | null =>
   droppedMonths.length === 0 ? null : html` <strong>${droppedMonthsSentence(droppedMonths)}</strong>`;
