@@ -176,7 +176,6 @@ describe('orgtrail mcp with the account that may read alone', () => {
           kind: 'search',
           who: 'jane.doe',
           account: reader.name,
-          what: { query: 'action:asked-once', archive: 'false', limit: '20' },
         },
       ]);
       return true;
