@@ -138,6 +138,8 @@ create table archive_objects (
   blocks_sha256 bytea,
   bounds jsonb,
   footer_bytes bigint,
+  added_in bigint,
+  removed_in bigint,
   check (last_position >= first_position)
 );
 create index archive_objects_month on archive_objects (month, kind, first_position);
@@ -176,6 +178,32 @@ comment on column archive_objects.blocks_sha256 is 'The SHA-256 of each 262,144 
 comment on column archive_objects.bounds is 'By the number of a column (docs/archive.md): rows with null, and the lowest and the highest value, of '
   'times in microseconds since 1970. A text is cut after 64 characters, and max raised. Null: it was not read back since an earlier version wrote it.';
 comment on column archive_objects.footer_bytes is 'How many bytes at its end describe it, without the last eight.';
+comment on column archive_objects.added_in is 'The number of the snapshot of the Iceberg table that it came with (archive_snapshots). Null: none yet.';
+comment on column archive_objects.removed_in is 'The number of the snapshot that it left with, after another object took its place. Null: it has not left.';
+
+create table archive_snapshots (
+  archive text not null,
+  kind text not null check (kind in ('events', 'changes')),
+  number bigint not null,
+  at timestamptz not null,
+  operation text not null check (operation in ('append', 'replace', 'overwrite')),
+  base text not null,
+  entry json,
+  manifests json,
+  written_at timestamptz,
+  primary key (archive, kind, number)
+);
+comment on table archive_snapshots is 'The snapshots of the Iceberg tables over the objects (docs/lake.md). The database gives the numbers, so that all writers write the same '
+  'bytes. Written by functions alone.';
+comment on column archive_snapshots.archive is 'As archive_policy.archive.';
+comment on column archive_snapshots.kind is 'Which table: events, or changes.';
+comment on column archive_snapshots.number is 'Its number and its sequence number. Numbers that another database has used in the bucket are left out.';
+comment on column archive_snapshots.at is 'Its time, in milliseconds; later than that of the number before.';
+comment on column archive_snapshots.operation is 'append: objects were added; replace: objects with the same rows took the place of others; overwrite: objects with other rows did.';
+comment on column archive_snapshots.base is 'How other engines name the address of the archive.';
+comment on column archive_snapshots.entry is 'What the metadata says of it; null: it is not written yet.';
+comment on column archive_snapshots.manifests is 'What its manifest list has; null: it is not written yet.';
+comment on column archive_snapshots.written_at is 'When its metadata was in the bucket; null: it is not yet.';
 
 -- A month comes back for a while: docs/archive.md#thaw. Rows are written by functions alone.
 create table archive_thaws (
@@ -608,13 +636,90 @@ begin
 end
 $function$;
 
--- Notes what an object has at least and at most, as its rows were read back. What is noted is never changed.
+-- Notes what an object has at least and at most, as its rows were read back. What is noted, or what the table says without it, is never changed.
 create function orgtrail_note_archive_bounds(p_id bigint, p_sha256 text, p_bounds jsonb, p_footer_bytes bigint) returns boolean
 language plpgsql security definer set search_path from current as $function$
 begin
   update archive_objects o set bounds = p_bounds, footer_bytes = p_footer_bytes
-  where o.id = p_id and o.sha256 = p_sha256 and o.bounds is null;
+  where o.id = p_id and o.sha256 = p_sha256 and o.bounds is null and o.added_in is null;
   return found;
+end
+$function$;
+
+-- Gives a number to what came to the catalogue, or left it, since the last one. Objects that have the same rows as those that leave come in a snapshot of
+-- their own, before all others.
+create function orgtrail_take_snapshot(p_archive text, p_kind text, p_base text) returns void
+language plpgsql security definer set search_path from current as $function$
+declare
+  last archive_snapshots;
+  n bigint;
+  moment timestamptz;
+  changed bigint;
+  gone bigint;
+begin
+  -- The lock of orgtrail_note_archived: all that is committed is seen, and no number is given twice.
+  perform from archive_policy p where p.archive = p_archive for update;
+  if not found then
+    raise exception 'the database has another archive in use, or none' using errcode = 'check_violation';
+  end if;
+  select s.* into last from archive_snapshots s where s.archive = p_archive and s.kind = p_kind order by s.number desc limit 1;
+  n := coalesce(last.number, 0) + 1;
+  moment := greatest(pg_catalog.date_trunc('milliseconds', clock_timestamp()), last.at + interval '1 millisecond');
+  update archive_objects o set removed_in = n
+  where o.archive = p_archive and o.kind = p_kind and o.superseded_at is not null and o.added_in is not null and o.removed_in is null
+    and exists (select from archive_objects a where a.archive = o.archive and a.kind = o.kind and a.month = o.month and a.superseded_at is null
+      and a.added_in is null and a.first_position = o.first_position and a.last_position = o.last_position
+      and a.ids_sha256 = o.ids_sha256 and a.raw_sha256 = o.raw_sha256 and a.columns_sha256 = o.columns_sha256);
+  update archive_objects a set added_in = n
+  where a.archive = p_archive and a.kind = p_kind and a.superseded_at is null and a.added_in is null
+    and exists (select from archive_objects o where o.archive = a.archive and o.kind = a.kind and o.month = a.month and o.removed_in = n
+      and a.first_position = o.first_position and a.last_position = o.last_position);
+  get diagnostics changed = row_count;
+  if changed > 0 then
+    insert into archive_snapshots (archive, kind, number, at, operation, base) values (p_archive, p_kind, n, moment, 'replace', p_base);
+    n := n + 1;
+    moment := moment + interval '1 millisecond';
+  end if;
+  update archive_objects o set removed_in = n
+  where o.archive = p_archive and o.kind = p_kind and o.superseded_at is not null and o.added_in is not null and o.removed_in is null;
+  get diagnostics gone = row_count;
+  update archive_objects o set added_in = n
+  where o.archive = p_archive and o.kind = p_kind and o.superseded_at is null and o.added_in is null;
+  get diagnostics changed = row_count;
+  if gone > 0 or changed > 0 or (n = last.number + 1 and last.base <> p_base) then
+    insert into archive_snapshots (archive, kind, number, at, operation, base)
+    values (p_archive, p_kind, n, moment, case when gone > 0 then 'overwrite' when changed > 0 then 'append' else 'replace' end, p_base);
+  end if;
+end
+$function$;
+
+-- The metadata of a snapshot is in the bucket.
+create function orgtrail_note_snapshot(p_archive text, p_kind text, p_number bigint, p_entry json, p_manifests json) returns boolean
+language plpgsql security definer set search_path from current as $function$
+begin
+  update archive_snapshots s set entry = p_entry, manifests = p_manifests, written_at = clock_timestamp()
+  where s.archive = p_archive and s.kind = p_kind and s.number = p_number and s.written_at is null;
+  return found;
+end
+$function$;
+
+-- Another database has used these numbers in the same bucket: those that are not written yet are moved up. What is written stays.
+create function orgtrail_renumber_snapshots(p_archive text, p_kind text, p_from bigint, p_to bigint) returns void
+language plpgsql security definer set search_path from current as $function$
+declare
+  more bigint := p_to - p_from;
+begin
+  perform from archive_policy p where p.archive = p_archive for update;
+  if more not between 1 and 1000000 or not exists (select from archive_snapshots s
+    where s.archive = p_archive and s.kind = p_kind and s.number = p_from and s.written_at is null) then
+    return;
+  end if;
+  -- By negative numbers, since one that is moved would meet the next one.
+  update archive_snapshots s set number = - (s.number + more)
+  where s.archive = p_archive and s.kind = p_kind and s.number >= p_from;
+  update archive_snapshots s set number = - s.number where s.archive = p_archive and s.kind = p_kind and s.number < 0;
+  update archive_objects o set added_in = o.added_in + more where o.archive = p_archive and o.kind = p_kind and o.added_in >= p_from;
+  update archive_objects o set removed_in = o.removed_in + more where o.archive = p_archive and o.kind = p_kind and o.removed_in >= p_from;
 end
 $function$;
 

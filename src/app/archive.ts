@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { archiveMonth } from '../archive/archive-month.ts';
 import { useArchive } from '../archive/catalogue.sql.ts';
 import { createArchivedEvents } from '../archive/history/archived-events.ts';
+import { writeTables } from '../archive/iceberg/write-table.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
 import { archiveSettled, type SettledMonths } from '../archive/settled-months.sql.ts';
@@ -37,6 +38,8 @@ export const openArchive = async (
   const store = openObjectStore(archive.target, archive.s3);
   await useArchive(pool, store.name);
   const observer = logArchive(logger);
+  const onForeign = (kind: string, number: number, instead: number) =>
+    logger.error({ kind, number, instead }, 'another database writes the table of this archive, into the same bucket');
   const archiveOne = async (month: string, trustsCatalogue: boolean): Promise<void> => {
     const { parquetVersion } = archive;
     try {
@@ -45,11 +48,12 @@ export const openArchive = async (
       if (!signal.aborted) metrics.archiveFailed();
       throw error;
     }
-    // It is for readers without a database: a month may be dropped without it.
-    await writeManifest({ pool, store }, signal).catch((error: unknown) => {
-      if (!signal.aborted)
-        logger.warn({ month, reason: reasonOf(error) }, 'the manifest of the archive was not written');
-    });
+    // They are for readers without a database: a month may be dropped without them.
+    const unwritten = (what: string) => (error: unknown) => {
+      if (!signal.aborted) logger.warn({ month, reason: reasonOf(error) }, `${what} of the archive was not written`);
+    };
+    await writeManifest({ pool, store }, signal).catch(unwritten('the manifest'));
+    await writeTables({ pool, store, tableBase: archive.tableBase, onForeign }, signal).catch(unwritten('the table'));
   };
   const settled = { pool, archive: store.name, afterMs: archive.afterMs, readUnread, logger, signal };
   return {

@@ -59,7 +59,7 @@ const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | und
   const objects = (await readCatalogue(pool)).filter(({ archive }) => archive === store.name);
   const key = keyOfManifest(feedId);
   const bytes = Buffer.from(manifestText(feedId, objects));
-  const found = objects.length === 0 ? undefined : await find(store, key, signal);
+  const found = objects.length === 0 ? undefined : await findObject(store, key, signal);
   // After the manifest: what another replica has entered meanwhile is known.
   const entered = found === undefined ? new Set<string>() : await readEnteredKeys(pool, store.name);
   const unknownKeys = found === undefined ? [] : keysIn(found).filter((each) => !entered.has(each));
@@ -68,7 +68,11 @@ const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | und
 };
 
 /** Amazon refuses what is missing to a key that may not list the bucket. */
-const find = async (store: ObjectStore, key: string, signal?: AbortSignal): Promise<Buffer | undefined> => {
+export const findObject = async (
+  store: ObjectStore,
+  key: string,
+  signal?: AbortSignal,
+): Promise<Buffer | undefined> => {
   try {
     return await store.get(key, signal);
   } catch (error) {

@@ -26,10 +26,10 @@ export const openObjectStore = (target: ArchiveTarget, keys: ArchiveKeys): Objec
   const { lockMs } = target.address;
   return {
     name: target.name,
-    put: async (key, bytes, signal) => {
+    put: async (key, bytes, signal, once = {}) => {
       const lockedUntilMs = lockMs === undefined ? undefined : Date.now() + lockMs;
       const lock = lockedUntilMs === undefined ? {} : { lockedUntilMs };
-      const { versionId } = await bucket.put(key, bytes, lock, signal);
+      const { versionId } = await bucket.put(key, bytes, { ...lock, ...once }, signal);
       return { versionId, lockedUntilMs };
     },
     get: async (key, signal) => (await bucket.get(key, undefined, signal))?.bytes,
@@ -150,7 +150,8 @@ export interface PutReceipt {
 /** Below the address of an archive. Nothing here deletes any. */
 export interface ObjectStore {
   readonly name: string;
-  put(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<PutReceipt>;
+  /** `once`: a storage that can refuses to replace an object. */
+  put(key: string, bytes: Uint8Array, signal?: AbortSignal, once?: { readonly once?: boolean }): Promise<PutReceipt>;
   /** In one request: some storages answer a range with other bytes. Undefined: there is none. */
   get(key: string, signal?: AbortSignal): Promise<Buffer | undefined>;
   /** To be compared: some storages answer with other bytes. Undefined: there is none, or it has no such bytes, or the storage gives no ranges. */
@@ -177,6 +178,18 @@ export const parseArchive = (text: string): ArchiveTarget | string => {
   }
   return { kind: 'file', name: `file://${directory}`, directory };
 };
+
+/** How engines name the address: without endpoint and region. */
+export const tableBaseOf = (target: ArchiveTarget): string => {
+  if (target.kind === 'file') return target.name;
+  const { bucket, prefix } = target.address;
+  return `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`;
+};
+
+export const tableBaseFault = (text: string): string | undefined =>
+  /^[a-z][a-z0-9+.-]*:\/\/[^\s?#]*[^\s?#/]$/.test(text)
+    ? undefined
+    : 'must be like gs://bucket/prefix, without a slash at its end';
 
 const PREFIX = 'orgtrail-archive-';
 const LEFT_OVER_MS = 86_400_000;

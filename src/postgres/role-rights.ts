@@ -32,6 +32,7 @@ export const ingestMay: Readonly<Record<string, string>> = {
   archive_policy: 'select',
   archive_objects: 'select',
   archive_thaws: 'select',
+  archive_snapshots: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
@@ -163,6 +164,9 @@ export const ingestCalls = [
   'orgtrail_note_archive_read',
   'orgtrail_note_archive_blocks',
   'orgtrail_note_archive_bounds',
+  'orgtrail_take_snapshot',
+  'orgtrail_note_snapshot',
+  'orgtrail_renumber_snapshots',
   'orgtrail_forget_archive_reads',
 ].join(', ');
 

@@ -1,4 +1,4 @@
-import type { ArchiveKeys } from '../../archive/store.ts';
+import { type ArchiveKeys, tableBaseOf } from '../../archive/store.ts';
 import { isLoopbackHost } from '../../base/addresses.ts';
 import { awsVariables } from '../../base/s3/credentials.ts';
 import { formatDuration } from '../../base/time.ts';
@@ -177,6 +177,7 @@ const archiveOf = (values: Settings, env: Record<string, string>) =>
     target: values.ORGTRAIL_ARCHIVE,
     parquetVersion: values.ORGTRAIL_ARCHIVE_PARQUET,
     afterMs: values.ORGTRAIL_ARCHIVE_AFTER,
+    tableBase: values.ORGTRAIL_ARCHIVE_TABLE_BASE ?? tableBaseOf(values.ORGTRAIL_ARCHIVE),
     s3: {
       accessKey: values.ORGTRAIL_ARCHIVE_S3_ACCESS_KEY,
       secretKey: values.ORGTRAIL_ARCHIVE_S3_SECRET_KEY,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseArchive } from '../../archive/store.ts';
+import { parseArchive, tableBaseFault } from '../../archive/store.ts';
 import { parseAnchors } from '../../evidence/anchor.ts';
 import { faultOfBase } from '../../evidence/notes/checkpoint.ts';
 import { tickIntervalMs } from '../../ingest/sync/daemon.ts';
@@ -122,6 +122,11 @@ const declared = {
     type: wholeNumber('50', 0, 1_000_000),
     form: 'number',
     means: 'GB that thawed months may take.',
+  },
+  ORGTRAIL_ARCHIVE_TABLE_BASE: {
+    type: textWithout(tableBaseFault),
+    means: 'How other engines name the address of the archive, for the Iceberg table: docs/lake.md.',
+    example: 'gs://audit-archive/orgtrail',
   },
   ORGTRAIL_ARCHIVE_S3_ACCESS_KEY: {
     type: s3Key,

@@ -9,6 +9,7 @@ import { asOwner } from '../../postgres/sql-state.ts';
 import { type CliContext, print, recordCommand, withDatabase } from '../command.ts';
 import { groupCommand } from '../operation-command.ts';
 import { showWork } from '../output/terminal.ts';
+import { icebergCommand } from './iceberg-command.ts';
 import { restoreCommand } from './restore-command.ts';
 import { readMonth, runCommand, withArchive } from './run-command.ts';
 
@@ -109,6 +110,7 @@ export const archiveCommand = (context: CliContext, report: (exitCode: number) =
   groupCommand(archiveGroup, context, report)
     .addCommand(runCommand(context, report))
     .addCommand(verifyCommand(context, report))
+    .addCommand(icebergCommand(context))
     .addCommand(restoreCommand(context))
     .addCommand(endCommand(context));
 

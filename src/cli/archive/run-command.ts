@@ -8,6 +8,7 @@ import {
   archiveMonth,
 } from '../../archive/archive-month.ts';
 import { useArchive } from '../../archive/catalogue.sql.ts';
+import { writeTables } from '../../archive/iceberg/write-table.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts';
 import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths } from '../../archive/retention.sql.ts';
@@ -101,7 +102,16 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
     const months = await readSettledMonths({ pool, archive: store.name, afterMs, readUnread });
     for (const month of months) await archiveOne(month, true);
   };
-  const manifest = () => writeManifest(archive, signal).catch((error: unknown) => faultOf(error, signal));
+  const manifest = async () => {
+    const tableBase = config.archive?.tableBase ?? store.name;
+    try {
+      const written = await writeManifest(archive, signal);
+      await writeTables({ pool, store, tableBase }, signal);
+      return written;
+    } catch (error) {
+      return faultOf(error, signal);
+    }
+  };
   if (options.drop === true) {
     const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveOne, readUnread);
     await archiveYounger();
@@ -140,7 +150,7 @@ const describe = ({ archived, dropped, kept, manifest }: Result): string => {
 };
 
 const describeManifest = (manifest: Result['manifest']): readonly string[] => {
-  if ('fault' in manifest) return [`the manifest is not written: ${manifest.fault}`];
+  if ('fault' in manifest) return [`the manifest or the table is not written: ${manifest.fault}`];
   const { key, isWritten, keptAs } = manifest;
   const kept = `the manifest that was there has objects that this database never had: it is kept as ${keptAs}`;
   return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];

@@ -45,6 +45,9 @@ export const archiveObjects = pgTable('archive_objects', {
   /** By the id of a field: what an object has at least and at most. Null: not known. */
   bounds: jsonb('bounds'),
   footerBytes: integer64('footer_bytes'),
+  /** Numbers of snapshots of the Iceberg table; null: in none yet. */
+  addedIn: integer64('added_in'),
+  removedIn: integer64('removed_in'),
 });
 
 /** Months that came back from the archive, or are to. Written by functions alone. */

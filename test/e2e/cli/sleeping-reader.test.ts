@@ -69,6 +69,7 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   'archive list': [0],
   'archive thaw': [2, MONTH],
   'archive verify': [0],
+  'archive iceberg': [0],
   'archive restore': [0, MONTH],
   'archive end': [0],
   search: [0, '--since', '90d', '--limit', '500', '--json'],

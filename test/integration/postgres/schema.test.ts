@@ -43,7 +43,8 @@ const contract: Readonly<Record<string, string>> = {
   archive_policy: 'archive set_at set_as',
   archive_objects: `archive key kind month feed_id first_position last_position events bytes sha256 ids_sha256 raw_sha256 columns_sha256
     organizations version_id locked_until written_at verified_at fault superseded_at dropped_at blocks_sha256
-    bounds footer_bytes`,
+    bounds footer_bytes added_in removed_in`,
+  archive_snapshots: 'archive kind number at operation base entry manifests written_at',
   detection_mutes: `id detection actor reason muted_until created_by created_as created_at ended_by ended_as ended_at`,
   checks: `id kind source_kind source_id filter_hash round since before began_at last_read_at ended_at read_seconds sources compared missing extra
     changed fixed_missing fixed_changed failed fixes findings done_by done_as`,

@@ -137,6 +137,7 @@ describe('who takes the password of the collector', () => {
     expect([...names].filter((name) => !done.has(name)).sort()).toEqual([
       'call orgtrail_note_archived',
       'call orgtrail_order',
+      'call orgtrail_take_snapshot',
     ]);
     expect(names.size).toBeGreaterThan(15);
   });

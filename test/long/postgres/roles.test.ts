@@ -37,10 +37,11 @@ const ingestFunctions = functionsNamed(`
   drop_month end_rests facts_of fail_delivery fail_lane fail_thaw find_thawed finish_alarms finish_delivery
   finish_delivery_and_skip finish_search_matches forget_archive_reads history_of hold_thaw index_thaw mute_detection
   note_access note_alarms note_alive note_archive_blocks note_archive_bounds note_archive_read note_archived
-  note_detections note_own_failure note_scrub note_search_matches note_sink_failure note_tell_failure
+  note_detections note_own_failure note_scrub note_search_matches note_sink_failure note_snapshot note_tell_failure
   note_verification order own_detections prove_session read_access_log register_alarm_sinks register_sinks
-  register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink save_search session_replays
-  skip_events skip_old_events take_requests tell_search token_use trim_coverage unmute_detection use_archive
+  register_sinks_with_ages release_sink release_sinks_of rename_search renew_sink renumber_snapshots save_search
+  session_replays
+  skip_events skip_old_events take_requests take_snapshot tell_search token_use trim_coverage unmute_detection use_archive
   want_detections`);
 /** What orgtrail_evidence may call. */
 const evidenceFunctions = functionsNamed(`
@@ -317,7 +318,7 @@ const ingest: Readonly<Record<string, string>> = {
   ...withRight(
     'SELECT',
     `
-    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy archive_thaws audit_event_changes
+    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy archive_snapshots archive_thaws audit_event_changes
     audit_event_traits audit_events audit_feed audit_history checks collector_tokens coverage coverage_gaps
     coverage_holes coverage_proof coverage_readings detection_api_token_changed detection_api_token_wide_scope
     detection_cloudflare_staff detection_collector_token detection_delete_burst detection_dns_records_deleted
