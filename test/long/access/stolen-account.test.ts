@@ -135,6 +135,16 @@ describe('who takes the password of the collector', () => {
     // has proven a token (test/integration/http/sessions.test.ts, operations.test.ts).
     const names = new Set(calls.map(({ what }) => what));
     expect([...names].filter((name) => !done.has(name)).sort()).toEqual([
+      ...[
+        'attach_thaw',
+        'begin_thaw',
+        'check_thaw',
+        'facts_of',
+        'fail_thaw',
+        'find_thawed',
+        'hold_thaw',
+        'index_thaw',
+      ].map((name) => `call orgtrail_${name}`),
       'call orgtrail_note_archived',
       'call orgtrail_order',
       'call orgtrail_take_snapshot',
