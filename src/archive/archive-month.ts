@@ -19,7 +19,7 @@ import { hashBlocks } from './history/object-ranges.ts';
 import { readObject, sha256Of } from './manifest.ts';
 import { type Between, copyRows, type Month, nextSpan } from './month-rows.sql.ts';
 import { factsOfParquet, type ParquetVersion, ROWS_OF_GROUP, writeParquet } from './parquet/parquet.ts';
-import { linesOfRows } from './rows-to-ndjson.ts';
+import { linesOfRows } from './parquet/rows-to-ndjson.ts';
 import { type ObjectStore, type PutReceipt, withDirectory } from './store.ts';
 import { learnBounds } from './verify-archive.ts';
 

@@ -152,7 +152,7 @@ const sinkSettings = { type: 'loki', url: 'http://loki.example.com:3100', token,
 const faultySinks = {
   a: { type: 'loki', url: 'https://loki' },
   b: { type: 'loki', url: 'https://loki', token_file: 'two-words', ca_file: '/none' },
-  c: { type: 'kafka' },
+  c: { type: 'pigeon' },
   d: { type: 'loki', url: 'https://loki', token: 'x', ca_file: '/none' },
   e: { type: 'elasticsearch', url: 'https://e', index: 'x', format: 'logfmt' },
 };

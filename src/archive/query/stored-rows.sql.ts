@@ -5,7 +5,7 @@ import { type BinaryRow, copyOut } from '../../postgres/copy.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { columnsOf, FEED_ID } from '../columns.ts';
 import { quoted, ROWS_OF_GROUP, writeParquet } from '../parquet/parquet.ts';
-import { linesOfRows } from '../rows-to-ndjson.ts';
+import { linesOfRows } from '../parquet/rows-to-ndjson.ts';
 
 const FILE_TEXT_BYTES = 128 * 1_048_576;
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { gapsBetween } from '../../../src/archive/archive-month.ts';
 import { columnsOf, differenceOf } from '../../../src/archive/columns.ts';
-import { linesOfRows } from '../../../src/archive/rows-to-ndjson.ts';
+import { linesOfRows } from '../../../src/archive/parquet/rows-to-ndjson.ts';
 import { objectsInDirectory, parseArchive } from '../../../src/archive/store.ts';
 import type { BinaryRow } from '../../../src/postgres/copy.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import type { BinaryRow } from '../postgres/copy.ts';
-import type { ArchiveColumn } from './columns.ts';
+import type { BinaryRow } from '../../postgres/copy.ts';
+import type { ArchiveColumn } from '../columns.ts';
 
 const MICROSECONDS_TO_2000 = 946_684_800_000_000;
 const BUFFER_BYTES = 262_144;
