@@ -130,7 +130,10 @@ export const explorerRoutes = (
 };
 
 const notFound = (): Error =>
-  httpError(404, 'Event not found. It may belong to another database or have been removed by retention.');
+  httpError(
+    404,
+    'Event not found. It may belong to another database, or its month has left the database: the page Archive has months that can come back.',
+  );
 
 const readDetail = async (source: SearchSource, { position: text }: { readonly position: string }, lend: Lend) => {
   const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
