@@ -22,6 +22,7 @@ it('defaults are the documented ones', () =>
     databaseUrl: undefined,
     dataDir: './data',
     schedule: '*/30 * * * * *',
+    thawMaxBytes: 50_000_000_000,
     tickMs: 30_000,
     history: { durationMs: 548 * 86_400_000 },
     retentionMs: Number.POSITIVE_INFINITY,

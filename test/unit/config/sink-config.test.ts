@@ -44,7 +44,7 @@ it('ORGTRAIL_SINKS has all its faults named at once, by path', () => {
     faultsOf({
       a: { type: 'file' },
       b: { type: 'webhook', url: 'ftp://x', secret: 'short', batch_events: 0, timeout: 'soon', tokn: 1 },
-      c: { type: 'kafka' },
+      c: { type: 'pigeon' },
       d: { type: 'elasticsearch', url: 'https://e', index: 'logs', format: 'cef', organizations: [], start: 3 },
       e: 'file',
       'Not A Name': { type: 'file', path: '/x' },

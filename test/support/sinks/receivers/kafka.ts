@@ -48,8 +48,12 @@ export const startKafkaReceiver = async (partitions: number, settings: object = 
     });
     return asked;
   };
-  const bootstrap = await listen(createServer((socket) => newerVersions(socket, ports[0] ?? 0)));
+  // A client that comes behind an order finds it obeyed.
+  const bootstrap = await listen(
+    createServer((socket) => void asked.then(() => newerVersions(socket, ports[0] ?? 0)).catch(() => socket.destroy())),
+  );
   const messages = () => ask('read') as Promise<readonly Message[]>;
+  let watch: NodeJS.Timeout | undefined;
   return {
     settings: { type: 'kafka', brokers: [`127.0.0.1:${bootstrap.port}`], topic: 'audit', tls: false, ...settings },
     messages,
@@ -64,10 +68,11 @@ export const startKafkaReceiver = async (partitions: number, settings: object = 
     fail: (...codes) => ask(`errors ${PRODUCE} ${codes.join(' ')}`),
     disturb: async (random) => {
       const faults = [
-        // NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED, and a cut connection.
-        async () => ask(`errors ${PRODUCE} 6`),
+        // NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED, and a cut connection. Three in a row are
+        // more than the client repeats.
+        async () => ask(`errors ${PRODUCE} 6 6 6`),
         async () => ask(`errors ${PRODUCE} 7`),
-        async () => ask(`errors ${PRODUCE} 19`),
+        async () => ask(`errors ${PRODUCE} 19 19 19`),
         async () => ask(`errors ${PRODUCE} 29`),
         async () => ask(`errors ${PRODUCE} -195`),
         // It has taken all in, and is gone before it answers.
@@ -87,7 +92,7 @@ export const startKafkaReceiver = async (partitions: number, settings: object = 
       let isReached = false;
       const before = messages();
       const slow = ask(`slow ${TOO_SLOW_MS}`);
-      const watch = setInterval(async () => {
+      watch = setInterval(async () => {
         await slow;
         if ((await messages()).length > (await before).length) isReached = true;
       }, 200);
@@ -103,6 +108,8 @@ export const startKafkaReceiver = async (partitions: number, settings: object = 
       };
     },
     [Symbol.asyncDispose]: async () => {
+      clearInterval(watch);
+      await asked.catch(() => {});
       await bootstrap.stop();
       child.stdin.end();
       await once(child, 'exit');
