@@ -176,6 +176,7 @@ describe('orgtrail mcp with the account that may read alone', () => {
           kind: 'search',
           who: 'jane.doe',
           account: reader.name,
+          what: { query: 'action:asked-once', limit: '20' },
         },
       ]);
       return true;
