@@ -206,7 +206,7 @@ describe('saved searches', () => {
     await page.waitForURL(/\/events/);
     expect(address()).toBe(SEARCH);
     await page.getByRole('link', { name: 'Saved searches' }).click();
-    await row.getByRole('link', { name: 'Change' }).click();
+    await row.getByRole('link', { name: 'Change Changes of today' }).click();
     await page.getByLabel('Name', { exact: true }).fill('Today, but views');
     await page.getByRole('button', { name: 'Rename' }).click();
     await page.getByRole('link', { name: 'Change Today, but views' }).click();
