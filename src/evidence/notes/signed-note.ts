@@ -169,11 +169,3 @@ export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]
   const found = lines.flatMap(({ name, keyId }) => keys.filter((key) => key.name === name && key.id === keyId));
   return found.length === 0 ? keys : [...new Set(found)];
 };
-
-/** Whether one of the keys has a signature line, which is not verified. */
-export const isBySome = ({ signatures }: SignedNote, keys: readonly VerifierKey[]): boolean =>
-  signatures.some((line) => keys.some(({ name, id }) => name === line.name && id === line.keyId));
-
-/** Without texts that are no vkeys. */
-export const readableKeys = (vkeys: readonly string[]): VerifierKey[] =>
-  vkeys.flatMap((vkey) => unlessFault(() => parseVerifierKey(vkey)) ?? []);

@@ -129,7 +129,7 @@ const contents = async (pool: Pool): Promise<Readonly<Record<string, readonly un
   const left: Readonly<Record<string, string>> = {
     sources: 'failures,next_attempt_at,last_success_at,last_failure,last_error',
     feed_head: 'alive_at,paced_until,database_oid,timeline',
-    evidence_logs: 'timeline',
+    evidence_log: 'timeline',
   };
   const all: Record<string, readonly unknown[]> = {};
   for (const table of tables) {
