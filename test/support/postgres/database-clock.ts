@@ -16,6 +16,9 @@ export const openDatabaseClock = async (
     create table own.clock as select ${still}::timestamptz as still, interval '0' as moved;
     create function own.clock_timestamp() returns timestamptz language sql
       as 'select coalesce(still, pg_catalog.clock_timestamp()) + moved from own.clock';
+    -- A budget is taken by one of the two and waited for by the other.
+    create function own.now() returns timestamptz language sql
+      as 'select coalesce(still, pg_catalog.now()) + moved from own.clock';
     grant usage on schema own to public;
     grant select on own.clock to public;
     do $do$
