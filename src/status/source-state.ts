@@ -199,6 +199,12 @@ export const countedOwners = ({ organizations, accounts }: SourceCounts): string
   return `${both}${counted(accounts, 'account')}`;
 };
 
+/** Of what a number is a part: a part of two kinds is of neither. */
+export const countedLogs = ({ organizations, accounts }: SourceCounts): string =>
+  organizations > 0 && accounts > 0
+    ? counted(organizations + accounts, 'log')
+    : countedOwners({ organizations, accounts });
+
 /** Without the organizations that accounts are of. */
 export const byOwnerAndState = (groups: readonly SourceGroup[]): readonly SourceGroup[] =>
   Array.from(Map.groupBy(groups, ({ owner, state }) => `${owner} ${state}`).values(), (some) => some.reduce(added));

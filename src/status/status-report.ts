@@ -8,6 +8,7 @@ import { collectionSpan, DELAY, NOT_COLLECTED } from './health.ts';
 import { sinkTable } from './sink-operations.ts';
 import {
   byOwnerAndState,
+  countedLogs,
   countedOwners,
   countsByState,
   countsOf,
@@ -135,7 +136,7 @@ const restLine = (groups: readonly SourceGroup[], rows: readonly SourceRow[], st
   for (const { state } of rows) counts[state] = (counts[state] ?? 0) - 1;
   const rest = Object.values(counts).reduce((sum, count) => sum + count, 0);
   if (rest === 0) return [];
-  return [`${rest} of ${countedOwners(countsOf(groups))} not shown${byState(counts)} (--all shows them)`];
+  return [`${rest} of ${countedLogs(countsOf(groups))} not shown${byState(counts)} (--all shows them)`];
 };
 
 const named = (id: string, name: string | null): string =>

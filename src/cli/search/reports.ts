@@ -8,6 +8,7 @@ import { type HistoryStep, historySteps } from '../../search/entities.ts';
 import { type DiffLine, differenceLines, layOut } from '../../search/json-difference.ts';
 import type { Search } from '../../search/query/search.ts';
 import type { FacetField } from '../../search/summary/summary.ts';
+import { countedLogs } from '../../status/source-state.ts';
 import { actorOf, eventLines, resourceOf, type ShownAnswer, shownOf, timeOf } from './event-table.ts';
 
 type Judged = Pick<Search, 'archive'> & { readonly since?: unknown };
@@ -37,7 +38,7 @@ const collectedInWords = (search: Judged, coverage: Coverage, looked: boolean): 
       printable(account ?? organization ?? '-', 40),
     );
     const which = names.length === 0 ? '' : `: ${[...new Set(names)].join(', ')}`;
-    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}${which}).`;
+    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${countedLogs(coverage)}${which}).`;
   }
   if (search.since !== undefined && beginsEarlier) {
     return `This may be incomplete: nothing before ${collectedSince} is collected.`;

@@ -45,7 +45,8 @@ Signed              ${
       : `${events - unsigned} of them, under the checkpoint of ${under.size} positions of
                     ${under.origin}${under.state === 'ok' || under.state === 'building' ? '' : `\nState of the log    ${under.state}: nothing is signed any more`}`
   }
-Complete            ${reasons.length === 0 ? 'yes' : `no: ${reasons.join(', ')}`}, as orgtrail says; ${foundFiles.completeness} has the gaps and holes
+Complete            ${reasons.length === 0 ? `yes, ${upTo(completeness)}` : `no: ${reasons.join(', ')}`}, as orgtrail says; ${foundFiles.completeness} has
+                    the gaps and holes
 
 What it shows:      ${under === undefined ? 'nothing that a signature proves. The list below shows damage on the way.' : 'each of these events is what orgtrail stored, unchanged since the checkpoint was signed.'}
 What it does not:   that these are all events that match. That is what orgtrail answered, of what had been collected
@@ -54,6 +55,10 @@ What it does not:   that these are all events that match. That is what orgtrail 
                     That Cloudflare told the truth or everything, or who did something.
 `;
 };
+
+/** A question without an end is asked some seconds before its last events are read. */
+const upTo = ({ coverage }: SearchBundle['completeness']): string =>
+  coverage.collectedUntil === null ? 'of nothing collected yet' : `up to ${coverage.collectedUntil}`;
 
 /** Texts of others are each in a line that begins with words of this page, so that none can look like something else. */
 const asked = ({ words, line, address, command }: ReadmeParts['question']): string =>

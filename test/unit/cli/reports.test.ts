@@ -6,6 +6,7 @@ import { progressLine } from '../../../src/cli/commands/demo.ts';
 import { type Comparison, judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
 import { visible } from '../../../src/cli/mcp/answer.ts';
 import type { AuditApi } from '../../../src/ingest/sync/ports.ts';
+import { countedLogs } from '../../../src/status/source-state.ts';
 import type { Status } from '../../../src/status/status.sql.ts';
 import { fails, type Report, statusText } from '../../../src/status/status-report.ts';
 import { report, sink, source } from '../../support/sync/status-report.ts';
@@ -126,6 +127,10 @@ it('statusText shows no more than the limit, and says what it leaves out', () =>
   const text = statusText(report(many), { most: 2 });
   expect(text).toContain('Epsilon');
   expect(text).not.toContain('Alpha');
+  expect([countedLogs({ organizations: 8, accounts: 16 }), countedLogs({ organizations: 0, accounts: 1 })]).toEqual([
+    '24 logs',
+    '1 account',
+  ]);
   expect(text).toContain('3 of 5 organizations not shown: 1 behind, 1 fresh, 1 quiet (--all shows them)');
 });
 
