@@ -80,13 +80,22 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
   for (const command of [program, ...subcommands, ...subcommands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError(`See: ${pathOf(command)} --help`);
     command.configureOutput({
-      writeOut: (text) => context.stdout.write(text),
+      writeOut: (text) => context.stdout.write(folded(text, context.stdout.columns)),
       writeErr: (text) => context.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'orgtrail: ')),
     });
   }
   return program;
 };
+
+/** Lines that a terminal would break within words; examples stay whole. */
+const folded = (text: string, width: number | undefined): string =>
+  width === undefined || width < 40
+    ? text
+    : text.replaceAll(new RegExp(`^(?! *\\$)(?=.{${width + 1}}).*$`, 'gm'), (line) => {
+        const indent = /^ */.exec(line)?.[0] ?? '';
+        return line.replaceAll(new RegExp(`(.{1,${width - indent.length}})(?: +|$)`, 'g'), `$1\n${indent}`).trimEnd();
+      });
 
 /** Returns the exit code. Faults of the user show as a sentence and a hint, not as a stack. */
 export const runCli = async (argv: readonly string[], context: CliContext): Promise<number> => {

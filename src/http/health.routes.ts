@@ -47,17 +47,24 @@ export const healthRoutes = (
   // Probes of Kubernetes cannot keep a secret: readiness names no organization.
   const local = guard.requireLocalOrToken;
   const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
+  // What checks that a server is up may ask without wanting the answer.
+  const exposeHeadRoute = true;
   const liveness = aboutHealth('The process is alive', 'It is.');
-  server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
+  server.get('/livez', { exposeHeadRoute, schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
   server.get(
     '/readyz',
-    { onRequest: local, schema: aboutHealth('It can serve', 'The database answers, and the schema is current.') },
+    {
+      exposeHeadRoute,
+      onRequest: local,
+      schema: aboutHealth('It can serve', 'The database answers, and the schema is current.'),
+    },
     async (_request, reply) => sendReadiness(reply, await unreadyReasons()),
   );
   server.get(
     '/healthz',
     {
+      exposeHeadRoute,
       onRequest,
       schema: aboutHealth(
         'Health of each organization',

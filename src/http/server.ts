@@ -67,7 +67,7 @@ export const startHttpServer = async (options: HttpOptions) => {
   // Routes of the API, `METHOD /path`, and those of the console, which its description leaves out.
   const [routes, hiddenRoutes]: [string[], string[]] = [[], []];
   server.addHook('onRoute', ({ method, url, schema }) => {
-    (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
+    if (method !== 'HEAD') (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const { code, status, reason, retryAfterSeconds } = failureOf(error, request, options.logger);

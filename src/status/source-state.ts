@@ -193,9 +193,9 @@ const isFirstReading = (
 export const collectedShare = ({ wantedSeconds, gapSeconds }: Omit<HistoryFacts, 'unreadHistorySeconds'>): number =>
   wantedSeconds <= 0 ? 1 : Math.min(1, Math.max(0, 1 - gapSeconds / wantedSeconds));
 
-export const countedOwners = ({ organizations, accounts }: SourceCounts): string => {
+export const countedOwners = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
   if (accounts === 0) return counted(organizations, 'organization');
-  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
+  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}${between}`;
   return `${both}${counted(accounts, 'account')}`;
 };
 

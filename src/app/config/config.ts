@@ -242,7 +242,9 @@ const deepFreeze = <T>(value: T): T => {
 /** Settings that are right by themselves but not together, each text with the name of its setting first. */
 const contradictionsOf = (values: Settings, sinks: readonly NamedSink[]): string[] => [
   ...((values.ORGTRAIL_SETTLE.at(-1) ?? 0) >= values.ORGTRAIL_RETENTION
-    ? ['ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again']
+    ? [
+        `ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE (${formatDuration(values.ORGTRAIL_SETTLE.at(-1) ?? 0)}), which still reads that time again`,
+      ]
     : []),
   ...(values.ORGTRAIL_EVIDENCE_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
     ? ['ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key']
@@ -285,6 +287,11 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   if (protocol === 'http:' && !isLoopbackHost(hostname)) {
     warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
   }
+  if (env['CLOUDFLARE_EMAIL'] !== undefined && env['CLOUDFLARE_API_TOKEN'] !== undefined) {
+    warnings.push('CLOUDFLARE_EMAIL does nothing beside CLOUDFLARE_API_TOKEN');
+  }
+  const name = values.ORGTRAIL_ORGANIZATIONS?.find((id) => !/[0-9]/.test(id));
+  if (name !== undefined) warnings.push(`ORGTRAIL_ORGANIZATIONS must have ids, and ${name} may be a name`);
   const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
   if (plainDatabase !== undefined) warnings.push(plainDatabase);
   const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs, ORGTRAIL_ARCHIVE: archive } = values;

@@ -41,7 +41,7 @@ export const showProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
 ): { readonly observer: SyncObserver; readonly stored: () => number; readonly finish: () => void } => {
   const startedAt = performance.now();
-  const left = new Map<string, SourceKey>();
+  const left = new Set<string>();
   const accounts = new Set<string>();
   const failing = new Set<string>();
   let organizations = 0;
@@ -55,14 +55,14 @@ export const showProgress = (
       `${stored.toLocaleString('en')} events stored`,
       `${known.toLocaleString('en')} known`,
       `${Math.round(stored / seconds).toLocaleString('en')}/s`,
-      `${accounts.size === 0 ? `${left.size.toLocaleString('en')} organizations` : countedSources([...left.values()])} left`,
+      `${counted(left.size, 'log')} left`,
       formatDuration(seconds * 1_000),
     ];
     if (failing.size > 0) parts.splice(5, 0, `${failing.size} failing`);
     return parts.join(' · ');
   };
   const leave = (source: SourceKey): void => {
-    left.set(keyOf(source), source);
+    left.add(keyOf(source));
     if (kindOf(source).owner === 'account') accounts.add(source.id);
   };
   const { draw, finish } = drawLine(context, line);

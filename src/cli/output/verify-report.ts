@@ -1,5 +1,5 @@
 import { exitCodes } from '../../base/errors.ts';
-import { alignColumns, printable } from '../../base/text.ts';
+import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Range } from '../../ingest/planning/coverage.ts';
 import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
@@ -207,7 +207,7 @@ export const showVerifyProgress = (
       sum.extra += findings.extra;
     }
     return [
-      `${done.toLocaleString('en')} of ${countedSources(sources)}`,
+      `${done.toLocaleString('en')} of ${counted(sources.length, 'log')}`,
       `${read.toLocaleString('en')} entries read`,
       ...Object.entries(sum).map(([name, count]) => `${count.toLocaleString('en')} ${name}`),
       formatDuration(performance.now() - startedAt),

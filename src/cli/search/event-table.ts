@@ -50,7 +50,7 @@ const columns: readonly Column[] = [
 
 const BETWEEN = '  ';
 
-/** Newest first; has a column of accounts if needed. No line is longer than `width`. */
+/** Newest first; has a column of accounts if needed. Lines are longer than `width` if all columns are at their least. */
 export const eventLines = (events: readonly ShownEvent[], width: number | undefined): string[] => {
   const hasAccounts = events.some(({ accountId }) => accountId !== null);
   const shown = columns.flatMap((column) =>
@@ -91,16 +91,14 @@ const fitted = (shown: readonly Column[], natural: readonly number[], width: num
   return widths;
 };
 
-const lineOf = (cells: readonly string[], widths: readonly number[], width: number | undefined): string => {
-  const line = cells
+const lineOf = (cells: readonly string[], widths: readonly number[], width: number | undefined): string =>
+  cells
     .map((cell, index) => {
       const own = widths[index] ?? cell.length;
       return (width === undefined ? cell : printable(cell, own)).padEnd(own);
     })
     .join(BETWEEN)
     .trimEnd();
-  return width === undefined ? line : line.slice(0, width);
-};
 
 /** `listedAccountName`: of the database alone. */
 export type ShownEvent = ReturnType<typeof shownOf> & Pick<FoundEvent, 'listedAccountName'>;

@@ -43,18 +43,13 @@ const collectedInWords = (search: Judged, coverage: Coverage, looked: boolean): 
   if (search.since !== undefined && beginsEarlier) {
     return `This may be incomplete: nothing before ${collectedSince} is collected.`;
   }
-  const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
+  const until = coverage.read_until === null ? '' : ` up to ${coverage.read_until}`;
+  const range = `${beginsEarlier ? `since ${collectedSince}` : 'for this time range'}${until}`;
   const one = organizations + accounts === 1;
-  const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
+  const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${countedLogs(coverage)} are`;
   const but = coverage.dropped_months.length === 0 ? '' : ', but for months that were dropped';
   const once = coverage.read_once_seconds === 0 ? '' : ', part of it read once so far';
   return `${subject} fully collected ${range}${but}${once}.`;
-};
-
-const logsInWords = ({ organizations, accounts }: Coverage): string => {
-  if (accounts === 0) return counted(organizations, 'organization');
-  if (organizations === 0) return counted(accounts, 'account');
-  return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
 export const searchText = (search: Search, answer: ShownAnswer, width: number | undefined): string => {

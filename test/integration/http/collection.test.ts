@@ -64,9 +64,7 @@ test('what is not collected is one number under one name: overview, organization
 });
 
 test('the events are amber about all of it when the overview is, and say up to when they are collected', async () => {
-  expect(await text('/events')).toMatch(
-    /All 3 organizations are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/,
-  );
+  expect(await text('/events')).toMatch(/All 3 logs are collected up to [\d: -]+\(((?:\d+[dhms] )+ago|just now)\)/);
   await pool.query(
     `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '4 minutes', null)) where pass = 0`,
   );

@@ -1,6 +1,8 @@
 import { expect, it, test } from 'vitest';
 import { ApiError, type ApiFailure } from '../../../src/base/errors.ts';
 import { probeLogs } from '../../../src/cli/check/credentials.ts';
+import { runCli } from '../../../src/cli/cli.ts';
+import type { CliContext } from '../../../src/cli/command.ts';
 import { lockNotes } from '../../../src/cli/commands/check.ts';
 import { progressLine } from '../../../src/cli/commands/demo.ts';
 import { type Comparison, judge, verdictText } from '../../../src/cli/demo/verdict.sql.ts';
@@ -196,4 +198,17 @@ test('what no person sees is shown to a model by its number', () => {
     expect(visible(`a${String.fromCodePoint(code)}b`)).toBe(`a\\u{${code.toString(16)}}b`);
   }
   expect(visible('café 日本 😀 –')).toBe('café 日本 😀 –');
+});
+
+it('help breaks between words on a narrow terminal, and examples stay whole', async () => {
+  const helpAt = async (columns?: number): Promise<string> => {
+    const printed: string[] = [];
+    const stdout = { columns, write: (text: string) => printed.push(text) };
+    await runCli(['search', '--help'], { stdout } as unknown as CliContext);
+    return printed.join('');
+  };
+  const [wide, narrow] = [await helpAt(), await helpAt(80)];
+  expect(narrow.split(/\s+/)).toEqual(wide.split(/\s+/));
+  const long = (text: string) => text.split('\n').filter((line) => line.length > 80 && !/^ *\$/.test(line));
+  expect([long(wide).length > 10, long(narrow)]).toEqual([true, []]);
 });

@@ -78,7 +78,7 @@ it('ORGTRAIL_RETENTION is a duration of a day or more, or forever', () => {
 
 it('ORGTRAIL_RETENTION leaves the settle passes the time that they read again', () => {
   expect(errorOf({ ORGTRAIL_RETENTION: '1d' }).message).toContain(
-    'must be longer than the last delay of ORGTRAIL_SETTLE',
+    'must be longer than the last delay of ORGTRAIL_SETTLE (30d)',
   );
   expect(errorOf({ ORGTRAIL_RETENTION: '3d', ORGTRAIL_SETTLE: '10m,72h' }).message).toContain('must be longer');
   expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
@@ -205,6 +205,8 @@ it.each<[string, Record<string, string>, RegExp]>([
     { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
     /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
   ],
+  ['an email beside a token', { CLOUDFLARE_EMAIL: 'a@b.example' }, /^CLOUDFLARE_EMAIL does nothing beside/],
+  ['a name for an id', { ORGTRAIL_ORGANIZATIONS: 'o1,Acme' }, /^ORGTRAIL_ORGANIZATIONS must have ids, and Acme/],
   ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
   ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
 ])('warnings are given for %s', (_, environment, expected) =>

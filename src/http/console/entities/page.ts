@@ -59,6 +59,8 @@ export const sampleNote = ({ isSample, looked, lookedSince }: EntityReport): Htm
     ? html`<p class="muted">What follows is about the newest ${countText(looked)} events, back to ${instantOf(lookedSince)}.</p>`
     : null;
 
+const NEWS_MS = 7 * 86_400_000;
+
 const newsNames: Readonly<Record<NewsField, string>> = {
   ip: 'address',
   agent: 'user agent',
@@ -75,13 +77,17 @@ export const newsPanel = ({
   kind,
   search,
   report,
-}: Pick<EntityView, 'search' | 'report'> & { readonly kind?: EntityKind }): Html => {
+  nowMs = 0,
+}: Pick<EntityView, 'search' | 'report'> & Partial<Pick<EntityView, 'kind' | 'nowMs'>>): Html => {
   const own: readonly NewsField[] =
     kind === 'actors' ? ['actor'] : kind === 'addresses' ? ['ip'] : kind === 'tokens' ? ['token'] : [];
   const news = report.news.filter(({ field }) => !own.includes(field));
-  const empty = report.canTellNews
-    ? html`<p class="muted">Nothing: every address, agent, organization and kind of action of the last 7 days also occurs before them.</p>`
-    : html`<p class="muted">What was looked at begins less than a week ago, so nothing can be told apart as new.</p>`;
+  const isNew = kind !== undefined && Date.parse(report.firstSeen ?? '') > nowMs - NEWS_MS;
+  const empty = isNew
+    ? html`<p class="muted">It was first seen less than a week ago itself, of all that is stored: all that it does is new.</p>`
+    : report.canTellNews
+      ? html`<p class="muted">Nothing: every address, agent, organization and kind of action of the last 7 days also occurs before them.</p>`
+      : html`<p class="muted">What was looked at begins less than a week ago, so nothing can be told apart as new.</p>`;
   return html`<section class="panel" aria-label="New in the last 7 days"><h2>New in the last 7 days</h2>
 ${
   news.length === 0

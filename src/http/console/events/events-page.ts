@@ -186,13 +186,11 @@ interface PrintHeadView {
 
 const printHead = (view: PrintHeadView): Html => {
   const { search, answer, summary, isPart, nowMs } = view;
-  const { page, coverage } = answer;
-  const { length } = page.events;
+  const { length } = answer.page.events;
   return html`<section class="print-only print-head" aria-label="About this print">
 <p class="print-title">Cloudflare audit log: events</p>
 <dl><div><dt>Query</dt><dd>${queryOf(search)}</dd></div>
 <div><dt>Answer</dt><dd>${completeness(answer)}</dd></div>
-${coverage.collectedUntil === null ? null : html`<div><dt>Collected up to</dt><dd>${instantOf(coverage.collectedUntil)}</dd></div>`}
 <div><dt>Events</dt><dd>${isPart ? html`<strong>A part of the result:</strong> ` : null}${countOf(length, 'event')} here${summary === undefined ? null : html`, ${summary.count.isAtLeast ? 'at least ' : ''}${countOf(summary.count.events, 'match', 'matches')}`}</dd></div>
 <div><dt>Searched at</dt><dd>${zonedText(nowMs)}</dd></div></dl></section>`;
 };
@@ -202,9 +200,9 @@ const printLineOf = (search: Search, answer: SearchAnswer, columns: number): Htm
 
 const queryOf = (search: Search): string => printLine(search) || 'all events';
 
-const completeness = ({ incomplete }: SearchAnswer): Html =>
+const completeness = ({ incomplete, coverage }: SearchAnswer): Html =>
   incomplete.length === 0
-    ? html`<strong>Complete</strong>: no time searched is missing.`
+    ? html`<strong>Complete${coverage.collectedUntil === null ? null : html` up to ${instantOf(coverage.collectedUntil)}`}</strong>: no time searched is missing.`
     : html`<strong>Incomplete</strong>: ${incomplete.map((reason) => reasons[reason]).join('; ')}.`;
 
 /** Shorter than on the screen, where they lead somewhere. */

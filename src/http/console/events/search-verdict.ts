@@ -47,7 +47,7 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
       ? html`${countText(logs)} of ${countOf(logs, 'log')} ${missing.length === 0 ? 'complete' : 'collected'}${until}`
       : html`<strong>${NOT_COLLECTED}: parts of ${part}</strong>${until && html`; all else${until}`}`
   }${missing}</summary>
-<div class="pop"><p>${incomplete === 0 ? html`${subjectOf(coverage)} collected${until}.` : html`Events of these times may be missing here.`}${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}</p>
+<div class="pop"><p>${incomplete === 0 ? html`${logs === 1 ? 'The log is' : `All ${countOf(logs, 'log')} are`} collected${until}.` : html`Events of these times may be missing here.`}${onceNote(coverage)}${olderNote(coverage)}${archiveNote(coverage)}${droppedNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}</p>
 <ul>${gaps
     .slice(0, SHOWN_GAPS)
     .map(
@@ -73,13 +73,6 @@ const logName = ({
   organizationId,
   organizationName,
 }: SearchCoverage['gaps'][number]): string => accountName ?? accountId ?? organizationName ?? organizationId ?? '';
-
-const subjectOf = ({ organizations, accounts }: SearchCoverage): string => {
-  if (accounts === 0)
-    return organizations === 1 ? 'The organization is' : `All ${countText(organizations)} organizations are`;
-  if (organizations === 0) return accounts === 1 ? 'The account is' : `All ${countText(accounts)} accounts are`;
-  return `All logs of organizations (${countText(organizations)}) and accounts (${countText(accounts)}) are`;
-};
 
 const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | null => {
   if (collectedUntil === null) return null;

@@ -3,6 +3,7 @@ import type { Cause } from '../../../status/causes.ts';
 import { NOT_COLLECTED, type SourceHealth } from '../../../status/health.ts';
 import type { ApiBudgetFigures, OrganizationChange, ProcessFigures } from '../../../status/overview.sql.ts';
 import {
+  countedOwners,
   countsOf,
   mostGapSeconds,
   type SourceCounts,
@@ -51,7 +52,7 @@ const allIsWell = ({ groups }: StatusWithStates): string => {
   const whole =
     all === 1
       ? `The ${counts.accounts === 1 ? 'account' : 'organization'} is`
-      : `All ${countOfSources(counts, ' and ')} are`;
+      : `All ${countedOwners(counts, ' and ')} are`;
   return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(mostGapSeconds(groups))}${all === 1 ? '' : ' at most'}.`;
 };
 
@@ -59,7 +60,7 @@ const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refus
 
 const sourcesTrouble = (counts: SourceCounts, state: string, word: string): Html => {
   const href = counts.organizations > 0 ? `/?state=${state}#organizations` : '#accounts';
-  return html`<a href="${href}">${countOfSources(counts)} ${word}</a>`;
+  return html`<a href="${href}">${countedOwners(counts)} ${word}</a>`;
 };
 
 /** First readings are no trouble. */
@@ -106,20 +107,14 @@ const tile = (name: string, value: string, note: Html): Html =>
 
 const readOnceTile = ({ groups }: StatusWithStates): Html | null => {
   if (sumOf(groups, 'readOnce') === 0) return null;
-  const of = countOfSources(countsOf(groups, 'readOnce'));
+  const of = countedOwners(countsOf(groups, 'readOnce'));
   return tile('Read once', spanText(sumOf(groups, 'readOnceSeconds')), html`of ${of}, read again a day later`);
 };
 
 const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
   if (sumOf(groups, 'unproven') === 0) return null;
-  const of = countOfSources(countsOf(groups, 'unproven'));
+  const of = countedOwners(countsOf(groups, 'unproven'));
   return tile('Not proven yet', spanText(sumOf(groups, 'unprovenSeconds')), html`of ${of}, claimed by version 0.1`);
-};
-
-export const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
-  if (accounts === 0) return countOf(organizations, 'organization');
-  const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;
-  return `${both}${countOf(accounts, 'account')}`;
 };
 
 const accountsTile = ({ groups }: StatusWithStates): Html | null => {

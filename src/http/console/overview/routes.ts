@@ -4,6 +4,7 @@ import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview.sql.ts';
 import {
   type AccountWithState,
+  countedOwners,
   isAccount,
   isOrganization,
   type SourceCounts,
@@ -26,7 +27,7 @@ import {
   readFilter,
   selectOrganizations,
 } from './organizations.ts';
-import { changesPanel, countOfSources, latenessPanel, sinksPanel, stateLine, summary } from './page.ts';
+import { changesPanel, latenessPanel, sinksPanel, stateLine, summary } from './page.ts';
 import { coveragePanels, eventsLinks, explanation, facts, holesPanel } from './source-panels.ts';
 import { gapsOfHours, hoursChart, type Tail } from './timeline.ts';
 
@@ -68,7 +69,7 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
   const shown = status.isWhole ? status.sources : organizations.selected.rows;
   const paces = pacesOf(await overview.pace(shown.filter(({ firstReading }) => firstReading)));
   const read = status.isWhole ? status.sources : undefined;
-  const words = (counts: SourceCounts) => countOfSources(counts, ' and ');
+  const words = (counts: SourceCounts) => countedOwners(counts, ' and ');
   const reading = readingLine({ groups: status.groups, sources: read, paces, words });
   // Else it would be below fifty organizations.
   const isInTrouble = sinks.some((sink) => sinkState(sink) !== 'ok');

@@ -112,7 +112,7 @@ ${tellForm({ saved, given, fault, ...rest })}
 const renamedOf = ({ renamedAt, renamedBy }: SavedSearch): Html | null =>
   renamedAt === null ? null : html`; renamed by ${whoOf(renamedBy)}, ${timeOf(renamedAt)}`;
 
-const whoOf = (who: string | null): Html => (who === null ? html`<span class="muted">not known</span>` : html`${who}`);
+const whoOf = (who: string | null): Html => (who === null ? html`<span class="muted">no token</span>` : html`${who}`);
 
 const hrefOf = ({ search }: SavedSearch): string => (search === '' ? '/events' : `/events?${search}`);
 
