@@ -118,6 +118,11 @@ declare
   begun constant timestamptz := clock_timestamp();
   given constant bigint := new.position - old.position;
 begin
+  -- Else an event that comes back would be stored twice.
+  if exists (select from archive_restores r where r.ended_at is null) then
+    raise exception 'the database is being restored from the archive' using errcode = 'lock_not_available',
+      hint = '`orgtrail archive restore --into` goes on with it';
+  end if;
   if given > 250000 and pg_has_role(session_user, (select c.relowner from pg_class c where c.oid = tg_relid), 'usage') then
     new.paced_until := begun;
   else

@@ -5,6 +5,7 @@ import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeTables } from '../archive/iceberg/write-table.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
+import { writeState } from '../archive/restore/state-object.ts';
 import { archiveSettled, type SettledMonths } from '../archive/settled-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
@@ -59,7 +60,15 @@ export const openArchive = async (
   return {
     store,
     archiveMonth: (month: string) => archiveOne(month, false),
-    archiveSettled: () => archiveSettled({ ...settled, archiveMonth: (month) => archiveOne(month, true) }),
+    archiveSettled: async () => {
+      const archived = await archiveSettled({ ...settled, archiveMonth: (month) => archiveOne(month, true) });
+      // A lost database comes back as of then.
+      const written = await writeState({ pool, store }, signal).catch((error: unknown) => {
+        if (!signal.aborted)
+          logger.warn({ reason: reasonOf(error) }, 'the state was not written to the archive; retrying later');
+      });
+      return archived && written !== undefined;
+    },
     close: () => store.close(),
   };
 };

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { requireNoRestore } from '../archive/restore/restores.sql.ts';
 import { reasonOf } from '../base/errors.ts';
 import { createStreamLimits } from '../base/limits.ts';
 import { version } from '../base/package-files.ts';
@@ -62,7 +63,10 @@ export const openApp = async (config: Config, options: AppOptions) => {
   const database = await openDatabase(config, options.logger, { wait, mustExist: readsOnly, latestUrl });
   try {
     if (readsOnly) await requireCurrentSchema(database.pool);
-    else await migrateWithLog(database.pool, options.logger);
+    else {
+      await migrateWithLog(database.pool, options.logger);
+      await requireNoRestore(database.pool);
+    }
     return await compose(config, database, { ...options, secrets });
   } catch (error) {
     await database.close();

@@ -33,6 +33,7 @@ export const ingestMay: Readonly<Record<string, string>> = {
   archive_objects: 'select',
   archive_thaws: 'select',
   archive_snapshots: 'select',
+  archive_restores: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.

@@ -19,6 +19,8 @@ interface Thawing {
   readonly time: Time;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Events of the month in hand. */
+  readonly onCopied?: (events: number) => void;
 }
 
 /** Brings months back that are asked for, and lets them go at the end of their time; of several replicas one does. Resolves after the signal. */
@@ -46,6 +48,7 @@ export const workOnce = async (thawing: Thawing, owner: string): Promise<boolean
   const stopping = AbortSignal.any([signal, lease.lost]);
   const onCopied = (events: number) => {
     copied = events;
+    thawing.onCopied?.(events);
     renew().catch(() => {});
   };
   try {

@@ -11,6 +11,7 @@ import { useArchive } from '../../archive/catalogue.sql.ts';
 import { writeTables } from '../../archive/iceberg/write-table.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts';
+import { writeState } from '../../archive/restore/state-object.ts';
 import { type DroppedMonth, dropOldMonths, type RetentionResult, readOldMonths } from '../../archive/retention.sql.ts';
 import { readSettledMonths } from '../../archive/settled-months.sql.ts';
 import { isStorageFault, type ObjectStore, openObjectStore } from '../../archive/store.ts';
@@ -24,7 +25,7 @@ Without --month it takes every month that is older than ORGTRAIL_RETENTION, and 
 (ORGTRAIL_ARCHIVE_AFTER). What is in the archive already is read back, unless the month is younger than ORGTRAIL_RETENTION; only what
 is missing is written. From the first run on no replica drops a month that is not in this archive: \`orgtrail archive end\`
 takes that back. With --drop it does what the daemon does once a day: it drops what nothing else needs. The last thing that it
-writes is the manifest, a list of the objects for readers that have no database.
+writes is the manifest, a list of the objects for readers that have no database, and the state that a lost database comes back from.
 
 Examples:
   $ ORGTRAIL_RETENTION=730d ORGTRAIL_ARCHIVE=s3://audit-archive/orgtrail orgtrail archive run
@@ -38,14 +39,15 @@ export const readMonth = (text: string): string => {
   throw new InvalidArgumentError('It must be a month such as 2024-01.');
 };
 
+export const collectMonth = (text: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  readMonth(text),
+];
+
 export const runCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('run')
     .description('Bring months into the archive, and read back what is in it')
-    .option(
-      '--month <month>',
-      'this month, also if it is younger; repeatable',
-      (text, before: string[] | undefined) => [...(before ?? []), readMonth(text)],
-    )
+    .option('--month <month>', 'this month, also if it is younger; repeatable', collectMonth)
     .option('--drop', 'drop the months that are older than ORGTRAIL_RETENTION then')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', help)
@@ -107,6 +109,7 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
     try {
       const written = await writeManifest(archive, signal);
       await writeTables({ pool, store, tableBase }, signal);
+      await writeState({ pool, store }, signal);
       return written;
     } catch (error) {
       return faultOf(error, signal);
@@ -150,7 +153,7 @@ const describe = ({ archived, dropped, kept, manifest }: Result): string => {
 };
 
 const describeManifest = (manifest: Result['manifest']): readonly string[] => {
-  if ('fault' in manifest) return [`the manifest or the table is not written: ${manifest.fault}`];
+  if ('fault' in manifest) return [`the manifest, the table or the state is not written: ${manifest.fault}`];
   const { key, isWritten, keptAs } = manifest;
   const kept = `the manifest that was there has objects that this database never had: it is kept as ${keptAs}`;
   return [...(keptAs === undefined ? [] : [kept]), ...(isWritten ? [`the manifest is written: ${key}`] : [])];

@@ -318,7 +318,7 @@ const ingest: Readonly<Record<string, string>> = {
   ...withRight(
     'SELECT',
     `
-    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy archive_snapshots archive_thaws audit_event_changes
+    access_tokens alarm_changes alarm_cursors alarms archive_objects archive_policy archive_restores archive_snapshots archive_thaws audit_event_changes
     audit_event_traits audit_events audit_feed audit_history checks collector_tokens coverage coverage_gaps
     coverage_holes coverage_proof coverage_readings detection_api_token_changed detection_api_token_wide_scope
     detection_cloudflare_staff detection_collector_token detection_delete_burst detection_dns_records_deleted

@@ -1,0 +1,100 @@
+import type { Logger } from 'pino';
+import { OrgtrailError } from '../../base/errors.ts';
+import type { Time } from '../../base/time.ts';
+import { createProcessIdentity } from '../../postgres/leases.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { asOwner } from '../../postgres/sql-state.ts';
+import type { ObjectStore } from '../store.ts';
+import { workOnce } from '../thaw/thaw-forever.ts';
+import {
+  askForMonths,
+  beginRestore,
+  endRestore,
+  type MonthOfRestore,
+  type RestoreRow,
+  readMonthsOfRestore,
+  readOpenRestore,
+} from './restores.sql.ts';
+import { readStateHead, type StateHead } from './state.sql.ts';
+import { fetchState, findState } from './state-object.ts';
+
+/** Another process may have the month that is left, or had it when it was killed: its lease ends within a minute. */
+const LOOK_EVERY_MS = 1_000;
+
+interface RestoreContext {
+  readonly pool: Pool;
+  readonly store: ObjectStore;
+  readonly time: Time;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Events that are in the database again, of all. */
+  readonly onProgress: (events: number, all: number) => void;
+}
+
+interface Restored {
+  readonly state: RestoreRow & { readonly head: StateHead };
+  readonly months: readonly MonthOfRestore[];
+  readonly events: number;
+}
+
+/**
+ * Brings a lost database back into an empty one: its state, and each month by the way of a thaw. Killed at any moment, it goes on where it was when it is
+ * called again; until its end the database stores nothing. Throws OrgtrailError with the names of the months that cannot come back, when all others are.
+ */
+export const restoreDatabase = async (
+  context: RestoreContext,
+  { feedId, without }: { readonly feedId?: string | undefined; readonly without: readonly string[] },
+): Promise<Restored> => {
+  const { pool, store, signal, onProgress } = context;
+  const { open, lines } = await asOwner('restore a database', openRestore(context, feedId));
+  const all = await asOwner('restore a database', askForMonths(pool, without));
+  const owner = createProcessIdentity();
+  let done = 0;
+  const work = {
+    ...context,
+    logger: context.logger.child({}, { level: 'silent' }),
+    archiveMonth: () => Promise.reject(new Error('no month goes')),
+    onCopied: (events: number) => onProgress(done + events, all),
+  };
+  for (;;) {
+    signal.throwIfAborted();
+    const months = await readMonthsOfRestore(pool);
+    const left = months.filter(({ state }) => state === 'asked');
+    done = all - left.reduce((sum, { events }) => sum + events, 0);
+    onProgress(done, all);
+    if (left.length === 0) break;
+    if (!(await workOnce(work, owner))) await context.time.sleep(LOOK_EVERY_MS, signal);
+  }
+  const months = await readMonthsOfRestore(pool);
+  refuseFailed(
+    store,
+    months.filter(({ state }) => state === 'failed'),
+  );
+  await endRestore(pool, open, lines);
+  const events = months.reduce((sum, month) => sum + month.events, 0);
+  return { state: { ...open, head: readStateHead(lines) }, months, events };
+};
+
+const openRestore = async ({ pool, store, signal }: RestoreContext, feedId: string | undefined) => {
+  const open = await readOpenRestore(pool);
+  if (open !== undefined && open.archive !== store.name)
+    throw new OrgtrailError('usage', `this database is being restored from ${open.archive}, not from ${store.name}`);
+  if (open !== undefined) {
+    const lines = await fetchState(store, { key: open.stateKey, sha256: open.stateSha256 }, signal);
+    return { open, lines };
+  }
+  const state = await findState(store, feedId, signal);
+  const lines = await fetchState(store, state, signal);
+  await beginRestore(pool, { archive: store.name, ...state }, readStateHead(lines), lines);
+  const begun = await readOpenRestore(pool);
+  if (begun === undefined) throw new Error('the restore did not begin');
+  return { open: begun, lines };
+};
+
+const refuseFailed = (store: ObjectStore, failed: readonly MonthOfRestore[]): void => {
+  if (failed.length === 0) return;
+  const reasons = failed.map(({ month, error }) => `${month}: ${error ?? 'not thawed'}`).join('; ');
+  throw new OrgtrailError('verification_failed', `not whole, so nothing is collected yet: ${reasons}`, {
+    hint: `bring the objects back in ${store.name} and run it again, or give a month up with --without ${failed[0]?.month}: what Cloudflare still has of it is read again`,
+  });
+};
