@@ -57,7 +57,17 @@ test('a lost database comes back from its archive, killed in the middle: the sam
   await world.setClocks(3 * DAY_MS);
   expect(await runOrgtrail(['sync'], env)).toMatchObject({ code: 0 });
   expect(await archive()).toMatchObject({ code: 0 });
-  const [events, state] = [await eventsOf(database.pool, months), await stateOf(database.pool)];
+  // Late ones of a month that is archived, which are in no object.
+  const lateMonth = months[1] ?? '';
+  for (const { id } of simulator.summary().organizations)
+    simulator.generate(id, 7, { actionTimeMs: Date.parse(`${lateMonth}-10T00:00:00Z`), spacingMs: 1_000 });
+  const whole = [210 * DAY_MS, 121_000].map((ago) => new Date(simulator.summary().nowMs - ago).toISOString());
+  const verify = ['verify', '--since', whole[0] ?? '', '--before', whole[1] ?? '', '--json'];
+  const { stdout } = await runOrgtrail([...verify, '--fix'], env);
+  expect(JSON.parse(stdout)).toMatchObject({ fixedMissing: 21 });
+  expect(await runOrgtrail(['archive', 'run', '--month', months[0] ?? ''], env)).toMatchObject({ code: 0 });
+  const [stored, state] = [await eventsOf(database.pool, months), await stateOf(database.pool)];
+  const events = stored.slice(0, -21);
   const head = await firstValue<number>(database.pool, 'select position::float8 from feed_head');
   const feedId = await firstValue<string>(database.pool, 'select feed_id::text from feed_head');
 
@@ -110,7 +120,7 @@ test('a lost database comes back from its archive, killed in the middle: the sam
     state: { position: head },
     months: months.map((month) => ({ month })),
     events: events.length,
-    read_again: all.slice(-2),
+    read_again: [lateMonth, ...all.slice(-2)],
     sinks: [{ name: 'siem', position: 400 }],
   });
   expect(await eventsOf(lost.pool, all)).toEqual(events);
@@ -125,7 +135,7 @@ test('a lost database comes back from its archive, killed in the middle: the sam
 
   expect(await runOrgtrail(['sync'], daemon)).toMatchObject({ code: 0 });
   expect(await compareWithTruth(lost.pool, simulator)).toMatchObject(exact);
-  expect(await eventsOf(lost.pool, months)).toEqual(events);
+  expect((await eventsOf(lost.pool, months)).slice(0, events.length)).toEqual(events);
   expect(
     await valuesOf(
       lost.pool,
@@ -133,9 +143,6 @@ test('a lost database comes back from its archive, killed in the middle: the sam
       [head],
     ),
   ).toEqual([true]);
-  const whole = [210 * DAY_MS, 121_000].map((ago) => new Date(simulator.summary().nowMs - ago).toISOString());
-  expect(
-    await runOrgtrail(['verify', '--since', whole[0] ?? '', '--before', whole[1] ?? '', '--json'], daemon),
-  ).toMatchObject({ code: 0 });
+  expect(await runOrgtrail(verify, daemon)).toMatchObject({ code: 0 });
   expect(await runOrgtrail(['archive', 'verify', '--contents'], daemon)).toMatchObject({ code: 0 });
 });

@@ -143,6 +143,10 @@ test('a daemon without a retention archives a closed month that has settled, and
   await until('the month is archived', async () =>
     (await readCatalogue(pool, '2024-02')).some(({ droppedAt }) => droppedAt === null),
   );
+  await until('the state is written', async () => {
+    const latest = await readFile(join(directory, 'v1/state/latest.json'), 'utf8').catch(() => '');
+    return latest.includes(`v1/state/feed=${await readFeedId(pool)}/`);
+  });
   expect((await pool.query("select from audit_events where id = 'held'")).rowCount).toBe(1);
 });
 
