@@ -33,7 +33,8 @@ const makeBundle = async (): Promise<void> => {
 
   cpSync(join(root, 'src/http/console/assets'), consoleAssets, { recursive: true });
   cpSync(fileURLToPath(import.meta.resolve('idiomorph')), join(consoleAssets, 'idiomorph.esm.js'));
-  cpSync(join(root, 'src/evidence/verify-bundle/verify.py'), join(dist, 'verify.py'));
+  for (const name of ['verify.py', 'FORMAT.txt'])
+    cpSync(join(root, 'src/evidence/verify-bundle', name), join(dist, name));
   const modules = output.flatMap((one) => (one.type === 'chunk' ? one.moduleIds : []));
   const folders = packageFolders([...modules, fileURLToPath(import.meta.resolve('idiomorph'))]);
   writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), folders.map(licenseOf).join(`\n${'-'.repeat(80)}\n\n`));

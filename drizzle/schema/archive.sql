@@ -284,11 +284,9 @@ language sql stable security definer set search_path from current as $function$
     order by x.ends_at desc limit 1) w
   union all
   select 'nothing is dropped: the evidence has not been compared with its anchors on this server; a process that has its key does that'
-  from evidence_logs l
-  where l.name = 'events' and l.generation = (select max(g.generation) from evidence_logs g) and l.ended_at is null
-    and l.state not in ('behind', 'forked')
-    and (not orgtrail_is_evidence_here(l.timeline) or (select max(w.since) from retention_waits w)
-      > (select coalesce(max(s.signed_at), '-infinity') from evidence_logs s where s.generation = l.generation))
+  from evidence_log l
+  where l.ended_at is null and l.state <> 'behind'
+    and (not orgtrail_is_evidence_here(l.timeline) or (select max(w.since) from retention_waits w) > coalesce(l.signed_at, '-infinity'))
   limit 1
 $function$;
 
@@ -319,12 +317,11 @@ begin
     into obstacle;
   if obstacle is not null then return obstacle; end if;
   -- A leaf that was not made could never be made again, and a drop that is not stated looks like a theft.
-  select case when l.size < highest
-      then pg_catalog.format('the evidence is at position %s, and still needs events up to %s', l.size, highest)
+  select case when l.position < highest
+      then pg_catalog.format('the evidence is at position %s, and still needs events up to %s', l.position, highest)
       else pg_catalog.format('the evidence is %s, and cannot state what is dropped', l.state) end into obstacle
-  from evidence_logs l
-  where l.name = 'events' and l.generation = (select max(generation) from evidence_logs) and l.ended_at is null
-    and (l.size < highest or l.state in ('behind', 'forked', 'halted'));
+  from evidence_log l
+  where l.ended_at is null and (l.position < highest or l.state not in ('building', 'ok'));
   return obstacle;
 end
 $function$;
@@ -410,7 +407,7 @@ begin
       'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s where position > $1', partition)
       using coalesce(thaw.last_position, 0) into gone.ids_sha256;
   end if;
-  if exists (select from evidence_logs) then
+  if exists (select from evidence_log) then
     execute pg_catalog.format('select range_agg(int8range(first, last + 1)) from (select min(position) as first, max(position) as last'
       ' from (select position, position - row_number() over (order by position) as run from %s where position > $1) as numbered group by run) as runs',
       partition) using coalesce(thaw.last_position, 0) into gone.positions;

@@ -201,8 +201,7 @@ begin
     perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
   end if;
   -- What proves the claim is kept if there is a log of evidence that has not ended.
-  if p_reads is not null and exists (select from evidence_logs l where l.name = 'events' and l.ended_at is null
-      and l.generation = (select max(g.generation) from evidence_logs g)) then
+  if p_reads is not null and exists (select from evidence_log l where l.ended_at is null) then
     perform orgtrail_note_reads(p_kind, p_source_id, p_filter_hash, p_lane, p_reads);
   end if;
   -- The feed's head is locked last: sources wait for one another only while rows go in. The rest of an entry goes from the parameter into its

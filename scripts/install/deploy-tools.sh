@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; shellcheck, for `npm run check`; and Go with golang.org/x/mod, which
-# reads the log of the evidence, and with what Helm and Terraform are made of (sprig, sigs.k8s.io/yaml, hcl); libfaketime, which moves clocks; and moto and radosgw, the storages that S3 is tested on. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
+# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; shellcheck, for `npm run check`; and Go with what
+# Helm and Terraform are made of (sprig, sigs.k8s.io/yaml, hcl); libfaketime, which moves clocks; and moto and radosgw, the storages that S3 is tested on. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
 # that need them are then skipped.
 set -euo pipefail
 
@@ -13,7 +13,6 @@ command -v go >/dev/null || install+=(golang-go)
 [ -d /usr/share/gocode/src/github.com/Masterminds/sprig ] || install+=(golang-github-masterminds-sprig-dev)
 [ -d /usr/share/gocode/src/sigs.k8s.io/yaml ] || install+=(golang-k8s-sigs-yaml-dev)
 [ -d /usr/share/gocode/src/github.com/hashicorp/hcl/v2 ] || install+=(golang-github-hashicorp-hcl-v2-dev)
-[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || install+=(golang-golang-x-mod-dev)
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || install+=(libfaketime)
 [ -x /usr/bin/radosgw ] || install+=(radosgw)
 /usr/bin/python3 -c 'import moto.server, flask_cors, boto3' 2>/dev/null || install+=(python3-moto python3-flask python3-flask-cors)

@@ -143,7 +143,6 @@ const startHttp = async (
     feed: app.feed,
     operations: app.operations,
     served: operations,
-    servedEvidence: evidence.store,
     shownEvidence: evidence.shown,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics),
   }).catch((error: unknown) => {

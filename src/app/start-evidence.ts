@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { OrgtrailError } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
-import { anchorForever, bothLogs, readAnchors } from '../evidence/anchors/anchor-forever.ts';
+import { anchorForever, readAnchors } from '../evidence/anchors/anchor-forever.ts';
 import { openAnchors } from '../evidence/anchors/open-anchors.ts';
 import { anchorOfSink, createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever, refuse } from '../evidence/builder/build-forever.ts';
@@ -11,9 +11,9 @@ import type { CoverageOptions } from '../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore, noteBuilderSettings } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
 import { publicKeyOfFile, signerOfCommand, signerOfFile } from '../evidence/keys.ts';
-import { createServedStore } from '../evidence/served-store.sql.ts';
 import { createShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
+import { verifyForever } from '../evidence/stored/verify-forever.ts';
 import { openFeed } from '../feed/open-feed.ts';
 import { canonicalFilters } from '../ingest/sources/source-kind.ts';
 import { createProcessIdentity } from '../postgres/leases.ts';
@@ -105,21 +105,37 @@ const startEvidence = (
   }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
   const own = [signer, ...(nextSigner === undefined ? [] : [nextSigner])].map(({ publicKey }) => publicKey);
+  const store = createEvidenceStore(pool, app.owner, leaseMs);
+  const observer = logEvidence(logger);
+  const { time } = app.sync;
   const ended = buildForever({
-    ...anchoringOf(pool, evidence, { own, logger, time: app.sync.time }),
-    store: createEvidenceStore(pool, app.owner, leaseMs),
+    ...anchoringOf(pool, evidence, { own, logger, time }),
+    store,
     signer,
     nextSigner,
     base: evidence.base,
     version,
-    observer: logEvidence(logger),
+    observer,
+    verify: (claim, lost) =>
+      verifyForever(
+        claim,
+        {
+          pool,
+          store,
+          time,
+          observer,
+          onError: (reason) =>
+            logger.error({ reason }, 'the evidence could not be compared with what is stored; it is retried'),
+        },
+        lost,
+      ),
     coverage: coverageOf(config, evidence.statementsMs),
     noteSettings: (claim) =>
       noteBuilderSettings(pool, claim, {
         anchors: [...evidence.anchors.map(({ name }) => name), ...anchorsOfSinks(config)],
         statementsMs: evidence.statementsMs,
       }),
-    time: app.sync.time,
+    time,
     leaseMs,
     intervalMs: evidence.intervalMs,
     waitBeyond: (position, timeoutMs, abort) => app.feed.waitBeyond(position, timeoutMs, abort),
@@ -179,22 +195,14 @@ const anchoringOf = (
   if (targets.length === 0) return {};
   const anchors = openAnchors(targets, s3);
   const observer = logAnchors(logger);
-  const keysOf = (generation: number, origins: readonly string[]) => keysAtAnchors(pool, generation, origins, own);
+  const readKeys = (origin: string) => keysAtAnchors(pool, origin, own);
   return {
-    readAnchors: async ({ generation, events, journal }) => {
-      const keys = await keysOf(generation, [events.origin, journal.origin]);
-      const logs = bothLogs({ events: events.origin, journal: journal.origin });
-      return await readAnchors(anchors, { generation, logs, keys }, observer);
-    },
-    anchor: (builder, generation, signal) =>
+    readAnchors: async ({ number, origin }) =>
+      await readAnchors(anchors, { number, origin, keys: await readKeys(origin) }, observer),
+    anchor: (builder, signal) =>
       anchorForever(anchors, {
         store: createAnchorStore(pool),
-        generation,
-        readKeys: (logs) =>
-          keysOf(
-            generation,
-            logs.map(({ origin }) => origin),
-          ),
+        readKeys,
         observer,
         learn: (found) => builder.learn(found),
         time,
@@ -206,10 +214,10 @@ const anchoringOf = (
 /** On connections of its own. If none is configured, the console still shows a log that there is. */
 export const serveEvidence = ({ evidence }: Config, { database }: Pick<App, 'database'>, logger: Logger) => {
   if (evidence === undefined) {
-    return { store: undefined, shown: createShownEvidence(database.pool, false), close: async () => {} };
+    return { shown: createShownEvidence(database.pool, false), close: async () => {} };
   }
   const { pool, close } = openPool({ url: database.latestUrl, size: CONNECTIONS, sharedFor: 'the evidence', logger });
-  return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
+  return { shown: createShownEvidence(pool, true), close };
 };
 
 interface BuilderParts {

@@ -11,6 +11,7 @@ import { checkCommand } from './commands/check.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { feedCommand } from './commands/feed.ts';
+import { fetchCommand } from './commands/fetch.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
 import { runCommand } from './commands/run.ts';
@@ -68,6 +69,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     verifyCommand(context, report),
     migrateCommand(context),
     feedCommand(context),
+    fetchCommand(context),
     evidenceCommand(context, report),
     archiveCommand(context, report),
     searchCommand(context),

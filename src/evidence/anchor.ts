@@ -1,22 +1,21 @@
 import { reasonOf } from '../base/errors.ts';
 import { parseS3Address, type S3Address } from '../base/s3/address.ts';
-import type { Checkpoint, LogName } from './notes/checkpoint.ts';
-import type { Witness } from './notes/policy.ts';
+import type { Checkpoint } from './notes/checkpoint.ts';
 import { parseVerifierKey, signatureTypes, type VerifierKey } from './notes/signed-note.ts';
 import type { Tile } from './tree/growing-tree.ts';
 import type { TileId } from './tree/tiles.ts';
 
+/** What is signed, and what an anchor has of it. */
 export interface LogToAnchor {
-  readonly log: LogName;
-  readonly generation: number;
+  readonly number: number;
   readonly origin: string;
   readonly size: number;
   readonly note: string;
-  /** Size of the newest checkpoint at this anchor; 0: none. */
+  /** Size of the newest checkpoint of this log at this anchor; 0: none. */
   readonly keptSize: number;
   /** Since that was last noted; null: never. */
   readonly keptSecondsAgo: number | null;
-  /** Leaves whose full tiles are at this anchor already. */
+  /** Leaves whose full tiles and statements are at this anchor already. */
   readonly tilesSize: number;
 }
 
@@ -27,11 +26,11 @@ interface Kept {
 }
 
 export interface AnchorStore {
-  /** The newest signed checkpoints of the generation; fewer than two before both are signed. */
-  readSigned(generation: number, anchor: string): Promise<readonly LogToAnchor[]>;
-  readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
-  /** The texts of statements, from one index up to another. */
-  readStatements(generation: number, from: number, to: number): Promise<readonly string[]>;
+  /** The newest signed checkpoint; undefined: nothing is signed. */
+  readSigned(anchor: string): Promise<LogToAnchor | undefined>;
+  readTiles(tiles: readonly TileId[]): Promise<readonly Tile[]>;
+  /** Texts of the statements from one index up to another. */
+  readStatements(from: number, to: number): Promise<readonly string[]>;
   noteKept(log: LogToAnchor, anchor: string, kept: Kept): Promise<void>;
   noteFailure(log: LogToAnchor, anchor: string, error: string): Promise<void>;
 }
@@ -47,17 +46,15 @@ export interface AnchorHistory {
 export interface Anchor {
   readonly name: string;
   readonly intervalMs: number;
-  /** Those whose checkpoints it keeps; absent: both. */
-  readonly logs?: readonly LogName[];
-  /** Newest first, nothing verified; none if the anchor cannot be read. */
-  newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
+  /** Newest first, nothing verified; none if the anchor cannot be read. By the number of the log. */
+  newest(number: number): Promise<readonly Buffer[]>;
   /** All checkpoints, for an operator who can wait; absent if the anchor cannot be read. */
-  history?(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<AnchorHistory>;
-  /** The data of the first `size` leaves of a journal; absent: it keeps none. Rejects if one is missing. */
-  statements?(generation: number, size: number): Promise<readonly Buffer[]>;
-  /** Undefined: it is not time yet. Throws an EvidenceFault if another checkpoint of this size is there. */
-  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept | undefined>;
-  /** Keeps the tiles that it lacks, or a part of them; absent if it keeps no tiles. */
+  history?(number: number): Promise<AnchorHistory>;
+  /** Texts of statements as they were kept, in whatever order; absent: it keeps none. */
+  statements?(number: number): Promise<readonly string[]>;
+  /** Throws an EvidenceFault if another checkpoint of this size is there. */
+  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept>;
+  /** Keeps the tiles and statements that it lacks, or a part of them; absent if it keeps none. */
   keepTiles?(log: LogToAnchor, store: AnchorStore, signal: AbortSignal): Promise<Kept>;
 }
 
@@ -85,7 +82,6 @@ export type AnchorTarget = {
   | { readonly kind: 'file'; readonly directory: string }
   | { readonly kind: 's3'; readonly address: S3Address }
   | { readonly kind: 'witness'; readonly url: string; readonly key: VerifierKey }
-  | { readonly kind: 'tsa'; readonly url: string }
 );
 
 /** Reads ORGTRAIL_EVIDENCE_ANCHORS, by commas or lines. A string says why it cannot: the setting's name, then this. */
@@ -107,7 +103,7 @@ export const parseAnchors = (text: string): readonly AnchorTarget[] | string => 
 const parseAnchor = (text: string): AnchorTarget | string => {
   if (text.startsWith('witness:')) return parseWitness(text);
   if (text.startsWith('s3:')) return parseObjects(text);
-  return text.startsWith('tsa:') ? parseAuthority(text) : parseDirectory(text);
+  return parseDirectory(text);
 };
 
 /** Nothing of the text is repeated: it may have a credential by mistake. */
@@ -116,13 +112,6 @@ const parseObjects = (text: string): AnchorTarget | string => {
   return typeof address === 'string'
     ? `has an s3 anchor that cannot be used: it ${address}`
     : { kind: 's3', name: address.name, address };
-};
-
-const parseAuthority = (name: string): AnchorTarget | string => {
-  const url = name.slice('tsa:'.length);
-  return /^https?:\/\/[^\s@]+$/.test(url) && URL.canParse(url)
-    ? { kind: 'tsa', name, url }
-    : `has ${JSON.stringify(name)}: a time-stamping authority must be like tsa:https://tsa.example.com, without a password`;
 };
 
 const parseDirectory = (name: string): AnchorTarget | string => {
@@ -148,7 +137,5 @@ const parseWitness = (text: string): AnchorTarget | string => {
   }
 };
 
-export const witnessesOf = (targets: readonly AnchorTarget[]): Witness[] =>
-  targets
-    .flatMap((target) => (target.kind === 'witness' ? [target.key] : []))
-    .map((key, index) => ({ name: `w${index + 1}`, key }));
+export const witnessesOf = (targets: readonly AnchorTarget[]): VerifierKey[] =>
+  targets.flatMap((target) => (target.kind === 'witness' ? [target.key] : []));

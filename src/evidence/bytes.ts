@@ -1,4 +1,4 @@
-import { createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, type Hash, hash, type KeyObject, sign, verify } from 'node:crypto';
 
 /* Binary formats, big-endian. What does not fit when written is a bug; what does not fit when read is an EvidenceFault. */
 
@@ -117,6 +117,9 @@ export const unlessFault = <T>(read: () => T): T | undefined => {
 export const HASH_BYTES = 32;
 
 export const sha256 = (data: Uint8Array): Buffer => Buffer.from(hash('sha256', data, 'binary'), 'binary');
+
+/** Of what comes in pieces. */
+export const sha256InPieces = (): Hash => createHash('sha256');
 
 /** By a string, since a Buffer for each hash costs three times as much. */
 export const writeSha256 = (data: Uint8Array, target: Buffer, at: number): void => {

@@ -1,5 +1,5 @@
-import { ByteReader, EvidenceFault, floorDivide, HASH_BYTES, sha256, uint64 } from './bytes.ts';
-import { MAX_LEAF_BYTES, TILE_WIDTH } from './tree/tiles.ts';
+import { ByteReader, EvidenceFault, floorDivide, HASH_BYTES, sha256 } from './bytes.ts';
+import { MAX_LEAF_BYTES } from './tree/tiles.ts';
 
 /* A contract for as long as there is a tree: another version of a leaf gets other tags. Integers are big-endian. */
 
@@ -7,7 +7,7 @@ import { MAX_LEAF_BYTES, TILE_WIDTH } from './tree/tiles.ts';
 export interface EventLeaf {
   /** Without the key of the month (`saltOf`), the hash of the leaf cannot be tested against guesses. */
   readonly salt: Uint8Array;
-  /** From 1; the leaf has index position - 1. */
+  /** Of the feed, from 1. Ascends with the index, with any gaps. */
   readonly position: number;
   /** Microseconds since 1970. */
   readonly receivedAtUs: bigint;
@@ -25,12 +25,9 @@ export interface EventLeaf {
 }
 
 export const SALT_BYTES = 16;
-export const tags = {
-  event: 'orgtrail/event/v1\n',
-  hole: 'orgtrail/hole/v1\n',
-  journal: 'orgtrail/journal/v1\n',
-} as const;
+export const tags = { event: 'orgtrail/event/v2\n', statement: 'orgtrail/statement/v2\n' } as const;
 const eventTag = Buffer.from(tags.event);
+const statementTag = Buffer.from(tags.statement);
 /** What stands for `-infinity`: the smallest 64-bit integer. */
 const NO_TIME = -(2n ** 63n);
 
@@ -70,6 +67,7 @@ const putText = (text: string, at: number): number => {
   return at + 2 + length;
 };
 
+/** Throws an EvidenceFault for anything else. */
 export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   const reader = new ByteReader(data, 'leaf');
   if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(eventTag)) {
@@ -97,20 +95,9 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   return leaf;
 };
 
-/** The leaf of an event that was dropped before it was hashed. */
-export const holeLeaf = (position: number): Buffer => Buffer.concat([Buffer.from(tags.hole), uint64(position)]);
-
-const holeInput = Buffer.concat([Buffer.of(0x00), holeLeaf(0)]);
-
-/** Fast: a jump of positions leaves out millions. */
-export const holeHash = (position: number): Buffer => {
-  holeInput.writeBigUInt64BE(BigInt(position), holeInput.length - 8);
-  return sha256(holeInput);
-};
-
-/** The text as stored, never serialized again. */
-export const journalLeaf = (text: string | Uint8Array): Buffer =>
-  Buffer.concat([Buffer.from(tags.journal), typeof text === 'string' ? Buffer.from(text) : text]);
+/** The text as stored, never serialized again, without a line end. */
+export const statementLeaf = (text: string | Uint8Array): Buffer =>
+  Buffer.concat([statementTag, typeof text === 'string' ? Buffer.from(text) : text]);
 
 export const rawFacts = (raw: Uint8Array): Pick<EventLeaf, 'rawBytes' | 'rawSha256'> => ({
   rawBytes: raw.length,
@@ -132,48 +119,48 @@ export const saltOf = (monthKey: Uint8Array, position: number): Buffer => {
 
 const MS_PER_DAY = 86_400_000n;
 
-/** Names the key of an event's salt by its partition of audit_events: `2026-01` in UTC, or `-infinity`. */
+/** Names the key of an event's salt by its partition of audit_events: `2026-01` in UTC, or `none`. */
 export const monthOf = (actionTimeUs: bigint | undefined): string => {
-  if (actionTimeUs === undefined) return '-infinity';
+  if (actionTimeUs === undefined) return NO_MONTH;
   const dayMs = floorDivide(actionTimeUs, 1_000n * MS_PER_DAY) * MS_PER_DAY;
   const [year = '', month = ''] = new Date(Number(dayMs)).toISOString().split(/(?<=\d)-/);
   return `${year}-${month}`;
 };
 
-/* The leaves of each source are chained as well, so a reader of one source alone sees that none of them is missing. */
+/** Of events without a time. */
+const NO_MONTH = 'none';
 
-export interface SourceChain {
+/* The leaves of each number are chained as well, so a reader of one source alone sees that none of them is missing. */
+
+/** The number of the log itself. Sources are numbered from 1. */
+export const LOG_NUMBER = 0;
+
+export interface NumberChain {
+  /** Events and statements. */
+  readonly leaves: number;
   readonly events: number;
   readonly chain: Uint8Array;
 }
 
-/** Before the first leaf of a source: 32 zero bytes. */
-export const chainStart: SourceChain = { events: 0, chain: Buffer.alloc(HASH_BYTES) };
+/** Before the first leaf of a number: 32 zero bytes. */
+export const chainStart: NumberChain = { leaves: 0, events: 0, chain: Buffer.alloc(HASH_BYTES) };
 
 const input = Buffer.alloc(2 * HASH_BYTES);
 
-/** After one more leaf: SHA-256(chain ‖ leaf hash). */
-export const chained = ({ events, chain }: SourceChain, leafHash: Uint8Array): SourceChain => {
+/** SHA-256(chain ‖ leaf hash). */
+export const nextLink = (chain: Uint8Array, leafHash: Uint8Array): Buffer => {
   input.set(chain);
   input.set(leafHash, HASH_BYTES);
-  return { events: events + 1, chain: sha256(input) };
+  return sha256(input);
 };
 
-/** The source of a hole. Sources are numbered from 1. */
-export const NO_SOURCE = 0;
-
-/** Kept beside a tile: after a drop, its hash does not tell a leaf's source. Unsigned: a wrong number gives another chain. */
-export const writeTileSources = (numbers: readonly number[]): Buffer => {
-  if (numbers.length > TILE_WIDTH) throw new RangeError(`sources of ${numbers.length} leaves`);
-  const bytes = Buffer.alloc(2 * numbers.length);
-  for (const [index, number] of numbers.entries()) bytes.writeUInt16BE(number, 2 * index);
-  return bytes;
-};
-
-/** Throws an EvidenceFault for another length. */
-export const readTileSources = (bytes: Buffer, width: number): number[] => {
-  if (bytes.length !== 2 * width) {
-    throw new EvidenceFault(`sources of a tile have ${bytes.length} bytes instead of ${2 * width}`);
-  }
-  return Array.from({ length: width }, (_, index) => bytes.readUInt16BE(2 * index));
-};
+/** After one more leaf. */
+export const chained = (
+  { leaves, events, chain }: NumberChain,
+  leafHash: Uint8Array,
+  isEvent: boolean,
+): NumberChain => ({
+  leaves: leaves + 1,
+  events: events + Number(isEvent),
+  chain: nextLink(chain, leafHash),
+});

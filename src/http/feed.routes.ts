@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StreamLimits, StreamPlace } from '../base/limits.ts';
-import type { ServedStore, SignedLog } from '../evidence/served-store.sql.ts';
+import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
+import type { NewestCheckpoint } from '../evidence/stored/evidence-status.sql.ts';
 import {
   conflictOf,
   type FeedHead,
@@ -33,7 +34,7 @@ export const feedRoutes = (
   source: FeedSource,
   streams: StreamLimits,
   authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
-  evidence: () => Promise<SignedLog | undefined>,
+  evidence: () => Promise<SignedCheckpoint | undefined>,
 ): void => {
   const { schema, validatorCompiler } = asked({ querystring: feedQuery });
   const summary = 'Stored events after a position, in order';
@@ -170,7 +171,7 @@ const send = async (
     answer: { cursor, head },
     signed,
     place,
-  }: { readonly answer: Answer; readonly signed: SignedLog | undefined; readonly place: StreamPlace },
+  }: { readonly answer: Answer; readonly signed: SignedCheckpoint | undefined; readonly place: StreamPlace },
 ): Promise<void> => {
   const { query } = request;
   const encoding = encodingFor(request.headers['accept-encoding']);
@@ -192,30 +193,27 @@ const send = async (
   await streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };
 
+type SignedCheckpoint = Pick<NewestCheckpoint, 'size' | 'root'>;
+
 /** Readers that poll do not each ask the database. */
 const FRESH_MS = 1_000;
-/** After a failure, such as a right that is missing. */
-const REST_MS = 30_000;
 
 /** Undefined if there is none or it cannot be read. */
 export const recentlySigned = (
-  store: ServedStore | undefined,
+  evidence: Pick<ShownEvidence, 'checkpoint'> | undefined,
   nowMs: () => number = () => performance.now(),
-): (() => Promise<SignedLog | undefined>) => {
+): (() => Promise<SignedCheckpoint | undefined>) => {
   let untilMs = Number.NEGATIVE_INFINITY;
-  let signed: Promise<SignedLog | undefined> = Promise.resolve(undefined);
+  let signed: Promise<SignedCheckpoint | undefined> = Promise.resolve(undefined);
   return () => {
-    if (store === undefined) return signed;
+    if (evidence === undefined) return signed;
     if (nowMs() >= untilMs) {
       untilMs = nowMs() + FRESH_MS;
-      signed = store.lastSigned().catch(() => {
-        untilMs = nowMs() + REST_MS;
-        return undefined;
-      });
+      signed = evidence.checkpoint().catch(() => undefined);
     }
     return signed;
   };
 };
 
-const signedHeader = (signed: SignedLog | undefined): Readonly<Record<string, string>> =>
+const signedHeader = (signed: SignedCheckpoint | undefined): Readonly<Record<string, string>> =>
   signed === undefined ? {} : { 'orgtrail-evidence': `${signed.size} ${signed.root.toString('base64')}` };

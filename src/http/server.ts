@@ -3,7 +3,6 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Fastify from 'fastify';
 import type { Logger } from 'pino';
 import type { StreamLimits } from '../base/limits.ts';
-import type { ServedStore } from '../evidence/served-store.sql.ts';
 import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { SavedSearches } from '../search/saved-searches.sql.ts';
@@ -12,7 +11,6 @@ import type { OverviewSource } from '../status/overview.sql.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { Operations } from './console/operations.ts';
-import { evidenceRoutes } from './evidence.routes.ts';
 import { cutStalled, failureOf } from './failure.ts';
 import { feedRoutes, recentlySigned } from './feed.routes.ts';
 import { createGuard, type FeedToken, oneHost } from './guard.ts';
@@ -41,7 +39,6 @@ export interface HttpOptions extends HealthOptions {
   readonly feed: FeedSource;
   readonly search: SearchSource;
   readonly savedSearches: SavedSearches;
-  readonly servedEvidence?: ServedStore | undefined;
   readonly shownEvidence?: ShownEvidence | undefined;
   readonly streams: StreamLimits;
   readonly overview: OverviewSource;
@@ -81,9 +78,7 @@ export const startHttpServer = async (options: HttpOptions) => {
   server.addHook('onRequest', refuseNul);
   await describeApi(server, options.version, guard.requireLocalOrToken);
   healthRoutes(server, options, guard, () => readHealth(options));
-  const { servedEvidence } = options;
-  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
-  evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
+  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(options.shownEvidence));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
   const { operations, status, causes, access } = options;
   const source = () => ({

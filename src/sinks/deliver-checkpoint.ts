@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { reasonOf } from '../base/errors.ts';
-import type { LogToAnchor } from '../evidence/anchor.ts';
-import type { DueCheckpoints, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
+import type { DueCheckpoint, SinkCheckpoints } from '../evidence/anchors/stored-anchors.sql.ts';
 import type { Delivery, Sink } from './delivery.ts';
 import { nowhere } from './findings/finding.ts';
 import type { DeliveryObserver } from './ports.ts';
@@ -17,10 +16,10 @@ export interface CheckpointTurn {
   readonly observer: Pick<DeliveryObserver, 'checkpointFailed' | 'checkpointDelivered'>;
 }
 
-/** Sends a sink the newest signed checkpoints that it lacks. Returns the milliseconds until the next look. Never rejects: events go on anyhow. */
+/** Sends a sink the newest signed checkpoint if it lacks it. Returns the milliseconds until the next look. Never rejects: events go on anyhow. */
 export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> => {
   const { sink, checkpoints, signal, observer } = turn;
-  let due: DueCheckpoints | undefined;
+  let due: DueCheckpoint | undefined;
   try {
     due = await checkpoints.due(sink.name);
     if (due === undefined) return LOOK_EVERY_MS;
@@ -30,7 +29,7 @@ export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> =
     const [refused] = outcome.refused;
     if (refused !== undefined) throw new Error(refused.reason);
     await checkpoints.noteDelivered(sink.name, due);
-    observer.checkpointDelivered?.({ sink: sink.name, size: due.events.size });
+    observer.checkpointDelivered?.({ sink: sink.name, size: due.size });
     return LOOK_EVERY_MS;
   } catch (error) {
     if (signal.aborted) return 0;
@@ -41,20 +40,19 @@ export const deliverCheckpoint = async (turn: CheckpointTurn): Promise<number> =
   }
 };
 
-/** The record as an event of its own, JSON in any format: `orgtrail_checkpoint`, with both notes to the byte. */
-export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
-  const { feedId, generation, signedAt, events, journal } = due;
-  const record = { feed_id: feedId, generation, signed_at: signedAt, events: partOf(events), journal: partOf(journal) };
+/** The record as an event of its own, JSON in any format: `orgtrail_checkpoint`, with the note to the byte. */
+export const checkpointDelivery = ({ feedId, number, signedAt, origin, size, note }: DueCheckpoint): Delivery => {
+  // In base64: the third line of a note.
+  const root = note.split('\n')[2] ?? '';
+  const record = { feed_id: feedId, number, signed_at: signedAt, origin, size, root, note };
   const text = JSON.stringify({ '@timestamp': signedAt, orgtrail_checkpoint: record });
-  // Another signature of the same sizes is the same record.
-  const key = createHash('sha256')
-    .update(`checkpoint\0${events.origin}\0${events.size}\0${journal.size}`)
-    .digest('base64url');
+  // Another signature of the same size is the same record.
+  const key = createHash('sha256').update(`checkpoint\0${origin}\0${size}`).digest('base64url');
   const event = {
-    position: events.size,
+    position: size,
     feedId,
     sourceKind: 'evidence',
-    sourceId: events.origin,
+    sourceId: origin,
     ...nowhere,
     id: key,
     actionTime: signedAt,
@@ -62,14 +60,5 @@ export const checkpointDelivery = (due: DueCheckpoints): Delivery => {
     rawText: text,
     defects: null,
   };
-  return {
-    id: key,
-    events: [{ event, key, text }],
-    checkpoint: { size: events.size, root: rootOf(events), record: JSON.stringify(record) },
-  };
+  return { id: key, events: [{ event, key, text }], checkpoint: { size, root, record: JSON.stringify(record) } };
 };
-
-const partOf = (log: LogToAnchor) => ({ origin: log.origin, size: log.size, root: rootOf(log), note: log.note });
-
-/** In base64: the third line of a note. */
-const rootOf = ({ note }: LogToAnchor): string => note.split('\n')[2] ?? '';

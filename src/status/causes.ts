@@ -113,8 +113,8 @@ const kinds = {
   retention_held_up: ['medium', '`orgtrail archive run` (without an archive the log of the daemon) says why each stays; nothing is lost'],
   archive_faulty: ['critical', '`orgtrail archive verify` names them; of a month that was dropped, find an earlier version or a copy now'],
   evidence_behind: ['critical', '`orgtrail evidence status`, then docs/operations/troubleshooting.md#the-evidence-signs-nothing'],
-  evidence_forked: ['critical', '`orgtrail evidence status`, then docs/operations/troubleshooting.md#the-evidence-signs-nothing'],
   evidence_halted: ['critical', '`orgtrail evidence status`, then docs/operations/troubleshooting.md#the-evidence-signs-nothing'],
+  evidence_no_key: ['critical', '`orgtrail evidence status`, then docs/operations/troubleshooting.md#the-evidence-signs-nothing'],
   evidence_unanchored: ['medium', 'set ORGTRAIL_EVIDENCE_ANCHORS'],
 } as const satisfies Record<string, readonly [severity: Cause['severity'], action: string]>;
 
@@ -354,7 +354,8 @@ const evidenceCauses = ({ evidence, nowMs }: CauseFacts): readonly Cause[] => {
   if (isStopped(evidence)) {
     const { state, stateReason, signedSecondsAgo: ago } = evidence;
     const what = `evidence is no longer signed (${state}): ${stateReason ?? 'no reason known'}`;
-    return [made(`evidence_${state}`, 'failing', what, { since: ago === null ? null : instant(nowMs - ago * 1_000) })];
+    const name = state === 'no key' ? 'evidence_no_key' : (`evidence_${state}` as const);
+    return [made(name, 'failing', what, { since: ago === null ? null : instant(nowMs - ago * 1_000) })];
   }
   if (evidence.state !== 'ok' || !isUnanchored(evidence)) return [];
   const what = 'no anchor has a checkpoint of the evidence: a user who alters the database could sign it again';

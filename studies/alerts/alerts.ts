@@ -19,8 +19,8 @@ deploy/prometheus/rules.yml, in which all that takes time is shortened by ${FACT
 other may. Where Prometheus is not installed (Debian: apt-get install prometheus), one line says so, and the exit code is 0.
 
 Options:
-  --only WORLD       two-replicas, refused, budget, empty, evidence, unanchored, behind, forked, unbegun
-                     or key-pending: only the alerts that are provoked there
+  --only WORLD       two-replicas, refused, budget, empty, evidence, unanchored, behind, changed,
+                     keyless, unbegun or key-pending: only the alerts that are provoked there
   --report FILE      writes the table as Markdown, too
   --json             one object on stdout instead of the table
   --help

@@ -2,7 +2,6 @@ import { mkdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { vkeysOf } from '../../src/evidence/builder/signing-keys.ts';
 import { newSigner } from '../../test/support/evidence/builder-world.ts';
 import type { Scenario, WorldScenarios } from './scenarios.ts';
 import type { AlertWorld } from './world.ts';
@@ -16,12 +15,17 @@ const ofTheRestore = [
 ];
 
 const untilSigned = async ({ query }: AlertWorld): Promise<void> => {
-  const isSigned = `select from evidence_logs l, feed_head h where l.name = 'events' and h.position > 0 and l.signed_size = h.position`;
+  const isSigned = 'select from evidence_log l, feed_head h where h.position > 0 and l.signed_position = h.position';
   while ((await query(isSigned)).length === 0) await sleep(100);
 };
 
 /** As if the process that builds had lost its lease: it claims it again, and compares with everything that it can read. */
-const loseLease = `update evidence_logs set lease_epoch = lease_epoch + 1, lease_until = null`;
+const loseLease = `update evidence_log set lease_epoch = lease_epoch + 1, lease_until = null`;
+
+const orderKey = (world: AlertWorld, reason: 'rotation' | 'compromised'): Promise<void> => {
+  const key = newSigner().publicKey.toString('hex');
+  return world.execute(`select orgtrail_order_evidence_key('${reason}', '\\\\x${key}', 604800000, 'an operator')`);
+};
 
 const wormOf = (directory: string): string => join(directory, 'worm');
 
@@ -69,13 +73,12 @@ const noRights: Scenario = {
 };
 
 /** Begins with a log that is not built, so that there is an event that has no leaf yet. */
-const hole: Scenario = {
-  cause: 'an event is deleted before it is hashed',
+const damaged: Scenario = {
+  cause: 'the hashes of the right edge of the stored log are changed',
   alerts: { OrgtrailEvidenceHalted: /is halted; nothing is signed\.$/ },
-  also: ofTheRestore,
   provoke: async ({ execute, account }) => {
     await execute(
-      `delete from audit_events where position = (select size + 1 from evidence_logs where name = 'events')`,
+      `update evidence_tiles set hashes = decode(repeat('00', octet_length(hashes)), 'hex') where level = 0`,
     );
     await execute(`grant orgtrail_evidence to ${account}`);
   },
@@ -84,7 +87,7 @@ const hole: Scenario = {
 const inTrouble: WorldScenarios = {
   healthyFirst: true,
   plan: withAnchor('evidence'),
-  scenarios: [anchorGone, overdue, noRights, hole],
+  scenarios: [anchorGone, overdue, noRights, damaged],
 };
 
 const unanchored: WorldScenarios = {
@@ -93,14 +96,14 @@ const unanchored: WorldScenarios = {
     name: 'unanchored',
     replicas: 1,
     simulator: { organizations: 1, entries: 50 },
-    evidence: () => ({ ORGTRAIL_EVIDENCE_ANCHORS: 'tsa:http://127.0.0.1:9' }),
+    evidence: (directory) => ({ ORGTRAIL_EVIDENCE_ANCHORS: `file:${join(directory, 'missing')}` }),
   },
   scenarios: [
     {
-      cause: 'the only anchor is a time-stamping authority that has never answered',
+      cause: 'the only anchor is a directory that does not exist',
       alerts: {
         OrgtrailEvidenceUnanchored: /No anchor has a checkpoint/,
-        OrgtrailEvidenceAnchorOld: /^The anchor (tsa|file):.* no new checkpoint of the evidence for /,
+        OrgtrailEvidenceAnchorOld: /^The anchor file:.* no new checkpoint of the evidence for /,
       },
       provoke: () => {},
     },
@@ -127,17 +130,36 @@ const behind: WorldScenarios = {
   ],
 };
 
-const forked: WorldScenarios = {
+const changed: WorldScenarios = {
   healthyFirst: false,
-  plan: withAnchor('forked'),
+  plan: withAnchor('changed'),
   scenarios: [
     {
-      cause: 'another server took over, and the process that builds had lost its lease',
-      alerts: { OrgtrailEvidenceForked: /is forked; nothing is signed any more\.$/ },
-      also: ofTheRestore,
+      cause: 'the content of an event that is signed is changed by hand, a week before its part is compared again',
+      alerts: { OrgtrailEvidenceFaults: /^What is stored is not what was signed: \d+ faults\.$/ },
+      also: ['OrgtrailEvidenceHalted'],
+      provoke: async (world) => {
+        const isVerified = 'select from evidence_verified where block = 0';
+        while ((await world.query(isVerified)).length === 0) await sleep(100);
+        await world.execute(
+          `update audit_events set raw = (left(raw::text, -1) || ', "changed": 1}')::json where position = 1`,
+        );
+        await world.execute(`update evidence_verified set at = at - interval '8 days'`);
+      },
+    },
+  ],
+};
+
+const keyless: WorldScenarios = {
+  healthyFirst: false,
+  plan: withAnchor('keyless'),
+  scenarios: [
+    {
+      cause: 'another key was ordered, since the one before is known to others, and no process has it',
+      alerts: { OrgtrailEvidenceKeyless: /^No process has the key .* nothing is signed\.$/ },
       provoke: async (world) => {
         await untilSigned(world);
-        await world.execute(`${loseLease}, timeline = 'that of another server'`);
+        await orderKey(world, 'compromised');
       },
     },
   ],
@@ -171,12 +193,7 @@ const keyPending: WorldScenarios = {
       also: ['OrgtrailEvidenceCoverageOverdue'],
       provoke: async (world) => {
         await untilSigned(world);
-        const rows = await world.query('select origin from evidence_logs order by name');
-        const origins = (rows as { origin: string }[]).map(({ origin }) => origin);
-        const vkeys = vkeysOf(origins, newSigner()).map((vkey) => `'${vkey}'`);
-        await world.execute(
-          `select orgtrail_order_evidence_key(1, 'rotation', array[${vkeys}], 604800000, 'an operator')`,
-        );
+        await orderKey(world, 'rotation');
       },
     },
   ],
@@ -184,6 +201,6 @@ const keyPending: WorldScenarios = {
 
 /** What goes wrong with the signed log, as the schedule has it. */
 export const evidenceWorlds: readonly (readonly WorldScenarios[])[] = [
-  [unanchored, behind, forked, unbegun, keyPending],
+  [unanchored, behind, changed, keyless, unbegun, keyPending],
   [inTrouble],
 ];

@@ -238,4 +238,5 @@ export const schedule: readonly (readonly WorldScenarios[])[] = [
 ];
 
 /** An archive is tried once in ten minutes, whatever the clock of the rules is: its alerts have cases of promtool alone. */
-export const isOfPromtoolAlone = (alert: string): boolean => /^Orgtrail(Archive|AccessLog)/.test(alert);
+export const isOfPromtoolAlone = (alert: string): boolean =>
+  /^Orgtrail(Archive|AccessLog|EvidenceUnverified|EvidenceHeldBack)/.test(alert);

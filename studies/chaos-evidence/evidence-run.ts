@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
-import { keyOfLog } from '../../src/evidence/builder/signing-keys.ts';
 import { publicKeyOfFile } from '../../src/evidence/keys.ts';
+import { keyOfLog } from '../../src/evidence/notes/policy.ts';
 import { seededRandom } from '../../test/support/process/seeded-random.ts';
 import { until } from '../../test/support/process/until.ts';
 import { createAim } from '../chaos/aim.ts';
@@ -14,7 +14,8 @@ import { pause } from '../chaos/pause.ts';
 import { bothVerifiers } from './both-verifiers.ts';
 import { type EvidenceWorld, openEvidenceWorld } from './evidence-world.ts';
 import { judgeCheckpoints } from './judge-checkpoints.ts';
-import { type CopiedLogs, copyLogs, failOverAndFork } from './lost-failover.ts';
+import type { LeafHashes } from './leaf-copy.ts';
+import { copyLog, failOverAndGoOn } from './lost-failover.ts';
 import type { EvidenceChaosOptions } from './options.ts';
 import { type EvidenceChaosResult, faultsOf } from './report.ts';
 
@@ -36,8 +37,8 @@ export const runEvidenceChaos = async (options: EvidenceChaosOptions, say: Say):
   await disrupt(world, options, { on: 'primary', load, durationMs: options.durationMs * BEFORE_FAILOVER });
   say(`${tally.kills} kills, ${tally.postgresRestarts} restarts; now the failover`);
   for (const replica of replicas) replica.start();
-  const { lost, ...failover } = await failOverAndFork(world, options.isAnchored);
-  say(`the log is ${failover.state} and was forked at ${failover.commonSize}; disrupting the next generation`);
+  const { lost, ...failover } = await failOverAndGoOn(world, options.isAnchored);
+  say(`the log is ${failover.state}, and the next one begins; ${failover.carried} leaves are carried; disrupting that`);
   await disrupt(world, options, { on: 'standby', load, durationMs: options.durationMs * (1 - BEFORE_FAILOVER) });
   say('no more disruptions; waiting until all is read and signed');
   for (const replica of replicas) replica.start();
@@ -45,7 +46,7 @@ export const runEvidenceChaos = async (options: EvidenceChaosOptions, say: Say):
   await until('all is signed', async () => (await lagOf(pool)) === 0);
   await Promise.all(replicas.map((replica) => replica.end()));
   await seen.finish();
-  const judged = await judge(world, { 1: lost, 2: await copyLogs(pool, 2) }, seededRandom(options.seed + 7));
+  const judged = await judge(world, { 1: lost, 2: await copyLog(pool) }, seededRandom(options.seed + 7));
   const result = {
     seed: options.seed,
     seconds: Math.round((performance.now() - startedAtMs) / 1_000),
@@ -53,15 +54,12 @@ export const runEvidenceChaos = async (options: EvidenceChaosOptions, say: Say):
     seen: countSeen(world),
     ...failover,
     ...judged,
-    leases: await number(pool, `select sum(lease_epoch) from evidence_logs where name = 'events'`),
-    holes: await number(pool, 'select coalesce(sum(to_position - from_position), 0) from position_jumps'),
+    leases: await number(pool, 'select lease_epoch from evidence_log'),
+    leftOut: await number(pool, 'select coalesce(sum(to_position - from_position), 0) from position_jumps'),
     lag: await lagOf(pool),
     caughtUp: complete,
     comparison: await compareWithTruth(pool, simulator),
-    verifierFaults: await bothVerifiers(world, [
-      ...(await seen.writeNotes(world.folder, 2, 'events')),
-      ...(await seen.writeNotes(world.folder, 2, 'journal')),
-    ]),
+    verifierFaults: await bothVerifiers(world, await seen.writeNotes(world.folder, 2)),
   };
   keep.all = faultsOf(result).length > 0;
   if (keep.all) {
@@ -111,12 +109,11 @@ const catchUp = async ({ simulator, pool }: EvidenceWorld, { settleMs }: Evidenc
   return await caughtUp(pool, { sources, untilMs, settlePasses: 1, timeoutMs, onProgress: () => {}, signal });
 };
 
-/** Events and statements of the newest generation that no checkpoint has. */
+/** Events without a leaf, and leaves that no checkpoint has. */
 const lagOf = async (pool: Pool): Promise<number> =>
   await number(
     pool,
-    `select sum(case l.name when 'events' then h.position else l.size end - coalesce(l.signed_size, 0))
-     from evidence_logs l, feed_head h where l.generation = (select max(generation) from evidence_logs)`,
+    `select l.size - coalesce(l.signed_size, 0) + (select count(*) from audit_events e where e.position > l.position) from evidence_log l`,
   );
 
 const number = async (pool: Pool, sql: string): Promise<number> => {
@@ -126,28 +123,24 @@ const number = async (pool: Pool, sql: string): Promise<number> => {
 
 const judge = async (
   { seen, folder }: EvidenceWorld,
-  copies: Readonly<Record<1 | 2, CopiedLogs>>,
+  copies: Readonly<Record<1 | 2, LeafHashes>>,
   random: () => number,
 ): Promise<Pick<EvidenceChaosResult, 'proofs' | 'checkpointFaults'>> => {
   const faults: string[] = [];
   let proofs = 0;
   const publicKey = publicKeyOfFile(join(folder, 'key.pem'));
   const origins = new Set(seen.all.map(({ origin }) => origin));
-  const logs = [...origins].map((origin) => keyOfLog(origin, publicKey));
-  const policy = { logs, witnesses: [], quorum: { needed: 0, members: [] } };
-  for (const generation of [1, 2] as const) {
-    for (const log of ['events', 'journal'] as const) {
-      const own = seen.all.filter(({ origin }) => origin.endsWith(`.${generation}/${log}`));
-      const judgement = judgeCheckpoints(own, copies[generation][log], policy, random);
-      faults.push(...judgement.faults);
-      proofs += judgement.proofs;
-    }
+  const policy = { logs: [...origins].map((origin) => keyOfLog(origin, publicKey)), witnesses: [] };
+  for (const log of [1, 2] as const) {
+    const own = seen.all.filter(({ origin }) => origin.endsWith(`.${log}`));
+    const judgement = judgeCheckpoints(own, copies[log], policy, random);
+    faults.push(...judgement.faults);
+    proofs += judgement.proofs;
   }
   return { proofs, checkpointFaults: faults };
 };
 
 const countSeen = ({ seen: { all } }: EvidenceWorld): Record<string, number> => {
   const by = (way: string) => all.filter(({ ways }) => [...ways].some((one) => one === way)).length;
-  const ways = Object.fromEntries(['http', 'table', 'anchor', 'log'].map((way) => [way, by(way)]));
-  return { all: all.length, events: all.filter(({ origin }) => origin.endsWith('/events')).length, ...ways };
+  return { all: all.length, ...Object.fromEntries(['table', 'anchor', 'log'].map((way) => [way, by(way)])) };
 };

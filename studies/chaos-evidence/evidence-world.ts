@@ -101,7 +101,7 @@ export const openEvidenceWorld = async (
     (port, index) => new Replica(String(index + 1), port, env, logFiles[index] as string, tally),
   );
   stack.defer(async () => void (await Promise.all(replicas.map((replica) => replica.end()))));
-  const seen = new SeenCheckpoints({ ports, pool, anchor, logFiles });
+  const seen = new SeenCheckpoints({ pool, anchor, logFiles });
   stack.defer(() => seen.stop());
   for (const replica of replicas) replica.start();
   return { folder, simulator, primary, standby, proxy, database: name, pool, replicas, tally, seen, operator };

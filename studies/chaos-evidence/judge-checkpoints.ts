@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Policy } from '../../src/evidence/notes/policy.ts';
 import { openCheckpoint } from '../../src/evidence/notes/policy.ts';
 import { GrowingTree } from '../../src/evidence/tree/growing-tree.ts';
-import { consistencyRanges, hashOfRange, isConsistent } from '../../src/evidence/tree/proofs.ts';
+import { consistencyRanges, hashOfRange } from '../../src/evidence/tree/proofs.ts';
+import { isConsistent } from '../../test/support/evidence/consistency.ts';
 import type { LeafHashes } from './leaf-copy.ts';
 import type { SeenCheckpoint } from './seen-checkpoints.ts';
 

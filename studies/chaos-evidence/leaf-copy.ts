@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 
 /*
- * What the leaves of both logs are, made from the rows of a server that is left alone, by the specification and without a line of
+ * What the leaves of the log are, made from the rows of a server that is left alone, by the specification and without a line of
  * src/evidence. What a builder had in memory, and the tiles that it stored, play no part in it.
  */
 
@@ -52,38 +52,46 @@ interface Row {
   readonly raw: string;
 }
 
-/** The leaves of all positions up to `size` of the events: those without an event are holes. */
-export const copyEventLeaves = async (pool: Pool, size: number): Promise<LeafHashes> => {
+/** The first leaves, so many: statements stand at their indexes, and events between them in the order of their positions. */
+export const copyLeaves = async (pool: Pool, size: number): Promise<LeafHashes> => {
   const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
   const keyOf = new Map(keys.map(({ month, key }) => [month, key]));
+  const { rows: statements } = await pool.query<{ index: number; text: string }>(
+    'select index::float8 as index, text from evidence_statements where index < $1 order by index',
+    [size],
+  );
+  const texts = new Map(statements.map(({ index, text }) => [index, text]));
   const hashes = Buffer.alloc(size * HASH_BYTES);
   let filled = 0;
   const put = (data: Buffer) => {
     sha256(Buffer.of(0), data).copy(hashes, filled * HASH_BYTES);
     filled += 1;
   };
-  const putHolesUntil = (position: number) => {
-    while (filled + 1 < position) put(Buffer.concat([Buffer.from('orgtrail/hole/v1\n'), u64(filled + 1)]));
+  const putStatements = () => {
+    for (let text = texts.get(filled); text !== undefined; text = texts.get(filled))
+      put(Buffer.concat([Buffer.from('orgtrail/statement/v2\n'), Buffer.from(text)]));
   };
-  for (;;) {
-    const { rows } = await pool.query<Row>(eventRows, [filled, size, CHUNK]);
+  for (let after = 0; ; ) {
+    const { rows } = await pool.query<Row>(eventRows, [after, CHUNK]);
     for (const row of rows) {
-      putHolesUntil(row.position);
+      putStatements();
+      if (filled >= size) return hashes;
       put(eventLeaf(row, keyOf.get(row.month)));
+      after = row.position;
     }
     if (rows.length < CHUNK) break;
   }
-  putHolesUntil(size + 1);
+  putStatements();
   return hashes;
 };
 
 const eventRows = `
   select position::float8 as position, (extract(epoch from received_at) * 1000000)::bigint::text as received,
     case when isfinite(action_time) then (extract(epoch from action_time) * 1000000)::bigint::text end as acted,
-    case when isfinite(action_time) then to_char(action_time at time zone 'UTC', 'YYYY-MM') else '-infinity' end as month,
+    case when isfinite(action_time) then to_char(action_time at time zone 'UTC', 'YYYY-MM') else 'none' end as month,
     source_kind as kind, source_id as source, coalesce(organization_id, '') as organization, id,
     coalesce(array_to_string(defects, ','), '') as defects, raw::text as raw
-  from audit_events where position > $1 and position <= $2 order by position limit $3`;
+  from audit_events where position > $1 order by position limit $2`;
 
 const eventLeaf = (row: Row, key: Buffer | undefined): Buffer => {
   if (key === undefined) throw new Error(`month ${row.month} of position ${row.position} has no key`);
@@ -91,7 +99,7 @@ const eventLeaf = (row: Row, key: Buffer | undefined): Buffer => {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(raw.length);
   return Buffer.concat([
-    Buffer.from('orgtrail/event/v1\n'),
+    Buffer.from('orgtrail/event/v2\n'),
     sha256(key, u64(row.position)).subarray(0, 16),
     u64(row.position),
     i64(BigInt(row.received)),
@@ -100,15 +108,4 @@ const eventLeaf = (row: Row, key: Buffer | undefined): Buffer => {
     length,
     sha256(raw),
   ]);
-};
-
-/** The leaves of the journal of a generation. */
-export const copyJournalLeaves = async (pool: Pool, generation: number): Promise<LeafHashes> => {
-  const { rows } = await pool.query<{ text: string }>(
-    'select text from evidence_journal where generation = $1 order by index',
-    [generation],
-  );
-  return Buffer.concat(
-    rows.map(({ text }) => sha256(Buffer.of(0), Buffer.from('orgtrail/journal/v1\n'), Buffer.from(text))),
-  );
 };

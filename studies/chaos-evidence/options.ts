@@ -4,7 +4,7 @@ import { parseDurationMs } from '../../src/base/time.ts';
 
 /** What a run is asked to do. */
 export interface EvidenceChaosOptions {
-  /** Of disruption: three fifths before the failover, the rest behind the fork. */
+  /** Of disruption: three fifths before the failover, the rest in the next log. */
   readonly durationMs: number;
   readonly seed: number;
   readonly leaseMs: number;
@@ -21,9 +21,9 @@ export interface EvidenceChaosOptions {
 const help = `Usage: npm run lab chaos-evidence -- [--for 3m] [--seed N] [--lease 3s] [--settle 20s] [--entries 30000] [--live-rate 25] [--unanchored] [--json]
 
 Three daemons that all build the evidence with one key are killed and stopped, PostgreSQL is crashed; then it fails over to a standby
-that lacks signed checkpoints, an operator forks the log, and all of it goes on. Every checkpoint that was visible outside is judged.
+that lacks signed checkpoints, an operator begins the next log, and all of it goes on. Every checkpoint that was visible outside is judged.
 
-Exit codes: 0 all of them are consistent, nothing was signed between failover and fork, the bundle verifies with both verifiers, and
+Exit codes: 0 all of them are consistent, nothing was signed between failover and the next log, the bundle verifies with both verifiers, and
 no entry is lost; 1 something is not so, and logs and judgement stay in a folder; 2 usage.
 `;
 

@@ -10,14 +10,14 @@ export interface EvidenceChaosResult {
   /** Checkpoints that were visible outside, by where, and of them those that carried a signature. */
   readonly seen: Readonly<Record<string, number>>;
   readonly proofs: number;
-  /** Leases of the builders, by the epochs of both generations. */
+  /** Leases of the builders, by the epochs of both logs. */
   readonly leases: number;
   readonly state: string;
   readonly lostLeaves: number;
-  readonly commonSize: number;
+  readonly carried: number;
   readonly signedWhileStopped: number;
   /** Positions that the failover left out. */
-  readonly holes: number;
+  readonly leftOut: number;
   readonly lag: number;
   readonly caughtUp: boolean;
   readonly comparison: Comparison;
@@ -31,9 +31,11 @@ export const faultsOf = (result: EvidenceChaosResult): readonly string[] => [
   ...result.checkpointFaults,
   ...result.verifierFaults,
   ...result.tally.crashes,
-  ...(result.signedWhileStopped === 0 ? [] : [`${result.signedWhileStopped} were signed between failover and fork`]),
+  ...(result.signedWhileStopped === 0
+    ? []
+    : [`${result.signedWhileStopped} were signed between failover and the next log`]),
   ...(result.lostLeaves > 0 ? [] : ['the failover lost no signed checkpoint: nothing was shown']),
-  ...(result.lag === 0 ? [] : [`${result.lag} events or statements were never signed`]),
+  ...(result.lag === 0 ? [] : [`${result.lag} leaves were never signed`]),
   ...(result.caughtUp ? [] : ['some source was not read to its end in time']),
   ...(isExact(result.comparison) ? [] : [`the store is not what was served: ${JSON.stringify(result.comparison)}`]),
 ];
@@ -49,16 +51,14 @@ export const reportOf = (result: EvidenceChaosResult): string => {
     ['leaves of the largest lost checkpoint that the standby lacked', result.lostLeaves],
     ['leases of builders', result.leases],
     ['checkpoints seen outside', seen['all'] ?? 0],
-    ['of these, of events', seen['events'] ?? 0],
-    ['seen over HTTP', seen['http'] ?? 0],
     ['seen at the anchor', seen['anchor'] ?? 0],
     ['seen in a line of a log', seen['log'] ?? 0],
     ['proofs of consistency, verified', result.proofs],
     ['checkpoints that are not consistent', result.checkpointFaults.length],
-    [`signed while the log was ${result.state}, until the fork`, result.signedWhileStopped],
-    ['common size of both generations', result.commonSize],
-    ['positions that the failover left out, as holes', result.holes],
-    ['events and statements not signed at the end', result.lag],
+    [`signed while the log was ${result.state}, until the next log`, result.signedWhileStopped],
+    ['leaves that are certain to be in both logs', result.carried],
+    ['positions that the failover left out', result.leftOut],
+    ['leaves not signed at the end', result.lag],
     ['entries expected', result.comparison.expected],
     ['entries stored', result.comparison.stored],
     ['entries missing', result.comparison.missing],

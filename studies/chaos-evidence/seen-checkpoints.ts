@@ -14,13 +14,11 @@ export interface SeenCheckpoint {
   readonly ways: Set<Way>;
 }
 
-type Way = 'http' | 'table' | 'anchor' | 'log';
+type Way = 'table' | 'anchor' | 'log';
 
 const LOOK_EVERY_MS = 150;
-const HTTP_TIMEOUT_MS = 2_000;
 
 export interface Sights {
-  readonly ports: readonly number[];
   readonly pool: Pool;
   /** The directory that is an anchor. */
   readonly anchor: string;
@@ -37,7 +35,6 @@ export class SeenCheckpoints {
   constructor(sights: Sights) {
     this.#sights = sights;
     this.#ended = Promise.all([
-      ...sights.ports.map((port) => this.#again(() => this.#lookOverHttp(port))),
       this.#again(() => this.lookInTable(sights.pool)),
       this.#again(() => this.#lookAtAnchor()),
     ]).then(() => {});
@@ -48,20 +45,20 @@ export class SeenCheckpoints {
   }
 
   /** The newest one of a log that carries a signature; 0 if there is none. */
-  largestOf(log: 'events' | 'journal', generation: number): number {
+  largestOf(number: number): number {
     const sizes = this.all
-      .filter(({ origin, note }) => note !== undefined && origin.endsWith(`.${generation}/${log}`))
+      .filter(({ origin, note }) => note !== undefined && origin.endsWith(`.${number}`))
       .map(({ size }) => size);
     return Math.max(0, ...sizes);
   }
 
   /** Writes the signed ones of a log into files of a folder; returns their names. */
-  async writeNotes(folder: string, generation: number, log: 'events' | 'journal'): Promise<readonly string[]> {
-    const ofLog = this.all.filter(({ origin }) => origin.endsWith(`.${generation}/${log}`));
+  async writeNotes(folder: string, number: number): Promise<readonly string[]> {
+    const ofLog = this.all.filter(({ origin }) => origin.endsWith(`.${number}`));
     const notes = ofLog.flatMap(({ note }) => note ?? []);
     return await Promise.all(
       notes.map(async (note, index) => {
-        const file = join(folder, `kept-${log}-${generation}-${index}`);
+        const file = join(folder, `kept-${number}-${index}`);
         await writeFile(file, note);
         return file;
       }),
@@ -92,16 +89,6 @@ export class SeenCheckpoints {
       // What is being killed does not answer.
       await look().catch(() => {});
       await pause(LOOK_EVERY_MS, this.#end.signal);
-    }
-  }
-
-  async #lookOverHttp(port: number): Promise<void> {
-    for (const origin of new Set(this.all.map((one) => one.origin))) {
-      const path = origin.slice(origin.indexOf('/'));
-      const answer = await fetch(`http://127.0.0.1:${port}${path}/checkpoint`, {
-        signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
-      });
-      if (answer.ok) this.#add(await answer.text(), 'http');
     }
   }
 

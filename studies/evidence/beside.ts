@@ -35,7 +35,7 @@ const API_ROUND_PAGES = 24;
 const isSigned = async (pool: Pool): Promise<boolean> =>
   (
     await pool.query<{ done: boolean }>(
-      `select l.signed_size = h.position as done from evidence_logs l, feed_head h where l.name = 'events'`,
+      'select l.signed_position = h.position as done from evidence_log l, feed_head h',
     )
   ).rows[0]?.done === true;
 
@@ -87,7 +87,7 @@ const run = async (stack: AsyncDisposableStack) => {
 const storedToSigned = async (pool: Pool, since: string) => {
   const { rows } = await pool.query<{ ms: number }>(
     `select (extract(epoch from c.made_at - e.received_at) * 1000)::float8 as ms from evidence_checkpoints c
-     join audit_events e on e.position = c.size where c.log = 'events' and c.made_at > $1`,
+     cross join lateral (select max(e.received_at) as received_at from audit_events e where e.received_at < c.made_at) e where c.made_at > $1`,
     [since],
   );
   const all = rows.map(({ ms }) => ms);

@@ -35,7 +35,7 @@ describe('deploy/prometheus/rules.yml', () => {
   });
 
   test('has, for each alert, a severity, a summary, what to do, and a section of its own in the runbook', () => {
-    expect(alerts).toHaveLength(35);
+    expect(alerts).toHaveLength(38);
     const sections = [...read('docs/operations/alerts.md').matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
     for (const { alert, labels, annotations } of alerts) {
       expect(['critical', 'warning']).toContain(labels.severity);

@@ -2,10 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { StatementOf } from '../../src/evidence/journal/statement.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { asDaemon, prepareForDaemon } from '../support/accounts/daemon-account.ts';
-import { judge } from '../support/evidence/bundles/exported-bundle.ts';
+import { judge } from '../support/evidence/judge.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type HostClock, missingHostClock, openHostClock } from '../support/process/host-clock.ts';
 import { ofEachTest } from '../support/process/of-tests.ts';
@@ -36,7 +35,7 @@ describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an ho
       await untilMoreIsSigned(server, name);
       expect([before, await expectHolds(running, `after-${at}`)]).toEqual([[], []]);
     }
-    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
+    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|halted)|building the evidence failed/);
   });
 
   test('on the host of the database as well: evidence goes on, and says when its own time went back', async () => {
@@ -44,11 +43,11 @@ describe.skipIf(missingHostClock !== undefined)('a clock that goes back by an ho
     const { server, name, daemon } = running;
     await clock.set(0);
     await untilMoreIsSigned(server, name);
-    const stated = (await expectHolds(running, 'after')).find(({ before }) => before !== null);
-    const stepSeconds = (Date.parse(stated?.before ?? '') - Date.parse(stated?.at ?? '')) / 1_000;
+    const stated = (await expectHolds(running, 'after')).find(({ facts }) => facts.before !== null);
+    const stepSeconds = (Date.parse(stated?.facts.before ?? '') - Date.parse(stated?.at ?? '')) / 1_000;
     expect(stepSeconds).toBeGreaterThan(HOUR_SECONDS - 600);
     expect(stepSeconds).toBeLessThanOrEqual(HOUR_SECONDS);
-    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|forked|halted)|building the evidence failed/);
+    expect(daemon.process.stdout()).not.toMatch(/evidence is (behind|halted)|building the evidence failed/);
   });
 });
 
@@ -88,7 +87,7 @@ const startAhead = async (database: 'here' | 'elsewhere') => {
 };
 
 const signedSize = async (server: PostgresCluster, name: string): Promise<number> => {
-  const [row] = await server.sql(`select signed_size::float8 as size from evidence_logs where name = 'events'`, name);
+  const [row] = await server.sql('select signed_position::float8 as size from evidence_log', name);
   return Number(row?.['size'] ?? 0);
 };
 
@@ -105,9 +104,9 @@ const untilMoreIsSigned = async (server: PostgresCluster, name: string): Promise
 const expectHolds = async (
   { server, name, env }: Awaited<ReturnType<typeof start>>,
   to: string,
-): Promise<readonly StatementOf<'clock'>[]> => {
+): Promise<readonly { readonly at: string; readonly facts: { readonly before: string | null } }[]> => {
   expect((await runOrgtrail(['evidence', 'statement', '--all'], env)).code).toBe(0);
-  const checkpoints = join(folder, 'worm/events/checkpoints');
+  const checkpoints = join(folder, 'worm/log-1/checkpoints');
   // What is being written has another name.
   const kept = (await readdir(checkpoints)).filter((file) => /^\d{20}$/.test(file));
   const files = kept.map((file) => join(checkpoints, file));
@@ -119,6 +118,6 @@ const expectHolds = async (
   const notes = await Promise.all(files.map((file) => readFile(file, 'utf8')));
   const { node, python } = await judge(bundle, notes);
   expect([node.faults, python.faults]).toEqual([[], []]);
-  const rows = await server.sql(`select text from evidence_journal where kind = 'clock' order by index`, name);
+  const rows = await server.sql(`select text from evidence_statements where ref like 'clock/%' order by index`, name);
   return rows.map(({ text }) => JSON.parse(String(text)));
 };

@@ -246,7 +246,7 @@ const declared = {
   ORGTRAIL_EVIDENCE_NEXT_KEY_FILE: {
     type: optionalText,
     means:
-      'The key that is to follow, or has followed, as ORGTRAIL_EVIDENCE_KEY_FILE: the journal says which of them sign.',
+      'The key that is to follow, or has followed, as ORGTRAIL_EVIDENCE_KEY_FILE: the log says which of them signs.',
     example: '/run/secrets/evidence-key-2.pem',
   },
   ORGTRAIL_EVIDENCE_NEXT_SIGNER: {
@@ -258,7 +258,7 @@ const declared = {
     type: orFault(parseAnchors),
     form: 'list',
     means:
-      'Where signed checkpoints are kept outside the database: directories, object storage, witnesses, time stamps; docs/evidence.md.',
+      'Where signed checkpoints are kept outside the database: directories, object storage, witnesses; docs/evidence.md.',
     example: '[file:/mnt/worm/orgtrail]',
   },
   ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: {
@@ -273,7 +273,7 @@ const declared = {
   },
   ORGTRAIL_EVIDENCE_STATEMENTS: {
     type: duration('24h', 'a duration from 1m to 90d', 60 * SECOND_MS, 90 * DAY_MS),
-    means: 'How often the journal of the evidence states what is covered of each source.',
+    means: 'How often the evidence states what is covered of each source.',
   },
   ORGTRAIL_LOG_LEVEL: {
     type: setting('info', `one of ${logLevels.join(', ')}`, (text) =>

@@ -72,14 +72,14 @@ export const logArchive = (logger: Logger): ArchiveObserver => ({
     ),
 });
 
-/** A line for each checkpoint of events, and at once what stops it. */
+/** A line for each checkpoint, and at once what stops it. */
 export const logEvidence = (logger: Logger): EvidenceObserver => {
   let told: string | undefined;
+  let heldBack = 0;
   return {
-    signed: ({ log, origin, size, root }) => {
+    signed: ({ origin, size, root }) => {
       told = undefined;
-      const facts = { origin, size, root: Buffer.from(root).toString('base64') };
-      logger[log === 'events' ? 'info' : 'debug'](facts, 'evidence checkpoint');
+      logger.info({ origin, size, root: Buffer.from(root).toString('base64') }, 'evidence checkpoint');
     },
     stopped: (state, reason) => {
       if (told !== reason) logger.error({ state, reason }, `evidence is ${state}: nothing is signed`);
@@ -93,11 +93,16 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
       ),
     clockStated: ({ before, ahead_seconds }) =>
       logger.warn({ before, ahead_seconds }, 'the clock of the database has changed; the evidence states it'),
-    coverageHeldBack: (sources) =>
-      logger.warn(
-        { sources },
-        'less is read of some sources than the evidence has stated; they are stated again once that is read',
-      ),
+    coverageHeldBack: (sources) => {
+      if (sources > heldBack)
+        logger.warn(
+          { sources },
+          'some time of these sources is covered and not stated in the evidence: no request is recorded for it, or less is read than was stated before',
+        );
+      heldBack = sources;
+    },
+    faultsFound: (block, faults) =>
+      logger.error({ block, faults }, 'what is stored is not what the evidence has signed'),
     wentOn: () =>
       logger.warn('the database failed over; every checkpoint that was signed holds there, and evidence goes on'),
   };
@@ -107,9 +112,9 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
 export const logAnchors = (logger: Logger): AnchorObserver => {
   const told = new Map<string, string>();
   return {
-    kept: (anchor, { log, size }) => {
+    kept: (anchor, { size }) => {
       if (told.delete(anchor)) logger.info({ anchor }, 'evidence anchor recovered');
-      if (log === 'events') logger.info({ anchor, size }, 'evidence checkpoint anchored');
+      logger.info({ anchor, size }, 'evidence checkpoint anchored');
     },
     failed: (anchor, reason) => {
       if (told.get(anchor) !== reason) logger.error({ anchor, reason }, 'evidence anchor failed; retrying');

@@ -255,17 +255,17 @@ const seriesOfGroup = (organizationId: string, group: readonly SourceGroup[]): S
 export const createEvidenceGauges = (registers: Registry[]) => ({
   ...gaugesOf(registers, [], {
     orgtrail_evidence_unbegun:
-      '1 if evidence is configured and no checkpoint of its newest generation was ever signed, else 0; NaN without evidence.',
+      '1 if evidence is configured and no checkpoint of its newest log was ever signed, else 0; NaN without evidence.',
     orgtrail_evidence_key_order_pending:
       '1 if another key was ordered and no process has stated it yet, else 0; NaN without evidence.',
-    orgtrail_evidence_tree_size: 'Leaves of the log of events; NaN without evidence.',
+    orgtrail_evidence_tree_size: 'Leaves of the log: events and statements; NaN without evidence.',
     orgtrail_evidence_lag_events: 'Stored positions that have no leaf yet; NaN without evidence.',
     orgtrail_evidence_checkpoint_age_seconds:
-      'Seconds since a checkpoint of the events was last signed; one is signed when there are new events. NaN before the first.',
+      'Seconds since a checkpoint was last signed; one is signed when there are new leaves. NaN before the first.',
   }),
   ...gaugesOf(registers, ['anchor'], {
     orgtrail_evidence_anchor_age_seconds:
-      'Seconds since an anchor of the settings was last seen to have the newest checkpoints; +Inf if it never had one.',
+      'Seconds since an anchor of the settings was last seen to have the newest checkpoint; +Inf if it never had one.',
   }),
   ...gaugesOf(registers, [], {
     orgtrail_evidence_unanchored: '1 if no anchor of the settings has a checkpoint, else 0; NaN without evidence.',
@@ -274,10 +274,15 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
     orgtrail_evidence_unstated_sources: 'Sources whose coverage was never stated; NaN without evidence.',
     orgtrail_evidence_overdue_sources:
       'Sources that are read and whose coverage was not stated for twice as long as ORGTRAIL_EVIDENCE_STATEMENTS; NaN if no process builds yet.',
+    orgtrail_evidence_held_back_sources:
+      'Sources with time that is covered and not stated, since no request is recorded for it; NaN without evidence.',
+    orgtrail_evidence_verified_age_seconds:
+      'Seconds since the part of the log that was not compared for longest was last compared with what is stored; NaN until all of it was.',
+    orgtrail_evidence_verification_faults: 'What is stored and is not what was signed; NaN without evidence.',
   }),
   ...gaugesOf(registers, ['state'], {
     orgtrail_evidence_state:
-      '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked, and nothing more once it is ended.',
+      '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or has no key, and nothing more once it is ended.',
   }),
 });
 
@@ -294,6 +299,9 @@ export const showEvidence = (
   gauges.orgtrail_evidence_statement_age_seconds.set(evidence?.statedSecondsAgo ?? Number.NaN);
   gauges.orgtrail_evidence_unstated_sources.set(evidence?.unstatedSources ?? Number.NaN);
   gauges.orgtrail_evidence_overdue_sources.set(evidence?.overdueSources ?? Number.NaN);
+  gauges.orgtrail_evidence_held_back_sources.set(evidence?.heldBack ?? Number.NaN);
+  gauges.orgtrail_evidence_verified_age_seconds.set(evidence?.verifiedSecondsAgo ?? Number.NaN);
+  gauges.orgtrail_evidence_verification_faults.set(evidence?.verificationFaults ?? Number.NaN);
   gauges.orgtrail_evidence_unanchored.set(evidence ? Number(isUnanchored(evidence)) : Number.NaN);
   const { orgtrail_evidence_state: state, orgtrail_evidence_anchor_age_seconds: anchorAge } = gauges;
   state.reset();

@@ -15,7 +15,7 @@ const usedTables = [
     'sinks',
     'retention_drops',
   ],
-  ...['archive_objects', 'findings', 'saved_searches', 'evidence_logs'],
+  ...['archive_objects', 'findings', 'saved_searches', 'evidence_log'],
 ];
 /** A month that retention had dropped goes again at the end of a thaw: the longest that can be asked for. */
 const THAWED_DAYS = 366;

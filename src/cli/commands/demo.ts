@@ -38,7 +38,7 @@ directory (or DATABASE_URL), and the real daemon. Some of the simulated response
 attack is played, and the detections that find it are shown.
 Ctrl-C stops the demo and compares the database with what was served; the exit code is 0 only if they are the same.
 All that is stored is signed, with a key that is made for the demo. At the end a bundle of it is exported and verified by orgtrail
-and by the bundle's own verifier (python3 and openssl); if one of them does not agree, the exit code is 5.
+and by the bundle's own verifier (python3); if one of them does not agree, the exit code is 5.
 
 Examples:
   $ orgtrail demo

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { archivedEventsOf } from '../../app/archive.ts';
 import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { createServedStore } from '../../evidence/served-store.sql.ts';
+import { readNewestCheckpoint } from '../../evidence/stored/evidence-status.sql.ts';
 import {
   conflictOf,
   copiesChoices,
@@ -99,9 +99,7 @@ export const feedCommand = (context: CliContext): Command =>
 
 /** Undefined without evidence, or if the account may not read it. */
 const lastSignedIn = (pool: Pool): Promise<FeedEvidence | undefined> =>
-  createServedStore(pool)
-    .lastSigned()
-    .catch(() => undefined);
+  readNewestCheckpoint(pool).catch(() => undefined);
 
 /** Throws OrgtrailError `usage`. */
 const requirePlace = ({ cursor, after, feedId, check, dropped }: FeedOptions): Presented => {

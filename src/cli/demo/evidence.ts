@@ -10,10 +10,11 @@ import { version } from '../../base/package-files.ts';
 import { counted } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { bundleFiles } from '../../evidence/bundle/layout.ts';
-import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
-import { openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
+import { type ExportedBundle, exportBundle } from '../../evidence/export/export-bundle.ts';
+import { openFolder } from '../../evidence/files/folder-reader.ts';
 import { makeKeyFile } from '../../evidence/keys.ts';
 import { readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { verifyBundle } from '../../evidence/verify/verify-bundle.ts';
 import type { Pool } from '../../postgres/pool.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -43,16 +44,16 @@ export const verifyDemoEvidence = async (pool: Pool, { directory, stdout, signal
   stdout.write('\nEvidence, as an auditor gets it:\n');
   const folder = join(directory, 'evidence-bundle');
   const from = performance.now();
-  let exported: Exported;
+  let exported: ExportedBundle;
   try {
     await untilSigned(pool, signal);
-    exported = await exportBundle(pool, { folder, isPacked: false, despiteFaults: false, version, signal });
+    exported = await exportBundle(pool, folder, { version, signal });
   } catch (error) {
     tell(`exported    nothing: ${reasonOf(error).replaceAll(/\s*\n\s*/g, ' ')}`);
     return false;
   }
-  const { events, bytes, logs } = exported;
-  const content = `${counted(events, 'event')} and ${counted(logs.journal.size, 'statement')}, ${Math.ceil(bytes / 1e6)} MB`;
+  const { events, bytes, statements } = exported;
+  const content = `${counted(events, 'event')} and ${counted(statements, 'statement')}, ${Math.ceil(bytes / 1e6)} MB`;
   tell(`exported    ${content}, signed since the start · ${sinceText(from)}`);
   const kept = newestKept(anchorOf(directory));
   const agrees = { orgtrail: true, 'verify.py': true };
@@ -96,9 +97,9 @@ const untilSigned = async (pool: Pool, signal: AbortSignal): Promise<void> => {
   }
 };
 
-/** Largest checkpoint of events at the anchor. */
+/** Largest checkpoint at the anchor. */
 const newestKept = (anchor: string): string | undefined => {
-  const folder = join(anchor, 'events/checkpoints');
+  const folder = join(anchor, 'log-1/checkpoints');
   try {
     const newest = readdirSync(folder).sort().at(-1);
     return newest && join(folder, newest);
@@ -113,11 +114,15 @@ const verifyHere = async (
   events: number,
   signal: AbortSignal,
 ): Promise<Judgement> => {
-  const reader = await openFolder(folder, { signal });
-  const anchors = kept === undefined ? [] : [{ name: kept, note: readFileSync(kept), isKeptElsewhere: true }];
-  const { holds, faults, isAnchored } = await verifyFolder(reader, { anchors, signal });
+  const notes = kept === undefined ? [] : [{ name: kept, note: readFileSync(kept) }];
+  const { holds, faults, keptSize } = await verifyBundle(openFolder(folder, { signal }), { kept: notes });
   const fault = faults[0]?.message;
-  return { outcome: holds ? 'holds' : 'fails', events, isAnchored, ...(fault !== undefined && { fault }) };
+  return {
+    outcome: holds ? 'holds' : 'fails',
+    events,
+    isAnchored: keptSize > 0,
+    ...(fault !== undefined && { fault }),
+  };
 };
 
 /** `skipped`: the verifier cannot run here. */
@@ -127,8 +132,6 @@ type Judgement =
 
 const PROGRAM = 'python3';
 const IS_NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 9))';
-/** verify.py could not verify: neither yes nor no. */
-const COULD_NOT_VERIFY = 1;
 const DOES_NOT_HOLD = 5;
 type Ran = Readonly<{ code: number; stdout: string; stderr: string }>;
 
@@ -148,7 +151,7 @@ const run = async (program: string, args: readonly string[], signal: AbortSignal
   }
 };
 
-/** Runs the bundle's verifier against a kept checkpoint. Needs Python 3.9 and openssl 3. */
+/** Runs the bundle's verifier against a kept checkpoint. Needs Python 3.9. */
 export const verifyByPython = async (
   folder: string,
   kept: string | undefined,
@@ -157,7 +160,7 @@ export const verifyByPython = async (
   const python = await run(PROGRAM, ['-c', IS_NEW_ENOUGH], signal);
   if (python === undefined) return { outcome: 'skipped', why: `there is no ${PROGRAM} here` };
   if (python.code !== 0) return { outcome: 'skipped', why: `${PROGRAM} is older than 3.9, or does not run` };
-  const anchors = kept === undefined ? [] : ['--kept-elsewhere', '--anchor', kept];
+  const anchors = kept === undefined ? [] : ['--anchor', kept];
   const script = join(folder, bundleFiles.verifier);
   const ran = await run(PROGRAM, ['-B', script, folder, '--json', ...anchors], signal);
   return ran === undefined ? { outcome: 'skipped', why: `there is no ${PROGRAM} here` } : judgementOf(ran);
@@ -166,9 +169,6 @@ export const verifyByPython = async (
 /** Reads the output of verify.py. */
 export const judgementOf = ({ code, stdout, stderr }: Ran): Judgement => {
   const lastLine = stderr.trim().split('\n').at(-1) ?? '';
-  if (code === COULD_NOT_VERIFY && lastLine.includes('openssl')) {
-    return { outcome: 'skipped', why: lastLine.replace(/^verify: could not verify: /, '') };
-  }
   if (code !== 0 && code !== DOES_NOT_HOLD) {
     return { outcome: 'fails', events: 0, isAnchored: false, fault: lastLine || `it ended with ${code}` };
   }
@@ -176,7 +176,7 @@ export const judgementOf = ({ code, stdout, stderr }: Ran): Judgement => {
   const fault = report.faults[0]?.text;
   return {
     outcome: code === 0 && report.holds ? 'holds' : 'fails',
-    events: report.positions?.present ?? 0,
+    events: report.events ?? 0,
     isAnchored: report.unanchored === false,
     ...(fault !== undefined && { fault }),
   };
@@ -185,6 +185,6 @@ export const judgementOf = ({ code, stdout, stderr }: Ran): Judgement => {
 interface PythonReport {
   readonly holds: boolean;
   readonly faults: readonly { readonly text: string }[];
-  readonly positions?: { readonly present: number };
+  readonly events?: number;
   readonly unanchored?: boolean;
 }

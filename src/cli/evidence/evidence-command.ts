@@ -8,15 +8,15 @@ import { makeKeyFile } from '../../evidence/keys.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { groupCommand } from '../operation-command.ts';
 import { exportCommand, proveCommand } from './export-command.ts';
-import { forkCommand } from './fork-command.ts';
 import { keyCommand } from './key-command.ts';
 import { begin, endCommand, requireEvidence } from './lifecycle.ts';
+import { nextCommand } from './next-command.ts';
 import { statementCommand } from './statement-command.ts';
-import { verifyCommand } from './verify-command.ts';
+import { sampleCommand, verifyCommand } from './verify-command.ts';
 
 const evidenceGroup = {
   name: 'evidence',
-  says: 'Show, begin, verify, export, fork and end the signed log of what is stored',
+  says: 'Show, begin, verify, export, continue and end the signed log of what is stored',
   help: `
 A signed Merkle log of what is stored, built by the daemon if ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE are set:
 docs/evidence.md. Uses only the database or a bundle, so it works beside a running daemon.
@@ -40,7 +40,8 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addCommand(verifyCommand(context, report))
     .addCommand(exportCommand(context, report))
     .addCommand(proveCommand(context))
-    .addCommand(forkCommand(context))
+    .addCommand(sampleCommand(context))
+    .addCommand(nextCommand(context))
     .addCommand(endCommand(context));
 
 const initCommand = (context: CliContext): Command =>

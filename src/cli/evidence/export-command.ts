@@ -1,16 +1,12 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
+import type { Config } from '../../app/config/config.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
 import { witnessesOf } from '../../evidence/anchor.ts';
-import type { OneSource } from '../../evidence/export/copy-part.sql.ts';
-import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';
-import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
-import { type EventProof, proveEvents } from '../../evidence/export/prove.sql.ts';
-import { faultText } from '../../evidence/verify/report.ts';
+import type { ExportOptions, OneSource } from '../../evidence/export/content.sql.ts';
+import { type ExportedBundle, exportBundle } from '../../evidence/export/export-bundle.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { readTime, timeHelp } from '../options.ts';
@@ -18,18 +14,17 @@ import { showWork } from '../output/terminal.ts';
 import { collect, readInput } from './lifecycle.ts';
 
 const exportHelp = `
-DIR must not exist, or be empty. The bundle has README.txt, which says how to verify it, and verify.py, which does: an auditor needs no
-orgtrail, no network and no database. All of it is of one moment, as of the last signed checkpoints, also while the daemon goes on and if
-nothing is signed any more (halted, behind, forked). It is verified before it gets its name: if what is stored is not what was signed,
-there is no bundle, and the exit code is 5. Retention drops no month while events are read, and tries again later.
+DIR must not exist, or be empty. The bundle has README.txt, which says what it proves and how to verify it, FORMAT.txt, and verify.py: an auditor
+needs no orgtrail, no network and no database. All of it is of one moment, as of the last signed checkpoint, also while the daemon goes on and
+if nothing is signed any more (halted, behind). It is verified before it gets its name: if what is stored is not what was signed, there is no
+bundle, and the exit code is 5. Retention drops no month while events are read, and tries again later.
 
 With --organization or --account it has the events of that log alone, and proves that none of them is left out up to its last statement of
-coverage (\`orgtrail evidence statement\` makes one now). Of other events it has nothing but salted hashes.
-It can be compared with the checkpoints that --anchor names, and with few others.
+coverage (\`orgtrail evidence statement\` makes one now). Of others it has nothing but hashes. It can be compared with the checkpoints that
+anchors have and with those that --anchor names, and with no others.
 
 With --since or --before it has the content of the events that happened then, and of those without a time. Of others it has the leaf: position,
-times, source, ids, and the SHA-256 of the content. So it proves that no event of that time is left out. With --hashes-only it has
-nothing but salted hashes of them, and proves of each event that is there that it was stored, not that these are all.
+times, source, ids, and the SHA-256 of the content. So it proves that no event of that time is left out.
 
 Examples:
   $ orgtrail evidence export bundle-2026
@@ -44,7 +39,6 @@ interface ExportCommandOptions {
   readonly account?: string;
   readonly since?: string;
   readonly before?: string;
-  readonly hashesOnly?: boolean;
   readonly anchor: readonly string[];
   readonly gzip?: boolean;
   readonly despiteFaults?: boolean;
@@ -59,7 +53,6 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .option('--account <name or id>', 'only what is of the log of this account')
     .option('--since <time>', `only what happened from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only what happened before this time: ${timeHelp('exclusive')}`)
-    .option('--hashes-only', 'of events of other times nothing but salted hashes')
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere, to compare with; may be repeated', collect, [])
     .option('--gzip', 'pack the events')
     .option('--despite-faults', 'write the bundle even if it does not hold; the exit code is still 5')
@@ -68,36 +61,49 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .action(async (dir: string, options: ExportCommandOptions) => {
       const { gzip = false, despiteFaults = false, json = false } = options;
       const time = timeOf(options);
-      const work = showWork(context);
-      const exported = await withDatabase(context, async (pool, { config }) => {
-        const { anchors = [] } = config.evidence ?? {};
-        return await exportBundle(pool, {
-          folder: dir,
-          isPacked: gzip,
-          despiteFaults,
-          source: await sourceOf(pool, options),
-          time,
-          anchors: options.anchor.map((name) => ({ name, note: readInput(name) })),
-          version,
-          publicKeys: publicKeysOf(config.evidence),
-          witnesses: witnessesOf(anchors),
-          signal: context.signal,
-          observer: {
-            onWritten: (position, size) => work.at('writing', position, 'positions', size),
-            onVerified: (bytes) => work.at('verifying', bytes / 1e6, 'MB of events'),
-          },
-        });
-      }).finally(() => work.finish());
-      context.stdout.write(
-        json ? `${JSON.stringify(exportedJson(dir, exported), null, 2)}\n` : exportedText(dir, exported),
-      );
+      const kept = options.anchor.map((name) => ({ name, note: readInput(name) }));
+      const exported = await exporting(context, dir, async (pool) => ({
+        isPacked: gzip,
+        despiteFaults,
+        source: await sourceOf(pool, options),
+        ...time,
+        kept,
+      }));
+      print(context, dir, exported, json);
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
+
+/** Shows how far it is. */
+const exporting = async (
+  context: CliContext,
+  dir: string,
+  optionsOf: (pool: Pool) => Promise<Omit<ExportOptions, 'version'>>,
+): Promise<ExportedBundle> => {
+  const work = showWork(context);
+  const observer = {
+    onWritten: (index: number, size: number) => work.at('writing', index, 'leaves', size),
+    onVerified: (bytes: number) => work.at('verifying', bytes / 1e6, 'MB'),
+  };
+  return await withDatabase(context, async (pool, { config }) =>
+    exportBundle(pool, dir, {
+      ...(await optionsOf(pool)),
+      ...signedBy(config),
+      version,
+      signal: context.signal,
+      observer,
+    }),
+  ).finally(() => work.finish());
+};
+
+const signedBy = ({ evidence }: Config): Pick<ExportOptions, 'publicKeys' | 'witnesses'> => ({
+  publicKeys: publicKeysOf(evidence),
+  witnesses: witnessesOf(evidence?.anchors ?? []),
+});
 
 /** Undefined: all. */
 const sourceOf = async (
   pool: Pool,
-  { organization, account }: ExportCommandOptions,
+  { organization, account }: Pick<ExportCommandOptions, 'organization' | 'account'>,
 ): Promise<OneSource | undefined> => {
   if (organization !== undefined && account !== undefined)
     throw new OrgtrailError('usage', 'a bundle is of one log: give --organization or --account');
@@ -107,114 +113,108 @@ const sourceOf = async (
   return accountId === undefined ? undefined : { kind: 'account', id: accountId };
 };
 
-const timeOf = ({ since, before, hashesOnly = false }: ExportCommandOptions): ExportedTime | undefined => {
-  if (since === undefined && before === undefined) {
-    if (hashesOnly)
-      throw new OrgtrailError('usage', '--hashes-only is for a bundle of a time: give --since or --before');
-    return undefined;
-  }
+const timeOf = ({ since, before }: ExportCommandOptions): { since: string | null; before: string | null } => {
   const nowMs = Date.now();
   const readMs = (name: string, text: string | undefined) => (text === undefined ? null : readTime(name, text, nowMs));
   const [sinceMs, beforeMs] = [readMs('--since', since), readMs('--before', before)];
   if (sinceMs !== null && beforeMs !== null && sinceMs >= beforeMs)
     throw new OrgtrailError('usage', '--before must be later than --since');
-  const instant = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-  return { since: instant(sinceMs), before: instant(beforeMs), isHashesOnly: hashesOnly };
+  const instant = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString().replace('Z', '000Z'));
+  return { since: instant(sinceMs), before: instant(beforeMs) };
 };
 
-const exportedJson = (folder: string, { logs, events, withheld, part, bytes, files, report, anchored }: Exported) => ({
-  folder,
-  ...(part && { source: report.source ?? null, complete_to: part.completeTo }),
-  ...(report.time && { time: report.time }),
-  holds: report.holds,
-  state: logs.state,
-  unanchored: anchored.length === 0,
-  anchors: anchored,
-  generation: logs.generation,
-  events: { origin: logs.events.origin, size: logs.events.size, with_content: events, withheld },
-  journal: { origin: logs.journal.origin, size: logs.journal.size },
-  files,
-  bytes,
-  faults: report.faults.map(({ message }) => message),
-});
-
-const exportedText = (folder: string, { logs, events, withheld, part, bytes, files, report, anchored }: Exported) => {
-  const ofSource = part && `${part.leaves} events of the source, all up to position ${part.completeTo}`;
+const print = (context: CliContext, dir: string, exported: ExportedBundle, isJson: boolean): void => {
+  const { log, events, statements, bytes, files, report, anchors } = exported;
+  if (isJson) {
+    const json = {
+      folder: dir,
+      holds: report.holds,
+      subject: report.subject,
+      state: log.state,
+      origin: log.origin,
+      leaves: log.size,
+      events,
+      statements,
+      unanchored: anchors.length === 0,
+      anchors: anchors.map(({ anchor, size, at }) => ({ anchor, size, at })),
+      files,
+      bytes,
+      faults: report.faults.map(({ message }) => message),
+    };
+    context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    return;
+  }
   const lines = [
-    ...[report.subject, ofSource].filter((line) => line !== undefined),
-    `${folder}: ${logs.events.size} positions, ${events} events with their content, ${logs.journal.size} statements; ${files} files, ${bytes} bytes`,
-    ...(withheld === 0
-      ? []
-      : [`of ${withheld} other events it shows when they happened, their ids, and the SHA-256 of their content`]),
-    ...report.faults.map((fault) => `does not hold: ${faultText(fault)}`),
-    ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
-    ...(anchored.length === 0
-      ? ['unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere']
-      : anchored.map(({ anchor, size }) => `anchored at ${anchor}${size === null ? '' : `, up to position ${size}`}`)),
-    `to verify it: python3 ${folder}/verify.py, or orgtrail evidence verify ${folder}`,
+    report.subject,
+    `${dir}: ${log.size} leaves, ${events} events with their content, ${statements} statements; ${files} files, ${bytes} bytes`,
+    ...report.faults.map(({ message }) => `does not hold: ${message}`),
+    ...(log.state === 'ok' || log.state === 'building' ? [] : [`the log is ${log.state}`]),
+    ...(anchors.length === 0
+      ? ['unanchored: the owner of database and key could rewrite all of it. Keep its file checkpoint elsewhere']
+      : anchors.map(({ anchor, size }) => `anchored at ${anchor}, up to leaf ${size}`)),
+    `to verify it: python3 ${dir}/verify.py, or orgtrail evidence verify ${dir}`,
   ];
-  return `${lines.join('\n')}\n`;
+  context.stdout.write(`${lines.join('\n')}\n`);
 };
 
 const proveHelp = `
-Writes POSITION.json (the event, its leaf, the keys) and POSITION.tlog-proof (c2sp.org/tlog-proof: where it stands in the log, and the
-signed checkpoint) for each event, of the last signed checkpoint. Nothing of other events is in them. Files that are there stay. Exit
-code 5 if an event is not the one that was signed.
+A bundle of single events, as a search has it: DIR must not exist, or be empty. Of other events it has nothing but hashes. Exit code 5 if an event is
+not the one that was signed.
 
 Examples:
   $ orgtrail evidence prove 4711
-  $ orgtrail evidence prove 4711 4712 4713 --out proofs --json
+  $ orgtrail evidence prove 4711 4712 4713 --out events --json
   $ orgtrail evidence prove --id 019c4f65-e760-7d8c-9f6f-6b58aa3aff50
-  $ orgtrail evidence verify 4711.tlog-proof`;
+  $ orgtrail evidence verify event-4711`;
 
 interface ProveCommandOptions {
   readonly id: readonly string[];
-  readonly out: string;
+  readonly out?: string;
   readonly json?: boolean;
 }
 
 export const proveCommand = (context: CliContext): Command =>
   new Command('prove')
-    .description('Write the proof of single events')
+    .description('Write a bundle of single events')
     .argument('[position...]', 'positions of events in the feed')
     .option('--id <id>', 'all events with this id; may be repeated', collect, [])
-    .option('--out <dir>', 'a folder that exists', '.')
+    .option('--out <dir>', 'the folder to make; event-POSITION or event-ID if it is left out')
     .option('--json', 'print JSON')
     .addHelpText('after', proveHelp)
-    .action(async (texts: readonly string[], { id: ids, out, json }: ProveCommandOptions) => {
-      const positions = texts.map(positionOf);
-      if (positions.length + ids.length === 0) throw new OrgtrailError('usage', 'name a position, or an event by --id');
-      const work = showWork(context);
-      const written: string[] = [];
-      const logs = await withDatabase(context, async (pool, { config }) => {
-        const onProven = (events: number, all: number) => work.at('proving', events, 'events', all);
-        const options = { positions, ids, publicKeys: publicKeysOf(config.evidence), signal: context.signal, onProven };
-        return await proveEvents(pool, options, (proof) => written.push(...write(out, proof)));
-      }).finally(() => work.finish());
-      const { origin, size } = logs.events;
-      const shown = { log: origin, size, unanchored: true, files: written };
-      context.stdout.write(json === true ? `${JSON.stringify(shown, null, 2)}\n` : `${written.join('\n')}\n`);
+    .action(async (texts: readonly string[], { id: ids, out, json = false }: ProveCommandOptions) => {
+      const given = texts.map(positionOf);
+      const [first] = [...texts, ...ids];
+      if (first === undefined) throw new OrgtrailError('usage', 'name a position, or an event by --id');
+      const dir = out ?? `event-${first.replaceAll(/[^\w.-]/g, '_')}`;
+      const exported = await exporting(context, dir, async (pool) => ({
+        search: {
+          query: [...texts.map((text) => `position ${text}`), ...ids.map((id) => `id ${id}`)].join(', '),
+          positions: await positionsOf(pool, given, ids),
+        },
+      }));
+      print(context, dir, exported, json);
     });
 
 const positionOf = (text: string): number => {
   const position = Number(text);
   if (/^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(position)) return position;
-  throw new OrgtrailError('usage', `${JSON.stringify(text.slice(0, 80))} is not a position`);
+  throw new OrgtrailError('usage', `${JSON.stringify(text)} is no position: a number from 1 on`);
 };
 
-const write = (out: string, { position, json, tlogProof }: EventProof): string[] => {
-  const files = [join(out, `${position}.json`), join(out, `${position}.tlog-proof`)] as const;
-  try {
-    writeFileSync(files[0], json, { flag: 'wx', mode: 0o600 });
-    writeFileSync(files[1], tlogProof, { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new OrgtrailError('usage', `${files[0]} or ${files[1]} cannot be written (${code})`, {
-      hint:
-        code === 'EEXIST'
-          ? 'files that are there stay: name another folder by --out'
-          : '--out names a folder that exists',
-    });
-  }
-  return [...files];
+/** Throws OrgtrailError `usage` for what is not stored, or not signed. */
+const positionsOf = async (pool: Pool, positions: readonly number[], ids: readonly string[]): Promise<number[]> => {
+  const { rows } = await pool.query<{ id: string; position: number; signed: boolean }>(
+    `select e.id, e.position::float8 as position, coalesce(e.position <= l.position, false) as signed
+     from audit_events e left join evidence_log l on true where e.id = any ($1::text[]) or e.position = any ($2::bigint[])`,
+    [ids, positions],
+  );
+  const unknown = ids.find((id) => !rows.some((row) => row.id === id));
+  if (unknown !== undefined)
+    throw new OrgtrailError('usage', `there is no event with the id ${JSON.stringify(unknown)}`);
+  const gone = positions.find((position) => !rows.some((row) => row.position === position));
+  if (gone !== undefined)
+    throw new OrgtrailError('usage', `position ${gone} has no event: it was dropped, or never had one`);
+  const unsigned = rows.find(({ signed }) => !signed);
+  if (unsigned !== undefined) throw new OrgtrailError('usage', `position ${unsigned.position} is not signed yet`);
+  return rows.map(({ position }) => position);
 };

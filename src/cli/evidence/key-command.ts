@@ -7,8 +7,8 @@ import { parseDurationMs } from '../../base/time.ts';
 import { everyKey, type KeyState, keysInForce } from '../../evidence/append/keys-in-force.ts';
 import { requireOrigin } from '../../evidence/builder/builder.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
-import type { StoredLogs } from '../../evidence/builder/ports.ts';
-import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
+import type { StoredLog } from '../../evidence/builder/ports.ts';
+import { vkeyOf } from '../../evidence/builder/signing-keys.ts';
 import { makeKeyFile, publicKeyOfFile } from '../../evidence/keys.ts';
 import { orderKey, readStated } from '../../evidence/stored/orders.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
@@ -16,16 +16,16 @@ import { type CliContext, recordCommand, withDatabase } from '../command.ts';
 import { toldText } from './lifecycle.ts';
 
 const help = `
-The verifier keys of both logs, as policies of c2sp.org/tlog-policy have them: those of ORGTRAIL_EVIDENCE_KEY_FILE and
-ORGTRAIL_EVIDENCE_NEXT_KEY_FILE that sign, or, without these settings, those that the journal in the database names. Give them to auditors on
-a way of their own: a key that comes from the database proves nothing against its owner.
+The verifier key of the log, as policies of c2sp.org/tlog-policy have it: that of ORGTRAIL_EVIDENCE_KEY_FILE or ORGTRAIL_EVIDENCE_NEXT_KEY_FILE
+that signs, or, without these settings, the one that the log in the database names. Give it to auditors on a way of its own: a key that comes
+from the database proves nothing against its owner.
 
 With --rotate, another key: a signed statement says which, why, and from when on. The command only orders it, and needs no private key: the
 process that builds states it, as soon as it has the new key. So first give that process the new key beside the old one
 (ORGTRAIL_EVIDENCE_NEXT_KEY_FILE), then order it. Reasons:
-  rotation     both keys sign for a week (--overlap), then the new one alone
+  rotation     the new key signs; for a week (--overlap) the old one may sign beside it
   lost         the new key signs alone, from the last checkpoint on that is known or kept at an anchor
-  compromised  the same, and the journal says that the old key was stolen
+  compromised  the same, and the log says that the old key was stolen
 Needs an account that owns the schema.
 
 Examples:
@@ -37,19 +37,23 @@ type Options = Partial<RotateOptions> & { readonly rotate?: boolean; readonly js
 
 export const keyCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('key')
-    .description('Print the public keys of the logs, or begin to sign with another key')
+    .description('Print the public key of the log, or begin to sign with another key')
     .option('--rotate', 'order another key; needs --reason and --by')
     .addOption(new Option('--reason <reason>', 'why').choices(['rotation', 'lost', 'compromised']))
-    .option('--by <name>', 'who orders it, for the journal')
+    .option('--by <name>', 'who orders it, for the log')
     .option('--new-key <file>', 'the new key; without it ORGTRAIL_EVIDENCE_NEXT_KEY_FILE. It is made if there is none')
-    .addOption(new Option('--overlap <duration>', 'how long both keys sign, after a rotation').argParser(overlapOf))
+    .addOption(
+      new Option('--overlap <duration>', 'how long the old key may sign as well, after a rotation').argParser(
+        overlapOf,
+      ),
+    )
     .option('--no-wait', 'do not wait until it is stated and signed')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async ({ rotate, reason, by, newKey, overlap, wait = true, json }: Options) => {
       if (rotate === true) {
         if (reason === undefined || by === undefined)
-          throw new OrgtrailError('usage', '--rotate needs --reason and --by: both are kept in the journal');
+          throw new OrgtrailError('usage', '--rotate needs --reason and --by: both are kept in the log');
         return await rotateKey(context, report, { reason, by, newKey, overlap, wait, json });
       }
       if (reason !== undefined || by !== undefined || newKey !== undefined || overlap !== undefined)
@@ -67,44 +71,39 @@ const overlapOf = (text: string): number => {
 
 const findKeys = async (pool: Pool, evidence: EvidenceConfig | undefined) => {
   const store = createEvidenceStore(pool, 'key', 0);
-  const logs = await store.readLogs();
-  if (logs === undefined)
+  const log = await store.readLog();
+  if (log === undefined)
     throw new OrgtrailError('usage', 'there is no log yet', { hint: 'docs/evidence.md says how to begin' });
-  const { history, order } = await store.readKeys(logs.generation);
-  const origins = [logs.events.origin, logs.journal.origin];
-  const own = publicKeysOf(evidence).flatMap((publicKey) => vkeysOf(origins, { publicKey }));
-  const { vkeys: stated, until } = keysInForce(history, logs.at);
-  return { own, stated, until, order };
+  const { history, order } = await store.readKeys();
+  const vkey = (key: string) => vkeyOf(log.origin, Buffer.from(key, 'hex'));
+  const { key: stated, old } = keysInForce(history, log.at);
+  return {
+    own: publicKeysOf(evidence).map((publicKey) => vkeyOf(log.origin, publicKey)),
+    stated: stated === undefined ? undefined : vkey(stated),
+    until: old?.until,
+    ordered: order && { reason: order.reason, by: order.by, vkey: vkey(order.newKey) },
+  };
 };
 
 const printKeys = async (context: CliContext, isJson: boolean): Promise<void> => {
-  const found = await withDatabase(context, (pool, { config }) => findKeys(pool, config.evidence));
-  const { own, stated, until, order } = found;
-  const signing = own.filter((vkey) => stated.includes(vkey));
-  const vkeys = own.length === 0 ? stated : signing.length === 0 ? own : signing;
+  const { own, stated, until, ordered } = await withDatabase(context, (pool, { config }) =>
+    findKeys(pool, config.evidence),
+  );
+  const isSigning = stated !== undefined && own.includes(stated);
+  const vkey = isSigning || own.length === 0 ? stated : own[0];
   if (isJson) {
-    const from = own.length === 0 ? 'journal' : 'key file';
-    const ordered = order && { reason: order.reason, by: order.by, vkeys: order.newVkeys };
-    const shown = { vkeys, from, stated, old_signs_until: until ?? null, ordered: ordered ?? null };
-    context.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
-  } else context.stdout.write(vkeys.map((vkey) => `${vkey}\n`).join(''));
-  const warnings = warningsOf(found, signing).map((line) => `${line}\n`);
-  context.stderr.write(warnings.join(''));
-};
-
-type FoundKeys = Awaited<ReturnType<typeof findKeys>>;
-
-const warningsOf = ({ own, stated, until, order }: FoundKeys, signing: readonly string[]): string[] => {
-  const isBegun = own.length > 0 && stated.length > 0;
-  const missing = stated.filter((vkey) => !own.includes(vkey));
-  return [
-    ...(isBegun && signing.length === 0 ? ['the journal names another key: with this one, nothing is signed'] : []),
-    ...(isBegun && signing.length > 0 && missing.length > 0
-      ? [`these sign as well, and are not in the settings here: ${missing.join(' ')}`]
+    const from = own.length === 0 ? 'log' : 'key file';
+    const shown = { vkey: vkey ?? null, from, stated: stated ?? null, old_signs_until: until ?? null };
+    context.stdout.write(`${JSON.stringify({ ...shown, ordered: ordered ?? null }, null, 2)}\n`);
+  } else context.stdout.write(vkey === undefined ? '' : `${vkey}\n`);
+  const warnings = [
+    ...(own.length > 0 && stated !== undefined && !isSigning
+      ? ['the log names another key: with this one, nothing is signed']
       : []),
-    ...(until === undefined ? [] : [`two keys sign until ${until}`]),
-    ...(order === undefined ? [] : [`another key is ordered (${order.reason}), and no process has stated it yet`]),
+    ...(until === undefined ? [] : [`the key before may sign until ${until}`]),
+    ...(ordered === undefined ? [] : [`another key is ordered (${ordered.reason}), and no process has stated it yet`]),
   ];
+  context.stderr.write(warnings.map((line) => `${line}\n`).join(''));
 };
 
 interface RotateOptions {
@@ -129,13 +128,13 @@ const rotateKey = async (context: CliContext, report: (exitCode: number) => void
   if (overlap !== undefined && reason !== 'rotation')
     throw new OrgtrailError('usage', `--overlap is for a rotation: a key that is ${reason} signs nothing any more`);
   const result = await withDatabase(context, async (pool, { config: { evidence } }) => {
-    const { id, vkeys, isMade } = await order(pool, evidence, { ...options, by });
-    await recordCommand(pool, context, { kind: 'evidence', command: 'evidence key', by, what: { reason, vkeys } });
+    const { id, vkey, isMade } = await order(pool, evidence, { ...options, by });
+    await recordCommand(pool, context, { kind: 'evidence', command: 'evidence key', by, what: { reason, vkey } });
     const waitMs = wait ? Math.max(LEAST_WAIT_MS, 3 * (evidence?.intervalMs ?? 0)) : 0;
-    return { reason, vkeys, isMade, ...(await untilSigned(pool, id, waitMs, context.signal)) };
+    return { reason, vkey, isMade, ...(await untilSigned(pool, id, waitMs, context.signal)) };
   });
-  const { isSigned, isMade, until, heldBy, vkeys } = result;
-  const shown = { reason, vkeys, made: isMade, signed: isSigned, old_signs_until: until ?? null, held_by: heldBy };
+  const { isSigned, isMade, until, heldBy, vkey } = result;
+  const shown = { reason, vkey, made: isMade, signed: isSigned, old_signs_until: until ?? null, held_by: heldBy };
   context.stdout.write(options.json === true ? `${JSON.stringify(shown, null, 2)}\n` : textOf(result));
   if (isSigned || !wait) return;
   context.stderr.write(
@@ -149,15 +148,13 @@ const rotateKey = async (context: CliContext, report: (exitCode: number) => void
 const order = async (pool: Pool, evidence: EvidenceConfig | undefined, options: RotateOptions) => {
   const { reason, overlap, by } = options;
   const store = createEvidenceStore(pool, 'key', 0);
-  const logs = requireGoing(await store.readLogs());
-  if (evidence !== undefined) requireOrigin(logs, evidence.base);
-  const keys = await store.readKeys(logs.generation);
+  const log = requireGoing(await store.readLog());
+  if (evidence !== undefined) requireOrigin(log, evidence.base);
   const { publicKey, isMade } = newKeyOf(options, evidence);
-  const vkeys = vkeysOf([logs.events.origin, logs.journal.origin], { publicKey });
-  requireNew(vkeys, keys, logs, reason);
+  requireNew(publicKey.toString('hex'), await store.readKeys(), log, reason);
   const bothForMs = reason === 'rotation' ? (overlap ?? WEEK_MS) : 0;
-  const id = await orderKey(pool, { generation: logs.generation, reason, vkeys, bothForMs, by });
-  return { id, vkeys, isMade };
+  const id = await orderKey(pool, { reason, publicKey, bothForMs, by });
+  return { id, vkey: vkeyOf(log.origin, publicKey), isMade };
 };
 
 const untilSigned = async (pool: Pool, id: number, waitMs: number, signal: AbortSignal) => {
@@ -169,14 +166,14 @@ const untilSigned = async (pool: Pool, id: number, waitMs: number, signal: Abort
   }
 };
 
-const requireGoing = (logs: StoredLogs | undefined): StoredLogs => {
-  if (logs === undefined) {
+const requireGoing = (log: StoredLog | undefined): StoredLog => {
+  if (log === undefined) {
     throw new OrgtrailError('usage', 'there is no log yet', { hint: '`orgtrail evidence init` begins it' });
   }
-  const state = logs.isEnded ? 'ended' : logs.state;
-  if (!['ended', 'behind', 'forked'].includes(state)) return logs;
+  const state = log.isEnded ? 'ended' : log.state;
+  if (!['ended', 'behind'].includes(state)) return log;
   throw new OrgtrailError('usage', `the log is ${state}, and signs nothing any more`, {
-    hint: '`orgtrail evidence fork` begins the next generation, with the key of the settings',
+    hint: '`orgtrail evidence next` begins the next one, with the key of the settings',
   });
 };
 
@@ -197,41 +194,36 @@ const keyIn = (file: string, setting: string, isPublic: boolean) => {
   return { isMade, publicKey: publicKeyOfFile(file, setting) };
 };
 
-const requireNew = (
-  vkeys: readonly string[],
-  { history }: KeyState,
-  { at }: StoredLogs,
-  reason: RotateOptions['reason'],
-): void => {
-  const { vkeys: inForce, until } = keysInForce(history, at);
+const requireNew = (key: string, { history }: KeyState, { at }: StoredLog, reason: RotateOptions['reason']): void => {
+  const { key: inForce, old } = keysInForce(history, at);
   const refuse = (message: string, hint: string) => {
     throw new OrgtrailError('usage', message, { hint });
   };
-  if (inForce.length === 0)
+  if (inForce === undefined)
     refuse('no key has signed this log yet', 'set ORGTRAIL_EVIDENCE_KEY_FILE to the key to begin with');
-  const isSigning = vkeys.every((vkey) => inForce.includes(vkey));
-  if (isSigning && inForce.every((vkey) => vkeys.includes(vkey)))
-    refuse('this is the key that signs already', '--new-key names another file');
-  if (!isSigning && vkeys.some((vkey) => everyKey(history).includes(vkey)))
-    refuse('this key was replaced before, and does not come back', 'make a new one');
-  if (reason === 'rotation' && until !== undefined)
-    refuse(`the last rotation is not over: two keys sign until ${until}`, 'if one of them is lost or stolen, say so');
+  if (key === inForce) refuse('this is the key that signs already', '--new-key names another file');
+  if (everyKey(history).includes(key)) refuse('this key was replaced before, and does not come back', 'make a new one');
+  if (reason === 'rotation' && old !== undefined)
+    refuse(
+      `the last rotation is not over: the key before may sign until ${old.until}`,
+      'if one of them is lost or stolen, say so',
+    );
 };
 
 type Told = Awaited<ReturnType<typeof order>> & Awaited<ReturnType<typeof untilSigned>> & Pick<RotateOptions, 'reason'>;
 
-const textOf = ({ isSigned, isMade, reason, vkeys, until }: Omit<Told, 'id'>): string => {
+const textOf = ({ isSigned, isMade, reason, vkey, until }: Omit<Told, 'id'>): string => {
   const after = {
-    rotation: `both keys sign until ${until ?? 'now'}; then set ORGTRAIL_EVIDENCE_KEY_FILE to the new one alone, and destroy the old one`,
+    rotation: `the new key signs, and the old one beside it until ${until ?? 'now'}; then set ORGTRAIL_EVIDENCE_KEY_FILE to the new one alone, and destroy the old one`,
     lost: 'the new key signs alone. What was signed before stays good: the public key is enough to verify it',
     compromised:
-      'the new key signs alone. A checkpoint that only the old key signed counts as far as an anchor, a cosignature or a time stamp is older than the theft: tell auditors when it was',
+      'the new key signs alone. A checkpoint that only the old key signed counts as far as an anchor or a cosignature is older than the theft: tell auditors when it was',
   }[reason];
   return [
     ...(isMade ? ['made a key: keep a copy of its file, and let no process read it but the one that builds'] : []),
     isSigned ? after : 'the new key is ordered',
-    'give auditors and witnesses these keys, on a way of their own:',
-    ...vkeys.map((vkey) => `  ${vkey}`),
+    'give auditors and witnesses this key, on a way of its own:',
+    `  ${vkey}`,
     '',
   ].join('\n');
 };

@@ -11,8 +11,8 @@ import { Builder } from '../../evidence/builder/builder.ts';
 import type { CoverageOptions } from '../../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../evidence/builder/ports.ts';
-import { vkeysOf } from '../../evidence/builder/signing-keys.ts';
-import { createGenerationStore, endLog } from '../../evidence/generations/end-log.sql.ts';
+import { vkeyOf } from '../../evidence/builder/signing-keys.ts';
+import { endLog } from '../../evidence/generations/end-log.sql.ts';
 import { createProcessIdentity, LeaseLostError } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, recordCommand, withDatabase } from '../command.ts';
@@ -43,21 +43,20 @@ export const builderOf = (
 
 const LEASE_MS = 30_000;
 
-/** The logs and their genesis, as lines for people; a daemon that builds already goes on. */
+/** The log and its first leaf, as lines for people; a daemon that builds already goes on. */
 export const begin = async (pool: Pool, evidence: EvidenceWithKey): Promise<string[]> => {
   const building = builderOf(pool, evidence, LEASE_MS);
   if (building === undefined) throw new Error('a key is configured');
   const { builder, signer, lease } = building;
-  const { generation, events, journal } = await builder.open();
-  const built = await withLease(lease, generation, async (held) => {
-    while ((await builder.step(held)).kind === 'more' && (await lease.store.readLogs())?.journal.size === 0);
+  const { origin } = await builder.open();
+  const built = await withLease(lease, async (held) => {
+    while ((await builder.step(held)).kind === 'more' && (await lease.store.readLog())?.size === 0);
   });
   if (built instanceof LeaseLostError) throw built;
-  const vkeys = vkeysOf([events.origin, journal.origin], signer);
   return [
-    `the log is ${events.origin}`,
-    'give auditors these keys, on a way of their own:',
-    ...vkeys.map((vkey) => `  ${vkey}`),
+    `the log is ${origin}`,
+    'give auditors this key, on a way of its own:',
+    `  ${vkeyOf(origin, signer.publicKey)}`,
   ];
 };
 
@@ -65,7 +64,7 @@ const help = `
 Retention waits for a log, also after its settings are removed: a month whose events have no leaf is not dropped. A log that was ended is not
 waited for. Its last statement says that it was ended, by whom and why; a daemon that builds signs it, or this command with the key.
 With --without-key the end is in the database alone. Nothing is deleted, and what is signed can be verified as before; export a bundle before
-months are dropped, for drops after the end are stated nowhere. \`orgtrail evidence fork\` goes on after an end. Needs an account that owns the schema.
+months are dropped, for drops after the end are stated nowhere. \`orgtrail evidence next\` goes on after an end. Needs an account that owns the schema.
 
 Examples:
   $ orgtrail evidence end --reason 'the engagement is over' --by 'J. Doe'
@@ -85,8 +84,8 @@ const LOOK_EVERY_MS = 200;
 export const endCommand = (context: CliContext): Command =>
   new Command('end')
     .description('End the log: no leaf follows, and retention does not wait for it')
-    .requiredOption('--reason <text>', 'why, for the journal')
-    .requiredOption('--by <name>', 'who orders it, for the journal')
+    .requiredOption('--reason <text>', 'why, for the log')
+    .requiredOption('--by <name>', 'who orders it, for the log')
     .option('--without-key', 'end it in the database alone, without a last signed statement')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
@@ -97,12 +96,12 @@ export const endCommand = (context: CliContext): Command =>
         const evidence = isStated ? requireEvidence(config.evidence) : undefined;
         // A key that cannot be used is said before anything is done.
         const building = builderOf(pool, evidence, LEASE_MS);
-        const stores = { store: createEvidenceStore(pool, 'end', 0), generations: createGenerationStore(pool) };
-        const { generation, events } = await endLog({ ...stores, reason, by, isStated });
-        const what = { generation, reason, stated: isStated };
+        const store = createEvidenceStore(pool, 'end', 0);
+        const { number, origin, size } = await endLog(pool, store, { reason, by, isStated });
+        const what = { number, reason, stated: isStated };
         await recordCommand(pool, context, { kind: 'evidence', command: 'evidence end', by, what });
         const isSigned = building !== undefined && (await signLast(building.builder, building.lease));
-        return { origin: events.origin, generation, size: events.size, stated: isStated, signed: isSigned };
+        return { origin, number, size: size + Number(isStated), stated: isStated, signed: isSigned };
       });
       const { origin, size, stated, signed } = ended;
       const signing = signed
@@ -114,12 +113,12 @@ export const endCommand = (context: CliContext): Command =>
 
 /** Signs the last statement, or waits until the process that builds has. False: it has not. */
 const signLast = async (builder: Builder, lease: LeaseOfBuilder): Promise<boolean> => {
-  const { generation } = await builder.open();
+  await builder.open();
   const startedMs = performance.now();
   while (performance.now() - startedMs < SIGNED_WITHIN_MS) {
-    const logs = await lease.store.readLogs();
-    if (logs?.journal.signedSize === logs?.journal.size && logs?.events.signedSize === logs?.events.size) return true;
-    await withLease(lease, generation, (held) => builder.step(held));
+    const log = await lease.store.readLog();
+    if (log?.signedSize === log?.size) return true;
+    await withLease(lease, (held) => builder.step(held));
     await sleep(LOOK_EVERY_MS);
   }
   return false;

@@ -47,10 +47,10 @@ export const statementCommand = (context: CliContext, report: (exitCode: number)
         const state = await untilAnswered(pool, config, sources);
         let answers = 0;
         const rows: string[][] = [];
-        for await (const statement of readAnswers(pool, sources)) {
+        for await (const answer of readAnswers(pool, sources)) {
           answers += 1;
-          if (options.json === true) context.stdout.write(`${JSON.stringify(statement)}\n`);
-          else rows.push(rowOf(statement));
+          if (options.json === true) context.stdout.write(`${JSON.stringify(answer.statement)}\n`);
+          else rows.push(rowOf(answer));
         }
         if (rows.length > 0) context.stdout.write(`${alignColumns([header, ...rows]).join('\n')}\n`);
         if (answers === asked) return;
@@ -98,13 +98,12 @@ const untilAnswered = async (pool: Pool, config: Config, sources: readonly State
   return 'waited';
 };
 
-const header = ['source', '', 'events', 'of the first', 'as of', 'read from', 'until', 'ranges', 'holes'];
+const header = ['source', '', 'events', 'leaf', 'as of', 'read from', 'until', 'ranges', 'again', 'holes'];
 
-const rowOf = (statement: StatementOf<'coverage'>): string[] => {
-  const { source_kind: kind, source_id: id, events, tree, as_of, at, passes, holes, left_out } = statement;
-  const first = passes.find(({ pass }) => pass === 0)?.ranges ?? [];
-  const [from, until] = [first[0]?.[0] ?? 'nothing yet', first.at(-1)?.[1] ?? ''];
-  const counts = [events, tree.size].map(String);
-  const holeCount = (holes?.length ?? 0) + (left_out?.holes ?? 0);
-  return [kind, id, ...counts, as_of ?? at, from, until, String(first.length), String(holeCount)];
+const rowOf = ({ kind, id, statement }: StatedSource & { readonly statement: StatementOf<'coverage'> }): string[] => {
+  const { index, events, as_of, read, again, holes, left_out } = statement;
+  const [from, until] = [read[0]?.[0] ?? 'nothing yet', read.at(-1)?.[1] ?? ''];
+  const counts = [events, index].map(String);
+  const ranges = [read.length, again.length, holes.length + left_out.holes].map(String);
+  return [kind, id, ...counts, as_of, from, until, ...ranges];
 };

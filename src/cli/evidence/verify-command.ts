@@ -1,116 +1,154 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { sep } from 'node:path';
 import { Command } from 'commander';
-import type { EvidenceConfig } from '../../app/config/config.ts';
 import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { everyKey, keyHistory } from '../../evidence/append/keys-in-force.ts';
-import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
-import { keyOfLog } from '../../evidence/builder/signing-keys.ts';
-import { type BundleReader, bundleFiles, checkpointPath } from '../../evidence/bundle/layout.ts';
-import { foundFiles, readProvenEvent } from '../../evidence/bundle/records.ts';
-import { foundInFolder, openFolder, verifyFolder } from '../../evidence/files/folder-reader.ts';
-import { readLines } from '../../evidence/journal/statement-text.ts';
-import { type Policy, parsePolicy, policyOfKeys } from '../../evidence/notes/policy.ts';
-import { readableKeys, type VerifierKey } from '../../evidence/notes/signed-note.ts';
-import { readStored, verifyColumns } from '../../evidence/stored/read-stored.sql.ts';
+import { bundleFiles } from '../../evidence/bundle/layout.ts';
+import { EvidenceFault } from '../../evidence/bytes.ts';
+import { openFolder } from '../../evidence/files/folder-reader.ts';
+import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
+import { parseNote } from '../../evidence/notes/signed-note.ts';
 import { verifyStored } from '../../evidence/stored/verify-stored.ts';
-import type { Anchor } from '../../evidence/verify/anchors.ts';
-import { faultText, Report } from '../../evidence/verify/report.ts';
-import { type FoundReader, verifyFound, verifyProof } from '../../evidence/verify/verify-found.ts';
-import type { Pool } from '../../postgres/pool.ts';
+import { Report, reportJson, reportLines } from '../../evidence/verify/report.ts';
+import {
+  type Draw,
+  drawn,
+  type Fetched,
+  percent,
+  probability,
+  readFetched,
+  unitsOf,
+} from '../../evidence/verify/sample.ts';
+import { openBundle, verifyBundle } from '../../evidence/verify/verify-bundle.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { showWork } from '../output/terminal.ts';
 import { collect, readInput } from './lifecycle.ts';
 
 const help = `
-With DIR, a bundle of \`orgtrail evidence export\` or of a search, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
-settings. Without it, the database: hashes every stored event again and compares it with the log as of its last signed checkpoint; reads
-all events, and 32 bytes of memory for each. The keys are those of --policy; else of the bundle, or of ORGTRAIL_EVIDENCE_KEY_FILE; else the
-one that the database names is believed. The report says so. Exit code 5 if something does not hold.
+With DIR, a bundle: needs neither database nor settings. Without it, the database: hashes every stored event and statement again, makes the columns
+of each event again of its payload, and compares all of it with the log as of its last signed checkpoint. A daemon that builds does that by itself
+within each week.
 
-A signed leaf covers the payload of an event (the column raw), not the columns that are made of it, which searches go by. --columns makes
-them again of every payload, and compares.
+The keys are those of --policy; else those of the bundle, and the report says so. A checkpoint that --anchor
+names must be the beginning of this log: what you kept yourself counts, a copy from the bundle proves nothing. Exit code 5 if something does not
+hold, 2 if DIR is no bundle.
+
+--compare takes what Cloudflare answered for some days (\`orgtrail fetch\`, or curl) and says what is missing on either side; with the --days and
+--word of \`orgtrail evidence sample\` it knows which days were drawn, also those without an entry.
 
 Examples:
+  $ orgtrail evidence verify
   $ orgtrail evidence verify bundle-2026
   $ orgtrail evidence verify bundle-2026 --anchor checkpoint-of-june --policy policy.txt --json
-  $ orgtrail evidence verify 4711.tlog-proof --policy policy.txt
-  $ orgtrail evidence verify
-  $ orgtrail evidence verify --columns
-  $ orgtrail evidence verify --policy policy.txt --anchor checkpoint-of-june --json`;
+  $ orgtrail evidence verify bundle-2026 --compare FILE --days 20 --word 'seven green apples'`;
 
-interface VerifyOptions {
+interface DrawOptions {
+  readonly days?: string;
+  readonly all?: boolean;
+  readonly word?: string;
+  readonly once?: boolean;
+}
+
+interface VerifyOptions extends DrawOptions {
   readonly anchor: readonly string[];
-  readonly keptElsewhere?: boolean;
+  readonly compare: readonly string[];
   readonly policy?: string;
-  readonly columns?: boolean;
   readonly json?: boolean;
 }
 
-interface Given {
-  readonly anchors: readonly Anchor[];
-  readonly policy: Buffer | undefined;
-}
-
 export const verifyCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
-  new Command('verify')
-    .description('Hash what is stored, or what is in a bundle, again, and compare it with the signed checkpoint')
-    .argument('[dir]', 'a bundle, or a .tlog-proof beside its .json; without it the database is verified')
-    .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
-    .option('--kept-elsewhere', 'each --anchor was kept or fetched elsewhere, also if the bundle has the same one')
-    .option('--policy <file>', 'whose keys count: c2sp.org/tlog-policy')
-    .option('--columns', 'in the database, compare the columns of each event with its payload, too')
-    .option('--json', 'print JSON')
+  withDraw(
+    new Command('verify')
+      .description('Hash what is stored, or what is in a bundle, again, and compare it with the signed checkpoint')
+      .argument('[dir]', 'a bundle; without it the database is verified')
+      .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
+      .option('--policy <file>', 'whose keys count, in the form of policy.txt')
+      .option('--compare <file>', 'what Cloudflare answered for some days; may be repeated', collect, [])
+      .option('--json', 'print JSON'),
+  )
     .addHelpText('after', help)
     .action(async (dir: string | undefined, options: VerifyOptions) => {
-      const { anchor, keptElsewhere = false, policy, columns: hasColumns = false, json } = options;
-      if (dir !== undefined) refuseOwnAnchors(dir, anchor);
-      if (dir !== undefined && hasColumns)
-        throw new OrgtrailError('usage', '--columns is for the database: a bundle has none');
-      const given = {
-        anchors: anchor.map((name) => ({ name, note: readInput(name), isKeptElsewhere: keptElsewhere })),
-        policy: policy === undefined ? undefined : readInput(policy),
-      };
-      const found =
-        dir === undefined
-          ? await withDatabase(context, (pool, { config }) =>
-              verifyDatabase(pool, { ...given, hasColumns, evidence: config.evidence }),
-            )
-          : await verifyFiles(context, dir, given);
-      context.stdout.write(json === true ? `${JSON.stringify(reportJson(found), null, 2)}\n` : reportText(found));
-      if (!found.holds) report(exitCodes.evidenceFails);
+      const { anchor, compare, policy, json } = options;
+      const draw = drawOf(options);
+      if (dir === undefined) return await verifyDatabase(context, report, options);
+      refuseOwnAnchors(dir, anchor);
+      if (draw !== undefined && compare.length === 0)
+        throw new OrgtrailError('usage', '--days, --all and --word are for --compare');
+      const files = compare.map(readAnswers);
+      const reader = open(context, dir);
+      try {
+        const found = await verifyBundle(reader.reader, {
+          kept: anchor.map((name) => ({ name, note: readInput(name) })),
+          policy: policy === undefined ? undefined : readPolicy(readInput(policy)),
+          compare: compare.length === 0 ? undefined : { files, draw },
+        });
+        reader.finish();
+        context.stdout.write(
+          json === true ? `${JSON.stringify(reportJson(found), null, 2)}\n` : `${reportLines(found).join('\n')}\n`,
+        );
+        if (!found.holds) report(exitCodes.evidenceFails);
+      } finally {
+        reader.finish();
+      }
     });
 
-const verifyFiles = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
-  if (policy !== undefined) readPolicy(policy);
-  if (!dir.endsWith(ENDING)) return await verifyBundleFolder(context, dir, { anchors, policy });
-  if (anchors.length === 0) return verifyProofFile(dir, policy);
-  const why = '--anchor is for bundles and the database: one event does not show what else is in the log';
-  throw new OrgtrailError('usage', why);
-};
-
-const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
-  const { signal } = context;
+/** The account needs what `orgtrail_evidence` may read. */
+const verifyDatabase = async (
+  context: CliContext,
+  report: (exitCode: number) => void,
+  { anchor, compare, policy, json }: VerifyOptions,
+): Promise<void> => {
+  if (compare.length > 0) throw new OrgtrailError('usage', '--compare is for a bundle');
+  const kept = anchor.map((name) => ({ name, note: readInput(name) }));
   const work = showWork(context);
-  try {
-    const onHashed = (bytes: number) => work.at('comparing the files with the list in README.txt', bytes / 1e6, 'MB');
-    const reader = await openFolder(dir, { signal, onHashed });
-    const isFound = reader.paths.includes(foundFiles.query) && !reader.paths.includes(checkpointPath('events'));
-    if (isFound) return await verifySearch(foundInFolder(reader), { anchors, policy });
-    const onPayload = (bytes: number) => work.at('verifying', bytes / 1e6, 'MB of events');
-    return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
-  } finally {
-    work.finish();
-  }
+  const found = await withDatabase(context, (pool, { config }) =>
+    verifyStored(pool, {
+      kept,
+      policy: policy === undefined ? undefined : readPolicy(readInput(policy)),
+      publicKeys: publicKeysOf(config.evidence),
+      onBlock: (leaves, size) => work.at('comparing', leaves, 'leaves', size),
+    }),
+  ).finally(() => work.finish());
+  const { origin, size, faults, believed } = found;
+  const shown = { log: origin, size, holds: faults.length === 0, keys_believed: believed, faults };
+  const lines = [
+    ...faults.map((fault) => `does not hold: ${fault}`),
+    `${size} leaves of ${origin}${believed ? ', by the key that the database names' : ''}`,
+    faults.length === 0 ? 'what is stored is what was signed' : 'what is stored is not what was signed',
+  ];
+  context.stdout.write(json === true ? `${JSON.stringify(shown, null, 2)}\n` : `${lines.join('\n')}\n`);
+  if (faults.length > 0) report(exitCodes.evidenceFails);
 };
 
-const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Promise<Report> => {
-  if (anchors.length === 0) return await verifyFound(reader, policy);
-  throw new OrgtrailError(
-    'usage',
-    '--anchor is for bundles of a log and the database: a bundle of a search does not show what else is in the log',
-  );
+const withDraw = (command: Command): Command =>
+  command
+    .option('--days <count>', 'so many days are drawn')
+    .option('--all', 'all days, in place of a draw')
+    .option('--word <text>', 'what the auditor thinks of after the checkpoint is in their hands')
+    .option('--once', 'also days that were read once: younger ones can still get late entries');
+
+const DEFAULT_DAYS = 25;
+
+/** Undefined: no draw. */
+const drawOf = ({ days, all, word, once = false }: DrawOptions): Draw | undefined => {
+  if (days === undefined && all !== true && word === undefined) return undefined;
+  if (days !== undefined && !/^[1-9]\d{0,4}$/.test(days))
+    throw new OrgtrailError('usage', '--days must be a number from 1 on');
+  return { days: all === true ? undefined : Number(days ?? DEFAULT_DAYS), word: word ?? '', once };
+};
+
+/** Throws OrgtrailError `usage` for what is no bundle. */
+const open = (context: CliContext, dir: string) => {
+  const work = showWork(context);
+  const reader = openFolder(dir, { signal: context.signal, onRead: (bytes) => work.at('reading', bytes / 1e6, 'MB') });
+  const isBundle = reader.paths.includes(bundleFiles.checkpoint) || reader.paths.includes(bundleFiles.statements);
+  if (!isBundle) {
+    const isOld = reader.paths.includes('events/checkpoint') || reader.paths.includes('query.json');
+    throw new OrgtrailError('usage', `${dir} is no bundle of evidence`, {
+      hint: isOld ? 'it is of format 1: verify it with its own verify.py' : 'orgtrail evidence export writes one',
+    });
+  }
+  return { reader, finish: () => work.finish() };
 };
 
 const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
@@ -122,39 +160,14 @@ const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
   });
 };
 
-/** Positions of one statement, which has a minute: a slow database gives some hundred thousand. */
-const POSITIONS_AT_ONCE = 200_000;
-
-export const verifyDatabase = async (
-  pool: Pool,
-  {
-    anchors,
-    policy,
-    evidence,
-    hasColumns = false,
-  }: Given & { readonly evidence: EvidenceConfig | undefined; readonly hasColumns?: boolean },
-): Promise<Report> => {
-  const stored = await readStored(pool);
-  if (stored === undefined) {
-    throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
+/** Throws OrgtrailError `usage` for what cannot be compared. */
+const readAnswers = (name: string): Fetched => {
+  try {
+    return readFetched(readInput(name).toString());
+  } catch (error) {
+    if (!(error instanceof EvidenceFault)) throw error;
+    throw new OrgtrailError('usage', `--compare: ${name} ${error.message}`, { hint: 'fetch it again' });
   }
-  const store = createEvidenceStore(pool, 'verify', 0);
-  const copyEvents = async (until: number, take: Parameters<typeof store.copyEvents>[2]) => {
-    for (let after = 0; after < until; after += POSITIONS_AT_ONCE)
-      await store.copyEvents(after, Math.min(until, after + POSITIONS_AT_ONCE), take);
-  };
-  const compareColumns = hasColumns ? (report: Report, until: number) => verifyColumns(pool, report, until) : undefined;
-  const options = { anchors, copyEvents, compareColumns };
-  if (policy !== undefined) return await verifyStored(stored, { ...options, policy: readPolicy(policy) });
-  const { events, journal } = stored.origins;
-  const keys = publicKeysOf(evidence);
-  const own = keys.flatMap((key) => [events, journal].map((origin) => keyOfLog(origin, key)));
-  const report = await verifyStored(stored, {
-    ...options,
-    policy: policyOfKeys(own.length > 0 ? own : keysOfJournal(stored.reader)),
-  });
-  if (own.length === 0) report.notClaimed.push('whose keys these are: those that the database names are believed');
-  return report;
 };
 
 const readPolicy = (text: Buffer): Policy => {
@@ -165,66 +178,49 @@ const readPolicy = (text: Buffer): Policy => {
   }
 };
 
-/** What is no key is for the verification to find. */
-const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
-  const texts = readLines(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
-  const ofKeys = texts.filter((text) => /^\{"type":"(?:genesis|fork|key)"/.test(text));
-  return readableKeys(everyKey(keyHistory(ofKeys)));
-};
+const sampleHelp = `
+Draws days of what the bundle states as read again, for an auditor who fetches them from Cloudflare with a credential of their own and
+compares: nothing else shows that nothing was left out. The word is one that you think of after the checkpoint is in your hands, so
+that the operator could not prepare for the draw. Says with which probability the draw finds something.
 
-const ENDING = '.tlog-proof';
+Examples:
+  $ orgtrail evidence sample bundle-2026 --days 20 --word 'seven green apples'
+  $ orgtrail evidence sample bundle-2026 --all --json`;
 
-/** Verifies an event by the two files of `orgtrail evidence prove`. Without a policy, the keys beside the event are believed. */
-const verifyProofFile = (path: string, policy: Buffer | undefined): Report => {
-  const proof = readInput(path);
-  const text = readInput(`${path.slice(0, -ENDING.length)}.json`).toString();
-  const report = new Report();
-  const event = report.attempt('leaf', 'the event', () => readProvenEvent(text));
-  const keys = report.attempt('policy', 'the policy', () => parsePolicy(policy ?? Buffer.from(event?.policy ?? '')));
-  if (event === undefined || keys === undefined) return report;
-  const verified = verifyProof(proof, event, keys);
-  if (policy === undefined) verified.notClaimed.push('whose keys these are: those beside the event are believed');
-  verified.notClaimed.push(
-    'unanchored: that the log was not rewritten with the key. Compare its checkpoint with one that was kept, by a bundle',
-  );
-  return verified;
-};
-
-/** No key and no checkpoint proves it: said before what holds. */
-const OPERATORS_WORD =
-  "the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had, and stored it. To test it, ask Cloudflare for some days with a credential of your own, and compare the ids";
-
-/** What a verification found, for people. */
-export const reportText = (report: Report): string => {
-  const { subject, unread, holds, isAnchored, faults, claims, notChecked, notClaimed, notCompared } = report;
-  const part = (title: string, lines: readonly string[]) =>
-    lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
-  // What an auditor has kept himself comes before what the bundle says of itself.
-  const kept = faults.find(({ code }) => code === 'anchor');
-  return [
-    ...[
-      kept && `it does not hold: ${faultText(kept)}`,
-      ...notCompared.map((text) => `not compared, and not claimed: ${text}`),
-      subject,
-      unread,
-      OPERATORS_WORD,
-    ].map((line) => (line === undefined ? '' : `${line}\n`)),
-    part(isAnchored ? 'holds:' : 'holds, as far as the signer is believed (unanchored):', claims),
-    part('does not hold:', faults.map(faultText)),
-    part('not checked:', notChecked),
-    part('not claimed:', notClaimed),
-    `the evidence ${holds ? 'holds' : 'does not hold'}\n`,
-  ].join('');
-};
-
-const reportJson = (report: Report) => ({
-  ...(report.isOfOneSource && { source: report.source ?? null }),
-  ...(report.time && { time: report.time }),
-  holds: report.holds,
-  claims: report.claims,
-  faults: report.faults,
-  fault_counts: Object.fromEntries(report.faultCounts),
-  coverage: report.coverage,
-  not_checked: report.notChecked,
-  not_claimed: report.notClaimed,
-});
+export const sampleCommand = (context: CliContext): Command =>
+  withDraw(
+    new Command('sample')
+      .description('Draw days to fetch from Cloudflare, and compare')
+      .argument('<dir>', 'a bundle')
+      .option('--json', 'print JSON'),
+  )
+    .addHelpText('after', sampleHelp)
+    .action(async (dir: string, options: DrawOptions & { readonly json?: boolean }) => {
+      const draw = drawOf(options) ?? { days: DEFAULT_DAYS, word: '', once: options.once === true };
+      const { reader, finish } = open(context, dir);
+      const report = new Report();
+      const opened = await openBundle(report, reader).finally(finish);
+      if (opened === undefined || !report.holds)
+        throw new OrgtrailError('evidence_fails', `${dir} does not hold`, { hint: `orgtrail evidence verify ${dir}` });
+      const { statements, coverage, note } = opened;
+      const units = unitsOf(coverage, statements, draw.once);
+      const days = drawn(units, parseNote(note).text, draw).map(({ number, day }) => {
+        const { kind = '', id = '' } = statements.sources.get(number) ?? {};
+        return { kind, id, day };
+      });
+      const found = [1, 10, 60].map((lacking) => ({
+        lacking,
+        probability: probability(units.length, Math.min(lacking, units.length), days.length),
+      }));
+      const json = { units: units.length, word: draw.word, days, finds: found };
+      const lines = [
+        `${days.length} of ${units.length} days${draw.word === '' ? ', without a word: the operator could have tried checkpoints until the draw suits' : ` by the word ${JSON.stringify(draw.word)}`}`,
+        ...days.map(({ kind, id, day }) => `  orgtrail fetch --${kind} ${id} --day ${day} >> FILE`),
+        ...found.map(
+          (one) =>
+            `if ${one.lacking} of ${units.length} days lack something, this draw finds it with ${percent(one.probability)}`,
+        ),
+        `then: orgtrail evidence verify ${dir} --compare FILE${draw.days === undefined ? ' --all' : ` --days ${draw.days}`}${draw.word === '' ? '' : ` --word ${JSON.stringify(draw.word)}`}`,
+      ];
+      context.stdout.write(options.json === true ? `${JSON.stringify(json, null, 2)}\n` : `${lines.join('\n')}\n`);
+    });

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
 import { counted } from '../../base/text.ts';
-import { foundInFolder, openFolder } from '../../evidence/files/folder-reader.ts';
+import { bundleWriterOf } from '../../evidence/export/export-bundle.ts';
+import { openFolder } from '../../evidence/files/folder-reader.ts';
 import { FolderWriter } from '../../evidence/files/folder-writer.ts';
-import { createShownEvidence } from '../../evidence/shown-evidence.sql.ts';
-import { verifyFound } from '../../evidence/verify/verify-found.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { completenessJson, reasonsOf, type SearchBundle } from '../../search/bundle/readme.ts';
 import { MAX_ZIP_BYTES, writeSearchBundle, writeZip } from '../../search/bundle/write-search-bundle.ts';
@@ -34,16 +33,13 @@ export const bundleSearch = async (
   if (isZip(target)) requireNoFile(target);
   const writer = new FolderWriter(isZip(target) ? `${target}.d` : target);
   try {
-    const bundle = await writeSearchBundle(writer, {
-      ...asked,
-      evidence: createShownEvidence(pool, true),
-      askedBy: { by: 'command', name: rows[0]?.name ?? null },
-      version,
-      maxEvents: MAX_EVENTS,
-      maxEventBytes: MAX_EVENT_BYTES,
-    });
-    const { faults } = await verifyFound(foundInFolder(await openFolder(writer.folder, asked)));
-    if (faults[0] !== undefined) throw new OrgtrailError('evidence_fails', faults[0].message);
+    const askedBy = { by: 'command', name: rows[0]?.name ?? null } as const;
+    const limits = { maxEvents: MAX_EVENTS, maxEventBytes: MAX_EVENT_BYTES };
+    const bundle = await writeSearchBundle(
+      writer,
+      { ...asked, writeBundle: bundleWriterOf(pool), askedBy, version, ...limits },
+      () => openFolder(writer.folder, asked),
+    );
     if (isZip(target)) await zipFolder(writer.folder, target, asked.nowMs, asked.signal);
     else writer.finish();
     return bundle;
@@ -52,18 +48,17 @@ export const bundleSearch = async (
   }
 };
 
-export const bundleText = (target: string, { events, unsigned, under, completeness }: SearchBundle): string => {
+export const bundleText = (target: string, { events, unsigned, written, completeness }: SearchBundle): string => {
   const { leftOut } = completeness;
+  const { log } = written;
   const reasons = reasonsOf(completeness);
   const lines = [
     `${target}: ${counted(events, 'event')}`,
     ...(leftOut === undefined
       ? []
       : [`it is full: older events that match are left out, from ${leftOut.action_time ?? 'those without a time'} on`]),
-    under === undefined
-      ? 'nothing is signed: there is no log of evidence'
-      : `${events - unsigned} of them proven under the checkpoint of ${under.size} positions of ${under.origin}${unsigned === 0 ? '' : `, ${unsigned} not signed yet`}`,
-    ...(under === undefined || under.state === 'ok' || under.state === 'building' ? [] : [`the log is ${under.state}`]),
+    `proven under the checkpoint of ${log.size} leaves of ${log.origin}${unsigned === 0 ? '' : `; ${unsigned} more are not signed yet, and not in it`}`,
+    ...(log.state === 'ok' || log.state === 'building' ? [] : [`the log is ${log.state}`]),
     reasons.length === 0 ? 'complete, as far as orgtrail knows' : `may be incomplete: ${reasons.join(', ')}`,
     isZip(target)
       ? 'to verify it: unpack it, then python3 verify.py or orgtrail evidence verify . in the folder'
@@ -72,11 +67,11 @@ export const bundleText = (target: string, { events, unsigned, under, completene
   return `${lines.join('\n')}\n`;
 };
 
-export const bundleJson = (target: string, { events, unsigned, under, completeness }: SearchBundle) => ({
+export const bundleJson = (target: string, { events, unsigned, written: { log }, completeness }: SearchBundle) => ({
   [isZip(target) ? 'file' : 'folder']: target,
   events,
   not_signed: unsigned,
-  log: under === undefined ? null : { origin: under.origin, size: under.size, state: under.state },
+  log: { origin: log.origin, size: log.size, state: log.state },
   completeness: completenessJson(completeness),
 });
 
@@ -88,9 +83,12 @@ const requireNoFile = (file: string): void => {
     throw new OrgtrailError('usage', `${file} exists already`, { hint: 'name a file that does not exist yet' });
 };
 
-/** A zip of a flat folder, below a folder of its name; named at the end. Throws OrgtrailError `usage` if too large. */
+/** A zip of a folder, below a folder of its name; named at the end. Throws OrgtrailError `usage` if too large. */
 const zipFolder = async (folder: string, file: string, atMs: number, signal: AbortSignal): Promise<void> => {
-  const names = readdirSync(folder).sort();
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll(sep, '/'))
+    .sort();
   const bytes = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
   // Incompressible content grows by a few bytes, and headers come on top.
   if (bytes > MAX_ZIP_BYTES * 0.99) {

@@ -4,18 +4,9 @@ import { dirname, join } from 'node:path';
 import type { S3Bucket } from '../../base/s3/bucket.ts';
 import { S3Fault } from '../../base/s3/errors.ts';
 import type { Anchor, AnchorStore, LogToAnchor } from '../anchor.ts';
-import { logTilePath } from '../bundle/layout.ts';
 import { EvidenceFault } from '../bytes.ts';
-import { journalLeaf } from '../leaf.ts';
-import type { LogName } from '../notes/checkpoint.ts';
-import {
-  entryBundlePath,
-  readEntryBundle,
-  TILE_WIDTH,
-  type TileId,
-  widthOfTile,
-  writeEntryBundle,
-} from '../tree/tiles.ts';
+import { readLines } from '../journal/strict-json.ts';
+import { TILE_WIDTH, type TileId, tilePath } from '../tree/tiles.ts';
 
 /** Leaves whose tiles are read and written together. */
 const STEP = 64 * TILE_WIDTH;
@@ -25,35 +16,34 @@ const MAX_STEPS = 100;
 const MAX_NEWEST = 20;
 
 /**
- * Keeps every leaf hash, not only the root, out of the reach of the database's owner: `events/checkpoints/0…01234`,
- * `events/tile/…`, `journal/tile/entries/…`. Files of later generations are below `generation-2/` and so on.
+ * Keeps every leaf hash and every statement, not only the root, out of the reach of the database's owner:
+ * `log-1/checkpoints/0…01234`, `log-1/tile/…`, `log-1/statements/0…01234`: the statements up to that size, since the one before.
  */
 export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number): Anchor => ({
   name,
   intervalMs,
-  newest: async ({ log, generation }) => {
-    const folder = checkpointsOf(log, generation);
+  newest: async (number) => {
+    const folder = `${folderOf(number)}/checkpoints`;
     const newest = await files.newestNumbers(folder, MAX_NEWEST);
     return await Promise.all(newest.map((each) => files.read(`${folder}/${each}`)));
   },
-  history: async ({ log, generation }) => {
-    const folder = checkpointsOf(log, generation);
+  history: async (number) => {
+    const folder = `${folderOf(number)}/checkpoints`;
     const names = (await files.allNumbers(folder)).toSorted();
     return { sizes: names.map(Number), read: (index) => files.read(`${folder}/${names[index]}`) };
   },
-  statements: async (generation, size) => {
-    const leaves: Buffer[] = [];
-    for (let n = 0; n * TILE_WIDTH < size; n += 1) {
-      const path = entryBundlePath({ n, width: widthOfTile(size, 0, n) });
-      leaves.push(...readEntryBundle(await files.read(`${folderOf(generation)}journal/${path}`)));
-    }
-    return leaves;
+  statements: async (number) => {
+    const folder = `${folderOf(number)}/statements`;
+    const texts: string[] = [];
+    for (const each of (await files.allNumbers(folder)).toSorted())
+      texts.push(...readLines(await files.read(`${folder}/${each}`), each));
+    return texts;
   },
-  keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
-    const path = anchoredPath(log, generation, size);
+  keepCheckpoint: async ({ number, size, note, tilesSize }) => {
+    const path = anchoredPath(number, size);
     const { outcome, receipt } = await files.put(path, Buffer.from(note));
     if (outcome === 'other' && textOf(await files.read(path)) !== textOf(Buffer.from(note))) {
-      throw new EvidenceFault(`${path} is another checkpoint of ${size} ${log}`);
+      throw new EvidenceFault(`${path} is another checkpoint of ${size} leaves`);
     }
     return { tilesSize, ...(receipt && { receipt }) };
   },
@@ -71,35 +61,27 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
 /** Without the signatures, which may be by several keys. */
 const textOf = (note: Buffer): string => note.toString('utf8').split('\n\n')[0] ?? '';
 
-export const anchoredPath = (log: LogName, generation: number, size: number): string =>
-  `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
+const folderOf = (number: number): string => `log-${number}`;
+const nameOf = (size: number): string => String(size).padStart(20, '0');
 
-const folderOf = (generation: number): string => (generation === 1 ? '' : `generation-${generation}/`);
-const checkpointsOf = (log: LogName, generation: number): string => `${folderOf(generation)}${log}/checkpoints`;
+const anchoredPath = (number: number, size: number): string => `${folderOf(number)}/checkpoints/${nameOf(size)}`;
 
 const mirrorStep = async (
   files: WriteOnceFiles,
   store: AnchorStore,
-  { log, generation, size }: LogToAnchor,
+  { number }: LogToAnchor,
   { from, to }: { readonly from: number; readonly to: number },
   signal: AbortSignal,
 ): Promise<void> => {
   const put = async (path: string, bytes: Buffer): Promise<void> => {
     signal.throwIfAborted();
-    const at = `${folderOf(generation)}${path}`;
+    const at = `${folderOf(number)}/${path}`;
     if ((await files.put(at, bytes)).outcome === 'other')
       throw new EvidenceFault(`${at} is not as it is in the database`);
   };
-  const full = fullTiles(from, to);
-  for (const { hashes, ...tile } of await store.readTiles(log, generation, full)) {
-    await put(logTilePath(log, tile), hashes);
-  }
-  if (log === 'events') return;
-  for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < to; n += 1) {
-    const width = widthOfTile(size, 0, n);
-    const texts = await store.readStatements(generation, n * TILE_WIDTH, n * TILE_WIDTH + width);
-    await put(`journal/${entryBundlePath({ n, width })}`, writeEntryBundle(texts.map(journalLeaf)));
-  }
+  for (const { hashes, ...tile } of await store.readTiles(fullTiles(from, to))) await put(tilePath(tile), hashes);
+  const texts = await store.readStatements(from, to);
+  if (texts.length > 0) await put(`statements/${nameOf(to)}`, Buffer.from(texts.map((text) => `${text}\n`).join('')));
 };
 
 /** Tiles of all levels that become full between two sizes. */

@@ -1,16 +1,13 @@
 import { type BucketOptions, openBucket } from '../../base/s3/bucket.ts';
 import type { Anchor, AnchorStore, AnchorTarget, LogToAnchor } from '../anchor.ts';
-import { among } from '../append/logs.ts';
+import { among } from '../append/log.ts';
 import { EvidenceFault } from '../bytes.ts';
 import { countOf } from '../notes/checkpoint.ts';
 import { parseNote, type VerifierKey, verifyNote } from '../notes/signed-note.ts';
 import { consistencyRanges, hashOfRange, tilesOfRanges } from '../tree/proofs.ts';
 import { filesIn, mirrorTo, objectsIn } from './mirror.ts';
-import { timeStampsOf } from './time-stamps.ts';
 
 const INTERVAL_MS = 300_000;
-
-const TIME_STAMP_INTERVAL_MS = 86_400_000;
 
 /** Connects and reads nothing yet. */
 export const openAnchors = (targets: readonly AnchorTarget[], s3: S3Settings): readonly Anchor[] =>
@@ -27,8 +24,6 @@ const openAnchor = (target: AnchorTarget, s3: S3Settings): Anchor => {
       return mirrorTo(target.name, objectsIn(openBucket(target.address, s3)), INTERVAL_MS);
     case 'witness':
       return witnessAt({ ...target, intervalMs: INTERVAL_MS });
-    case 'tsa':
-      return timeStampsOf({ ...target, intervalMs: TIME_STAMP_INTERVAL_MS });
   }
 };
 
@@ -51,11 +46,10 @@ export const witnessAt = ({
     if (answer.status === 409) {
       const size = countOf(answer.body.trim(), 'the size that the witness answers');
       if (size > log.size)
-        throw new EvidenceFault(`the witness has a checkpoint of ${size} ${log.log}, and here are ${log.size}`);
+        throw new EvidenceFault(`the witness has a checkpoint of ${size} leaves, and here are ${log.size}`);
       answer = await submit(url, log, store, size);
     }
-    if (answer.status === 422)
-      throw new EvidenceFault(`the witness has another history of ${log.log}: ${answer.body.trim()}`);
+    if (answer.status === 422) throw new EvidenceFault(`the witness has another history: ${answer.body.trim()}`);
     if (answer.status !== 200) throw new Error(`HTTP ${answer.status} from the witness: ${answer.body.trim()}`);
     return { receipt: lineOf(log.note, answer.body, key), tilesSize: log.tilesSize };
   },
@@ -72,9 +66,9 @@ const submit = async (url: string, log: LogToAnchor, store: AnchorStore, from: n
   return { status: response.status, body: (await response.text()).slice(0, MAX_ANSWER_CHARACTERS) };
 };
 
-const consistencyProof = async ({ log, generation, size }: LogToAnchor, store: AnchorStore, from: number) => {
+const consistencyProof = async ({ size }: LogToAnchor, store: AnchorStore, from: number) => {
   const ranges = consistencyRanges(from, size);
-  const tiles = among(await store.readTiles(log, generation, tilesOfRanges(ranges, size)));
+  const tiles = among(await store.readTiles(tilesOfRanges(ranges, size)));
   return ranges.map((range) => hashOfRange(range, size, tiles));
 };
 

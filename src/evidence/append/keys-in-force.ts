@@ -1,26 +1,18 @@
 import { unlessFault } from '../bytes.ts';
-import type { Statement, StatementOf } from '../journal/statement.ts';
-import { readStatement } from '../journal/statement-text.ts';
-import { parseVerifierKey } from '../notes/signed-note.ts';
+import { readStatement, type Statement, type StatementOf } from '../journal/statement.ts';
+import { keyOfLog } from '../notes/policy.ts';
+import type { VerifierKey } from '../notes/signed-note.ts';
 
-export interface KeyHistory {
-  /** Of both logs; none before the first statement. */
-  readonly first: readonly string[];
-  readonly changes: readonly Pick<
-    StatementOf<'key'>,
-    'reason' | 'old_vkeys' | 'new_vkeys' | 'first_size' | 'old_signs_until'
-  >[];
-  /** As the fork names them. */
-  readonly earlier: readonly string[];
-  readonly earlierStolen: readonly string[];
-}
+/** Statements `begin` and `key`, in their order. */
+export type KeyHistory = readonly (StatementOf<'begin'> | StatementOf<'key'>)[];
 
-/** Ordered, and not yet in the journal. */
+/** Ordered, and not stated yet. */
 export interface KeyOrder {
   readonly id: number;
   readonly reason: StatementOf<'key'>['reason'];
-  readonly newVkeys: readonly string[];
-  /** How long the old key signs as well, from the statement on. */
+  /** In hexadecimal, as all keys here. */
+  readonly newKey: string;
+  /** How long the old key may sign as well, from the statement on. */
   readonly bothForMs: number;
   readonly by: string;
 }
@@ -31,51 +23,49 @@ export interface KeyState {
 }
 
 export interface KeysInForce {
-  readonly vkeys: readonly string[];
-  /** When the old key stops to sign. */
-  readonly until: string | undefined;
+  /** Undefined before the first statement. */
+  readonly key: string | undefined;
+  /** May sign as well, until then. */
+  readonly old: { readonly key: string; readonly until: string } | undefined;
 }
 
-/** Reads statements `genesis`, `fork` and `key`, in their order. */
-export const keyHistory = (texts: readonly string[]): KeyHistory => {
-  const statements = statementsOf(texts);
-  const first = statements.flatMap((one) => (one.type === 'genesis' || one.type === 'fork' ? (one.vkeys ?? []) : []));
-  const forks = statements.filter((one) => one.type === 'fork');
-  return {
-    first: [...new Set(first)],
-    changes: statements.filter((one) => one.type === 'key'),
-    earlier: forks.flatMap((one) => one.old_vkeys ?? []),
-    earlierStolen: forks.flatMap((one) => one.stolen_vkeys ?? []),
-  };
-};
+export const keyHistory = (texts: readonly string[]): KeyHistory =>
+  texts.flatMap((text) => {
+    const statement = statementOf(text);
+    return statement?.type === 'begin' || statement?.type === 'key' ? [statement] : [];
+  });
 
-/** Without texts that cannot be read: that they were changed is for a verifier to say. */
-export const statementsOf = (texts: readonly string[]): Statement[] => texts.flatMap((text) => statementOf(text) ?? []);
-
+/** Undefined for a text that cannot be read: that it was changed is for a verifier to say. */
 export const statementOf = (text: string): Statement | undefined => {
   const read = unlessFault(() => readStatement(text));
   return read?.known === true ? read.statement : undefined;
 };
 
-/** After a loss or a theft the new key signs alone, whatever was stated before. */
-export const keysInForce = ({ first, changes }: KeyHistory, at: string): KeysInForce => {
-  const last = changes.at(-1);
-  if (last === undefined) return { vkeys: first, until: undefined };
-  const { new_vkeys, old_vkeys, old_signs_until: until } = last;
-  if (until === undefined || Date.parse(at) >= Date.parse(until)) return { vkeys: new_vkeys, until: undefined };
-  return { vkeys: [...new Set([...old_vkeys, ...new_vkeys])], until };
+/** Those of the last statement. */
+export const keysInForce = (history: KeyHistory, at: string): KeysInForce => {
+  const last = history.at(-1);
+  if (last?.type !== 'key') return { key: last?.key, old: undefined };
+  const { old, old_signs_until: until } = last;
+  return { key: last.new, old: until !== null && at < until ? { key: old, until } : undefined };
 };
 
-export const everyKey = ({ first, changes }: KeyHistory): string[] => [
-  ...new Set([...first, ...changes.flatMap(({ old_vkeys, new_vkeys }) => [...old_vkeys, ...new_vkeys])]),
+export const everyKey = (history: KeyHistory): string[] => [
+  ...new Set(history.map((one) => (one.type === 'begin' ? one.key : one.new))),
 ];
 
-export const everyKeySoFar = (history: KeyHistory): string[] => [
-  ...new Set([...history.earlier, ...everyKey(history)]),
-];
+const stolenKeys = (history: KeyHistory): string[] =>
+  history.flatMap((one) => (one.type === 'key' && one.reason === 'compromised' ? [one.old] : []));
 
-export const bytesOfKeys = (vkeys: readonly string[]): Uint8Array[] =>
-  vkeys.map((vkey) => parseVerifierKey(vkey).publicKey);
-
-export const stolenKeys = ({ changes }: KeyHistory): string[] =>
-  changes.filter(({ reason }) => reason === 'compromised').flatMap(({ old_vkeys }) => old_vkeys);
+/** Every key that ever signed, under this name; none that was stolen, as of `signed`. */
+export const verifierKeys = (
+  history: KeyHistory,
+  origin: string,
+  own: readonly Uint8Array[] = [],
+  signed: KeyHistory = history,
+): VerifierKey[] => {
+  const stolen = stolenKeys(signed);
+  const keys = [...own.map((key) => Buffer.from(key).toString('hex')), ...everyKey(history)];
+  return [...new Set(keys)]
+    .filter((key) => !stolen.includes(key))
+    .map((key) => keyOfLog(origin, Buffer.from(key, 'hex')));
+};

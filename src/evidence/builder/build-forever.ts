@@ -13,7 +13,9 @@ export interface BuildingOptions extends BuilderOptions, LeaseOfBuilder {
   /** Once until it works again. */
   readonly onError: (reason: string) => void;
   /** For as long as the lease is held. */
-  readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
+  readonly anchor?: (builder: Builder, signal: AbortSignal) => Promise<void>;
+  /** For as long as the lease is held: what is stored is compared with the log. */
+  readonly verify?: (claim: Claim, signal: AbortSignal) => Promise<void>;
   /** Called with each lease, until it succeeds. */
   readonly noteSettings?: (claim: Claim) => Promise<void>;
   readonly signal: AbortSignal;
@@ -46,8 +48,7 @@ export const buildForever = async (options: BuildingOptions): Promise<void> => {
 
 /** The database knows whether another process can sign. */
 export const refuse = async (store: EvidenceStore, reason: string): Promise<void> => {
-  const logs = await store.readLogs();
-  if (logs !== undefined) await store.refuse(logs.generation, reason);
+  await store.refuse(reason);
 };
 
 export interface LeaseOfBuilder {
@@ -59,12 +60,11 @@ export interface LeaseOfBuilder {
 /** Resolves with why `run` did not run, or did not end, if the lease is another's. */
 export const withLease = async <R>(
   { store, ...lease }: LeaseOfBuilder,
-  generation: number,
   run: (claim: HeldClaim, lost: AbortSignal) => Promise<R>,
 ): Promise<R | LeaseRefused<undefined> | LeaseLostError> =>
   await leasedRun<Claim, undefined, R>(lease, {
     claim: async () => {
-      const claimed = await store.claim(generation);
+      const claimed = await store.claim();
       return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
     },
     renew: (claim) => store.renew(claim),
@@ -73,18 +73,18 @@ export const withLease = async <R>(
   });
 
 const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
-  const { generation } = await builder.open();
-  await withLease(options, generation, async (held, lost) => {
+  await builder.open();
+  await withLease(options, async (held, lost) => {
     const noteSettings = untilNoted(options, held);
     await noteSettings();
     const ended = new AbortController();
     const over = AbortSignal.any([options.signal, lost, ended.signal]);
-    const anchoring = options.anchor?.(builder, generation, over);
+    const beside = [options.anchor?.(builder, over), options.verify?.(held, over)];
     try {
       await buildWhileHeld(builder, held, { ...options, noteSettings }, over, onStep);
     } finally {
       ended.abort();
-      await anchoring;
+      await Promise.all(beside);
     }
   });
 };
@@ -117,18 +117,18 @@ const buildWhileHeld = async (
   const pace = new Pace();
   let thinnedMs = Number.NEGATIVE_INFINITY;
   while (!over.aborted) {
-    const { startedMs, size, kind } = await buildUntilDone(builder, claim, { ...options, pace }, over);
+    const { startedMs, position, kind } = await buildUntilDone(builder, claim, { ...options, pace }, over);
     onStep();
     await options.noteSettings();
     // A process with the next key carries out the order; if there is none, this one goes on after the pause.
     if (builder.isToYield) return;
-    // Another replica may have the next generation, or the key that fits.
+    // Another replica may have the key that fits, or an operator has begun the next log.
     if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
     if (time.nowMs() - thinnedMs > THIN_EVERY_MS) {
       await store.thin();
       thinnedMs = time.nowMs();
     }
-    await waitForWork(options, { size, startedMs, busyForMs: builder.busyForMs }, over);
+    await waitForWork(options, { position, startedMs, busyForMs: builder.busyForMs }, over);
   }
 };
 
@@ -159,20 +159,20 @@ const buildUntilDone = async (
 /** The first event after a quiet time is signed at once; of many, a checkpoint is made after the interval, or if they are many. */
 const waitForWork = async (
   { time, intervalMs, waitBeyond }: BuildingOptions,
-  { size, startedMs, busyForMs }: { size: number; startedMs: number; busyForMs: number | undefined },
+  { position, startedMs, busyForMs }: { position: number; startedMs: number; busyForMs: number | undefined },
   over: AbortSignal,
 ): Promise<void> => {
   // Sources that wait for their statements have a turn before the interval is over.
-  if (busyForMs !== undefined) return await waitBeyond(size + EVENTS_WORTH_ONE - 1, busyForMs, over);
+  if (busyForMs !== undefined) return await waitBeyond(position + EVENTS_WORTH_ONE - 1, busyForMs, over);
   const restMs = startedMs + intervalMs - time.nowMs();
-  if (restMs > 0) await waitBeyond(size + EVENTS_WORTH_ONE - 1, restMs, over);
-  if (!over.aborted) await waitBeyond(size, intervalMs, over);
+  if (restMs > 0) await waitBeyond(position + EVENTS_WORTH_ONE - 1, restMs, over);
+  if (!over.aborted) await waitBeyond(position, intervalMs, over);
 };
 
 /** For commands: until nothing is left to do. Undefined: another process builds, or took over. */
 export const buildOnce = async (builder: Builder, lease: LeaseOfBuilder): Promise<'done' | 'stopped' | undefined> => {
-  const { generation } = await builder.open();
-  const result = await withLease(lease, generation, async (held) => {
+  await builder.open();
+  const result = await withLease(lease, async (held) => {
     for (;;) {
       held.throwIfLost();
       const { kind } = await builder.step(held);
@@ -188,7 +188,7 @@ const BUSY_SHARE = 0.5;
 const PAUSE_SHARE = 2;
 
 interface PacedStep {
-  /** Leaves of `events` after the step. */
+  /** Leaves after the step. */
   readonly size: number;
   /** Of the feed before the step; undefined if it did not look. */
   readonly head?: number;
@@ -197,7 +197,7 @@ interface PacedStep {
 }
 
 /** Leaves ingestion its share of the machine: while events come in nearly as fast as leaves are made, each step is followed by a pause. */
-export class Pace {
+class Pace {
   #before: PacedStep | undefined;
 
   /** In milliseconds. */

@@ -1,13 +1,8 @@
-import type { LogsInMemory } from '../append/logs.ts';
-import {
-  type CoverageSnapshot,
-  coverageEntries,
-  isShrunk,
-  type Moment,
-  type NewEntry,
-} from '../append/new-statements.ts';
+import type { LogInMemory } from '../append/log.ts';
+import { type Statable, statableOf, stateCoverage } from '../append/new-coverage.ts';
+import type { CoverageSnapshot } from '../append/new-statements.ts';
 import type { EvidenceStore } from './evidence-store.sql.ts';
-import type { Claim, StoredLogs } from './ports.ts';
+import type { Claim, NamedSource, StoredLog } from './ports.ts';
 
 export interface CoverageOptions {
   /** `text` as canonicalFilters writes it. */
@@ -28,53 +23,62 @@ const BUSY_LOOK_MS = 500;
 const HELD_BACK_MS = 600_000;
 /** The largest share of the time that looks take. */
 const LOOK_SHARE = 0.02;
+/** Covered time without a request that is worth an alert: an answer's own Date has whole seconds. */
+const UNASKED_US = 60_000_000n;
+
+interface Pending {
+  readonly snapshot: CoverageSnapshot;
+  readonly statable: readonly Statable[];
+  readonly memory: LogInMemory;
+}
 
 /**
  * A look reads the head of the feed and what is proven in one snapshot. The log grows to exactly that head, and no further,
- * before the statements are made: what they claim is at or below the size that they name.
+ * before the statements are made: what they claim is a leaf below them.
  */
 export class CoverageTurns {
   readonly #options: CoverageOptions;
-  readonly #onHeldBack: (sources: number) => void;
   readonly #nowMs: () => number;
   /** Sources that shrank, by their keys. */
-  readonly #heldBack = new Map<string, { readonly kind: string; readonly id: string; readonly untilMs: number }>();
-  #pending: { readonly snapshot: CoverageSnapshot; readonly memory: LogsInMemory } | undefined;
+  readonly #shrunk = new Map<string, NamedSource & { readonly untilMs: number }>();
+  /** They have time that is covered and not stated. */
+  readonly #heldBack = new Set<string>();
+  #pending: Pending | undefined;
   #nextLookMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
 
-  /** `onHeldBack`: how many sources are not stated, since they shrank. */
-  constructor(
-    options: CoverageOptions,
-    onHeldBack: (sources: number) => void = () => {},
-    nowMs: () => number = () => performance.now(),
-  ) {
+  constructor(options: CoverageOptions, nowMs: () => number = () => performance.now()) {
     this.#options = options;
-    this.#onHeldBack = onHeldBack;
     this.#nowMs = nowMs;
   }
 
-  /** Nothing is stated before the first statement of the journal. */
-  async look(store: EvidenceStore, claim: Claim, logs: StoredLogs, memory: LogsInMemory): Promise<void> {
-    if (this.#pendingOf(memory) !== undefined || logs.journal.size === 0 || this.#nowMs() < this.#nextLookMs) return;
+  /** Resolves with how many sources have time that is not stated. Nothing is stated before the first leaf. */
+  async look(store: EvidenceStore, claim: Claim, log: StoredLog, memory: LogInMemory): Promise<number | undefined> {
+    if (this.#pendingOf(memory) !== undefined || log.size === 0 || this.#nowMs() < this.#nextLookMs) return undefined;
     const { filters, everyMs, batch = BATCH, lookMs = LOOK_MS } = this.#options;
     const startedMs = this.#nowMs();
-    for (const [key, { untilMs }] of this.#heldBack) if (untilMs <= startedMs) this.#heldBack.delete(key);
-    const query = { filters, everyMs, limit: batch, except: [...this.#heldBack.values()] };
-    const snapshot = withoutShrunk(await store.readCoverage(claim, query), (shrunk) => this.#holdBack(shrunk));
+    for (const [key, { untilMs }] of this.#shrunk) if (untilMs <= startedMs) this.#shrunk.delete(key);
+    const query = { filters, everyMs, limit: batch, except: [...this.#shrunk.values()] };
+    const unnumbered = await store.readUnnumbered(query);
+    for (const { kind, id, organizationId } of unnumbered) memory.numberOf(kind, id, organizationId);
+    const snapshot = unnumbered.length > 0 ? undefined : await store.readCoverage(claim, query);
     const endedMs = this.#nowMs();
-    this.#isBusy = snapshot !== undefined && snapshot.found >= batch;
-    const restMs = this.#isBusy ? Math.min(BUSY_LOOK_MS, lookMs) : lookMs;
+    this.#isBusy = unnumbered.length > 0 || (snapshot?.sources.length ?? 0) >= batch;
+    const restMs = unnumbered.length > 0 ? 0 : this.#isBusy ? Math.min(BUSY_LOOK_MS, lookMs) : lookMs;
     this.#nextLookMs = restMs === 0 ? endedMs : endedMs + Math.max(restMs, (endedMs - startedMs) / LOOK_SHARE);
-    this.#pending = snapshot !== undefined && snapshot.sources.length > 0 ? { snapshot, memory } : undefined;
+    const statable = (snapshot?.sources ?? []).map(statableOf);
+    const good = statable.filter(({ isShrunk }) => !isShrunk);
+    for (const each of statable) this.#note(each, endedMs);
+    this.#pending = snapshot !== undefined && good.length > 0 ? { snapshot, statable: good, memory } : undefined;
+    return statable.length > 0 ? this.#heldBack.size : undefined;
   }
 
   /** The log stops at the head of the snapshot. */
-  cap(memory: LogsInMemory, head: number): number {
-    return Math.min(head, this.#pendingOf(memory)?.head ?? head);
+  cap(memory: LogInMemory, head: number): number {
+    return Math.min(head, this.#pendingOf(memory)?.snapshot.head ?? head);
   }
 
-  isPending(memory: LogsInMemory): boolean {
+  isPending(memory: LogInMemory): boolean {
     return this.#pendingOf(memory) !== undefined;
   }
 
@@ -83,34 +87,23 @@ export class CoverageTurns {
     return this.#isBusy ? Math.max(0, this.#nextLookMs - this.#nowMs()) : undefined;
   }
 
-  /** If the stored log is exactly as large as the head. `memory` has not grown beyond what is stored. */
-  take(memory: LogsInMemory, moment: Moment): NewEntry[] {
-    const snapshot = this.#pendingOf(memory);
-    if (snapshot?.head !== moment.tree.size) return [];
+  /** If each event up to the head of the snapshot has its leaf, and none after it. */
+  state(memory: LogInMemory, position: number): void {
+    const pending = this.#pendingOf(memory);
+    if (pending === undefined || pending.snapshot.head !== position) return;
     this.#pending = undefined;
     const texts = new Map(this.#options.filters.map(({ hash, text }) => [hash, text]));
-    return coverageEntries(snapshot, moment, (kind, id) => memory.chainOf(kind, id), texts);
+    for (const each of pending.statable) stateCoverage(memory, pending.snapshot, each, texts);
   }
 
-  #holdBack(sources: readonly { readonly kind: string; readonly id: string }[]): void {
-    const untilMs = this.#nowMs() + HELD_BACK_MS;
-    for (const { kind, id } of sources) this.#heldBack.set(JSON.stringify([kind, id]), { kind, id, untilMs });
-    this.#onHeldBack(this.#heldBack.size);
+  #note({ source: { kind, id }, isShrunk, unaskedUs }: Statable, nowMs: number): void {
+    const key = JSON.stringify([kind, id]);
+    if (isShrunk) this.#shrunk.set(key, { kind, id, untilMs: nowMs + HELD_BACK_MS });
+    if (isShrunk || unaskedUs > UNASKED_US) this.#heldBack.add(key);
+    else this.#heldBack.delete(key);
   }
 
-  #pendingOf(memory: LogsInMemory): CoverageSnapshot | undefined {
-    return this.#pending?.memory === memory ? this.#pending.snapshot : undefined;
+  #pendingOf(memory: LogInMemory): Pending | undefined {
+    return this.#pending?.memory === memory ? this.#pending : undefined;
   }
 }
-
-/** Without sources that are read less than was stated: time that was stated as read stays so. */
-const withoutShrunk = (
-  snapshot: CoverageSnapshot | undefined,
-  onShrunk: (sources: CoverageSnapshot['sources']) => void,
-): (CoverageSnapshot & { readonly found: number }) | undefined => {
-  if (snapshot === undefined) return undefined;
-  const shrunk = snapshot.sources.filter(isShrunk);
-  if (shrunk.length > 0) onShrunk(shrunk);
-  const sources = snapshot.sources.filter((source) => !shrunk.includes(source));
-  return { ...snapshot, sources, found: snapshot.sources.length };
-};

@@ -1,16 +1,16 @@
 import type { AnchoredCheckpoint } from '../anchor.ts';
-import { among } from '../append/logs.ts';
-import type { Checkpoint, LogName } from '../notes/checkpoint.ts';
+import { among } from '../append/log.ts';
+import type { Checkpoint } from '../notes/checkpoint.ts';
 import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
 import type { EvidenceStore } from './evidence-store.sql.ts';
-import type { Claim, StoredLogs } from './ports.ts';
+import type { Claim, StoredLog } from './ports.ts';
 
 export interface Contradiction {
-  readonly state: 'behind' | 'forked' | 'halted';
+  readonly state: 'behind' | 'halted';
   readonly reason: string;
 }
 
-/** The largest checkpoint that this process knows of each log, and those at the anchors. Outlives a database that goes back. */
+/** The largest checkpoint that this process knows of the log, and those at the anchors. Outlives a database that goes back. */
 export class KnownCheckpoints {
   readonly #byOrigin = new Map<string, Checkpoint>();
   readonly #anchored = new Map<string, AnchoredCheckpoint>();
@@ -41,9 +41,9 @@ export class KnownCheckpoints {
     this.#completeUnder = claim;
   }
 
-  /** Undefined: the stored logs hold all that is known. */
+  /** Undefined: the stored log holds all that is known. What is known of logs before it was stated when it began. */
   async contradiction(
-    { generation, events, journal }: Pick<StoredLogs, 'generation' | 'events' | 'journal'>,
+    { origin, size }: Pick<StoredLog, 'origin' | 'size'>,
     readTiles: EvidenceStore['readTiles'],
   ): Promise<Contradiction | undefined> {
     const foreign = [...this.#anchored.values()].find(({ isOfOtherFeed }) => isOfOtherFeed === true);
@@ -52,18 +52,13 @@ export class KnownCheckpoints {
       const reason = `${anchor} has a checkpoint of ${checkpoint.size} that this key signed as ${checkpoint.origin}, of another feed: if this log is to begin again, give it an anchor of its own`;
       return { state: 'halted', reason };
     }
-    for (const [log, { origin, size }] of [
-      ['events', events],
-      ['journal', journal],
-    ] as const) {
-      for (const { anchor, checkpoint } of this.#knownOf(origin)) {
-        const { size: known, root } = checkpoint;
-        const kept = anchor === undefined ? 'was signed' : `is kept at ${anchor}`;
-        if (known > size)
-          return { state: 'behind', reason: `a checkpoint of ${known} ${log} ${kept}, and here are ${size}` };
-        if (!(await rootOfFirst(readTiles, log, generation, size, known)).equals(root))
-          return { state: 'forked', reason: `the first ${known} ${log} are not those of the checkpoint that ${kept}` };
-      }
+    for (const { anchor, checkpoint } of this.#knownOf(origin)) {
+      const { size: known, root } = checkpoint;
+      const kept = anchor === undefined ? 'was signed' : `is kept at ${anchor}`;
+      if (known > size)
+        return { state: 'behind', reason: `a checkpoint of ${known} leaves ${kept}, and here are ${size}` };
+      if (!(await rootOfFirst(readTiles, size, known)).equals(root))
+        return { state: 'behind', reason: `the first ${known} leaves are not those of the checkpoint that ${kept}` };
     }
     this.hasNews = false;
     return undefined;
@@ -79,11 +74,9 @@ export class KnownCheckpoints {
 /** The root of the first leaves, so many, of a stored log. Throws an EvidenceFault for a tile that is missing. */
 export const rootOfFirst = async (
   readTiles: EvidenceStore['readTiles'],
-  log: LogName,
-  generation: number,
   size: number,
   first: number,
 ): Promise<Buffer> => {
   const ids = first === 0 ? [] : tilesOfRanges([{ start: 0, end: first }], size);
-  return rootOfPrefix(first, size, among(await readTiles(log, generation, ids)));
+  return rootOfPrefix(first, size, among(await readTiles(ids)));
 };

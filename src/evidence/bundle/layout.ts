@@ -1,177 +1,124 @@
-import { EvidenceFault, HASH_BYTES, sha256, textOf, uint64 } from '../bytes.ts';
-import { microsecondsOf } from '../journal/instants.ts';
-import { ALWAYS } from '../journal/ranges.ts';
-import { readStrictJson } from '../journal/statement-text.ts';
-import type { LogName } from '../notes/checkpoint.ts';
-import { placePath, type TileId, tilePath } from '../tree/tiles.ts';
+import { z } from 'zod';
+import { EvidenceFault, textOf } from '../bytes.ts';
+import { instant } from '../journal/statement.ts';
+import { readStrictJson } from '../journal/strict-json.ts';
 
-/* What a bundle is: files by these names, without `.gz`, which a reader opens for itself. */
+/* Chapter 6 of FORMAT.txt: the files of a bundle. */
 
 export const bundleFiles = {
   readme: 'README.txt',
-  policy: 'policy.txt',
-  journalEntries: 'journal/entries.ndjson',
-  journalReads: 'journal/reads.ndjson',
-  /** Later contents of events, an object of JSON a line: `position`, `event_id`, `seen_at`, and `raw` as a text. */
-  changes: 'changes.ndjson',
+  format: 'FORMAT.txt',
   verifier: 'verify.py',
+  policy: 'policy.txt',
+  checkpoint: 'checkpoint',
+  selection: 'selection.json',
+  statements: 'statements.ndjson',
+  /** Missing if it would have no line. */
+  reads: 'reads.ndjson',
 } as const;
 
-/** Where later contents may be: the specification can be read in two ways. */
-export const changesPaths = [bundleFiles.changes, 'journal/changes.ndjson'] as const;
+export const requiredFiles: readonly string[] = Object.values(bundleFiles).filter((name) => name !== 'reads.ndjson');
 
-/** Checkpoints that were kept elsewhere. */
 export const ANCHORS_FOLDER = 'anchors/';
+export const LEAVES_FOLDER = 'leaves/';
+/** `anchors/1-4711` */
+export const anchorPath = /^anchors\/[a-z0-9._-]+$/;
+const leavesPath = /^leaves\/(\d{6,11})\.bin(\.gz)?$/;
 
-/** Time stamps of RFC 3161 (`.tsr`), each beside its checkpoint of the journal. */
-export const TIME_STAMPS_FOLDER = 'timestamps/';
+/** Leaves that share a file of records: that of the first index of a record counts. */
+export const LEAVES_PER_FILE = 65_536;
 
-/** `timestamps/1-00000000000000000033` */
-export const timeStampPath = (authority: number, size: number): string =>
-  `${TIME_STAMPS_FOLDER}${authority}-${String(size).padStart(20, '0')}`;
+/** `leaves/000000.bin` */
+export const leavesFile = (number: number, isPacked: boolean): string =>
+  `${LEAVES_FOLDER}${String(number).padStart(6, '0')}.bin${isPacked ? '.gz' : ''}`;
 
-/** Reads a bundle, wherever it is. Nothing is kept: each file is read once, tiles a few times. */
+export interface LeavesFile {
+  readonly path: string;
+  readonly number: number;
+  readonly isPacked: boolean;
+}
+
+/** Undefined for a name that no such file has. */
+export const readLeavesPath = (path: string): LeavesFile | undefined => {
+  const [, digits, packed] = leavesPath.exec(path) ?? [];
+  const number = Number(digits);
+  const isPacked = packed !== undefined;
+  return digits !== undefined && leavesFile(number, isPacked) === path ? { path, number, isPacked } : undefined;
+};
+
+/** Reads a bundle, wherever it is. Nothing is kept: each file is read twice at most, to be hashed and to be read. */
 export interface BundleReader {
   readonly paths: readonly string[];
   /** Links, pipes: in no `paths`, and never read. */
-  readonly others?: readonly string[];
-  /** SHA-256 in hex by the file's own name. Without it the files are read for it. */
-  readonly hashes?: ReadonlyMap<string, string>;
-  read(path: string): Buffer | undefined;
+  readonly others: readonly string[];
+  /** In hexadecimal, of the file as it is. */
+  sha256(path: string): Promise<string>;
+  /** A piece is valid until the next one. `isPacked`: unpacked; an EvidenceFault for what is not one member of gzip without flags. */
+  pieces(path: string, isPacked?: boolean): AsyncIterable<Buffer>;
 }
 
-/** `events/checkpoint` */
-export const checkpointPath = (log: LogName): string => `${log}/checkpoint`;
-
-/** `events/tile/0/x001/234` */
-export const logTilePath = (log: LogName, tile: TileId): string => `${log}/${tilePath(tile)}`;
-
-/** Leaves that share a file of payload. */
-export const LEAVES_PER_PAYLOAD = 65_536;
-
-/** `events/payload/000000.oev` */
-export const payloadPath = (index: number): string =>
-  `events/payload/${String(Math.floor(index / LEAVES_PER_PAYLOAD)).padStart(6, '0')}.oev`;
-
-/** `events/sources/x001/234`, cut like the tile of level 0. */
-export const tileSourcesPath = ({ n, width }: TileId): string => `events/sources/${placePath(n, width)}`;
-
-/** Files like `.DS_Store`. */
-export const isHidden = (path: string): boolean => /(?:^|\/)\./.test(path);
-
-/** The lines of README.txt that `sha256sum` reads. */
-export const writeManifest = (files: Iterable<readonly [path: string, bytes: Uint8Array]>): string =>
-  writeManifestLines([...files].map(([path, bytes]) => [path, sha256(bytes).toString('hex')]));
-
-export const writeManifestLines = (files: Iterable<readonly [path: string, sha256: string]>): string =>
-  [...files].map(([path, hash]) => `${hash}  ${path}\n`).join('');
-
-/** All other lines of a README.txt are for the reader. */
-export const readManifest = (readme: Uint8Array): [path: string, sha256: string][] => {
-  // A carriage return is a part of the name: sha256sum takes it so.
-  const lines = Buffer.from(readme).toString().split('\n');
-  return lines.flatMap((line): [path: string, sha256: string][] => {
-    const [, hash, path] = /^([0-9a-f]{64}) {2}(.+)$/s.exec(line) ?? [];
-    return hash === undefined || path === undefined ? [] : [[path, hash]];
-  });
-};
-
-/** Makes the bundle one of a time. */
-export const BUNDLE_TIME_PATH = 'events/time';
-
-/** `events/withheld/000000.leaves`: leaves without content, each after its length in two bytes, cut like payload. */
-export const withheldPath = (index: number): string =>
-  `events/withheld/${String(Math.floor(index / LEAVES_PER_PAYLOAD)).padStart(6, '0')}.leaves`;
-
-/** [since, before), RFC 3339 in UTC; null: open. */
-export interface BundleTime {
+/** What a bundle discloses. */
+export interface Selection {
+  /** The number of a source; null: of all. */
+  readonly source: number | null;
+  /** [since, before): of the time when an event happened. */
   readonly since: string | null;
   readonly before: string | null;
+  /** The words of a search; null: none. */
+  readonly query: string | null;
 }
 
-export const writeBundleTime = ({ since, before }: BundleTime): string => `${JSON.stringify({ since, before })}\n`;
+const selection = z.strictObject({
+  source: z.int().min(1).max(0xffff_ffff).nullable(),
+  since: instant.nullable(),
+  before: instant.nullable(),
+  query: z.string().nullable(),
+});
 
-/** Throws an EvidenceFault for no time, an empty one, or other fields. */
-export const readBundleTime = (bytes: Uint8Array): BundleTime => {
-  const value = (readStrictJson(textOf(bytes, 'it'), 'it') ?? {}) as Readonly<Record<string, unknown>>;
-  const { since, before } = value;
-  if (!isTimeOrNull(since) || !isTimeOrNull(before) || Object.keys(value).length !== 2)
-    throw new EvidenceFault('it is not since and before');
-  const [start, end] = boundsOf({ since, before });
-  if (start >= end) throw new EvidenceFault('it is an empty time');
-  return { since, before };
+export const writeSelection = ({ source, since, before, query }: Selection): string =>
+  `${JSON.stringify({ source, since, before, query })}\n`;
+
+/** Throws an EvidenceFault. */
+export const readSelection = (bytes: Uint8Array): Selection => {
+  const result = selection.safeParse(readStrictJson(textOf(bytes, 'it'), 'it'));
+  if (!result.success) throw new EvidenceFault('it has not source, since, before and query alone');
+  const { since, before } = result.data;
+  if (since !== null && before !== null && since >= before) throw new EvidenceFault('it is an empty time');
+  return result.data;
 };
 
-const isTimeOrNull = (value: unknown): value is string | null =>
-  value === null || (typeof value === 'string' && microsecondsOf(value) !== undefined);
+export type Kind = 'everything' | 'source' | 'time' | 'search';
 
-/** In microseconds since 1970; an open end is beyond all times. */
-export const boundsOf = ({ since, before }: BundleTime): [sinceUs: bigint, beforeUs: bigint] => [
-  (since === null ? undefined : microsecondsOf(since)) ?? -ALWAYS,
-  (before === null ? undefined : microsecondsOf(before)) ?? ALWAYS,
-];
-
-/** By when an event happened. One without a time is of every time: none can say that it is not. */
-export const isOfTime = (time: BundleTime): ((actionTimeUs: bigint | undefined) => boolean) => {
-  const [since, before] = boundsOf(time);
-  return (us) => us === undefined || (since <= us && us < before);
+/** Which column of the table of selections counts; `time` may be of one source. */
+export const kindOf = ({ source, since, before, query }: Selection): Kind => {
+  if (query !== null) return 'search';
+  if (since !== null || before !== null) return 'time';
+  return source === null ? 'everything' : 'source';
 };
 
-export const bundleTimeText = ({ since, before }: BundleTime): string =>
-  `${since ?? 'the beginning'} to ${before ?? 'the end'}`;
+const LIST = 'FILES';
 
-/** `events/leaves`: makes the bundle one of one source, whose leaves it discloses. */
-export const leafListPath = (log: LogName): string => `${log}/leaves`;
+/** The end of README.txt, which `sha256sum` reads. */
+export const writeList = (files: Iterable<readonly [path: string, sha256: string]>): string =>
+  `${LIST}\n${[...files]
+    .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    .map(([path, hash]) => `${hash}  ${path}\n`)
+    .join('')}`;
 
-const RECORD_BYTES = 8 + HASH_BYTES;
-
-export const writeListedLeaf = (index: number, hash: Uint8Array): Buffer => Buffer.concat([uint64(index), hash]);
-
-/** 40 bytes for each leaf, so that millions fit. */
-export class LeafList {
-  readonly #bytes: Buffer;
-
-  /** Throws an EvidenceFault if it is cut off, or if indexes do not ascend. */
-  constructor(bytes: Buffer) {
-    if (bytes.length % RECORD_BYTES !== 0) throw new EvidenceFault('the list of leaves is cut off');
-    this.#bytes = bytes;
-    let before = -1;
-    for (let place = 0; place < this.count; place += 1) {
-      const index = this.indexAt(place);
-      if (index <= before || !Number.isSafeInteger(index))
-        throw new EvidenceFault(`leaf ${index} is listed after leaf ${before}`);
-      before = index;
-    }
+/** By path. Throws an EvidenceFault. */
+export const readList = (readme: Uint8Array): ReadonlyMap<string, string> => {
+  const lines = textOf(readme, 'it').split('\n');
+  const start = lines.lastIndexOf(LIST);
+  if (start < 0 || lines.pop() !== '') throw new EvidenceFault(`it does not end with a line ${LIST} and a list`);
+  const files = new Map<string, string>();
+  let before = Buffer.alloc(0);
+  for (const line of lines.slice(start + 1)) {
+    const [, hash, path] = /^([0-9a-f]{64}) {2}(.+)$/.exec(line) ?? [];
+    if (hash === undefined || path === undefined) throw new EvidenceFault('its list has a line that names no file');
+    const name = Buffer.from(path);
+    if (Buffer.compare(before, name) >= 0) throw new EvidenceFault(`its list does not ascend at ${path}`);
+    files.set(path, hash);
+    before = name;
   }
-
-  get count(): number {
-    return this.#bytes.length / RECORD_BYTES;
-  }
-
-  indexAt(place: number): number {
-    return Number(this.#bytes.readBigUInt64BE(place * RECORD_BYTES));
-  }
-
-  hashAt(place: number): Buffer {
-    return this.#bytes.subarray(place * RECORD_BYTES + 8, (place + 1) * RECORD_BYTES);
-  }
-
-  placeOf(index: number): number | undefined {
-    const place = this.countBelow(index);
-    return place < this.count && this.indexAt(place) === index ? place : undefined;
-  }
-
-  countBelow(index: number): number {
-    let [low, high] = [0, this.count];
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.indexAt(middle) < index) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  below(index: number): LeafList {
-    return new LeafList(this.#bytes.subarray(0, this.countBelow(index) * RECORD_BYTES));
-  }
-}
+  return files;
+};

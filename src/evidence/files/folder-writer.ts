@@ -182,7 +182,11 @@ class GzipBlocks {
   }
 }
 
-const source = packageFile('src/evidence/verify-bundle/verify.py');
-
 /** Beside its tests in a checkout, in dist/ in a package or image. */
-export const verifierFile: string = existsSync(source) ? source : packageFile('dist/verify.py');
+const packaged = (name: string): string => {
+  const source = packageFile(`src/evidence/verify-bundle/${name}`);
+  return existsSync(source) ? source : packageFile(`dist/${name}`);
+};
+
+export const verifierFile: string = packaged('verify.py');
+export const formatFile: string = packaged('FORMAT.txt');

@@ -1,93 +1,106 @@
-/* RFC 3339 in UTC as microseconds since 1970. Years have four digits, or up to six as in PostgreSQL. */
-
 import { floorDivide } from '../bytes.ts';
 
-const instantForm = /^(\d{4,6})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?Z$/;
+/* Chapter 1 of the format: `2026-11-26T07:00:00.000000Z`, compared in microseconds since 1970. */
+
+const instantForm = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.(\d{6})Z$/;
 const US_PER_SECOND = 1_000_000n;
-const SECONDS_PER_DAY = 86_400;
 
 /** Undefined for what is no instant. */
 export const microsecondsOf = (instant: string): bigint | undefined => {
-  const match = instantForm.exec(instant);
-  if (match === null) return undefined;
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1, 7).map(Number);
-  const isDay = month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
-  if (!isDay || hour > 23 || minute > 59 || second > 59) return undefined;
-  const seconds = BigInt(dayNumber(year, month, day) * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second);
-  return seconds * US_PER_SECOND + BigInt((match[7] ?? '').padEnd(6, '0'));
+  const [, seconds, digits] = instantForm.exec(instant) ?? [];
+  const ms = seconds === undefined ? Number.NaN : Date.parse(`${seconds}Z`);
+  // JavaScript knows a 31st of February, and 24:00.
+  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 19) !== seconds) return undefined;
+  return BigInt(ms) * 1_000n + BigInt(digits ?? 0);
 };
 
-/** Microseconds are written if there are any; a year that has not four digits as a number of microseconds. */
+/** Throws a RangeError for a year that has not four digits. */
 export const instantText = (us: bigint): string => {
-  const fraction = ((us % US_PER_SECOND) + US_PER_SECOND) % US_PER_SECOND;
-  const second = new Date(Number((us - fraction) / 1_000n));
-  const text = Number.isNaN(second.getTime()) ? '' : second.toISOString();
-  if (!/^\d{4}-/.test(text) || text.startsWith('0000')) return `${us} µs`;
-  return `${text.slice(0, 19)}${fraction === 0n ? '' : `.${String(fraction).padStart(6, '0')}`}Z`;
+  const second = floorDivide(us, US_PER_SECOND);
+  const text = new Date(Number(second) * 1_000).toISOString();
+  if (!/^\d{4}-/.test(text)) throw new RangeError(`${us} µs have no year of four digits`);
+  return `${text.slice(0, 19)}.${String(us - second * US_PER_SECOND).padStart(6, '0')}Z`;
 };
 
-/** PostgreSQL's calendar for all times. Months count from 1; the 13th is January of the next year. */
-const dayNumber = (year: number, month: number, day: number): number => {
-  const years = year + Math.floor((month - 1) / 12);
-  const index = month - 1 - 12 * Math.floor((month - 1) / 12);
-  // March to February, so that the leap day is last.
-  const [y, m] = index < 2 ? [years - 1, index + 10] : [years, index - 2];
-  const ofYear = Math.floor((153 * m + 2) / 5) + day - 1;
-  return 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) + ofYear - 719_468;
+/** [start, end) of `2026-01`, in microseconds since 1970; undefined for any other text. */
+export const timesOfMonth = (month: string): RangeUs | undefined => {
+  const [, year, number] = /^(\d{4})-(0[1-9]|1[0-2])$/.exec(month) ?? [];
+  if (year === undefined || number === undefined) return undefined;
+  const at = (m: number): bigint => {
+    const date = new Date(0);
+    date.setUTCFullYear(Number(year), m, 1);
+    return BigInt(date.getTime()) * 1_000n;
+  };
+  return [at(Number(number) - 1), at(Number(number))];
 };
 
-const daysOfMonth = (year: number, month: number): number => dayNumber(year, month + 1, 1) - dayNumber(year, month, 1);
+/** Microseconds since 1970, [from, to). */
+export type RangeUs = readonly [fromUs: bigint, toUs: bigint];
+/** As statements have it. */
+export type RangeText = readonly [from: string, to: string];
+/** Leaf indexes or positions, [from, to). */
+export type NumberRange = readonly [from: number, to: number];
 
-/* PostgreSQL counts back months by the calendar (to the last day of a shorter one), then days, then hours; in UTC. */
+export const usOf = (ranges: readonly RangeText[]): RangeUs[] =>
+  ranges.map(([from, to]) => [microsecondsOf(from) ?? 0n, microsecondsOf(to) ?? 0n]);
 
-const US_PER_DAY = 86_400_000_000n;
+export const textsOf = (ranges: readonly RangeUs[]): [string, string][] =>
+  ranges.map(([from, to]) => [instantText(from), instantText(to)]);
 
-interface Interval {
-  readonly months: number;
-  readonly days: number;
-  readonly us: bigint;
-}
+export const rangeText = ([from, to]: RangeUs): string => `${instantText(from)} to ${instantText(to)}`;
 
-const amount = '([+-]?\\d{1,7})';
-const intervalForm = new RegExp(
-  `^(?:${amount} years?(?: |$))?(?:${amount} mons?(?: |$))?(?:${amount} days?(?: |$))?` +
-    '(?:([+-]?)(\\d{1,7}):(\\d{2}):(\\d{2})(?:\\.(\\d{1,6}))?)?$',
-);
-
-/** Reads what PostgreSQL writes: `1 year 2 mons -3 days +04:05:06.7`. Undefined for any other text. */
-export const readInterval = (text: string): Interval | undefined => {
-  const match = intervalForm.exec(text);
-  if (match === null || text === '' || text.endsWith(' ')) return undefined;
-  const [, years = '0', months = '0', days = '0', sign, hours = '0', minutes = '0', seconds = '0', digits = ''] = match;
-  const whole = BigInt(Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds));
-  const us = whole * 1_000_000n + BigInt(digits.padEnd(6, '0'));
-  return { months: Number(years) * 12 + Number(months), days: Number(days), us: sign === '-' ? -us : us };
+/** In order, those that touch or overlap as one; empty ones are none. */
+export const united = <T extends bigint | number>(ranges: readonly (readonly [T, T])[]): [T, T][] => {
+  const all: [T, T][] = [];
+  const some = ranges.filter(([from, to]) => from < to);
+  for (const [from, to] of some.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
+    const last = all.at(-1);
+    if (last === undefined || last[1] < from) all.push([from, to]);
+    else if (to > last[1]) last[1] = to;
+  }
+  return all;
 };
 
-/** In microseconds since 1970. */
-export const before = (instantUs: bigint, { months, days, us }: Interval): bigint => {
-  const day = floorDivide(instantUs, US_PER_DAY);
-  const [year, month, dayOfMonth] = civilOf(Number(day));
-  const index = year * 12 + (month - 1) - months;
-  const [y, m] = [Math.floor(index / 12), index - 12 * Math.floor(index / 12) + 1];
-  const moved = dayNumber(y, m, Math.min(dayOfMonth, daysOfMonth(y, m))) - days;
-  return BigInt(moved) * US_PER_DAY + (instantUs - day * US_PER_DAY) - us;
+/** What of one united list another united list does not have. */
+export const without = <T extends bigint | number>(
+  ranges: readonly (readonly [T, T])[],
+  others: readonly (readonly [T, T])[],
+): [T, T][] => {
+  const left: [T, T][] = [];
+  let next = 0;
+  for (const [from, to] of ranges) {
+    while ((others[next]?.[1] ?? to) <= from) next += 1;
+    let at = from;
+    for (let n = next; n < others.length; n += 1) {
+      const [start, end] = others[n] as readonly [T, T];
+      if (start >= to) break;
+      if (start > at) left.push([at, start]);
+      at = end;
+    }
+    if (at < to) left.push([at, to]);
+  }
+  return left;
 };
 
-const civilOf = (day: number): [year: number, month: number, day: number] => {
-  let year = Math.floor(1970 + day / 365.2425);
-  while (dayNumber(year, 1, 1) > day) year -= 1;
-  while (dayNumber(year + 1, 1, 1) <= day) year += 1;
-  let month = 12;
-  while (dayNumber(year, month, 1) > day) month -= 1;
-  return [year, month, day - dayNumber(year, month, 1) + 1];
-};
+/** What two united lists have both. */
+export const shared = <T extends bigint | number>(
+  ranges: readonly (readonly [T, T])[],
+  others: readonly (readonly [T, T])[],
+): [T, T][] => without(ranges, without(ranges, others));
 
-/** [start, end) in microseconds since 1970; undefined for events without a time. */
-export const timesOfMonth = (month: string): { readonly startUs: bigint; readonly endUs: bigint } | undefined => {
-  const match = /^([+-]?\d{4,6})-(\d{2})$/.exec(month);
-  if (match === null) return undefined;
-  const [year, number] = [Number(match[1]), Number(match[2])];
-  const at = (m: number): bigint => BigInt(dayNumber(year, m, 1)) * US_PER_DAY;
-  return { startUs: at(number), endUs: at(number + 1) };
+/** Whether each of these lies within one of the others, which are united. */
+export const liesWithin = <T extends bigint | number>(
+  ranges: readonly (readonly [T, T])[],
+  others: readonly (readonly [T, T])[],
+): boolean => without(united(ranges), others).length === 0;
+
+/** By binary search in a united list. */
+export const holdsNumber = (ranges: readonly NumberRange[], number: number): boolean => {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle]?.[1] ?? 0) <= number) low = middle + 1;
+    else high = middle;
+  }
+  return (ranges[low]?.[0] ?? Number.POSITIVE_INFINITY) <= number;
 };

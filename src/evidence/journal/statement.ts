@@ -1,296 +1,214 @@
 import { z } from 'zod';
+import { EvidenceFault } from '../bytes.ts';
+import { tags } from '../leaf.ts';
+import { MAX_LEAF_BYTES } from '../tree/tiles.ts';
 import { microsecondsOf } from './instants.ts';
+import { readStrictJson } from './strict-json.ts';
 
-/** RFC 3339 in UTC, to the microsecond. */
+/* Chapters 4 and 7 of the format. A contract: fields that are not named here are left alone. */
+
 export const instant = z.string().refine((text) => microsecondsOf(text) !== undefined, { error: 'is no instant' });
+const count = z.int().nonnegative();
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const text = z.string();
+const number = z
+  .int()
+  .min(0)
+  .max(2 ** 32 - 1);
+const ofSource = number.min(1);
 
-/* Texts and numbers that every JSON parser reads the same: hashes in lower-case hex, instants in UTC, numbers below 2⁵³. */
-
-export const count = z.int().nonnegative();
-
-/** As it was when the statement was made. */
-const tree = z.object({
-  origin: z.string().min(1),
-  size: count,
-  /** In base64, as the checkpoint has it. */
-  root: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
+const ascend = <T>(of: (value: T) => bigint | number) => ({
+  check: (ranges: readonly (readonly [T, T])[]): boolean =>
+    ranges.every(([from, to], at) => {
+      const before = ranges[at - 1];
+      return of(from) < of(to) && (before === undefined || of(before[1]) < of(from));
+    }),
 });
 
-/* A contract: a verifier reads statements of all versions. New fields go at the end; unknown ones are ignored. */
+const range = z
+  .tuple([instant, instant])
+  .refine(([from, to]) => (microsecondsOf(from) ?? 0n) < (microsecondsOf(to) ?? 0n), { error: 'is empty' });
+const ranges = z
+  .array(range)
+  .refine(ascend<string>((at) => microsecondsOf(at) ?? 0n).check, { error: 'do not ascend, or touch' });
+const indexes = z
+  .array(z.tuple([count, count]))
+  .refine(ascend<number>((at) => at).check, { error: 'do not ascend, or touch' });
 
-/** `at`: by the clock of the database. `tree`: of `events` at that moment. */
-const common = { at: instant, tree };
-const source = { source_kind: z.string().min(1), source_id: z.string().min(1) };
+/** `at`: by the clock of the database. `source`: whose leaf it is. */
+const common = { index: count, at: instant, source: number };
 
-/** The first statement of a log: whose it is, and up to where events are older than it. */
-const genesis = z.object({
-  type: z.literal('genesis'),
+const begin = z.object({
+  type: z.literal('begin'),
   ...common,
+  source: z.literal(0),
+  format: z.literal(2),
+  number: z.int().min(1),
+  base: text,
+  feed_id: text,
+  key: hash,
   /** Of orgtrail. */
-  version: z.string(),
-  feed_id: z.string(),
-  /** Of both logs. */
-  vkeys: z.array(z.string()),
-  /** The shortest retention that is allowed, as PostgreSQL writes an interval; null if none is. */
-  retention: z.string().nullable(),
-  /** Positions up to this one were there before: integrity holds for them from here on, not from their receipt. */
-  adopted: count,
+  version: text,
+  /** The newest known checkpoint of the log before, verbatim. */
+  previous: text.nullable(),
+  /** So many leaves are the same in both. */
+  carried: count,
+  lost_holds: z.array(count).nullable(),
+  /** Events up to it were stored before this tree began. */
+  adopted_position: count,
+  reason: text,
+  by: text,
 });
 
-/** Before the first leaf of a source is in the tree: its number in the sources of tiles. */
-const sourceStatement = z.object({
+const source = z.object({
   type: z.literal('source'),
   ...common,
-  number: z.int().min(1).max(65_535),
-  kind: z.string().min(1),
-  id: z.string().min(1),
-  organization_id: z.string().nullable(),
+  source: ofSource,
+  number: ofSource,
+  kind: text.min(1),
+  id: text.min(1),
+  organization_id: text.nullable(),
 });
 
-/** The start may be `-infinity`. */
-const timeRange = z
-  .tuple([z.union([instant, z.literal('-infinity')]), instant])
-  .refine(([from, to]) => (microsecondsOf(from) ?? microsecondsOf(to) ?? 0n) <= (microsecondsOf(to) ?? 0n), {
-    error: 'ends before it starts',
-  });
-
-const hole = z.object({ pass: z.int(), range: timeRange, reason: z.string(), attempts: count, found_at: instant });
-const reading = z.object({
-  range: timeRange,
-  method: z.string(),
-  /** Of the pass or round; 0 for the first reading. */
-  number: count,
-  direction: z.enum(['asc', 'desc']),
-  /** Entries that it was the first to find. */
-  found: count,
-  /** When the first and the last part of it were read. */
-  read_from: instant,
-  read_to: instant,
-});
-
-export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
-
-/** Rows of the list of requests of a source, and their hash. */
-const rowsOfReads = z.object({ count, sha256: sha256Hex });
-const timeRanges = z.array(timeRange);
-
-/** Which time of a source is proven to be read, and how many leaves of it there are: also if nothing happened. */
 const coverage = z.object({
   type: z.literal('coverage'),
   ...common,
-  ...source,
-  /** What is collected of the source: the canonical text, '' for everything, and the hash that names it in the database. */
-  filter: z.object({ text: z.string(), hash: z.string() }),
+  source: ofSource,
+  filter: z.object({ text, hash: text }),
   wanted_since: instant.nullable(),
-  passes: z.array(z.object({ pass: z.int(), ranges: timeRanges })),
-  /** Leaves of the source among the first `tree.size`, and their chain. */
+  as_of: instant,
+  read: ranges,
+  /** A second time, at least a day after the first. */
+  again: ranges,
+  /** Read before requests were recorded. */
+  adopted: ranges,
+  holes: z.array(z.object({ range, reason: text, found_at: instant })),
+  left_out: z.object({ ranges: count, holes: count }),
   events: count,
-  chain: sha256Hex,
-  /** Commits of pages of this source so far. */
-  commits: count,
-  /** Cloudflare's clock, as the last answer had it. */
-  server_time: instant.nullable(),
-  /** The requests so far. Null if no list is kept. */
-  reads: rowsOfReads
-    .extend({
-      /** Rows that may be gone; absent: none. */
-      after: rowsOfReads.optional(),
-    })
-    .nullable(),
-  /** When all of this but the leaves was read, by the clock of the database: no range ends later. */
-  as_of: instant.optional(),
-  /** Time that cannot be had, with the reason: it is within no range of its pass. */
-  holes: z.array(hole).optional(),
-  /** How and when time was read last, the newest time last. */
-  readings: z.array(reading).optional(),
-  /** What there is beyond the limits of a statement: ranges that are claimed less, holes and readings that are not named. */
-  left_out: z.object({ ranges: count, holes: count, readings: count }).optional(),
-  /** The newest time that was read a second time, a day or more after it was first read. The rest was read once. */
-  read_again: timeRanges.optional(),
+  leaves: count,
+  chain: hash,
+  log_leaves: count,
+  log_chain: hash,
+  rows: z.object({ first: z.int().min(1), last: count, sha256: hash, windows: ranges }),
 });
 
-/** Cloudflare served other content for an event that was already stored. */
 const change = z.object({
   type: z.literal('change'),
   ...common,
-  position: count,
-  event_id: z.string(),
-  /** Of the later content. */
-  raw_sha256: sha256Hex,
-  length: count,
+  source: ofSource,
+  event: count,
+  raw_sha256: hash,
+  raw_bytes: count,
   seen_at: instant,
 });
 
-/** A month of UTC as `monthOf` names it: that of the events whose payload goes with one key. */
-const month = z.string().regex(/^(?:(?:\d{4}|[+-]\d{6})-(?:0[1-9]|1[0-2])|-infinity)$/);
-
-/** [from, to). */
-const positionRanges = z.array(
-  z.tuple([count, count]).refine(([from, to]) => from >= 1 && from < to, { error: 'is no range of positions' }),
-);
-
-/** A month was dropped. If its positions take more than a statement, it goes in parts. */
 const drop = z.object({
   type: z.literal('drop'),
   ...common,
-  month,
+  source: z.literal(0),
+  month: text.regex(/^(?:\d{4}-(?:0[1-9]|1[0-2])|none)$/),
+  indexes,
   events: count,
-  /** Of the ids of the month, as retention_drops has it. */
-  ids_sha256: sha256Hex.nullable(),
-  /** What was in force, as PostgreSQL writes an interval. */
-  retention: z.string(),
-  account: z.string(),
-  /** Legal holds in force. */
+  retention: text,
+  older_than: instant,
+  dropped_at: instant,
+  dropped_by: text,
   holds: z.array(count),
-  positions: positionRanges,
-  part: z.int().min(1),
-  parts: z.int().min(1),
-  /** Absent in the first version of statements. */
-  dropped_at: instant.optional(),
 });
 
-/** Positions were left out after a failover: they never had an event. Their leaves are holes. */
-const jump = z.object({
-  type: z.literal('jump'),
-  ...common,
-  id: count,
-  positions: positionRanges,
-  old_timeline: z.string(),
-  new_timeline: z.string(),
-  found_at: instant,
-});
-
-/** The clock of the database is another one from here on: what statements say of when is as true as that. */
-const clock = z.object({
-  type: z.literal('clock'),
-  ...common,
-  /** It has shown this time before, which is later than `at`: it went back. Null: it did not. */
-  before: instant.nullable(),
-  /** How many seconds it was ahead of Cloudflare's when they were last compared, less than 0 if behind; null: they never were. */
-  ahead_seconds: z.int().nullable(),
-  compared_at: instant.nullable(),
-});
-
-/** A legal hold was added or released: its row. Names and reasons stay in the journal. */
 const hold = z.object({
   type: z.literal('hold'),
   ...common,
   action: z.enum(['added', 'released']),
   id: count,
-  organization_id: z.string().nullable(),
-  account_id: z.string().nullable(),
   since: instant.nullable(),
   before: instant.nullable(),
-  reason: z.string(),
-  created_by: z.string().nullable(),
-  created_as: z.string(),
-  created_at: instant,
-  released_by: z.string().nullable(),
-  released_as: z.string().nullable(),
-  released_at: instant.nullable(),
+  reason: text,
+  by: text.nullable(),
+  done_at: instant,
 });
 
-/** The key of the logs changes. */
 const key = z.object({
   type: z.literal('key'),
   ...common,
+  source: z.literal(0),
   reason: z.enum(['rotation', 'lost', 'compromised']),
-  /** Of both logs. */
-  old_vkeys: z.array(z.string()),
-  new_vkeys: z.array(z.string()),
-  /** The first size of `events` that the new key signs. */
-  first_size: count,
-  /** Until then the old keys sign as well; absent: they sign nothing any more. */
-  old_signs_until: instant.optional(),
-  by: z.string().optional(),
+  old: hash,
+  new: hash,
+  old_signs_until: instant.nullable(),
+  by: text,
 });
 
-/** The tree is the same before and after it. */
-const schema = z.object({
-  type: z.literal('schema'),
-  ...common,
-  from_version: z.string(),
-  to_version: z.string(),
-  size_before: count,
-  size_after: count,
-});
+const end = z.object({ type: z.literal('end'), ...common, source: z.literal(0), reason: text, by: text });
 
-/** The first statement of a later generation: where the one before ended. */
-const fork = z.object({
-  type: z.literal('fork'),
-  ...common,
-  /** The last anchored checkpoint of the generation before, verbatim. */
-  last_note: z.string(),
-  /** So many leaves are the same in both. */
-  common_size: count,
-  cause: z.string(),
-  by: z.string(),
-  version: z.string().optional(),
-  feed_id: z.string().optional(),
-  vkeys: z.array(z.string()).optional(),
-  retention: z.string().nullable().optional(),
-  /** Of these positions, those after `common_size` were not under a checkpoint before the fork. */
-  adopted: count.optional(),
-  /** Keys of earlier generations that this one does not begin with: what was kept under them can still be compared. */
-  old_vkeys: z.array(z.string()).optional(),
-  /** Those that were stolen. */
-  stolen_vkeys: z.array(z.string()).optional(),
-  /** That of the generation before, as it was stored: its statements are not in this journal. */
-  old_journal: tree.optional(),
-});
+/** Nothing of it is judged. */
+const note = z.object({ type: z.literal('note'), ...common, about: text, facts: z.record(text, z.unknown()) });
 
-/** The last statement of a log that an operator has ended. */
-const end = z.object({ type: z.literal('end'), ...common, reason: z.string(), by: z.string() });
-
-const timestamp = z.object({
-  type: z.literal('timestamp'),
-  ...common,
-  anchor: z.string(),
-  token_sha256: sha256Hex,
-  /** Of the journal. */
-  checkpoint: tree,
-});
-
-/** An object of the archive was written, read back and entered in the catalogue: its row. */
-const archive = z.object({
-  type: z.literal('archive'),
-  ...common,
-  id: count,
-  /** events, or changes: later contents of events. */
-  kind: z.string().min(1),
-  month,
-  first_position: count,
-  last_position: count,
-  events: count,
-  bytes: count,
-  sha256: sha256Hex,
-  /** As the archive's footer has them. */
-  ids_sha256: sha256Hex,
-  raw_sha256: sha256Hex,
-  written_at: instant,
-});
-
-export const statement = z.discriminatedUnion('type', [
-  genesis,
-  sourceStatement,
-  coverage,
-  change,
-  drop,
-  jump,
-  clock,
-  hold,
-  key,
-  schema,
-  fork,
-  timestamp,
-  end,
-  archive,
-]);
+const statement = z.discriminatedUnion('type', [begin, source, coverage, change, drop, hold, key, end, note]);
 export type Statement = z.infer<typeof statement>;
-export type StatementOf<T extends Statement['type']> = Extract<Statement, { type: T }>;
+export type StatementType = Statement['type'];
+export type StatementOf<T extends StatementType> = Extract<Statement, { type: T }>;
+/** What a writer gives. */
+export type Fields<T extends StatementType> = Omit<StatementOf<T>, keyof typeof common | 'type'>;
 
-/** A statement of a later version: all that is known of it. */
-export const unknownStatement = z.object({ type: z.string().min(1), ...common });
-export type StatedTree = z.infer<typeof tree>;
-/** [first position, position after the last]. */
-export type PositionRange = readonly [from: number, to: number];
+/** A statement of a type that is not known here. */
+const unknownStatement = z.object({ type: text.min(1), ...common });
+
+export type ReadStatement =
+  | { readonly known: true; readonly statement: Statement }
+  | { readonly known: false; readonly statement: z.infer<typeof unknownStatement> };
+
+/** Of the text; its leaf has the tag as well. */
+export const MAX_STATEMENT_BYTES = MAX_LEAF_BYTES - tags.statement.length;
+
+/** Stored and hashed as it is. Throws an error for no statement, or one that is too long. */
+export const writeStatement = <T extends StatementType>(
+  type: T,
+  { index, at, source: of }: Pick<Statement, keyof typeof common>,
+  fields: Fields<T>,
+): string => {
+  // In the order of the format: the index first.
+  const { index: first, ...rest } = statement.parse({ type, index, at, source: of, ...fields });
+  const written = JSON.stringify({ index: first, ...rest });
+  if (Buffer.byteLength(written) > MAX_STATEMENT_BYTES)
+    throw new RangeError(`a ${type} of ${written.length} characters`);
+  return written;
+};
+
+/** Throws an EvidenceFault that names the field. The text is what counts: keep it. */
+export const readStatement = (line: string): ReadStatement => {
+  if (Buffer.byteLength(line) > MAX_STATEMENT_BYTES) throw new EvidenceFault('statement is longer than a leaf can be');
+  const value = readStrictJson(line, 'statement');
+  const head = checked(unknownStatement, value, 'statement');
+  if (!statement.options.some((option) => option.shape.type.value === head.type))
+    return { known: false, statement: head };
+  return { known: true, statement: checked(statement, value, 'statement') };
+};
+
+/** Throws an EvidenceFault that names the field. */
+export const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string): T => {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new EvidenceFault(`${what}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+};
+
+/** A line of `reads.ndjson`: a request that came to a credible end. */
+export const readLine = z.object({
+  source: ofSource,
+  number: z.int().min(1),
+  read_at: instant,
+  lane: text,
+  filter_hash: text,
+  since: instant,
+  before: instant,
+  pages: count,
+  entries: count,
+  answers: count,
+  first_date: instant.nullable(),
+  first_cf_ray: text.nullable(),
+  last_date: instant.nullable(),
+  last_cf_ray: text.nullable(),
+  bodies_sha256: hash,
+});
+export type ReadLine = z.infer<typeof readLine>;

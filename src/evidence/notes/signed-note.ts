@@ -163,17 +163,10 @@ export const readCosignature = (bytes: Uint8Array): Cosignature => {
   return { atSeconds: reader.uint64(), signature: reader.bytes(SIGNATURE_BYTES) };
 };
 
-/** Those with a signature on one of these notes, unverified; all of them if there is none: then a verifier says so. */
-export const whoSigned = (notes: readonly string[], keys: readonly VerifierKey[]): readonly VerifierKey[] => {
-  const lines = notes.flatMap((note) => unlessFault(() => parseNote(Buffer.from(note)).signatures) ?? []);
-  const found = lines.flatMap(({ name, keyId }) => keys.filter((key) => key.name === name && key.id === keyId));
-  return found.length === 0 ? keys : [...new Set(found)];
+/** Those with a signature on the note, each once, unverified; all of them if there is none: then a verifier says so. */
+export const whoSigned = (note: string, keys: readonly VerifierKey[]): readonly VerifierKey[] => {
+  const lines = unlessFault(() => parseNote(Buffer.from(note)).signatures) ?? [];
+  const different = [...new Map(keys.map((key) => [printVerifierKey(key), key])).values()];
+  const found = different.filter((key) => lines.some(({ name, keyId }) => key.name === name && key.id === keyId));
+  return found.length === 0 ? different : found;
 };
-
-/** Whether one of the keys has a signature line, which is not verified. */
-export const isBySome = ({ signatures }: SignedNote, keys: readonly VerifierKey[]): boolean =>
-  signatures.some((line) => keys.some(({ name, id }) => name === line.name && id === line.keyId));
-
-/** Without texts that are no vkeys. */
-export const readableKeys = (vkeys: readonly string[]): VerifierKey[] =>
-  vkeys.flatMap((vkey) => unlessFault(() => parseVerifierKey(vkey)) ?? []);

@@ -1,100 +1,64 @@
-import { type BinaryFields, readEventRow } from '../append/logs.ts';
-import { chained, chainStart, monthOf, NO_SOURCE, type SourceChain, saltOf, writeEventLeaf } from '../leaf.ts';
-import type { Policy } from '../notes/policy.ts';
-import { leafHash } from '../tree/tiles.ts';
-import { type Anchor, verifyAnchors, verifyKeys, withStatedKeys } from '../verify/anchors.ts';
-import { beginContent, endContent } from '../verify/content.ts';
-import { openLogs, type VerifiedLogs } from '../verify/logs.ts';
-import type { Content } from '../verify/partial.ts';
-import { StatedReads } from '../verify/reads.ts';
-import { Report } from '../verify/report.ts';
-import { reportUnanchored, verifyFork } from '../verify/verify-bundle.ts';
-import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { verifierKeys } from '../append/keys-in-force.ts';
+import { readKeyHistory } from '../builder/evidence-store.sql.ts';
+import { rootOfFirst } from '../builder/known-checkpoints.ts';
+import { readTiles } from '../builder/load-log.sql.ts';
+import { EvidenceFault } from '../bytes.ts';
+import { keyOfLog, openCheckpoint, originOf, type Policy } from '../notes/policy.ts';
+import { readNewestCheckpoint } from './evidence-status.sql.ts';
+import { verifyBlock } from './read-block.sql.ts';
+import { BLOCK_LEAVES } from './verify-block.ts';
+import { verifyTree } from './verify-tree.sql.ts';
 
-export interface StoredOptions {
-  readonly policy: Policy;
-  readonly anchors: readonly Anchor[];
-  /** In order; a row is valid only while it is handed over. */
-  readonly copyEvents: (until: number, take: (row: BinaryFields) => void) => Promise<void>;
-  /** Without it nothing is claimed of the columns beside `raw`. */
-  readonly compareColumns?: ((report: Report, until: number) => Promise<void>) | undefined;
+interface StoredOptions {
+  /** Checkpoints that were kept elsewhere. */
+  readonly kept: readonly { readonly name: string; readonly note: Buffer }[];
+  readonly policy: Policy | undefined;
+  /** Of this process, if there is no policy. */
+  readonly publicKeys: readonly Buffer[];
+  readonly onBlock: (leaves: number, size: number) => void;
 }
 
-/** Hashes every stored event again: the tree must be that of the last signed checkpoint. */
-export const verifyStored = async (
-  { reader, monthKeys, chains, copyReads, outside }: StoredEvidence,
-  { policy, anchors, copyEvents, compareColumns }: StoredOptions,
-): Promise<Report> => {
-  const report = new Report();
-  const logs = openLogs(report, reader, policy, false);
-  if (logs === undefined) return report;
-  const content = beginContent(report, reader, logs);
-  const reads = new StatedReads(report, content.statements.of('coverage'));
-  await copyReads((line) => reads.take(line, 'the list of reads'));
-  reads.end();
-  await copyEvents(logs.events.size, (row) => judge(report, row, logs, content, monthKeys));
-  if (outside.count > 0) {
-    const named = `${outside.positions.join(', ')}${outside.count > outside.positions.length ? ', …' : ''}`;
-    report.fault('leaf', `${outside.count} events stand at positions that were never given out: ${named}`);
+/** All that the log verifies by itself, at once. Throws OrgtrailError `usage` if nothing is signed yet. */
+export const verifyStored = async (pool: Pool, { kept, policy, publicKeys, onBlock }: StoredOptions) => {
+  const checkpoint = await readNewestCheckpoint(pool);
+  if (checkpoint === undefined)
+    throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
+  const { origin, size, note } = checkpoint;
+  const history = await readKeyHistory(pool);
+  const own = publicKeys.map((key) => keyOfLog(origin, key));
+  const believed = policy === undefined && own.length === 0;
+  const logs = policy?.logs ?? (believed ? verifierKeys(history, origin) : own);
+  const faults: string[] = [];
+  const judge = async (what: string, run: () => Promise<void> | void) => {
+    try {
+      await run();
+    } catch (error) {
+      if (!(error instanceof EvidenceFault)) throw error;
+      faults.push(`${what}: ${error.message}`);
+    }
+  };
+  await judge(
+    'the checkpoint',
+    () => void openCheckpoint(Buffer.from(note), { logs, witnesses: policy?.witnesses ?? [] }),
+  );
+  for (const { name, note: text } of kept) {
+    await judge(name, async () => {
+      const named = text.toString('utf8', 0, Math.max(0, text.indexOf(0x0a)));
+      const keys = [...logs, ...verifierKeys(history, named, publicKeys)];
+      const known = openCheckpoint(text, { logs: keys, witnesses: [] });
+      const [ours, theirs] = [originOf(origin), originOf(known.origin)];
+      if (ours?.base !== theirs?.base || ours?.feedId !== theirs?.feedId) throw new EvidenceFault('is of another feed');
+      if (known.size > size) throw new EvidenceFault(`has ${known.size} leaves, and here are ${size}`);
+      if (!(await rootOfFirst((tiles) => readTiles(pool, tiles), size, known.size)).equals(known.root))
+        throw new EvidenceFault(`the first ${known.size} leaves here are others`);
+    });
   }
-  endContent(report, reader, logs, content);
-  verifyFork(report, content.statements, logs.events, policy);
-  verifyKeys(report, reader, { ...logs, statements: content.statements, policy });
-  const { statements } = content;
-  const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
-  if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
-  reportUnanchored(report);
-  verifyStoredChains(report, logs, content, chains);
-  await compareColumns?.(report, logs.events.size);
-  if (compareColumns === undefined) report.skip('whether the columns beside raw are what raw says: --columns');
-  report.notClaimed.push('that Cloudflare told everything, and the truth');
-  return report;
-};
-
-const judge = (
-  report: Report,
-  row: BinaryFields,
-  { events }: VerifiedLogs,
-  { states, sources }: Content,
-  monthKeys: ReadonlyMap<string, Buffer>,
-): void => {
-  const event = readEventRow(row);
-  const { position, sourceKind, sourceId } = event;
-  const index = position - 1;
-  if (states.stateOf(index) !== 'absent') {
-    report.fault('leaf', `there are two events at position ${position}`, position);
-    return;
+  await judge('the log', async () => void faults.push(...(await verifyTree(pool))));
+  for (let block = 0; block * BLOCK_LEAVES < size; block += 1) {
+    faults.push(...(await verifyBlock(pool, block)));
+    onBlock(Math.min(size, (block + 1) * BLOCK_LEAVES), size);
   }
-  const key = monthKeys.get(monthOf(event.actionTimeUs));
-  const data = key && writeEventLeaf({ ...event, salt: saltOf(key, position) });
-  if (data !== undefined && leafHash(data).equals(events.leafHash(index))) {
-    states.set(index, 'present', sources.numberOf(report, { ...event, salt: Buffer.alloc(0) }));
-    return;
-  }
-  states.set(index, 'faulty');
-  const why = key === undefined ? 'has no key: its month was dropped' : 'is not the one in the tree';
-  report.fault('leaf', `event ${position} of ${sourceKind} ${sourceId} ${why}`, position);
-};
-
-/** That coverage statements will have. */
-const verifyStoredChains = (
-  report: Report,
-  { events }: VerifiedLogs,
-  { states }: Content,
-  stored: readonly StoredChain[] | undefined,
-): void => {
-  if (stored === undefined) {
-    report.notClaimed.push('the chains of sources, which have more events by now than the checkpoint');
-    return;
-  }
-  const chains = new Map<number, SourceChain>();
-  for (let index = 0; index < events.size; index += 1) {
-    const source = states.sourceOf(index);
-    if (source !== NO_SOURCE) chains.set(source, chained(chains.get(source) ?? chainStart, events.leafHash(index)));
-  }
-  for (const { number, kind, id, events: count, chain } of stored) {
-    const made = chains.get(number) ?? chainStart;
-    if (made.events !== count || !chain.equals(made.chain))
-      report.fault('chain', `the stored chain of ${kind} ${id} is not that of its ${made.events} events`);
-  }
+  return { origin, size, believed, faults };
 };

@@ -1,7 +1,6 @@
-import { EvidenceFault, HASH_BYTES, sha256, uint16, writeSha256 } from '../bytes.ts';
+import { HASH_BYTES, sha256, writeSha256 } from '../bytes.ts';
 
 export const TILE_WIDTH = 256;
-const MAX_LEVEL = 63;
 
 /** c2sp.org/tlog-tiles: hashes of `level` from number 256 · n on. Level 0 are the leaves. */
 export interface TileId {
@@ -13,11 +12,6 @@ export interface TileId {
 
 /** Each stands for 256^level leaves. */
 export const hashesOnLevel = (size: number, level: number): number => Math.floor(size / TILE_WIDTH ** level);
-
-export function* tilesOfLevel(size: number, level: number): Generator<TileId> {
-  const hashes = hashesOnLevel(size, level);
-  for (let n = 0; n * TILE_WIDTH < hashes; n += 1) yield { level, n, width: widthOfTile(size, level, n) };
-}
 
 /** The partial tiles at the right edge of a tree. */
 export const edgeOf = (size: number): TileId[] => {
@@ -37,37 +31,20 @@ export const widthOfTile = (size: number, level: number, n: number): number =>
 /** `tile/0/x001/x234/067`, partial `tile/0/x001/x234/067.p/8`. */
 export const tilePath = ({ level, n, width }: TileId): string => `tile/${level}/${placePath(n, width)}`;
 
-/** `tile/entries/x001/x234/067`: the leaves of a tile of level 0. */
-export const entryBundlePath = ({ n, width }: Omit<TileId, 'level'>): string => `tile/entries/${placePath(n, width)}`;
-
-/** `x001/x234/067`, partial `….p/8`: of tiles and all that is cut like them. */
-export const placePath = (n: number, width: number): string => {
+/** `x001/x234/067`, partial `….p/8`. */
+const placePath = (n: number, width: number): string => {
   const digits = String(n);
   const groups = digits.padStart(Math.ceil(digits.length / 3) * 3, '0').match(/\d{3}/g) ?? [];
   const path = groups.map((group, index) => (index < groups.length - 1 ? `x${group}` : group)).join('/');
   return width === TILE_WIDTH ? path : `${path}.p/${width}`;
 };
 
-/** Reads only what `tilePath` and `entryBundlePath` write. Throws an EvidenceFault. */
-export const parseTilePath = (path: string): Omit<TileId, 'level'> & { readonly level: number | 'entries' } => {
-  const match = /^tile\/(entries|\d{1,2})\/((?:x\d{3}\/)*\d{3})(?:\.p\/(\d{1,3}))?$/.exec(path);
-  const level = match?.[1] === 'entries' ? 'entries' : Number(match?.[1]);
-  const n = Number(match?.[2]?.replaceAll(/[x/]/g, ''));
-  const width = Number(match?.[3] ?? TILE_WIDTH);
-  const written = `tile/${level}/${placePath(n, width)}`;
-  const isTile = (level === 'entries' || level <= MAX_LEVEL) && Number.isSafeInteger(n);
-  if (!isTile || width < 1 || width > TILE_WIDTH || written !== path) {
-    throw new EvidenceFault(`not the path of a tile: ${JSON.stringify(path)}`);
-  }
-  return { level, n, width };
-};
-
 /* RFC 6962, 2.1: leaf = SHA-256(0x00 ‖ data), node = SHA-256(0x01 ‖ left ‖ right). Hashes lie packed, as in a tile. */
 
 export const emptyRoot: Buffer = sha256(Buffer.alloc(0));
 
-/** An entry bundle gives the length in two bytes. */
-export const MAX_LEAF_BYTES = 65_535;
+/** The data of one leaf, also of a statement. */
+export const MAX_LEAF_BYTES = 65_000;
 
 const leafInput = Buffer.alloc(1 + MAX_LEAF_BYTES);
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 0x01);
@@ -104,26 +81,4 @@ export const leftHalf = (size: number): number => {
   let half = 1;
   while (half * 2 < size) half *= 2;
   return half;
-};
-
-/** c2sp.org/tlog-tiles: leaves, each after its length in two bytes. */
-export const writeEntryBundle = (leaves: readonly Uint8Array[]): Buffer =>
-  Buffer.concat(
-    leaves.flatMap((data) => {
-      if (data.length > MAX_LEAF_BYTES) throw new RangeError(`a leaf of ${data.length} bytes`);
-      return [uint16(data.length), data];
-    }),
-  );
-
-/** As views. Throws an EvidenceFault if the bundle ends within an entry. */
-export const readEntryBundle = (bundle: Buffer): Buffer[] => {
-  const leaves: Buffer[] = [];
-  for (let at = 0; at < bundle.length; ) {
-    const start = at + 2;
-    const end = start <= bundle.length ? start + bundle.readUInt16BE(at) : Number.POSITIVE_INFINITY;
-    if (end > bundle.length) throw new EvidenceFault(`entry bundle ends within its entry ${leaves.length}`);
-    leaves.push(bundle.subarray(start, end));
-    at = end;
-  }
-  return leaves;
 };

@@ -1,163 +1,227 @@
-import { boundsOf } from '../bundle/layout.ts';
-import { instantText, microsecondsOf } from '../journal/instants.ts';
-import { ALWAYS, cutTo, gapsUs, type RangeUs, rangeText, textsOf, unitedUs, usOf } from '../journal/ranges.ts';
-import type { StatementOf } from '../journal/statement.ts';
-import type { Report, StatedCoverage } from './report.ts';
+import type { Kind } from '../bundle/layout.ts';
+import { sha256, sha256InPieces, textOf } from '../bytes.ts';
+import {
+  liesWithin,
+  microsecondsOf,
+  type RangeText,
+  type RangeUs,
+  rangeText,
+  shared,
+  united,
+  usOf,
+  without,
+} from '../journal/instants.ts';
+import { checked, type ReadLine, readLine, type StatementOf } from '../journal/statement.ts';
+import { readStrictJson } from '../journal/strict-json.ts';
+import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
 
-/** By the last statement of each source. */
-export const reportCoverage = (
-  report: Report,
-  statements: readonly Coverage[],
-  isCompared: (statement: Coverage) => boolean,
-): void => {
-  const last = new Map(statements.map((one) => [`${one.source_kind} ${one.source_id}`, one]));
-  if (last.size === 0)
-    report.note('that the entries of Cloudflare are all here: the journal has no statement of coverage');
-  for (const [name, statement] of [...last].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const ranges = unitedUs(statement.passes.flatMap((pass) => pass.ranges.map(usOf)));
-    const { first, last: end, isAsked } = boundsOfAnswer(report, statement, ranges);
-    const gaps = ranges.length > 0 || isAsked ? gapsUs(ranges, [first, end]) : [];
-    const isProven = isCompared(statement);
-    report.coverage.push(forPrograms(statement, ranges, gaps, isProven));
-    sayWhatIsCovered(report, name, statement, { ranges: cutTo(ranges, [first, end]), gaps, isProven });
-  }
-};
-
-const needed = ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement'] as const;
-
-interface Said {
-  readonly ranges: readonly RangeUs[];
-  readonly gaps: readonly RangeUs[];
-  readonly isProven: boolean;
+/** The rows that a statement counts, and what it says of them. */
+interface StatedRows {
+  readonly index: number;
+  readonly source: number;
+  readonly filterHash: string;
+  readonly first: number;
+  readonly last: number;
+  readonly sha256: string;
+  readonly windows: readonly RangeUs[];
+  readonly asOf: string;
 }
 
-const sayWhatIsCovered = (report: Report, name: string, statement: Coverage, { ranges, gaps, isProven }: Said) => {
-  const { filter, holes = [], left_out: leftOut, events, tree } = statement;
-  if (isProven)
-    report.claimAsBelieved(
-      needed,
-      `${name}: of its ${events} stored events up to position ${tree.size} none is left out`,
-    );
-  else report.note(`${name}: its chain, since it is not known which dropped events were its own`);
-  if (filter.text !== '') report.note(`${name}: what the filter ${filter.text} leaves out: it was not collected`);
-  const how = filter.text === '' ? 'completely' : `, of what the filter ${filter.text} lets through,`;
-  for (const range of ranges) report.claim(needed, `${name}: stated as read ${how} ${rangeText(range)}`);
-  if (statement.passes.every((pass) => pass.ranges.length === 0))
-    report.note(`${name}: any time of it: nothing is stated as read`);
-  for (const gap of gaps) report.note(`${name}: a gap ${rangeText(gap)}`);
-  for (const once of readOnce(statement, ranges))
-    report.note(`${name}: whether a second reading, a day later, finds more ${rangeText(once)}: it was read once`);
-  for (const { pass, range, reason, found_at: foundAt } of holes)
-    report.note(
-      `${name}: a hole in ${pass === 0 ? 'the first reading' : `pass ${pass}`} ${rangeText(usOf(range))}, found at ${sameInstant(foundAt)}: ${reason}`,
-    );
-  if (leftOut !== undefined && leftOut.ranges + leftOut.holes + leftOut.readings > 0)
-    report.note(
-      `${name}: what had no room in its statement: ${leftOut.ranges} ranges, ${leftOut.holes} holes, ${leftOut.readings} readings`,
-    );
-  sayReadings(report, name, statement);
-};
+/** Of one source and filter, as its last statement has it. */
+interface Stated {
+  readonly read: readonly RangeUs[];
+  readonly adopted: readonly RangeUs[];
+  /** Of this and all earlier statements. */
+  readonly windows: readonly RangeUs[];
+}
 
-/** Nothing, if the statement is of a version without it. */
-const readOnce = ({ read_again: readAgain }: Coverage, ranges: readonly RangeUs[]): readonly RangeUs[] => {
-  if (readAgain === undefined) return [];
-  const again = unitedUs(readAgain.map(usOf));
-  return ranges.flatMap((range) => gapsUs(again, range));
-};
+/** Of each list of a statement. */
+const MAX_RANGES = 500;
+const MAX_HOLES = 40;
+const US_PER_DAY = 86_400_000_000n;
+/** Lines of requests of older statements may be gone. */
+const KEPT_US = 31n * US_PER_DAY;
 
-const sameInstant = (instant: string): string => instantText(microsecondsOf(instant) ?? 0n);
+/** Chapter 7: what is stated as read, and the requests behind it. */
+export class StatedCoverage {
+  /** The last statement of each source, by its number. */
+  readonly last = new Map<number, Coverage>();
+  readonly #report: Report;
+  readonly #isSearch: boolean;
+  readonly #stated = new Map<string, Stated>();
+  readonly #rows: StatedRows[] = [];
+  /** Of each source. */
+  readonly #newest = new Map<number, Pick<StatedRows, 'last' | 'asOf'>>();
+  /** Where reads.ndjson is: the place in #rows, and what has been read of it. */
+  #at = 0;
+  #taken = nothingTaken();
 
-/** Of the time of the bundle, each way of reading once. */
-const sayReadings = (report: Report, name: string, { readings = [], at }: Coverage): void => {
-  const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
-  const asked = readings.filter(({ range }) => {
-    const [from, to] = usOf(range);
-    return from < before && to > since;
-  });
-  const ways = Map.groupBy(asked, ({ method, number }) => `${method} ${number}`);
-  const texts = [...ways]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, ones]) => {
-      const [{ method, number } = { method: '', number: 0 }] = ones;
-      const times = ones.flatMap((one) => [microsecondsOf(one.read_from) ?? 0n, microsecondsOf(one.read_to) ?? 0n]);
-      const us = times.sort((a, b) => (a < b ? -1 : 1));
-      const found = ones.reduce((sum, one) => sum + one.found, 0);
-      const [from, to] = [us.at(0) ?? 0n, us.at(-1) ?? 0n];
-      return `${wayOfReading(method, number)} made ${rangeText([from, to])}, which found ${found} new entries`;
-    });
-  if (texts.length > 0)
-    report.claim(needed, `${name}: read last, as stated at ${sameInstant(at)}, by ${texts.join('; ')}`);
-};
-
-const wayOfReading = (method: string, number: number): string =>
-  ({
-    'first reading': 'the first reading,',
-    pass: `pass ${number}, which reads the same time again some time later,`,
-    scrub: `round ${number} of reading all of history again,`,
-  })[method] ?? `${method} ${number},`;
-
-/** The time of the bundle, or else what is wanted and read. */
-const boundsOfAnswer = (report: Report, { wanted_since: wanted }: Coverage, ranges: readonly RangeUs[]) => {
-  const [since, before] = report.time === undefined ? [-ALWAYS, ALWAYS] : boundsOf(report.time);
-  const isAsked = since > -ALWAYS || before < ALWAYS;
-  const [start, end] = [ranges[0]?.[0] ?? since, ranges.at(-1)?.[1] ?? before];
-  const wantedUs = (wanted === null ? undefined : microsecondsOf(wanted)) ?? ALWAYS;
-  const isReadFirst = start < wantedUs;
-  const earliest = isReadFirst ? start : wantedUs;
-  const first = since > -ALWAYS ? since : earliest;
-  return { first, last: before < ALWAYS ? before : end, isAsked };
-};
-
-const forPrograms = (
-  statement: Coverage,
-  ranges: readonly RangeUs[],
-  gaps: readonly RangeUs[],
-  isProven: boolean,
-): StatedCoverage => ({
-  source: { kind: statement.source_kind, id: statement.source_id },
-  filter: statement.filter,
-  stated_at: statement.at,
-  as_of: statement.as_of ?? null,
-  wanted_since: statement.wanted_since,
-  size: statement.tree.size,
-  events: statement.events,
-  chain_compared: isProven,
-  ranges: textsOf(ranges),
-  gaps: textsOf(gaps),
-  read_once: statement.read_again === undefined ? null : textsOf(readOnce(statement, ranges)),
-  holes: statement.holes ?? [],
-  readings: statement.readings ?? [],
-  left_out: statement.left_out ?? null,
-  reads: statement.reads && { count: statement.reads.count, from: (statement.reads.after?.count ?? 0) + 1 },
-});
-
-/** The first version does not say as of when it was read: up to so long after its moment. */
-const FIRST_VERSION_US = 3_600_000_000n;
-
-/**
- * No time is read before it was over, and what all passes of a source have read together never shrinks, unless the filter
- * changes. Statements of another generation stand in another journal.
- */
-export const verifyCoverage = (report: Report, statements: readonly Coverage[]): void => {
-  const before = new Map<string, { readonly filter: string; readonly ranges: readonly RangeUs[] }>();
-  for (const { source_kind: kind, source_id: id, filter: of, passes, at, as_of: asOf } of statements) {
-    const key = JSON.stringify([kind, id]);
-    const filter = JSON.stringify([of.text, of.hash]);
-    const ranges = unitedUs(passes.flatMap((pass) => pass.ranges.map(usOf)));
-    const over = asOf === undefined ? (microsecondsOf(at) ?? 0n) + FIRST_VERSION_US : (microsecondsOf(asOf) ?? 0n);
-    const end = ranges.at(-1)?.[1];
-    if (end !== undefined && end > over)
-      report.fault(
-        'coverage',
-        `at ${at}, ${kind} ${id} is stated as read ${rangeText([over, end])}, before that was over`,
-      );
-    const last = before.get(key);
-    before.set(key, { filter, ranges });
-    if (last?.filter !== filter) continue;
-    const lost = last.ranges.flatMap((range) => gapsUs(ranges, range))[0];
-    if (lost === undefined) continue;
-    report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered ${rangeText(lost)}`);
+  constructor(report: Report, kind: Kind) {
+    this.#report = report;
+    this.#isSearch = kind === 'search';
   }
+
+  take(statement: Coverage, first: StatementOf<'begin'> | undefined): void {
+    const { index, source, filter, as_of: asOf, holes } = statement;
+    const fault = (when: boolean, what: string) =>
+      when && this.#report.fault('reads', `statement ${index}, coverage of source ${source}, ${what}`);
+    const [read, again, adopted] = [usOf(statement.read), usOf(statement.again), usOf(statement.adopted)];
+    const lists = [read, again, adopted, statement.rows.windows];
+    fault(
+      lists.some(({ length }) => length > MAX_RANGES) || holes.length > MAX_HOLES,
+      'has more ranges or holes than one can have',
+    );
+    fault(
+      statement.read.some(([, to]) => to > asOf),
+      'has read what lies beyond as_of',
+    );
+    fault(asOf > statement.at, 'is as of a time after it was made');
+    fault(!liesWithin(again, read), 'has read a second time what it has not read');
+    fault(
+      holes.some(({ range }) => shared(usOf([range]), read).length > 0),
+      'has holes within what it has read',
+    );
+    if (this.#isSearch) {
+      fault(this.last.has(source), 'is not the last one of its source alone');
+      this.last.set(source, statement);
+      return;
+    }
+    this.last.set(source, statement);
+    const key = `${source} ${filter.hash}`;
+    const before = this.#stated.get(key);
+    const windows = united([...(before?.windows ?? []), ...usOf(statement.rows.windows)]);
+    fault(before !== undefined && !liesWithin(before.read, read), 'has not read what the one before had');
+    fault(!liesWithin(read, united([...adopted, ...windows])), 'has read what was not asked for');
+    fault(
+      first !== undefined && statement.adopted.some(([, to]) => to > first.at),
+      'adopts what is younger than the log',
+    );
+    fault(before !== undefined && !liesWithin(adopted, before.adopted), 'adopts more than the one before');
+    fault(first?.adopted_position === 0 && adopted.length > 0, 'adopts, and no event is older than the log');
+    this.#stated.set(key, { read, adopted, windows });
+    this.#countRows(statement, fault);
+  }
+
+  #countRows(
+    { index, source, filter, rows, as_of: asOf }: Coverage,
+    fault: (when: boolean, what: string) => void,
+  ): void {
+    const before = this.#newest.get(source);
+    this.#newest.set(source, {
+      last: rows.last,
+      asOf: before !== undefined && before.asOf > asOf ? before.asOf : asOf,
+    });
+    fault(
+      rows.first !== (before?.last ?? 0) + 1 || rows.last < rows.first - 1,
+      'counts requests that do not follow those before',
+    );
+    if (rows.last < rows.first)
+      fault(rows.windows.length > 0 || rows.sha256 !== EMPTY_SHA256, 'says something of requests, and counts none');
+    const windows = usOf(rows.windows);
+    this.#rows.push({ index, source, filterHash: filter.hash, ...rows, windows, asOf });
+  }
+
+  /** A line of reads.ndjson, without its end: after all statements, in order. */
+  takeLine(line: Buffer): void {
+    const row = this.#report.attempt('reads', 'reads.ndjson', () =>
+      checked(readLine, readStrictJson(textOf(line, 'a line'), 'a line'), 'a line'),
+    );
+    if (row === undefined) return;
+    const isNext = () => {
+      const rows = this.#rows[this.#at];
+      return rows?.source === row.source && row.number === rows.first + this.#taken.count && row.number <= rows.last;
+    };
+    while (!isNext() && this.#at < this.#rows.length) this.#endRows();
+    const rows = this.#rows[this.#at];
+    if (rows === undefined) {
+      this.#report.fault(
+        'reads',
+        `reads.ndjson: request ${row.number} of source ${row.source} is of no statement here, or not in order`,
+      );
+      return;
+    }
+    this.#taken.count += 1;
+    this.#taken.hash.update(line).update(lineEnd);
+    const window = windowOf(row);
+    if (row.filter_hash === rows.filterHash && window !== undefined) this.#taken.windows.push(window);
+    // The first statement of a source may count as many requests as there were.
+    if (this.#taken.windows.length > MOST_WINDOWS) this.#taken.windows = united(this.#taken.windows);
+  }
+
+  #endRows(): void {
+    const { count, hash, windows } = this.#taken;
+    const rows = this.#rows[this.#at];
+    this.#at += 1;
+    this.#taken = nothingTaken();
+    if (rows === undefined || rows.last < rows.first) return;
+    const fault = (what: string) => this.#report.fault('reads', `statement ${rows.index}: its requests ${what}`);
+    if (count === 0) {
+      if (this.#ageUs(rows) <= KEPT_US) fault('are not here, and are not old enough to be gone');
+    } else if (count !== rows.last - rows.first + 1) fault('are not all here');
+    else if (hash.digest('hex') !== rows.sha256) fault('are not those that it counted');
+    else if (!isSaid(united(windows).map(String), rows.windows.map(String)))
+      fault('asked for other times than it says');
+  }
+
+  /** Before the newest statement of its source. */
+  #ageUs({ source, asOf }: StatedRows): bigint {
+    return (microsecondsOf(this.#newest.get(source)?.asOf ?? asOf) ?? 0n) - (microsecondsOf(asOf) ?? 0n);
+  }
+
+  /** After the last line. */
+  end(nameOf: (number: number) => string): void {
+    while (this.#at < this.#rows.length) this.#endRows();
+    for (const [source, statement] of this.last) this.#claim(nameOf(source), statement);
+    if (this.last.size === 0) this.#report.claim('reads', 'no statement says what was read');
+  }
+
+  #claim(name: string, statement: Coverage): void {
+    const { read, again, adopted, holes, wanted_since: since, as_of: asOf, left_out: leftOut } = statement;
+    const wanted: RangeText[] = since !== null && since < asOf ? [[since, asOf]] : [];
+    const known = united(usOf([...read, ...holes.map(({ range }) => range)]));
+    const gaps = without(usOf(wanted), known);
+    const list = (ranges: readonly RangeUs[]) =>
+      ranges.slice(0, MAX_LISTED).map(rangeText).join(', ') +
+      (ranges.length > MAX_LISTED ? ` and ${ranges.length - MAX_LISTED} more` : '');
+    const parts = [
+      ['read', usOf(read)],
+      ['read again', usOf(again)],
+      ['not read', gaps],
+      ['cannot be had', usOf(holes.map(({ range }) => range))],
+    ] as const;
+    const filter = statement.filter.text === '' ? '' : ` by the filter ${statement.filter.text}`;
+    const asked =
+      adopted.length === 0
+        ? 'asked for, from the first day on'
+        : `adopted: ${list(usOf(adopted))}, the operator's word alone`;
+    const texts = parts.flatMap(([word, ranges]) => (ranges.length === 0 ? [] : [`${word}: ${list(ranges)}`]));
+    const left =
+      leftOut.ranges + leftOut.holes > 0
+        ? [`${leftOut.ranges} more ranges and ${leftOut.holes} holes are not stated`]
+        : [];
+    this.#report.claim(
+      'reads',
+      `${name}${filter}, as of ${asOf}: ${[...texts, this.#isSearch ? '' : asked, ...left].filter((text) => text !== '').join('; ')}`,
+    );
+  }
+}
+
+/** Of more windows than a statement can have, some are left out. */
+const isSaid = (asked: readonly string[], said: readonly string[]): boolean =>
+  said.length === Math.min(asked.length, MAX_RANGES) && said.every((window) => asked.includes(window));
+
+const MAX_LISTED = 8;
+const lineEnd = Buffer.from('\n');
+const MOST_WINDOWS = 10_000;
+const nothingTaken = () => ({ count: 0, hash: sha256InPieces(), windows: [] as RangeUs[] });
+const EMPTY_SHA256 = sha256(new Uint8Array()).toString('hex');
+
+/** No further than the answers' own clock reached. Undefined: it counts for nothing. */
+const windowOf = ({ since, before, first_date: first, last_date: last }: ReadLine): RangeUs | undefined => {
+  if (first === null || last === null) return undefined;
+  const [to = before] = [before, first, last].sort();
+  const [range] = usOf([[since, to]]);
+  return since < to ? range : undefined;
 };

@@ -1,230 +1,316 @@
 import {
-  BUNDLE_TIME_PATH,
+  ANCHORS_FOLDER,
+  anchorPath,
   type BundleReader,
   bundleFiles,
-  changesPaths,
-  isHidden,
-  leafListPath,
-  readManifest,
-  TIME_STAMPS_FOLDER,
+  kindOf,
+  LEAVES_FOLDER,
+  readLeavesPath,
+  readList,
+  readSelection,
+  requiredFiles,
+  type Selection,
 } from '../bundle/layout.ts';
-import { EvidenceFault, sha256 } from '../bytes.ts';
-import { parseCheckpoint } from '../notes/checkpoint.ts';
-import { isSameLog, originOf, type Policy, parsePolicy, policyOfGeneration } from '../notes/policy.ts';
-import { isBySome, parseNote, verifyNote } from '../notes/signed-note.ts';
-import {
-  type Anchor,
-  countingAnchors,
-  sayNotAnchored,
-  verifyAnchors,
-  verifyKeys,
-  verifyOwnAnchors,
-  withStatedKeys,
-} from './anchors.ts';
-import { beginContent, endContent } from './content.ts';
-import { verifyChanges } from './drops.ts';
-import { openLogs, type SignedStatements, type VerifiedLogs } from './logs.ts';
-import { type Content, verifyTimeFile } from './partial.ts';
-import { type PayloadPieces, verifyPayload } from './payload.ts';
-import { verifyReads } from './reads.ts';
+import { MAX_DATA_BYTES } from '../bundle/records.ts';
+import { EvidenceFault, textOf } from '../bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../notes/checkpoint.ts';
+import { keyOfLog, type Policy, parsePolicy } from '../notes/policy.ts';
+import { hexOfId, parseNote, verifyNote } from '../notes/signed-note.ts';
+import { StatedCoverage } from './coverage.ts';
+import { KeptCheckpoints, type KeptNote } from './kept.ts';
+import { Leaves } from './leaves.ts';
 import { Report } from './report.ts';
-import { isOfOneSource, type VerifiedLog } from './verified-log.ts';
+import { type Draw, type Fetched, Sample } from './sample.ts';
+import { Statements } from './statements.ts';
 
-/** Worth more than what lies in the bundle. */
 export interface VerifierOptions {
-  /** Without a policy, that of the bundle is believed, and said so. */
-  readonly policy?: Uint8Array;
-  readonly anchors?: readonly Anchor[];
+  /** Checkpoints that were kept elsewhere. */
+  readonly kept?: readonly KeptNote[];
+  /** In place of policy.txt. */
+  readonly policy?: Policy | undefined;
+  /** Without README.txt, FORMAT.txt and verify.py: before they are written. */
+  readonly isUnfinished?: boolean;
+  readonly compare?: { readonly files: readonly Fetched[]; readonly draw: Draw | undefined } | undefined;
 }
 
-/** Offline. Asks for the pieces of each file of payload, so that the caller may read these as it likes. */
-export function* verificationOf(
-  reader: BundleReader,
-  { policy: own, anchors = [] }: VerifierOptions = {},
-): Generator<PayloadPieces, Report, void> {
+/** Chapters 1 to 8 and 10. Memory: some hundred bytes for each statement, and the largest event. */
+export const verifyBundle = async (reader: BundleReader, options: VerifierOptions = {}): Promise<Report> => {
   const report = new Report();
-  verifyFiles(report, reader);
-  const policyBytes = own ?? reader.read(bundleFiles.policy);
-  if (policyBytes === undefined) report.fault('policy', `${bundleFiles.policy} is missing`);
-  const policy = report.attempt('policy', bundleFiles.policy, () => parsePolicy(policyBytes ?? Buffer.alloc(0)));
-  if (policy === undefined) return report;
-  if (own === undefined) report.note('whose keys these are: those of the policy in the bundle are believed');
-  report.isOfOneSource = isOfOneSource(reader);
-  report.time = verifyTimeFile(report, reader);
-  const logs = openLogs(report, reader, policy, own === undefined);
-  if (logs === undefined) return report;
-  const content = beginContent(report, reader, logs);
-  yield* verifyReads(report, reader, content.statements.of('coverage'));
-  yield* verifyPayload(report, reader, logs.events, content);
-  endContent(report, reader, logs, content);
-  verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
-  sayNotChecked(report, reader, { own, anchors });
-  report.note('that this is the newest state of the log: the operator may have a longer one');
-  report.note(
-    'when it was signed: a checkpoint has no time. Only time stamps, and witnesses by their own clocks, say by when it existed',
-  );
-  report.note('that Cloudflare told everything, and the truth; that the clock was right');
+  await verifyFiles(report, reader, options.isUnfinished === true);
+  const opened = await openBundle(report, reader, options.policy);
+  if (opened === undefined) return report;
+  const { selection, policy, note, checkpoint, statements, coverage } = opened;
+  await readRequests(report, reader, opened);
+  const kept = new KeptCheckpoints(report, [...(options.kept ?? []), ...(await anchorsOf(reader))]);
+  const sample = options.compare && new Sample(report, options.compare.files);
+  sample?.open(statements, coverage, parseNote(note).text, options.compare?.draw);
+  statements.holds.order();
+  const carried = statements.begins.flatMap(({ before, carried: size }) => (before?.size === size ? [size] : []));
+  const { size } = checkpoint;
+  const leaves = new Leaves(report, statements, {
+    selection,
+    size,
+    sizes: [...kept.sizes, ...carried],
+    take: sample && ((...event) => sample.take(...event)),
+  });
+  await readLeaves(report, reader, leaves);
+  const tree = leaves.end();
+  report.size = size;
+  judgeTree(report, checkpoint, tree);
+  judgeSignature(report, opened, options.policy !== undefined);
+  for (const { index, before, carried: prefix } of statements.begins) {
+    const root = before?.size === prefix ? leaves.roots.get(prefix) : undefined;
+    if (root !== undefined && before !== undefined && !root.equals(before.root))
+      report.fault('leaves', `statement ${index} carries ${prefix} leaves of another tree`);
+  }
+  kept.judge(statements, policy, size, leaves.roots);
+  statements.holds.end();
+  sample?.end(statements);
+  describe(report, opened, leaves);
   return report;
-}
-
-/** What an auditor could have given, and what the other verifier does. */
-const sayNotChecked = (
-  report: Report,
-  reader: BundleReader,
-  { own, anchors }: { readonly own: Uint8Array | undefined; readonly anchors: readonly Anchor[] },
-): void => {
-  if (own === undefined) report.skip('the keys: none that you were given elsewhere (--policy)');
-  if (anchors.length === 0) report.skip('whether history was rewritten: no checkpoint that you kept (--anchor)');
-  const stamps = reader.paths.some((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
-  report.skip(
-    stamps
-      ? 'the time stamps: verify.py --tsa-ca does that, and `openssl ts -verify`'
-      : 'when it was signed: there is no time stamp in the bundle',
-  );
-  if (!report.isOfOneSource || report.time === undefined)
-    report.skip(
-      'whether one organization, account or time is complete by itself: verify.py --organization, --since, --before',
-    );
 };
 
-interface Beside {
-  readonly logs: VerifiedLogs;
-  readonly content: Content;
+export interface OpenBundle {
+  readonly selection: Selection;
   readonly policy: Policy;
-  readonly isPolicyOfBundle: boolean;
-  readonly anchors: readonly Anchor[];
+  readonly note: Buffer;
+  readonly checkpoint: Checkpoint;
+  readonly statements: Statements;
+  readonly coverage: StatedCoverage;
 }
 
-const verifyBeside = (
+/** All but the leaves. Undefined: there is nothing to judge leaves by. */
+export const openBundle = async (
   report: Report,
   reader: BundleReader,
-  { logs, content, policy, isPolicyOfBundle, anchors }: Beside,
-): void => {
-  const { statements } = content;
-  verifyChanges(report, reader, content);
-  verifyFork(report, statements, logs.events, policy);
-  verifyKeys(report, reader, { ...logs, statements, policy });
-  const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
-  const isByWitness = report.isAnchored;
-  const counting = countingAnchors(report, reader, anchors);
-  const others = anchors.filter((anchor) => !counting.includes(anchor));
-  if (verifyAnchors(report, counting, anchored) > 0) report.isAnchored = true;
-  verifyAnchors(report, others, anchored);
-  report.isAnchoredToTheEnd = isByWitness || (report.isAnchored && sayNotAnchored(report, counting, anchored));
-  verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
-  reportUnanchored(report);
+  given?: Policy,
+): Promise<OpenBundle | undefined> => {
+  const selection = await attempt(report, reader, bundleFiles.selection, readSelection);
+  const policy = given ?? (await attempt(report, reader, bundleFiles.policy, parsePolicy));
+  const note = await attempt(report, reader, bundleFiles.checkpoint, (bytes) => bytes);
+  const checkpoint = note && report.attempt('leaves', 'checkpoint', () => parseCheckpoint(parseNote(note).text));
+  if (selection === undefined || policy === undefined || note === undefined || checkpoint === undefined)
+    return undefined;
+  const coverage = new StatedCoverage(report, kindOf(selection));
+  const statements = new Statements(report, selection, coverage);
+  await readLines(report, reader, bundleFiles.statements, (line) => {
+    const text = report.attempt('leaves', bundleFiles.statements, () => textOf(line, 'a line'));
+    if (text !== undefined) statements.take(text);
+  });
+  const { source, query } = selection;
+  if (source !== null && query === null && !statements.sources.has(source))
+    report.fault('complete', `no statement names source ${source}, and the bundle is of that`);
+  if (statements.begins.length === 0) report.fault('leaves', 'no statement begins the log');
+  return { selection, policy, note, checkpoint, statements, coverage };
 };
 
-/** Without an external anchor, the operator could have rewritten everything. */
-export const reportUnanchored = (report: Report): void => {
-  if (report.isAnchored) return;
-  report.note(
-    'unanchored: that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',
-  );
+/** Claim 1. */
+const verifyFiles = async (report: Report, reader: BundleReader, isUnfinished: boolean): Promise<void> => {
+  const paths = new Set(reader.paths);
+  for (const path of reader.others) report.fault('files', `${path} is a link, or no plain file`);
+  for (const path of paths) {
+    if (path.startsWith(LEAVES_FOLDER) && readLeavesPath(path) === undefined)
+      report.fault('files', `${path} is no file of leaves`);
+    if (path.startsWith(ANCHORS_FOLDER) && !anchorPath.test(path))
+      report.fault('files', `${path} has no name of an anchor`);
+    if (path.endsWith('.gz') && paths.has(path.slice(0, -3)) && path.startsWith(LEAVES_FOLDER))
+      report.fault('files', `${path} is there unpacked, too`);
+  }
+  if (isUnfinished) return;
+  for (const path of requiredFiles) if (!paths.has(path)) report.fault('files', `${path} is missing`);
+  const list = await attempt(report, reader, bundleFiles.readme, readList, 'files');
+  if (list === undefined) return;
+  for (const [path, hash] of list) {
+    if (!paths.has(path)) report.fault('files', `${path} is in the list of README.txt, and missing`);
+    else if ((await reader.sha256(path)) !== hash)
+      report.fault('files', `${path} is not the file that README.txt lists`);
+  }
+  for (const path of paths) {
+    if (path === bundleFiles.readme || list.has(path)) continue;
+    if (path.startsWith(LEAVES_FOLDER) || path.startsWith(ANCHORS_FOLDER))
+      report.fault('files', `${path} is not in the list of README.txt`);
+    else report.say(`${path} is not of the bundle`);
+  }
+  report.claim('files', `${list.size} files are as README.txt lists them`);
 };
 
-/**
- * Only files are there, each listed one as listed, and none of the two logs unlisted: damage on the way, not evidence, since
- * nothing signs it. Other files are an auditor's own, and are named.
- */
-const verifyFiles = (report: Report, reader: BundleReader): void => {
-  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
-  const known = verifyListed(report, reader);
-  if (known.size > 0) {
-    for (const path of paths) {
-      if (!known.has(path) && isOfLogs(path)) report.fault('manifest', `${path} is not listed`);
+const attempt = async <T>(
+  report: Report,
+  reader: BundleReader,
+  path: string,
+  read: (bytes: Buffer) => T,
+  chapter: 'files' | 'leaves' = 'leaves',
+) => {
+  if (!reader.paths.includes(path)) return undefined;
+  const pieces: Buffer[] = [];
+  for await (const piece of reader.pieces(path)) pieces.push(Buffer.from(piece));
+  return report.attempt(chapter, path, () => read(Buffer.concat(pieces)));
+};
+
+const anchorsOf = async (reader: BundleReader): Promise<KeptNote[]> => {
+  const notes: KeptNote[] = [];
+  for (const name of reader.paths.filter((path) => anchorPath.test(path))) {
+    const pieces: Buffer[] = [];
+    for await (const piece of reader.pieces(name)) pieces.push(Buffer.from(piece));
+    notes.push({ name, note: Buffer.concat(pieces), isOfBundle: true });
+  }
+  return notes;
+};
+
+/** Lines without their end, each valid until the next one. What is no line is a fault. */
+const readLines = async (
+  report: Report,
+  reader: BundleReader,
+  path: string,
+  take: (line: Buffer) => void,
+): Promise<void> => {
+  if (!reader.paths.includes(path)) return;
+  let rest = Buffer.alloc(0);
+  try {
+    for await (const piece of reader.pieces(path)) {
+      if (piece.includes(CARRIAGE_RETURN)) throw new EvidenceFault('has a carriage return');
+      const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+      let start = 0;
+      for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, start)) {
+        if (end === start) throw new EvidenceFault('has an empty line');
+        if (end - start > MAX_DATA_BYTES) throw new EvidenceFault('has a line that is too long');
+        take(bytes.subarray(start, end));
+        start = end + 1;
+      }
+      rest = Buffer.from(bytes.subarray(start));
+      if (rest.length > MAX_DATA_BYTES) throw new EvidenceFault('has a line that is too long');
+    }
+    if (rest.length > 0) throw new EvidenceFault('ends within a line');
+  } catch (error) {
+    if (!(error instanceof EvidenceFault)) throw error;
+    report.fault(path === bundleFiles.reads ? 'reads' : 'leaves', `${path} ${error.message}`);
+  }
+};
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+const readRequests = async (
+  report: Report,
+  reader: BundleReader,
+  { selection, statements, coverage }: OpenBundle,
+): Promise<void> => {
+  const isThere = reader.paths.includes(bundleFiles.reads);
+  if (isThere && kindOf(selection) === 'search') report.fault('reads', 'a search has no reads.ndjson');
+  let lines = 0;
+  await readLines(report, reader, bundleFiles.reads, (line) => {
+    lines += 1;
+    coverage.takeLine(line);
+  });
+  if (isThere && lines === 0) report.fault('reads', 'reads.ndjson has no line');
+  coverage.end((number) => nameOf(statements, number));
+};
+
+const readLeaves = async (report: Report, reader: BundleReader, leaves: Leaves): Promise<void> => {
+  const files = reader.paths
+    .flatMap((path) => readLeavesPath(path) ?? [])
+    .sort((one, other) => one.number - other.number);
+  for (const file of files) {
+    try {
+      await leaves.file(file, reader.pieces(file.path, file.isPacked));
+    } catch (error) {
+      if (!(error instanceof EvidenceFault)) throw error;
+      report.fault('leaves', `${file.path} ${error.message}`);
+      return;
     }
   }
-  nameUnread(report, [...paths]);
 };
 
-export type ListedReader = Pick<BundleReader, 'paths' | 'hashes' | 'read' | 'others'>;
-
-/** Gives the paths that README.txt lists. */
-export const verifyListed = (report: Report, reader: ListedReader): ReadonlySet<string> => {
-  for (const path of reader.others ?? [])
-    report.fault('manifest', `${path} is a link, or no file: what it leads to is not in the bundle`);
-  const listed = readManifest(reader.read(bundleFiles.readme) ?? Buffer.alloc(0));
-  if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
-  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
-  for (const [path, hash] of listed) {
-    const actual = paths.has(path) ? hashOf(reader, path) : undefined;
-    if (actual === undefined) report.fault('manifest', `${path} is listed, and missing`);
-    else if (actual !== hash) report.fault('manifest', `${path} is not the file that is listed`);
-  }
-  if (listed.length > 0) report.claim(['manifest'], `${listed.length} files are as ${bundleFiles.readme} lists them`);
-  return new Set(listed.map(([path]) => path));
+const judgeTree = (
+  report: Report,
+  checkpoint: Checkpoint,
+  tree: { readonly size: number; readonly root: Buffer },
+): void => {
+  if (tree.size !== checkpoint.size)
+    report.fault('leaves', `the checkpoint has ${checkpoint.size} leaves, and ${tree.size} are here`);
+  else if (!tree.root.equals(checkpoint.root))
+    report.fault('leaves', 'these leaves do not have the root that was signed');
 };
 
-const hashOf = (reader: ListedReader, path: string): string =>
-  reader.hashes?.get(path) ?? sha256(reader.read(path) ?? Buffer.alloc(0)).toString('hex');
-
-const isOfLogs = (path: string): boolean =>
-  (path === bundleFiles.policy || path === bundleFiles.changes || /^(?:events|journal)\//.test(path)) &&
-  !isHidden(path);
-
-const readNames = new Set<string>([
-  bundleFiles.readme,
-  bundleFiles.policy,
-  bundleFiles.journalEntries,
-  bundleFiles.journalReads,
-  ...changesPaths,
-  leafListPath('events'),
-  leafListPath('journal'),
-  BUNDLE_TIME_PATH,
-  'events/checkpoint',
-  'journal/checkpoint',
-  'verify.py',
-]);
-
-/** Tiles, sources, payload and anchors are judged elsewhere. */
-const nameUnread = (report: Report, paths: readonly string[]): void => {
-  const stamps = paths.filter((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
-  if (stamps.length > 0)
-    report.note(
-      `when the journal existed: ${stamps.length} time stamps are here, which \`openssl ts -verify\` verifies`,
-    );
-  const isRead = (path: string): boolean =>
-    readNames.has(path) ||
-    path.startsWith(TIME_STAMPS_FOLDER) ||
-    (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources|withheld)|anchors)\//.test(path) && !isHidden(path));
-  const unread = paths.filter((path) => !isRead(path)).sort();
-  if (unread.length === 0) return;
-  const more = unread.length > 5 ? ', …' : '';
-  report.note(`what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`);
-};
-
-/** The common leaves must be here, and the last checkpoint before must be of this feed, with that root within what is common. */
-export const verifyFork = (report: Report, statements: SignedStatements, events: VerifiedLog, policy: Policy): void => {
-  const [fork] = statements.of('fork');
-  if (fork === undefined) return;
-  const { common_size: common, last_note: note } = fork;
-  if (common > events.size)
-    report.fault('fork', `the fork says that ${common} leaves are common, and here are ${events.size}`);
-  if (note === '') {
-    report.note('from where the generation before went on: the fork names no checkpoint of it');
+/** The key that the journal says is in force must have signed, and be in the policy. */
+const judgeSignature = (
+  report: Report,
+  { note, checkpoint, statements, policy }: OpenBundle,
+  isOwnPolicy: boolean,
+): void => {
+  const { origin, size } = checkpoint;
+  const begin = statements.begins.findLast(({ index }) => index < size);
+  if (begin !== undefined && origin !== `${begin.base}/${begin.feed_id}.${begin.number}`)
+    report.fault('leaves', `the checkpoint is of ${origin}, and not of the log that was begun`);
+  const key = statements.keyAt(size);
+  if (key === undefined) {
+    report.fault('leaves', 'no statement names the key of the log');
     return;
   }
-  report.attempt('fork', 'the checkpoint in the fork', () => {
-    const { origin, size, root } = parseCheckpoint(parseNote(Buffer.from(note)).text);
-    const [theirs = 0, ours = 0] = [origin, events.origin].map((text) => originOf(text)?.generation);
-    if (!isSameLog(origin, events.origin) || theirs >= ours)
-      throw new EvidenceFault(`it is of no generation before this one: ${origin}`);
-    verifySignature(report, note, policyOfGeneration(policy, origin));
-    if (size <= common && size <= events.size && !events.rootAt(size).equals(root))
-      throw new EvidenceFault(
-        `it has another tree of ${size} leaves than this log, and ${common} are said to be common`,
-      );
+  const inForce = report.attempt('leaves', 'checkpoint', () => keyOfLog(origin, Buffer.from(key, 'hex')));
+  if (inForce === undefined) return;
+  if (!policy.logs.some(({ name, id }) => name === inForce.name && id === inForce.id))
+    report.fault('leaves', `the key in force (${hexOfId(inForce.id)}) is not in the policy`);
+  const verified = report.attempt('leaves', 'checkpoint', () =>
+    verifyNote(parseNote(note), [...policy.logs, ...policy.witnesses]),
+  );
+  if (verified === undefined) return;
+  for (const { name } of verified.unknown) report.say(`a signature by an unknown key: ${name}`);
+  if (!verified.signers.some(({ key: { name, id } }) => name === inForce.name && id === inForce.id))
+    report.fault('leaves', `the checkpoint is not signed by the key in force (${hexOfId(inForce.id)})`);
+  for (const { key: witness, atSeconds } of verified.signers) {
+    if (atSeconds === undefined) continue;
     report.claim(
-      ['fork', 'journal'],
-      `the first ${Math.min(size, common)} leaves are those of generation ${theirs}, as the fork says`,
+      'kept',
+      `${witness.name} saw the tree of ${size} leaves at ${new Date(1_000 * atSeconds).toISOString()}`,
     );
-    report.note(`what generation ${theirs} had behind its first ${common} leaves, which the fork left`);
-  });
+    if (isOwnPolicy) report.keptSize = size;
+  }
 };
 
-const verifySignature = (report: Report, note: string, { logs }: Policy): void => {
-  const read = parseNote(Buffer.from(note));
-  if (isBySome(read, logs)) verifyNote(read, logs);
-  else report.note('that the checkpoint in the fork is signed: the policy has no key of it');
+const nameOf = ({ sources }: Statements, number: number): string => {
+  const source = sources.get(number);
+  return source === undefined ? `source ${number}` : `${source.kind} ${source.id}`;
+};
+
+const describe = (
+  report: Report,
+  { selection, checkpoint, statements, coverage }: OpenBundle,
+  { counts }: Leaves,
+): void => {
+  const { source, since, before, query } = selection;
+  const kind = kindOf(selection);
+  const time = since === null && before === null ? '' : `, ${since ?? 'the beginning'} to ${before ?? 'the end'}`;
+  const what =
+    query === null
+      ? `${source === null ? 'everything' : nameOf(statements, source)}${time}`
+      : `the search ${JSON.stringify(query)}`;
+  report.subject = `${what} of ${checkpoint.origin}: ${checkpoint.size} leaves, ${counts.content} events with their content`;
+  const dropped = counts.dropped > 0 ? `, ${counts.dropped} dropped` : '';
+  const withheld = counts.withheld > 0 ? `, ${counts.withheld} without their content` : '';
+  const found = `${counts.content} events${withheld}${dropped}, ${statements.leaves.length} statements`;
+  const adopted = statements.begins[0]?.adopted_position ?? 0;
+  if (adopted > 0)
+    report.claim(
+      'leaves',
+      `events up to position ${adopted} are older than the log: their integrity holds from ${statements.begins[0]?.at} on`,
+    );
+  report.claim('leaves', found);
+  if (kind === 'search')
+    report.claim('complete', 'not claimed of a search: these events are in the log, and there may be others');
+  else if (source === null)
+    report.claim('complete', `each of the ${checkpoint.size} leaves is an event, a statement, or a stated drop`);
+  else {
+    const last = coverage.last.get(source);
+    report.claim(
+      'complete',
+      last === undefined
+        ? 'no statement counts the leaves of this source: that none is left out is not claimed'
+        : `none of this source and of the log below leaf ${last.index}, by their chains; later ones are in the log, and there may be others`,
+    );
+  }
+  if (report.keptSize === 0)
+    report.claim('kept', 'no checkpoint was given that was kept: the operator could rewrite all of it');
+  else if (report.keptSize < checkpoint.size)
+    report.claim('kept', `the ${checkpoint.size - report.keptSize} leaves behind it are younger`);
 };

@@ -16,7 +16,7 @@ import { entityRoutes, newsRoute } from './entities/routes.ts';
 import { bundleRoute } from './events/bundle.routes.ts';
 import { viewRoutes } from './events/result-view.ts';
 import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
-import { evidencePages, proofRoutes } from './evidence/routes.ts';
+import { evidencePages } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
 import type { Operations } from './operations.ts';
 import { accountRoutes, type OverviewOptions, organizationRoutes, overviewRoutes } from './overview/routes.ts';
@@ -69,7 +69,6 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       savedRoutes(pages, frame, options);
       newsRoute(pages, frame, options);
       bundleRoute(pages, options);
-      proofRoutes(pages, options);
     });
   });
 };

@@ -118,21 +118,25 @@ export const retentionPolicy = pgTable('retention_policy', {
   setAt: instant('set_at').notNull().default(databaseTime),
 });
 
-/** The two Merkle logs, one row for each generation. Written by functions alone. */
-export const evidenceLogs = pgTable('evidence_logs', {
-  name: text('name').notNull(),
-  generation: integer('generation').notNull(),
-  origin: text('origin').notNull(),
+/** The Merkle log: one row, or none. Written by functions alone. */
+export const evidenceLog = pgTable('evidence_log', {
+  onlyRow: boolean('only_row').primaryKey().default(true),
+  base: text('base').notNull(),
+  feedId: uuid('feed_id').notNull(),
+  number: integer('number').notNull().default(1),
   size: integer64('size').notNull().default(0),
   root: bytea('root').notNull(),
+  position: integer64('position').notNull().default(0),
+  adoptedPosition: integer64('adopted_position').notNull().default(0),
+  adoptedAt: instant('adopted_at').notNull().default(databaseTime),
   leaseOwner: text('lease_owner'),
   leaseEpoch: integer64('lease_epoch').notNull().default(0),
   leaseUntil: instant('lease_until'),
   state: text('state').notNull().default('building'),
   stateReason: text('state_reason'),
-  adoptedSize: integer64('adopted_size').notNull().default(0),
   timeline: text('timeline'),
   signedSize: integer64('signed_size'),
+  signedPosition: integer64('signed_position'),
   signedAt: instant('signed_at'),
   schemaVersion: text('schema_version'),
   endedAt: instant('ended_at'),
@@ -142,4 +146,5 @@ export const evidenceLogs = pgTable('evidence_logs', {
   statementsEvery: interval('statements_every'),
   keyOrdered: text('key_ordered'),
   oldKeyUntil: instant('old_key_until'),
+  heldBack: integer('held_back').notNull().default(0),
 });

@@ -1,68 +1,99 @@
-import { readFileSync } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
 import { crc32, createDeflateRaw } from 'node:zlib';
 import { Zip, type ZipInputFile } from 'fflate';
-import { OrgtrailError, SearchError } from '../../base/errors.ts';
-import { type EventWords, foundFiles, writeEventLine, writeProofLine } from '../../evidence/bundle/records.ts';
+import { SearchError } from '../../base/errors.ts';
+import type { BundleReader } from '../../evidence/bundle/layout.ts';
 import { sha256 } from '../../evidence/bytes.ts';
-import { linesOf } from '../../evidence/files/folder-reader.ts';
-import { verifierFile } from '../../evidence/files/folder-writer.ts';
-import type { FoundReader } from '../../evidence/verify/verify-found.ts';
-import { asksForDetections, type FoundEvent, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
-import { fixTimes, printSearch, type Search } from '../query/search.ts';
+import type { ExportOptions } from '../../evidence/export/content.sql.ts';
+import type { WriteBundle } from '../../evidence/export/export-bundle.ts';
+import type { BundleWriter } from '../../evidence/export/writer.ts';
+import { asksForDetections, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
+import { fixTimes, printSearch, type Search, type SearchReading } from '../query/search.ts';
 import type { SearchSource } from '../search-source.ts';
 import {
-  bundleReadme,
+  aboutSearch,
+  COMPLETENESS,
   completenessJson,
   type LeftOut,
   MAX_NAMED,
+  QUERY,
   questionOf,
   type SearchBundle,
-  type SearchBundleParts,
 } from './readme.ts';
 
+export interface SearchBundleParts {
+  readonly writeBundle: WriteBundle;
+  readonly source: SearchSource;
+  /** Without faults, organization and account as ids. */
+  readonly reading: SearchReading;
+  readonly askedBy: {
+    readonly by: 'console' | 'command';
+    /** Of a token, or of the account of the database; null: open on loopback. */
+    readonly name: string | null;
+  };
+  readonly version: string;
+  /** Whose keys count beside those that the log names. */
+  readonly signedBy?: Pick<ExportOptions, 'publicKeys' | 'witnesses'>;
+  /** The newest events, up to these limits; it says if older ones are left out. */
+  readonly maxEvents: number;
+  readonly maxEventBytes: number;
+  /** Of the console that was asked, as `https://audit.example.com`. */
+  readonly origin?: string;
+  readonly nowMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Writes the events of a search, as many as fit, each with its proof under the last signed checkpoint, and what may be missing. The caller
- * verifies it. Throws SearchError `refused` for archived months, OrgtrailError `evidence_fails` if an event is not the one that was signed,
- * `usage` if the account may not read the log.
+ * Writes the signed events of a search, as many as fit, as a bundle of evidence, and what may be missing. Throws SearchError `refused` for
+ * archived months, OrgtrailError `evidence_fails` if an event is not the one that was signed, `usage` without a log of evidence.
  */
-export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleParts): Promise<SearchBundle> => {
-  const { source, reading, nowMs } = parts;
+export const writeSearchBundle = async (
+  writer: BundleWriter,
+  parts: SearchBundleParts,
+  read: () => BundleReader,
+): Promise<SearchBundle> => {
+  const { writeBundle, source, reading, nowMs, signal } = parts;
   const search = fixTimes(reading.search, nowMs);
   if (search.archive === true) throw new SearchError('refused', NO_ARCHIVED);
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
   const lacksDetections = asksForDetections(search) && !(await source.areRulesAsked());
-  const found = await writeEvents(files, parts, search);
-  const { positions, leftOut } = found;
+  const { positions, leftOut, ...head } = await findEvents(parts, search);
   if (leftOut !== undefined) await refuseDropped(source, search, coverage);
   const empty =
     positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
   const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty, lacksDetections });
   const completeness = { coverage, holes, empty, incomplete, leftOut };
-  writeJson(files, foundFiles.completeness, completenessJson(completeness));
-  const { under, unsigned } = await writeProofs(files, parts, positions);
   const question = questionOf(reading.search, nowMs, parts.origin);
-  writeJson(files, foundFiles.query, {
-    form: 'orgtrail search bundle 1',
-    query: Object.fromEntries(printSearch(search)),
-    given: reading.given,
-    ...question,
-    asked_at: new Date(nowMs).toISOString(),
-    asked_by: parts.askedBy,
-    orgtrail: parts.version,
-    feed_id: found.feedId,
-    until_position: found.untilPosition,
-    events: positions.length,
-    not_signed: unsigned,
-    newest_left_out: leftOut ?? null,
-    log: under === undefined ? null : { origin: under.origin, size: under.size, state: under.state },
-  });
-  const bundle = { events: positions.length, unsigned, completeness, under };
-  files.write(foundFiles.verifier, readFileSync(verifierFile));
-  files.write(foundFiles.readme, Buffer.from(bundleReadme(bundle, { ...parts, question }, files.hashes)));
-  return bundle;
+  const askedAt = new Date(nowMs).toISOString();
+  writeJson(writer, COMPLETENESS, completenessJson(completeness));
+  const finish = (events: number) => {
+    const unsigned = positions.length - events;
+    writeJson(writer, QUERY, {
+      query: Object.fromEntries(printSearch(search)),
+      given: reading.given,
+      ...question,
+      asked_at: askedAt,
+      asked_by: parts.askedBy,
+      orgtrail: parts.version,
+      feed_id: head.feedId,
+      until_position: head.untilPosition,
+      events,
+      not_signed: unsigned,
+      newest_left_out: leftOut ?? null,
+    });
+    return aboutSearch({ events, unsigned, completeness }, question, askedAt);
+  };
+  const options = {
+    ...parts.signedBy,
+    search: { query: question.line, positions },
+    finish,
+    version: parts.version,
+    signal,
+  };
+  const written = await writeBundle(writer, options, read);
+  return { events: written.events, unsigned: positions.length - written.events, completeness, written };
 };
 
 /** Throws SearchError `timeout`: newer events may be of a month that was dropped meanwhile. (A search that is read to its end looks itself.) */
@@ -76,92 +107,34 @@ const refuseDropped = async (source: SearchSource, search: Search, before: Searc
     throw new SearchError('timeout', `${dropped.join(', ')} went into the archive while it was read: try again`);
 };
 
-const writeJson = (files: BundleFiles, path: string, value: unknown): void =>
-  files.write(path, Buffer.from(`${JSON.stringify(value, null, 2)}\n`));
+const writeJson = (writer: BundleWriter, path: string, value: unknown): void =>
+  writer.write(path, Buffer.from(`${JSON.stringify(value, null, 2)}\n`));
 
-const writeEvents = async (
-  files: BundleFiles,
-  { source, maxEvents, maxEventBytes, signal }: SearchBundleParts,
-  search: Search,
-) => {
+const findEvents = async ({ source, maxEvents, maxEventBytes, signal }: SearchBundleParts, search: Search) => {
   const positions: number[] = [];
   let bytes = 0;
   let head = { feedId: '', untilPosition: 0 };
   let leftOut: LeftOut | undefined;
-  const file = files.open(foundFiles.events);
   for await (const { events, feedId, untilPosition } of source.found(search, signal)) {
     signal?.throwIfAborted();
     head = { feedId, untilPosition };
     for (const { event, rawText } of events) {
-      const line = Buffer.from(`${writeEventLine(wordsOf(event), rawText)}\n`);
-      if (positions.length === maxEvents || bytes + line.length > maxEventBytes) {
+      bytes += Buffer.byteLength(rawText);
+      if (positions.length === maxEvents || bytes > maxEventBytes) {
         leftOut = { position: event.position, action_time: rfc3339Of(event.sortTime) };
         break;
       }
-      file.write(line);
-      bytes += line.length;
       positions.push(event.position);
     }
     if (leftOut !== undefined) break;
   }
-  file.end();
   return { positions, leftOut, ...head };
 };
 
 const NO_ARCHIVED = 'a bundle has no events that are in the archive alone: leave out archive';
 
-/** As the leaf has them: a bundle has no other word about an event that is not signed. */
-const wordsOf = (event: FoundEvent): EventWords => ({
-  position: event.position,
-  received_at: event.receivedAt,
-  action_time: rfc3339Of(event.sortTime),
-  source_kind: event.sourceKind,
-  source_id: event.sourceId,
-  organization_id: event.organizationId,
-  id: event.id,
-  // A leaf has them joined.
-  defects: (event.defects ?? []).flatMap((defect) => defect.split(',')),
-});
-
-const writeProofs = async (
-  files: BundleFiles,
-  { evidence, signal }: SearchBundleParts,
-  positions: readonly number[],
-) => {
-  const nothing = { under: undefined, unsigned: positions.length };
-  const status = await evidence?.status();
-  if (evidence === undefined || status === undefined || status.signedSize === null) return nothing;
-  const file = files.open(foundFiles.proofs);
-  let unsigned = 0;
-  const under = await evidence.proveAll(
-    positions,
-    (proofs) => {
-      unsigned += proofs.filter(({ signed }) => signed === undefined).length;
-      file.write(Buffer.from(proofs.map((proof) => `${writeProofLine(proof)}\n`).join('')));
-    },
-    signal,
-  );
-  if (under === undefined) {
-    throw new OrgtrailError('usage', 'the account of the database may not read the log of evidence', {
-      hint: 'grant orgtrail_evidence to it',
-    });
-  }
-  if (typeof under === 'string') throw new OrgtrailError('usage', 'no checkpoint is signed yet: try again');
-  file.end();
-  files.write(foundFiles.checkpoint, Buffer.from(under.note));
-  files.write(foundFiles.policy, Buffer.from(under.policy));
-  return { under, unsigned };
-};
-
-interface BundleFiles {
-  open(path: string): { write(bytes: Uint8Array): void; end(): void };
-  write(path: string, bytes: Uint8Array): void;
-  /** By path, in hexadecimal digits. */
-  readonly hashes: ReadonlyMap<string, string>;
-}
-
 /** For an answer that is whole or does not begin. Throws SearchError `refused` beyond so many bytes. */
-export class MemoryFiles implements BundleFiles {
+export class MemoryFiles implements BundleWriter {
   readonly #files = new Map<string, Buffer[]>();
   readonly #hashes = new Map<string, string>();
   readonly #maxBytes: number;
@@ -179,7 +152,7 @@ export class MemoryFiles implements BundleFiles {
     return this.#files;
   }
 
-  open(path: string): ReturnType<BundleFiles['open']> {
+  open(path: string): ReturnType<BundleWriter['open']> {
     const pieces: Buffer[] = [];
     this.#files.set(path, pieces);
     return {
@@ -198,13 +171,16 @@ export class MemoryFiles implements BundleFiles {
     file.end();
   }
 
-  reader(): FoundReader {
+  reader(): BundleReader {
     const piecesOf = (path: string) => this.#files.get(path) ?? [];
+    const plain = async function* (path: string) {
+      yield* piecesOf(path);
+    };
     return {
       paths: [...this.#files.keys()],
-      hashes: this.#hashes,
-      read: (path) => (this.#files.has(path) ? Buffer.concat(piecesOf(path)) : undefined),
-      lines: (path) => linesOf(piecesOf(path)),
+      others: [],
+      sha256: async (path) => this.#hashes.get(path) ?? '',
+      pieces: plain,
     };
   }
 }

@@ -43,7 +43,7 @@ const sinks = pages.flatMap(({ path, text }): Example[] =>
 
 /** Anchors in sentences. */
 const anchors = pages.flatMap(({ path, text }): Example[] =>
-  [...text.matchAll(/`((?:witness|tsa):https:[^`\s…]+)`/g)].map(([, value = '']) => ({
+  [...text.matchAll(/`(witness:https:[^`\s…]+)`/g)].map(([, value = '']) => ({
     name: 'ORGTRAIL_EVIDENCE_ANCHORS',
     value,
     from: path,
@@ -87,7 +87,7 @@ describe('each example of a setting with a structure starts', () => {
     const of = examples
       .filter(({ name }) => name === 'ORGTRAIL_EVIDENCE_ANCHORS')
       .map(({ value }) => value.split(':')[0]);
-    expect([...new Set(of)].toSorted()).toEqual(['file', 's3', 'tsa', 'witness']);
+    expect([...new Set(of)].toSorted()).toEqual(['file', 's3', 'witness']);
     expect(yaml.map(({ key }) => key)).toEqual(
       expect.arrayContaining(['sinks', 'cloudflare.credentials', 'filters', 'archive']),
     );

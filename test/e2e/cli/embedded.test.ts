@@ -44,7 +44,7 @@ describe('without DATABASE_URL', () => {
     const named = { ...fresh, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
     const begun = await runOrgtrail(['evidence', 'init'], named);
     expect(begun.code, begun.stderr).toBe(0);
-    expect(begun.stdout).toMatch(/^made a key: .*\nthe log is audit\.example\.com\/evidence\/\S+\.1\/events\n/);
+    expect(begun.stdout).toMatch(/^made a key: .*\nthe log is audit\.example\.com\/evidence\/\S+\.1\n/);
     expect((await runOrgtrail(['evidence', 'init'], named)).stdout).not.toContain('made a key');
     const daemon = startOrgtrail(['run'], named);
     await daemon.waitFor('evidence checkpoint');

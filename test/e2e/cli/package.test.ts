@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
 import { verifierFile } from '../../../src/evidence/files/folder-writer.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
-import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
+import { hasPython } from '../../support/evidence/judge.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
@@ -29,7 +29,7 @@ test('it has no source and no tests, and the licences of what is in the bundle',
   expect(inside).not.toEqual(expect.arrayContaining(['src']));
   expect(readdirSync(join(folder, 'node_modules', 'orgtrail', 'docs', 'reference'))).toEqual(['native.schema.json']);
   const dist = readdirSync(join(folder, 'node_modules', 'orgtrail', 'dist'));
-  expect(dist).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES.txt', 'verify.py']));
+  expect(dist).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES.txt', 'verify.py', 'FORMAT.txt']));
 });
 
 test('it says its version and its commands', () => {

@@ -54,6 +54,7 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   verify: [0, '--since', '2d', '--before', '1d', '--all'],
   migrate: [0],
   feed: [0, '--after', '0'],
+  fetch: [2, '--day', '2026-03-04'],
   'evidence init': [0],
   'evidence run': 'log',
   'evidence status': [0],
@@ -62,8 +63,9 @@ const ways: Readonly<Record<string, readonly [code: number, ...args: string[]] |
   'evidence statement': [0, '--all', '--json'],
   'evidence verify': [0],
   'evidence export': [0, 'FOLDER/bundle'],
-  'evidence prove': [0, '7', '--json', '--out', 'FOLDER'],
-  'evidence fork': [2, '--reason', 'none', '--by', 'J. Doe'],
+  'evidence prove': [0, '7', '--json', '--out', 'FOLDER/event'],
+  'evidence sample': [2, 'FOLDER'],
+  'evidence next': [2, '--reason', 'none', '--by', 'J. Doe'],
   'evidence end': [2],
   'archive run': [0, '--month', MONTH, '--json'],
   'archive list': [0],
@@ -93,7 +95,7 @@ beforeAll(async () => {
   const daemon = await startDaemonProcess(env);
   await until('all that is stored is signed', async () => {
     const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
-      `select h.position = $1 and l.signed_size = $1 as "isSigned" from feed_head h, evidence_logs l where l.name = 'events'`,
+      `select h.position = $1 and l.position = $1 and l.signed_size = l.size as "isSigned" from feed_head h, evidence_log l`,
       [ENTRIES],
     );
     return rows[0]?.isSigned === true;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { judge } from '../../support/evidence/bundles/exported-bundle.ts';
+import { judge } from '../../support/evidence/judge.ts';
 import { openSigningWorld, type SigningWorld } from '../../support/evidence/signing-world.ts';
 import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
@@ -29,32 +29,33 @@ test('a key is rotated beside daemons: none but a process with both keys signs m
 
   const both = await startDaemonProcess(withKeys(1, 2));
   await both.process.waitFor('the evidence has another key from now on');
-  await old.process.waitFor('has not both');
+  await old.process.waitFor('this process has only the old one');
   signing.grow(20);
   await signing.untilSigned({ keys: 2 });
-  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^keys +two sign until \S+Z$/m);
+  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(
+    /^keys +the one before may sign until \S+Z$/m,
+  );
   expect((await both.health()).evidence.old_key_until).toMatch(/Z$/);
-  expect((await both.get('/evidence/policy')).text.match(/^log /gm)).toHaveLength(4);
-  expect(await exported('overlap', env)).toHaveLength(4);
+  expect(await exported('overlap', env)).toHaveLength(2);
   const again = await rotate('rotation', 3);
   expect(again).toMatchObject({ code: 2, stdout: '' });
-  expect(again.stderr).toContain('the last rotation is not over: two keys sign until');
+  expect(again.stderr).toContain('the last rotation is not over: the key before may sign until');
   expect(await old.stop()).toBe(143);
   expect(await both.stop()).toBe(143);
   // The old key is gone before its time.
-  const lost = await rotate('lost', 2, '--no-wait');
-  expect(lost).toMatchObject({ code: 0, stderr: '' });
   await using after = await startDaemonProcess(withKeys(2));
-  await after.process.waitFor('the evidence has another key from now on');
   signing.grow(20);
   await signing.untilSigned({ keys: 1 });
-  expect(await exported('after', withKeys(2))).toHaveLength(2);
-  expect((await after.get('/evidence/policy')).text.match(/^log /gm)).toHaveLength(2);
+  expect(await exported('after', withKeys(2))).toHaveLength(1);
   expect((await runOrgtrail(['evidence', 'verify'], withKeys(2))).code).toBe(0);
   expect((await runOrgtrail(['evidence', 'verify'], env)).code).toBe(5);
-  expect((await runOrgtrail(['evidence', 'key'], env)).stderr).toContain('the journal names another key');
+  expect((await runOrgtrail(['evidence', 'key'], env)).stderr).toContain('the log names another key');
   const shown = await runOrgtrail(['evidence', 'key', '--json'], withKeys(2));
-  expect(JSON.parse(shown.stdout)).toMatchObject({ from: 'key file', old_signs_until: null, ordered: null });
+  expect(JSON.parse(shown.stdout)).toMatchObject({
+    from: 'key file',
+    old_signs_until: expect.any(String),
+    ordered: null,
+  });
 
   const stolen = await Promise.all([
     rotate('compromised', 4, '--json'),
@@ -62,12 +63,12 @@ test('a key is rotated beside daemons: none but a process with both keys signs m
   ]);
   expect(stolen[0]).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(stolen[0].stdout)).toMatchObject({ signed: true, old_signs_until: null });
-  expect(await exported('stolen', withKeys(4))).toHaveLength(2);
+  expect(await exported('stolen', withKeys(4))).toHaveLength(1);
   expect(await stolen[1].stop()).toBe(143);
   const { rows } = await signing.world.database.pool.query(
     `select who, what ->> 'reason' as reason from access_log where route = 'evidence key' order by id`,
   );
-  expect(rows).toEqual(['rotation', 'lost', 'compromised'].map((reason) => ({ who: 'J. Doe', reason })));
+  expect(rows).toEqual(['rotation', 'compromised'].map((reason) => ({ who: 'J. Doe', reason })));
 });
 
 test('a wrong use is refused', async () => {

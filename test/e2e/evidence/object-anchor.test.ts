@@ -44,9 +44,9 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     const bucket = await startStorage();
     await first.process.waitFor('evidence checkpoint anchored');
     await untilShown(first, /^orgtrail_evidence_unanchored 0$/m);
-    const { keys } = await bucket.list({ folder: 'events/checkpoints' });
+    const { keys } = await bucket.list({ folder: 'log-1/checkpoints' });
     const kept = await bucket.get(keys.at(-1) ?? '');
-    expect(kept?.bytes.toString()).toMatch(/^audit\.example\.com\/evidence\/\S+\/events\n/);
+    expect(kept?.bytes.toString()).toMatch(/^audit\.example\.com\/evidence\/\S+\.1\n/);
     expect(kept?.lockedUntil).toBeDefined();
     await bucket.close();
     expect(await first.stop()).toBe(143);
@@ -63,7 +63,7 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
     const again = await startStorage();
     await second.process.waitFor('evidence anchor recovered');
     await until('it has the new checkpoint', async () => {
-      const { keys: now } = await again.list({ folder: 'events/checkpoints' });
+      const { keys: now } = await again.list({ folder: 'log-1/checkpoints' });
       return now.some((key) => Number(key.slice(-20)) >= before);
     });
     await untilShown(second, /^orgtrail_evidence_anchor_age_seconds\{anchor="s3:\/\/evidence[^}]*\} [\d.]+$/m);
@@ -76,13 +76,12 @@ describe.skipIf(moto.missing !== undefined)('a daemon with a bucket as its ancho
       record = lines.find((one) => one.includes('orgtrail_checkpoint'));
       return record !== undefined;
     });
-    const { events: log } = JSON.parse(record ?? '').orgtrail_checkpoint;
-    const { rows } = await world.database.pool.query(
-      `select note from evidence_checkpoints where log = 'events' and size = $1`,
-      [log.size],
-    );
+    const { orgtrail_checkpoint: log } = JSON.parse(record ?? '');
+    const { rows } = await world.database.pool.query(`select note from evidence_checkpoints where size = $1`, [
+      log.size,
+    ]);
     expect(log.note).toBe(rows[0]?.note);
-    expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^ *(?:anchor)? +sink:siem: \d+ events/m);
+    expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^ *(?:anchor)? +sink:siem: \d+ leaves/m);
   });
 });
 
@@ -91,7 +90,7 @@ const untilShown = async (daemon: RunningDaemon, line: RegExp) =>
 
 const newestNote = async () => {
   const { rows } = await signing.world.database.pool.query<{ size: number; note: string }>(
-    `select size::float8 as size, note from evidence_checkpoints where log = 'events' order by size desc limit 1`,
+    `select size::float8 as size, note from evidence_checkpoints order by size desc limit 1`,
   );
   return rows[0] ?? { size: 0, note: '' };
 };

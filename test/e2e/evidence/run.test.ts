@@ -36,7 +36,7 @@ test('a process without a credential, and with no right but to write evidence, b
   // The first checkpoint may be of a time before the daemon has claimed any.
   await until('coverage is signed', async () => {
     const { rowCount } = await world.database.pool.query(
-      `select from evidence_journal where kind = 'coverage' limit 1`,
+      `select from evidence_statements where type = 'coverage' limit 1`,
     );
     return rowCount === 1;
   });
@@ -62,7 +62,7 @@ test('a process without a credential, and with no right but to write evidence, b
   expect(metrics).toMatch(/^orgtrail_evidence_tree_size \d+$/m);
   expect(metrics).toMatch(/^orgtrail_build_info\{/m);
   expect((await get('/v1/events')).code).toBe(404);
-  await world.database.pool.query(`update evidence_logs set state = 'forked', state_reason = 'by this test'`);
+  await world.database.pool.query(`update evidence_log set state = 'behind', state_reason = 'by this test'`);
   expect(JSON.parse((await get('/healthz')).text).status).toBe('failing');
   expect(await stop(builder)).toBe(143);
   expect(builder.stdout()).toContain('stopped');

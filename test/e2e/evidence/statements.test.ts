@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { openSigningWorld } from '../../support/evidence/signing-world.ts';
-import { coverageStatements, expectTrueStatements } from '../../support/evidence/stated-coverage.ts';
+import { coverageStatements } from '../../support/evidence/stated-coverage.ts';
 import { ofEachTest } from '../../support/process/of-tests.ts';
 import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
@@ -17,14 +17,12 @@ test('a daemon states every source while entries come in; on demand, with other 
     await using daemon = await startDaemonProcess(env);
     await until('every source is stated', async () => {
       for (const id of organizations) world.simulator.generate(id, 5);
-      return new Set((await coverageStatements(pool)).map((one) => one.source_id)).size === organizations.length;
+      return new Set((await coverageStatements(pool)).map((one) => one.sourceId)).size === organizations.length;
     });
     const { ['0']: first = '' } = organizations;
     const asked = await runOrgtrail(['evidence', 'statement', '--organization', first, '--json'], env);
     expect(asked).toMatchObject({ code: 0, stderr: '' });
-    expect(lines(asked.stdout)).toMatchObject([
-      { type: 'coverage', source_kind: 'organization', source_id: first, filter: { text: '', hash: 'none' } },
-    ]);
+    expect(lines(asked.stdout)).toMatchObject([{ type: 'coverage', adopted: [], filter: { text: '', hash: 'none' } }]);
     const health = await daemon.health();
     expect(health.evidence).toMatchObject({ unstated_sources: 0, statement_age_seconds: expect.any(Number) });
     expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_unstated_sources 0$/m);
@@ -34,7 +32,7 @@ test('a daemon states every source while entries come in; on demand, with other 
   const filtered = { ...env, ORGTRAIL_FILTERS: 'action_type=create' };
   const isStated = async (is: (one: Awaited<ReturnType<typeof coverageStatements>>[number]) => boolean) => {
     const statements = await coverageStatements(pool);
-    return organizations.every((id) => statements.some((one) => one.source_id === id && is(one)));
+    return organizations.every((id) => statements.some((one) => one.sourceId === id && is(one)));
   };
   {
     await using daemon = await startDaemonProcess(filtered);
@@ -62,16 +60,15 @@ test('a daemon states every source while entries come in; on demand, with other 
   expect(others).toMatchObject({ code: 1, stderr: expect.stringContaining('3 of 3 sources were not stated') });
   expect((await runOrgtrail(['evidence', 'statement'], env)).code).toBe(2);
 
-  await expectTrueStatements(pool, await coverageStatements(pool));
-  const events = await runOrgtrail(['evidence', 'checkpoint', '--log', 'events'], env);
-  expect(events.stdout).toMatch(/^audit\.example\.com\/evidence\/\S+\/events\n\d+\n\S+\n\n\u2014 \S+ \S+\n$/);
+  const checkpoint = await runOrgtrail(['evidence', 'checkpoint'], env);
+  expect(checkpoint.stdout).toMatch(/^audit\.example\.com\/evidence\/\S+\.1\n\d+\n\S+\n\n\u2014 \S+ \S+\n$/);
   const { ORGTRAIL_EVIDENCE_KEY_FILE: _, ...keyless } = env;
   const keys = await runOrgtrail(['evidence', 'key'], env);
-  expect(keys.stdout).toMatch(/^\S+\/events\+[0-9a-f]{8}\+\S+\n\S+\/journal\+[0-9a-f]{8}\+\S+\n$/);
+  expect(keys.stdout).toMatch(/^\S+\.1\+[0-9a-f]{8}\+\S+\n$/);
   expect(await runOrgtrail(['evidence', 'key'], keyless)).toEqual(keys);
   const verified = await runOrgtrail(['evidence', 'verify'], env);
   expect(verified).toMatchObject({ code: 0 });
-  expect(verified.stdout).toContain('coverage statements have the count and chain of their sources');
+  expect(verified.stdout).toContain('what is stored is what was signed');
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^coverage +last stated \d+ s ago$/m);
 });
 

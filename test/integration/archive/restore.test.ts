@@ -18,10 +18,17 @@ const leftOut = [
     'evidence_asked',
     'evidence_checkpoints',
     'evidence_coverage',
-    'evidence_journal',
     'evidence_key_orders',
+    'evidence_log',
   ],
-  ...['evidence_logs', 'evidence_month_keys', 'evidence_reads', 'evidence_sources', 'evidence_tiles'],
+  ...[
+    'evidence_month_keys',
+    'evidence_reads',
+    'evidence_sources',
+    'evidence_statements',
+    'evidence_tiles',
+    'evidence_verified',
+  ],
 ];
 /** Nothing else is stored in a new database. */
 const openEmpty = async () => {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { judgementOf, judgementText, verifyByPython, verifyDemoEvidence } from '../../../src/cli/demo/evidence.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
-import { hasPython } from '../../support/evidence/bundles/two-verifiers.ts';
 import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
+import { hasPython } from '../../support/evidence/judge.ts';
 
 const never = new AbortController().signal;
 
@@ -38,7 +38,7 @@ describe.runIf(hasPython())('what the demo shows of its evidence', () => {
     expect(agrees).toBe(true);
   });
 
-  test('without python3, or without openssl, is said to be verified once, and that is no failure', async () => {
+  test('without python3 is said to be verified once, and that is no failure; python3 alone is enough', async () => {
     const folder = await pythonAlone();
     vi.stubEnv('PATH', directory);
     const without = await verify();
@@ -46,15 +46,14 @@ describe.runIf(hasPython())('what the demo shows of its evidence', () => {
     expect(without.lines[2]).toMatch(/^verify\.py {3}skipped: there is no python3 here · /);
     await rm(join(directory, 'evidence-bundle'), { recursive: true });
     vi.stubEnv('PATH', folder);
-    const noOpenssl = await verify();
-    expect(noOpenssl.agrees).toBe(true);
-    expect(noOpenssl.lines[2]).toMatch(/^verify\.py {3}skipped: the command openssl cannot be run: .* · /);
+    const alone = await verify();
+    expect(alone.lines[2]).toMatch(/^verify\.py {3}40 events: holds/);
   });
 
   test('fails if a verifier finds a fault', async () => {
     await verify();
     const folder = join(directory, 'evidence-bundle');
-    await using payload = await open(join(folder, 'events/payload/000000.oev'), 'r+');
+    await using payload = await open(join(folder, 'leaves/000000.bin'), 'r+');
     await payload.write('x', 1_000);
     const judgement = await verifyByPython(folder, undefined, never);
     expect(judgement).toMatchObject({ outcome: 'fails', fault: expect.any(String) });

@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openCheckpoint, parsePolicy, writePolicy } from '../../../src/evidence/notes/policy.ts';
+import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
+import { endLog } from '../../../src/evidence/generations/end-log.sql.ts';
+import { openCheckpoint } from '../../../src/evidence/notes/policy.ts';
 import { parseVerifierKey } from '../../../src/evidence/notes/signed-note.ts';
 import { createLogin } from '../../support/accounts/login.ts';
-import { fork, newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { newSigner, next, openBuilder } from '../../support/evidence/builder-world.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
 import { serve } from '../../support/sync/served.ts';
@@ -34,35 +36,30 @@ describe('the page of the evidence', () => {
     expect(await page(other)).toMatch(/This process has no <code>ORGTRAIL_EVIDENCE_ORIGIN/);
   });
 
-  test('has both logs with origin, size, key and checkpoint, what is adopted, and which sources are not stated', async () => {
+  test('has the log with origin, size, key and checkpoint, what is adopted, and which sources are not stated', async () => {
     const text = await page();
-    const { rows } = await pool.query<{ origin: string; size: string }>(
-      'select origin, size from evidence_logs order by name',
+    const { rows } = await pool.query<{ origin: string; size: string; adopted: string }>(
+      `select base || '/' || feed_id || '.' || number as origin, size, adopted_position as adopted from evidence_log`,
     );
-    for (const { origin, size } of rows)
-      expect(text).toMatch(new RegExp(`${origin}[\\s\\S]*${size} (position|statement)s`));
-    expect(text).toContain(`<strong>Positions 1 to ${rows[0]?.size}</strong>`);
+    const [{ origin, size, adopted } = { origin: '', size: '', adopted: '' }] = rows;
+    expect(text).toMatch(new RegExp(`${origin}[\\s\\S]*${size} leaves`));
+    expect(text).toContain(`<strong>Positions 1 to ${adopted}</strong>`);
     expect(text).toContain('<strong>2 sources</strong> without a statement of coverage');
     expect(text).toMatch(/state-behind">unanchored/);
     expect(text).toContain('No anchor has kept anything');
-    expect(text).not.toContain('Forks and ends');
+    expect(text).not.toContain('Logs of this tree');
     expect(await overview()).toMatch(/The evidence is unanchored\.<\/p><p><a href="\/evidence-log"/);
   });
 
-  test('gives out checkpoints and keys that verify each other', async () => {
-    for (const log of ['events', 'journal'] as const) {
-      const key = await get(`/evidence-log/${log}/key`);
-      const checkpoint = await get(`/evidence-log/${log}/checkpoint`);
-      const policy = writePolicy([parseVerifierKey((await key.text()).trim())], [], 0);
-      const note = Buffer.from(await checkpoint.arrayBuffer());
-      const { origin, size } = openCheckpoint(note, parsePolicy(Buffer.from(policy)));
-      expect(origin).toMatch(new RegExp(`\\.1/${log}$`));
-      expect(checkpoint.headers.get('content-disposition')).toBe(`attachment; filename="${log}-1-${size}.checkpoint"`);
-      expect(key.headers.get('content-disposition')).toBe(`attachment; filename="${log}-1.vkey"`);
-    }
-    for (const path of ['/evidence-log/entries/key', '/evidence-log/entries/checkpoint', '/evidence-log/events/x']) {
-      expect((await get(path)).status).toBe(404);
-    }
+  test('gives out a checkpoint and a key that verify each other', async () => {
+    const key = await get('/evidence-log/key');
+    const checkpoint = await get('/evidence-log/checkpoint');
+    const logs = [parseVerifierKey((await key.text()).trim())];
+    const { origin, size } = openCheckpoint(Buffer.from(await checkpoint.arrayBuffer()), { logs, witnesses: [] });
+    expect(origin).toMatch(/\.1$/);
+    expect(checkpoint.headers.get('content-disposition')).toBe(`attachment; filename="log-1-${size}.checkpoint"`);
+    expect(key.headers.get('content-disposition')).toBe('attachment; filename="log.vkey"');
+    expect((await get('/evidence-log/x')).status).toBe(404);
   });
 
   test('to an account that may not read the log it shows how the log stands, and says what it lacks', async () => {
@@ -72,23 +69,23 @@ describe('the page of the evidence', () => {
     expect(text).toContain('grant orgtrail_evidence to');
     expect(text).toMatch(/state-(behind|fresh)">(building|ok)/);
     expect(text).not.toContain('Download checkpoint');
-    expect((await get('/evidence-log/events/checkpoint', other)).status).toBe(404);
-    expect((await get('/evidence-log/events/key', other)).status).toBe(404);
+    expect((await get('/evidence-log/checkpoint', other)).status).toBe(404);
+    expect((await get('/evidence-log/key', other)).status).toBe(404);
   });
 
   test('is for those who have signed in', async () => {
     await using guarded = await serve(run, { feedToken: 'feed-token-of-the-test' });
-    for (const path of ['/evidence-log', '/evidence-log/events/checkpoint', '/evidence-log/events/key']) {
+    for (const path of ['/evidence-log', '/evidence-log/checkpoint', '/evidence-log/key']) {
       expect((await get(path, guarded)).status, path).toBe(303);
     }
   });
 
   test('shows what stopped it, what to do, and anchors that fail, and the overview leads there; text of others is text', async () => {
-    await pool.query(`update evidence_logs set state = 'halted', state_reason = $1 where name = 'events'`, [hostile]);
+    await pool.query(`update evidence_log set state = 'halted', state_reason = $1`, [hostile]);
     await pool.query(
-      `insert into evidence_anchors (log, generation, anchor, size, at, error, failed_at)
-       values ('events', 1, 'file:/mnt/worm', 40, clock_timestamp() - interval '2 hours', null, null),
-         ('events', 1, $1, 60, null, $1, clock_timestamp())`,
+      `insert into evidence_anchors (anchor, size, number, at, error, failed_at)
+       values ('file:/mnt/worm', 40, 1, clock_timestamp() - interval '2 hours', null, null),
+         ($1, 60, 1, null, $1, clock_timestamp())`,
       [hostile],
     );
     for (const text of [await page(), await overview()]) {
@@ -97,25 +94,22 @@ describe('the page of the evidence', () => {
     }
     const text = await page();
     expect(text).toMatch(/state-failing">halted[\s\S]*<code>orgtrail evidence verify<\/code> names each position/);
-    expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 events[\s\S]*2h( \d+[ms])* ago/);
+    expect(text).toMatch(/file:\/mnt\/worm[\s\S]*state-fresh">ok[\s\S]*40 leaves[\s\S]*2h( \d+[ms])* ago/);
     expect(text).not.toContain('unanchored</span>');
     expect(await overview()).toMatch(/The evidence is halted: [\s\S]*<p><a href="\/evidence-log">Evidence/);
-    for (const state of ['behind', 'forked']) {
-      await pool.query(`update evidence_logs set state = $1 where name = 'events'`, [state]);
-      expect(await page()).toContain('<code>orgtrail evidence fork --reason');
-    }
+    await pool.query(`update evidence_log set state = 'behind'`);
+    expect(await page()).toContain('<code>orgtrail evidence next --reason');
   });
 
-  test('names forks and ends, by whom and why', async () => {
+  test('names the logs of the tree, by whom and why they began', async () => {
     await pool.query('delete from evidence_anchors');
-    await pool.query(`update evidence_logs set state = 'forked', lease_until = null`);
-    await fork(pool, signer, { reason: `restored ${hostile}` });
+    await pool.query(`update evidence_log set state = 'behind', lease_until = null`);
+    await next(pool, signer, { reason: `restored ${hostile}` });
     await build();
     const text = await page();
-    expect(text).toMatch(/Forks and ends[\s\S]*Forked[\s\S]*by J\. Doe: restored &lt;img[\s\S]*The first one\./);
-    await pool.query(
-      `update evidence_logs set ended_at = clock_timestamp(), ended_by = 'A. Roe', ended_reason = 'engagement over' where generation = 2`,
-    );
+    expect(text).toMatch(/Logs of this tree[\s\S]*Begun[\s\S]*by J\. Doe: restored &lt;img[\s\S]*The first one\./);
+    const store = createEvidenceStore(pool, 'end', 0);
+    await endLog(pool, store, { reason: 'engagement over', by: 'A. Roe', isStated: true });
     expect(await page()).toMatch(/state-quiet">ended[\s\S]*Ended[\s\S]*by A\. Roe: engagement over/);
     expect(await overview()).not.toContain('aria-label="Evidence"');
   });

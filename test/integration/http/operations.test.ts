@@ -84,10 +84,7 @@ const cases: Readonly<Record<string, Cases>> = {
     ],
   },
   'evidence status': { code: 5 },
-  'evidence checkpoint': {
-    fields: () => ({ log: 'journal' }),
-    bad: [['--log x', '--log must be events or journal']],
-  },
+  'evidence checkpoint': {},
   'hold add': {
     fields: () => ({ all_organizations: true, since: '2026-01-01', reason: 'case 9', by: 'J. Doe' }),
     bad: [

@@ -1,11 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { bundleWriterOf } from '../../../src/evidence/export/export-bundle.ts';
+import { openFolder } from '../../../src/evidence/files/folder-reader.ts';
 import { FolderWriter } from '../../../src/evidence/files/folder-writer.ts';
-import { createShownEvidence } from '../../../src/evidence/shown-evidence.sql.ts';
 import { writeSearchBundle } from '../../../src/search/bundle/write-search-bundle.ts';
 import { readSearch } from '../../../src/search/query/search.ts';
 import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
@@ -41,26 +42,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(folder, { recursive: true, force: true }));
 
-test('a bundle without a log has the events and the list, and says that nothing is signed', async () => {
-  const written = await write();
-  expect(written).toMatchObject({ code: 0, stderr: '' });
-  expect(written.stdout).toContain('nothing is signed');
-  expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
-    'README.txt',
-    'completeness.json',
-    'events.ndjson',
-    'query.json',
-    'verify.py',
-  ]);
-  expect(inShell(listed)).toBe('');
-  expect(byVerifyPy()).toMatchObject({ code: 0, report: { holds: true, faults: [] } });
-  const { code, stdout } = await verify();
-  const report = JSON.parse(stdout);
-  expect([code, report.claims.length]).toEqual([0, 1]);
-  expect(report.not_claimed).toContain('that anything here is what was stored: nothing is signed');
-  writeFileSync(inBundle('events.ndjson'), read('events.ndjson').replace('"type":"create"', '"type":"delete"'));
-  expect((await verify()).code).toBe(5);
-  expect(byVerifyPy().code).toBe(5);
+test('there is none without a log of evidence', async () => {
+  expect(await write()).toMatchObject(exits(2, 'there is no evidence in this database'));
 });
 
 describe('a search as a bundle', () => {
@@ -68,102 +51,34 @@ describe('a search as a bundle', () => {
     await openBuilder(pool, newSigner()).build();
   });
 
-  test('has exact originals, question, proofs and completeness, and verifies by each way that it names', async () => {
+  test('has exact originals, the question, what is not collected, and both verifiers judge it', async () => {
     const written = await write('--since', '30d');
     expect(written).toMatchObject({ code: 0, stderr: '' });
-    expect(written.stdout).toContain('63 of them proven under the checkpoint of 63 positions');
+    expect(written.stdout).toMatch(/63 events[\s\S]*proven under the checkpoint of \d+ leaves/);
+    const files = ['FORMAT.txt', 'README.txt', 'checkpoint', 'completeness.json', 'leaves', 'policy.txt', 'query.json'];
     expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
-      'README.txt',
-      'checkpoint',
-      'completeness.json',
-      'events.ndjson',
-      'policy.txt',
-      'proofs.ndjson',
-      'query.json',
+      ...files,
+      'selection.json',
+      'statements.ndjson',
       'verify.py',
     ]);
-    const { rows } = await pool.query<{ position: number; raw: string }>(
-      'select position::float8 as position, raw::text as raw from audit_events order by action_time desc, position desc',
-    );
-    const lines = linesOf('events.ndjson');
-    expect(lines).toHaveLength(63);
-    for (const [index, { position, raw }] of rows.entries()) {
-      const line = lines[index] ?? '';
-      expect(line.startsWith(`{"position":${position},`)).toBe(true);
-      if (raw.includes('\n')) expect(JSON.parse(line).raw_text).toBe(raw);
-      else expect(line.endsWith(`,"raw":${raw}}`)).toBe(true);
-    }
+    const { rows } = await pool.query<{ raw: string }>('select raw::text as raw from audit_events');
+    const records = readFileSync(inBundle('leaves/000000.bin'));
+    for (const { raw } of rows) expect(records.includes(raw)).toBe(true);
     expect(json('query.json')).toMatchObject({
       query: { since: expect.stringMatching(/Z$/) },
       asked_by: { by: 'command', name: login.name },
       events: 63,
       not_signed: 0,
     });
-    const { stdout, code } = await verify();
-    const report = JSON.parse(stdout);
-    expect([code, report.faults]).toEqual([0, []]);
-    expect(report.claims).toEqual(
-      expect.arrayContaining([
-        expect.stringMatching(/^63 events are in audit\.example\.com/),
-        expect.stringContaining('7 files'),
-      ]),
-    );
-    expect(report.not_claimed).toEqual(
-      expect.arrayContaining([expect.stringMatching(/^that these are all events that match/)]),
-    );
-    const other = byVerifyPy();
-    expect([other.code, other.report.faults]).toEqual([0, []]);
-    expect(other.report.claims).toEqual(
-      expect.arrayContaining([expect.stringMatching(/^63 events are in audit\.example\.com/)]),
-    );
-    expect(byPython()).toMatch(/^63 events are in audit\.example\.com\/\S+ as it was among 63\n$/);
+    expect(read('README.txt')).toContain('That these are all that match is what orgtrail answered');
     expect(inShell(listed)).toBe('');
-    const signature = /^ {7}T=\$\(mktemp -d\)[\s\S]*?-sigfile \$T\/signature$/m.exec(read('README.txt'))?.[0] ?? '';
-    expect(inShell(signature)).toContain('Verified Successfully');
-  });
-
-  const changes: readonly (readonly [what: string, file: string, change: (text: string) => string])[] = [
-    [
-      'a content',
-      'events.ndjson',
-      (text) => text.replace(/^(?!.*"raw_text")(.*)"result":"success"/m, '$1"result":"failure"'),
-    ],
-    ['the content of an entry with line breaks', 'events.ndjson', (text) => text.replaceAll('broken-entry', 'b-entry')],
-    ['a word beside it', 'events.ndjson', (text) => text.replace(/"source_id":"\w/, '"source_id":"_')],
-    ['an event that is left out', 'events.ndjson', (text) => text.slice(text.indexOf('\n') + 1)],
-    ['an event that is there twice', 'events.ndjson', (text) => text + text.slice(0, text.indexOf('\n') + 1)],
-    ['a field more', 'events.ndjson', (text) => text.replace('{"position"', '{"actor":"x","position"')],
-    ['a leaf', 'proofs.ndjson', (text) => text.replace(/"leaf":"(.{30})./, '"leaf":"$1_')],
-    [
-      'a hash',
-      'proofs.ndjson',
-      (text) => text.replace(/"hashes":\["(.{9})(.)/, (_, a, b) => `"hashes":["${a}${b === 'A' ? 'B' : 'A'}`),
-    ],
-    ['a size', 'checkpoint', (text) => text.replace('\n63\n', '\n64\n')],
-    ['an event that is called unsigned', 'proofs.ndjson', (text) => text.replace(/"leaf":".*\]\}/, '"leaf":null}')],
-    ['the key', 'policy.txt', (text) => text.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
-  ];
-  test('shows what was changed, also if the list was made again', async () => {
-    await write();
-    renameSync(join(folder, 'bundle'), join(folder, 'written'));
-    for (const [what, name, change] of changes) {
-      await rm(join(folder, 'bundle'), { recursive: true, force: true });
-      cpSync(join(folder, 'written'), join(folder, 'bundle'), { recursive: true });
-      const before = read(name);
-      writeFileSync(inBundle(name), change(before));
-      expect(read(name), what).not.toBe(before);
-      expect((await verify()).code, what).toBe(5);
-      const hash = inShell(`sha256sum ${name}`).slice(0, 64);
-      writeFileSync(
-        inBundle('README.txt'),
-        read('README.txt').replace(new RegExp(`[0-9a-f]{64}(?=  ${name}$)`, 'm'), hash),
-      );
-      expect(inShell(listed), what).toBe('');
-      const again = await verify();
-      expect([again.code, JSON.parse(again.stdout).holds], what).toEqual([5, false]);
-      const other = byVerifyPy();
-      expect([other.code, other.report.holds], what).toEqual([5, false]);
-    }
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
+    writeFileSync(
+      inBundle('leaves/000000.bin'),
+      Buffer.from(String(records.toString('latin1')).replace('broken-entry', 'brOken-entry'), 'latin1'),
+    );
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([5, 5]);
   });
 
   test('that finds nothing says why, and verifies', async () => {
@@ -174,7 +89,7 @@ describe('a search as a bundle', () => {
   });
 
   test('says its question in words and in each way to ask it again, and no question can look like a line of README.txt', async () => {
-    const forged = `x\n${'0'.repeat(64)}  verify.py\n#begin\nprint(1)\u202e`;
+    const forged = `x\n${'0'.repeat(64)}  verify.py\\u202e`;
     await write('--since', '2026-01-01', '--text', forged, 'action:create,del* -result:failure');
     const question = json('query.json');
     expect(question.words).toEqual([
@@ -188,24 +103,21 @@ describe('a search as a bundle', () => {
     expect(question.command).toMatch(/^orgtrail search /);
     expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any rest)\n');
     expect(read('README.txt')).toMatch(/^Complete {12}(yes, up to 20\S+Z|no: )/m);
-    expect(read('README.txt')).not.toMatch(/^0{64}|^print\(1\)|\u202e/m);
+    expect(read('README.txt')).not.toMatch(/^0{64}|\u202e/m);
     expect(inShell(listed)).toBe('');
-    expect(byPython()).toMatch(/^0 events are in/);
     expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
   });
 
   test('is one file if its name ends so, which another program unpacks', async () => {
     const file = join(folder, 'my case.zip');
     const written = await runInProcess(['search', '--bundle', file], { ...world.env, ...own() });
-    expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 of them proven') });
+    expect(written).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('63 events') });
     expect(readdirSync(folder)).toEqual(['my case.zip']);
     expect(await runInProcess(['search', '--bundle', file], { ...world.env, ...own() })).toMatchObject(
       exits(2, 'exists already'),
     );
     unpack(file, 'my_case');
     expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
-    for (const option of ['--anchor=x', '--organization=x', '--since=2026-01-01T00:00:00Z'])
-      expect(byVerifyPy(option).code, option).toBe(2);
   });
 
   test('that is full leaves out the oldest, and says so everywhere', async () => {
@@ -214,7 +126,6 @@ describe('a search as a bundle', () => {
     );
     const newest = rows[10]?.position;
     await writeLimited({ maxEvents: 10, maxEventBytes: 2 ** 30 });
-    expect(linesOf('events.ndjson')).toHaveLength(10);
     expect(json('query.json')).toMatchObject({ events: 10, newest_left_out: { position: newest } });
     expect(json('completeness.json')).toMatchObject({
       complete: false,
@@ -222,13 +133,6 @@ describe('a search as a bundle', () => {
       newest_left_out: { position: newest },
     });
     expect(read('README.txt')).toMatch(/^Events {14}10, the newest that match\. Older ones are LEFT OUT/m);
-    const said = expect.arrayContaining([expect.stringContaining('not complete (older_events_left_out)')]);
-    expect(JSON.parse((await verify()).stdout)).toMatchObject({ holds: true, not_claimed: said });
-    expect(byVerifyPy()).toMatchObject({ code: 0, report: { not_claimed: said } });
-    const bytes = linesOf('events.ndjson').slice(0, 3).join('\n').length + 1;
-    await rm(join(folder, 'bundle'), { recursive: true });
-    await writeLimited({ maxEvents: 10, maxEventBytes: bytes });
-    expect(linesOf('events.ndjson').join('\n').length).toBeLessThanOrEqual(bytes);
     await rm(join(folder, 'bundle'), { recursive: true });
     await writeLimited({ maxEvents: 10, maxEventBytes: 10 });
     expect(json('completeness.json')).toMatchObject({ incomplete_because: ['older_events_left_out'], empty: null });
@@ -244,7 +148,7 @@ describe('a search as a bundle', () => {
     expect(plain).toMatchObject(exits(2, 'orgtrail_evidence'));
     for (const more of ['--ndjson', '--cursor=x', '--history-of=1']) expect((await write(more)).code).toBe(2);
     await withChangedEvent(async () => {
-      expect(await write()).toMatchObject(exits(5, 'event 5 is not in'));
+      expect(await write()).toMatchObject(exits(5, 'what is stored is not what was signed'));
     });
     expect(readdirSync(folder)).toEqual([]);
   });
@@ -269,10 +173,8 @@ describe('a search as a bundle', () => {
       const { query, asked_by, events, address } = json('query.json');
       expect(address.replace(/since=[^&]*/, '')).toBe(`${served.server.url}/events?&result=success`);
       expect([query.result, asked_by]).toEqual(['success', { by: 'console', name: null }]);
-      expect(linesOf('events.ndjson')).toHaveLength(events);
       expect(await verify()).toMatchObject({ code: 0 });
       expect(byVerifyPy().code).toBe(0);
-      expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
       const noted = { kind: 'export', route: 'GET /events/bundle' };
       await untilNoted(pool, { ...noted, outcome: 'begun' });
       expect(await untilNoted(pool, { ...noted, outcome: 'ok' })).toMatchObject({
@@ -291,7 +193,7 @@ describe('a search as a bundle', () => {
         const response = await get('/events/bundle');
         expect([response.status, await response.text()]).toEqual([
           409,
-          expect.stringContaining('The evidence does not hold: event 5'),
+          expect.stringContaining('The evidence does not hold: what is stored is not what was signed'),
         ]);
       });
       expect(await exports()).toEqual(before);
@@ -321,7 +223,7 @@ describe('a search as a bundle', () => {
       [organization?.id, '<b>one page</b>'],
     );
     const written = await write();
-    expect(written.stdout).toMatch(/1 not signed yet[\s\S]*may be incomplete: time_not_collected/);
+    expect(written.stdout).toMatch(/1 more are not signed yet[\s\S]*may be incomplete: time_not_collected/);
     const completeness = json('completeness.json');
     expect(completeness).toMatchObject({
       complete: false,
@@ -330,30 +232,14 @@ describe('a search as a bundle', () => {
       holes: [{ source_id: organization?.id, reason: 'capped', message: '<b>one page</b>' }],
     });
     expect(completeness.not_collected_seconds).toBeGreaterThanOrEqual(3_600);
-    const { code, stdout } = await verify();
-    expect(code).toBe(0);
-    expect(JSON.parse(stdout).not_claimed).toEqual(
-      expect.arrayContaining([
-        'that all 64 events are in the log: 1 of them not signed yet',
-        expect.stringMatching(/not complete \(time_not_collected\): \d+ seconds not collected, gaps: 1, holes: 1/),
-      ]),
-    );
-    const other = byVerifyPy();
-    expect([other.code, other.report.faults]).toEqual([0, []]);
-    expect(other.report.not_claimed).toEqual(
-      expect.arrayContaining([
-        'That all 64 events are in the log: 1 of them were not signed yet.',
-        expect.stringContaining('not complete (time_not_collected)'),
-      ]),
-    );
-    expect(byPython()).toMatch(/^line 1 is not signed yet\n63 events are in/);
+    expect(json('query.json')).toMatchObject({ events: 63, not_signed: 1 });
+    expect([(await verify()).code, byVerifyPy().code]).toEqual([0, 0]);
   });
 });
 
 const inBundle = (name: string): string => join(folder, 'bundle', name);
 const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
 const json = (name: string) => JSON.parse(read(name));
-const linesOf = (name: string): string[] => read(name).split('\n').slice(0, -1);
 
 const write = (...args: string[]) =>
   runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], { ...world.env, ...own() });
@@ -363,9 +249,6 @@ const verify = () => runInProcess(['evidence', 'verify', join(folder, 'bundle'),
 /** The commands of README.txt, as they stand there. */
 const inShell = (command: string): string =>
   execFileSync('bash', ['-ec', command], { cwd: join(folder, 'bundle'), encoding: 'utf8', stdio: 'pipe' });
-
-const byPython = () =>
-  inShell(`sed -n '/^#begin$/,/^#end$/p' README.txt > ../check.py && python3 ../check.py 2>&1 || echo FAILS`);
 
 /** The verifier that came with the bundle. */
 const byVerifyPy = (...args: string[]) => {
@@ -379,15 +262,10 @@ const byVerifyPy = (...args: string[]) => {
 const writeLimited = async (limits: { readonly maxEvents: number; readonly maxEventBytes: number }): Promise<void> => {
   const writer = new FolderWriter(join(folder, 'bundle'));
   const nowMs = Date.now();
-  await writeSearchBundle(writer, {
-    ...limits,
-    source: run.app.search,
-    evidence: createShownEvidence(run.app.database.pool, true),
-    reading: readSearch({}, nowMs),
-    askedBy: { by: 'command', name: null },
-    version: '1.2.3',
-    nowMs,
-  });
+  const parts = { ...limits, source: run.app.search, reading: readSearch({}, nowMs), version: '1.2.3', nowMs };
+  const writeBundle = bundleWriterOf(run.app.database.pool);
+  const askedBy = { by: 'command', name: null } as const;
+  await writeSearchBundle(writer, { ...parts, writeBundle, askedBy }, () => openFolder(writer.folder));
   writer.finish();
 };
 

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { LogToAnchor } from '../../../src/evidence/anchor.ts';
-import type { DueCheckpoints } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
+import type { DueCheckpoint } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
 import { formatNames } from '../../../src/formats/registry.ts';
 import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
@@ -22,22 +21,17 @@ import { expectArrived, isPoison, poisonPadding, type Receiver, receiverKinds } 
 // What every kind of sink promises, with a receiver in this process. What one of them promises beside that is in its own file.
 
 const never = new AbortController().signal;
-const [eventsLog, journalLog] = (['events', 'journal'] as const).map((log) => ({
-  log,
-  generation: 1,
-  origin: `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1/${log}`,
+const origin = 'audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1';
+const dueCheckpoint: DueCheckpoint = {
+  feedId: '1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8',
+  number: 1,
+  signedAt: '2026-10-01T00:00:30.123456Z',
+  origin,
   size: 4_711,
-  note: `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1/${log}\n4711\n${'A'.repeat(43)}=\n\n\u2014 ${log} AAAA\n`,
+  note: `${origin}\n4711\n${'A'.repeat(43)}=\n\n\u2014 ${origin} AAAA\n`,
   keptSize: 0,
   keptSecondsAgo: null,
   tilesSize: 0,
-})) as [LogToAnchor, LogToAnchor];
-const dueCheckpoints: DueCheckpoints = {
-  feedId: '1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8',
-  generation: 1,
-  signedAt: '2026-10-01T00:00:30.123456Z',
-  events: eventsLog,
-  journal: journalLog,
 };
 const delivered = { kind: 'delivered', refused: [] };
 /** As the configuration reads them; unless a test says otherwise, a receiver has time on a busy machine, too. */
@@ -95,13 +89,13 @@ describe.each(sinkTypes)('a sink of the kind %s', (type) => {
     async () => {
       await using world = await open();
       const [before, after] = [world.events(1), world.events(2).slice(1)];
-      const record = checkpointDelivery(dueCheckpoints);
+      const record = checkpointDelivery(dueCheckpoint);
       expect(await attempt(world.sink, before)).toEqual(delivered);
       expect(await world.sink.deliver(record, never)).toEqual(delivered);
       expect(await attempt(world.sink, after)).toEqual(delivered);
       const arrived = await world.receiver.received();
       expect(arrived.map(({ text }) => text)).toEqual([...before, ...record.events, ...after].map(({ text }) => text));
-      expect(JSON.parse(arrived[1]?.text ?? '').orgtrail_checkpoint.events.note).toBe(dueCheckpoints.events.note);
+      expect(JSON.parse(arrived[1]?.text ?? '').orgtrail_checkpoint.note).toBe(dueCheckpoint.note);
       expect(world.receiver.breaches()).toEqual([]);
     },
   );

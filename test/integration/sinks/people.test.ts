@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { createSinkCheckpoints } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
-import { keyOfLog } from '../../../src/evidence/builder/signing-keys.ts';
+import { keyOfLog } from '../../../src/evidence/notes/policy.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
@@ -127,19 +127,13 @@ test('a sink gets a record of the newest checkpoints, with notes that verify, on
   await build();
   const sink = createTestSink();
   await using _ = work('siem', sink, { hasCheckpoints: true, checkpoints: checkpoints() });
-  await until('events and a record', async () => sink.deliveries.length === 2 && (await anchor('siem'))?.size === 2);
+  await until('events and a record', async () => sink.deliveries.length === 2 && (await anchor('siem'))?.size === 4);
   const records = recordsOf(sink);
   expect(records).toHaveLength(1);
   const [record] = records.map(recordOf);
-  expect(record).toMatchObject({ generation: 1, events: { size: 2 } });
-  for (const log of ['events', 'journal']) {
-    const { rows } = await pool().query(
-      'select note from evidence_checkpoints where log = $1 order by size desc limit 1',
-      [log],
-    );
-    expect(record[log].note).toBe(rows[0].note);
-    expect(record[log].root).toBe(record[log].note.split('\n')[2]);
-  }
+  const { rows } = await pool().query('select note from evidence_checkpoints order by size desc limit 1');
+  const { note } = rows[0];
+  expect(record).toMatchObject({ number: 1, size: 4, note, root: note.split('\n')[2] });
   // A SIEM is a place outside the database: it counts as an anchor, as long as the settings have it.
   const evidence = await readEvidenceStatus(pool());
   expect(evidence && isUnanchored(evidence)).toBe(false);
@@ -166,8 +160,8 @@ test('a receiver that refuses it still gets its events; the reason is kept until
   expect(await status('picky')).toMatchObject({ failures: 0, deadLetters: 0 });
   refuses = false;
   await using _ = start();
-  await until('it is taken', async () => (await anchor('picky'))?.size === 2);
-  expect(await anchor('picky')).toMatchObject({ error: null, isOfEvents: true });
+  await until('it is taken', async () => (await anchor('picky'))?.size === 4);
+  expect(await anchor('picky')).toMatchObject({ error: null });
 });
 
 test('a sink that does not ask for it gets none', async () => {
@@ -191,20 +185,20 @@ test('a webhook gets it as a type of its own, signed, with a header as answers o
   const headers = request?.headers as Record<string, string>;
   const { type, data } = new Webhook(credentials.webhookSecret).verify(request?.body ?? '', headers) as {
     type: string;
-    data: { orgtrail_checkpoint: { events: { size: number; root: string; note: string } } };
+    data: { orgtrail_checkpoint: { size: number; root: string; note: string } };
   };
-  const { events } = data.orgtrail_checkpoint;
+  const { orgtrail_checkpoint: log } = data;
   expect(type).toBe('orgtrail.checkpoint');
-  expect(headers['orgtrail-evidence']).toBe(`2 ${events.root}`);
-  const key = keyOfLog(due.events.origin, signer.publicKey);
-  expect(verifyNote(parseNote(Buffer.from(events.note)), [key]).signers).toHaveLength(1);
+  expect(headers['orgtrail-evidence']).toBe(`${log.size} ${log.root}`);
+  const key = keyOfLog(due.origin, signer.publicKey);
+  expect(verifyNote(parseNote(Buffer.from(log.note)), [key]).signers).toHaveLength(1);
   expect(receiver.received()).toEqual([]);
 });
 
 test('one that is new is due, but not before its time', async () => {
   await commit(pool(), await takeLease(pool(), 'a'), [entryText('three', T0 + 5)]);
   await build();
-  expect((await checkpoints().due('siem'))?.events.size).toBe(3);
+  expect((await checkpoints().due('siem'))?.size).toBe(5);
   expect(await createSinkCheckpoints(pool(), 600_000).due('siem')).toBeUndefined();
 });
 

@@ -5,7 +5,7 @@ import { OTHER_LIMIT } from '../../../src/ingest/planning/proof.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { type RecordedAnswer, startRecordingProxy } from '../../support/network/recording-proxy.ts';
-import { firstValue } from '../../support/postgres/rows.ts';
+import { firstValue, valuesOf } from '../../support/postgres/rows.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
@@ -276,15 +276,15 @@ type ReadRow = Readonly<
     Record<'first_date' | 'first_cf_ray' | 'last_date' | 'last_cf_ray', string | null>
 >;
 
-const rowsOf = async ({ database }: SyncWorld): Promise<ReadRow[]> => {
-  const { rows } = await database.pool.query<{ text: string }>(
-    'select orgtrail_read_text(r) as text from evidence_reads r order by source_kind, source_id, number',
+const rowsOf = ({ database }: SyncWorld): Promise<ReadRow[]> =>
+  valuesOf(
+    database.pool,
+    `select to_jsonb(r) || jsonb_build_object('bodies_sha256', encode(bodies_sha256, 'hex'))
+     from evidence_reads r order by source_kind, source_id, number`,
   );
-  return rows.map(({ text }) => JSON.parse(text) as ReadRow);
-};
 
 const instantOf = (date: string | null): string | null =>
-  date === null ? null : new Date(date).toISOString().replace('Z', '000Z');
+  date === null ? null : new Date(date).toISOString().replace('.000Z', '+00:00');
 
 /** What the record must say of these answers, of whose pages some were questions. */
 const recordOf = (answers: readonly RecordedAnswer[]): Omit<ReadRow, 'source_id' | 'pages' | 'entries'> => ({

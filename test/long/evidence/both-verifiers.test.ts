@@ -1,121 +1,131 @@
-import { afterAll, describe, expect, test } from 'vitest';
-import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/bundles/judged-alike.ts';
-import { numbersOf, richBundle } from '../../support/evidence/bundles/mutations.ts';
-import { cutToSource } from '../../support/evidence/bundles/one-source-bundle.ts';
-import { cutToTime } from '../../support/evidence/bundles/time-bundle.ts';
-import { trickOf } from '../../support/evidence/bundles/tricks.ts';
-import { bundlesOfPython, hasPython, TwoVerifiers } from '../../support/evidence/bundles/two-verifiers.ts';
-import { partShapes, wholeShapes } from '../../support/evidence/shapes/all-shapes.ts';
-import { cut } from '../../support/evidence/shapes/one-source.ts';
-import { whole } from '../../support/evidence/shapes/time.ts';
-import { readerOf, verifyBundle } from '../../support/evidence/test-history.ts';
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { bundleFiles } from '../../../src/evidence/bundle/layout.ts';
+import { openFolder } from '../../../src/evidence/files/folder-reader.ts';
+import { verifierFile } from '../../../src/evidence/files/folder-writer.ts';
+import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
+import { at, EVERYTHING, type Files, listed, richLog, writeFiles } from '../../support/evidence/bundle-builder.ts';
+import { BundleRoom, hasPython } from '../../support/evidence/judge.ts';
+import { signedFaults } from '../../support/evidence/signed-faults.ts';
 
-const isThere = hasPython();
-if (!isThere) console.warn('The two verifiers are not compared: there is no python3 of 3.9 or later.');
+if (!hasPython()) console.warn('Both verifiers are not compared: there is no python3 of 3.9 or later.');
 
-describe.skipIf(!isThere)('both verifiers (invariant 15)', () => {
-  const verifiers = new TwoVerifiers();
-  afterAll(() => verifiers.close());
-  test('have bundles of different names', () => {
-    expect(new Set(wholeShapes.map(({ name }) => name)).size).toBe(wholeShapes.length);
-  });
+interface Case {
+  readonly name: string;
+  readonly files: Files;
+  /** Undefined: whatever it is, both say the same. */
+  readonly holds?: boolean;
+  /** A checkpoint that was kept. */
+  readonly kept?: string;
+}
 
-  test.each(wholeShapes.map((shape) => [shape.name, shape] as const))('judge alike: %s', async (_name, shape) => {
-    await expectAlike(verifiers, shape);
-  });
-
-  test('judge alike what the tests of verify.py made', () => {
-    const bundles = bundlesOfPython();
-    const judged = bundles.map(({ files, hashes, anchors = [], policy, faults }) => {
-      const report = verifyBundle({ ...readerOf(files), hashes }, { anchors, ...(policy && { policy }) });
-      return { holds: report.holds, python: faults, here: report.faults };
-    });
-    const differing = judged.filter(({ holds }, index) => holds !== bundles[index]?.holds);
-    expect(differing).toEqual([]);
-    expect(bundles.length).toBeGreaterThan(340);
-  });
-
-  test(`find the same ${mutations} changed bits and lines, from seed ${seed}`, async () => {
-    await expectMutationsFound(verifiers, richBundle());
-  });
+const selections = {
+  everything: EVERYTHING,
+  'source 1': { ...EVERYTHING, source: 1 },
+  'source 2': { ...EVERYTHING, source: 2 },
+  'a time': { ...EVERYTHING, since: at(6), before: at(12) },
+  'a time of source 2': { ...EVERYTHING, source: 2, since: at(6), before: at(9) },
+  'a search': { ...EVERYTHING, query: 'actor:x' },
+};
+const bundles = Object.entries(selections).map(([name, selection]) => {
+  const isPacked = name === 'everything';
+  return [name, richLog().bundle(selection, { found: new Set([2, 8]), isPacked })] as const;
 });
 
-describe.skipIf(!hasPython())('both verifiers, of a part', () => {
-  const verifiers = new TwoVerifiers();
-  afterAll(() => verifiers.close());
-
-  test.each(partShapes.map((shape) => [shape.name, shape] as const))('judge alike: %s', async (_name, shape) => {
-    await expectAlike(verifiers, shape);
+test.skipIf(!hasPython())('both verifiers agree on what holds, and on what was changed', async () => {
+  const cases = [...sound(), ...signed(), ...changed()];
+  using room = new BundleRoom();
+  const folders = cases.map(({ files }) => {
+    const folder = room.next();
+    writeFiles(folder, files);
+    return folder;
   });
-
-  test('claim completeness of a source only as far as the last coverage statement', async () => {
-    const { here, python } = await verifiers.judge({ files: cut() });
-    expect(here.claims).toContain(
-      'these are all events of organization o1 up to position 701: 233, as far as the signer is believed',
-    );
-    expect(python.claims).toContain(
-      'These are all events of organization o1 up to position 701: 233, as far as the signer is believed',
-    );
+  const kept = cases.map((one) => {
+    if (one.kept === undefined) return undefined;
+    const folder = room.next();
+    writeFiles(folder, new Map([['kept', Buffer.from(one.kept)]]));
+    return `${folder}/kept`;
   });
+  const python = judgeAll(
+    folders.map((folder, n) => [folder, ...(kept[n] === undefined ? [] : ['--anchor', kept[n]])]),
+  );
+  for (const [n, one] of cases.entries()) {
+    const notes = one.kept === undefined ? [] : [{ name: 'kept', note: Buffer.from(one.kept) }];
+    const { holds, faults } = await verifyBundle(openFolder(folders[n] ?? ''), { kept: notes });
+    const said = [one.name, holds ? 0 : 5, faults[0]?.message];
+    expect(said).toEqual([one.name, python[n], said[2]]);
+    if (one.holds !== undefined) expect(said).toEqual([one.name, one.holds ? 0 : 5, said[2]]);
+  }
+});
 
-  const within = 'that happened from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z, or have no time, up to position';
+function* sound(): Generator<Case> {
+  for (const [name, files] of bundles) {
+    yield { name, files, holds: true };
+    for (const size of [0, 5, 28])
+      yield { name: `${name}, kept ${size}`, files, holds: true, kept: richLog().checkpoint(size) };
+    yield { name: `${name}, kept of another log`, files, kept: richLog().checkpoint(5, 'other.example/1') };
+    yield {
+      name: `${name}, kept of a later one`,
+      files,
+      holds: false,
+      kept: richLog().checkpoint(5, later(richLog().origin)),
+    };
+  }
+}
 
-  test('claim that all events of a time are here, if all others show when they happened', async () => {
-    const shown = await verifiers.judge({ files: cutToTime(whole) });
-    const ofSource = await verifiers.judge({ files: cutToTime(cutToSource(whole, { source: 'o2' })) });
-    for (const { claims } of [shown.here, shown.python].map(small))
-      expect(claims).toContain(
-        `these are all events ${within} 40, but for what was dropped: 30, as far as the signer is believed`,
-      );
-    for (const { claims } of [ofSource.here, ofSource.python].map(small))
-      expect(claims).toContain(
-        `these are all events of organization o2 ${within} 30, but for what was dropped: 7, as far as the signer is believed`,
-      );
-  });
+const later = (origin: string): string => origin.replace(/1$/, '2');
 
-  test('do not claim it if of others nothing but hashes is here, and say of how many', async () => {
-    for (const hide of [[], [2, 3]]) {
-      const { here, python } = await verifiers.judge({ files: cutToTime(whole, { isHashesOnly: true, hide }) });
-      for (const { holds, claims, notClaimed } of [here, python].map(small)) {
-        expect(holds).toBe(true);
-        expect(claims.filter((claim) => claim.includes('happened from'))).toEqual([]);
-        const alone = `that none of ${10 + hide.length} events that are here as hashes alone is of the time`;
-        expect(notClaimed.filter((note) => note.startsWith(alone))).toHaveLength(1);
-      }
+function* signed(): Generator<Case> {
+  for (const [name, make] of Object.entries(signedFaults)) yield { name, files: make().bundle(), holds: false };
+}
+
+/** By a generator of its own: a failure is of a number, and can be had again. */
+function* changed(): Generator<Case> {
+  let seed = 4_711;
+  const random = (below: number) => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % below;
+  };
+  const unjudged: readonly string[] = [bundleFiles.readme, bundleFiles.format, bundleFiles.verifier];
+  for (const [name, files] of bundles) {
+    const paths = [...files.keys()].filter((path) => !unjudged.includes(path));
+    for (let n = 0; n < 60; n += 1) {
+      const path = paths[random(paths.length)] ?? '';
+      const bytes = files.get(path) ?? Buffer.alloc(0);
+      const [from = 0, to = 0] = [random(bytes.length), random(bytes.length)].sort((a, b) => a - b);
+      const flipped = Buffer.from(bytes);
+      flipped[from] = (flipped[from] ?? 0) ^ (1 << random(8));
+      const cut = Buffer.concat([bytes.subarray(0, from), bytes.subarray(to)]);
+      const doubled = Buffer.concat([bytes.subarray(0, to), bytes.subarray(from)]);
+      const one = [flipped, cut, doubled, undefined][random(4)];
+      const rest = [...files].filter(([other]) => other !== path);
+      const made = listed(new Map(one === undefined ? rest : [...rest, [path, one]]));
+      yield { name: `${name}, change ${n} of ${path}`, files: made };
     }
+  }
+}
+
+/** Exit codes of verify.py, in one process. */
+const judgeAll = (calls: readonly (readonly string[])[]): number[] => {
+  const program = `
+import contextlib, importlib.util, io, json, sys
+spec = importlib.util.spec_from_file_location('verify', sys.argv[1])
+verify = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(verify)
+class Text(io.StringIO):
+    def reconfigure(self, **_):
+        pass
+codes = []
+for call in json.load(sys.stdin):
+    sys.argv[1:] = call
+    with contextlib.redirect_stdout(Text()), contextlib.redirect_stderr(Text()):
+        codes.append(verify.main())
+print(json.dumps(codes))`;
+  const { stdout, stderr, status } = spawnSync('python3', ['-B', '-c', program, verifierFile], {
+    encoding: 'utf8',
+    input: JSON.stringify(calls),
+    env: { ...process.env, PYTHONUTF8: '1' },
   });
-
-  test.each([
-    ['one source', cut()],
-    ['a time', cutToTime(richBundle())],
-  ])(`find the same ${mutations} changed bits and lines in a bundle of %s, from seed ${seed}`, async (_what, files) => {
-    await expectMutationsFound(verifiers, files);
-  });
-});
-
-describe.skipIf(!hasPython())('both verifiers', () => {
-  const verifiers = new TwoVerifiers();
-  afterAll(() => verifiers.close());
-
-  test(`judge ${mutations} tricks alike, signed and unsigned, from seed ${seed}`, async () => {
-    const next = numbersOf(seed);
-    const differing: unknown[] = [];
-    let holding = 0;
-    for (let number = 0; number < mutations; number += 1) {
-      const { what, files } = trickOf(next);
-      const { here, python } = await verifiers.judge({ files });
-      holding += here.holds ? 1 : 0;
-      if (here.holds !== python.holds) differing.push({ number, what, here: here.faults, python: python.faults });
-    }
-    expect(differing).toEqual([]);
-    // Some change nothing that counts; most must be found.
-    expect(holding).toBeGreaterThan(0);
-    expect(holding).toBeLessThan(mutations / 3);
-  });
-});
-
-/** Sentences of both begin alike then. */
-const small = <T extends { readonly claims: readonly string[]; readonly notClaimed: readonly string[] }>(
-  one: T,
-): T => ({ ...one, claims: one.claims.map(lowered), notClaimed: one.notClaimed.map(lowered) });
-const lowered = (text: string): string => `${text[0]?.toLowerCase()}${text.slice(1)}`;
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as number[];
+};

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { witnessAt } from '../../../src/evidence/anchors/open-anchors.ts';
-import { keyOfLog } from '../../../src/evidence/builder/signing-keys.ts';
+import { keyOfLog } from '../../../src/evidence/notes/policy.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { type Litewitness, missingLitewitness, startLitewitness } from '../../support/evidence/anchors/litewitness.ts';
@@ -13,11 +13,13 @@ if (missingLitewitness !== undefined) console.warn(`No other witness than that o
 
 describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
   let witness: Litewitness;
-  let events: string;
+  let origin: string;
   const world = worldOfEachTest(() => world.build());
   beforeEach(async () => {
-    const { rows } = await world.pool.query<{ origin: string }>('select origin from evidence_logs order by name');
-    events = rows[0]?.origin ?? '';
+    const { rows } = await world.pool.query<{ origin: string }>(
+      `select base || '/' || feed_id || '.' || number as origin from evidence_log`,
+    );
+    origin = rows[0]?.origin ?? '';
     witness = await startLitewitness(rows.map(({ origin }) => keyOfLog(origin, world.signer.publicKey)));
   });
   afterEach(() => witness?.[Symbol.asyncDispose]());
@@ -27,7 +29,7 @@ describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
     const anchor = witnessAt({ name: 'witness:litewitness', url, key, intervalMs: 10 });
     return openAnchoringBuilder(world.pool, world.signer, [anchor], 'host/1/x');
   };
-  const sizeSeen = async () => (await witness.sizes())[events];
+  const sizeSeen = async () => (await witness.sizes())[origin];
 
   test('cosigns each checkpoint by our proof, also after a restart; a bundle with its line holds for both verifiers', async () => {
     const builder = open();
@@ -38,13 +40,11 @@ describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
       if (count === 6) await witness.restart();
     }
     expect(builder.failures).toEqual([]);
-    expect(await sizeSeen()).toBe(1_307);
-    const { folder, ...exported } = await world.export({ witnesses: [{ name: 'w1', key: witness.key }] });
-    expect(exported.anchored.map(({ size }) => size)).toEqual([1_307]);
-    for (const log of ['events', 'journal']) {
-      const cosigned = parseNote(readFileSync(join(folder, `anchors/1-${log}`)));
-      expect(verifyNote(cosigned, [witness.key]).signers[0]?.atSeconds).toBeGreaterThan(1_700_000_000);
-    }
+    expect(await sizeSeen()).toBe(1_309);
+    const { folder, ...exported } = await world.export({ witnesses: [witness.key] });
+    expect(exported.anchors.map(({ size }) => size)).toEqual([1_309]);
+    const cosigned = parseNote(readFileSync(join(folder, 'anchors/1-1309')));
+    expect(verifyNote(cosigned, [witness.key]).signers[0]?.atSeconds).toBeGreaterThan(1_700_000_000);
     await judgedSound(folder);
   });
 
@@ -60,19 +60,19 @@ describe.skipIf(missingLitewitness !== undefined)('litewitness', () => {
     await rewind();
     const behind = open();
     await behind.anchor();
-    expect(behind.failures).toEqual(['the witness has a checkpoint of 100 events, and here are 50']);
+    expect(behind.failures).toEqual(['the witness has a checkpoint of 102 leaves, and here are 52']);
     for (const [size, more] of [
       [100, 50],
       [140, 40],
     ] as const) {
       await world.addEvents(more, `other ${size}`);
-      await world.pool.query('update evidence_logs set lease_until = null');
+      await world.pool.query('update evidence_log set lease_until = null');
       const rewritten = open();
       await rewritten.build();
       await rewritten.anchor();
-      expect(rewritten.failures).toEqual(['the witness has another history of events: bad consistency proof']);
+      expect(rewritten.failures).toEqual(['the witness has another history: bad consistency proof']);
     }
     expect((await world.status()).anchors).toMatchObject([{ size: null }]);
-    expect(await sizeSeen()).toBe(100);
+    expect(await sizeSeen()).toBe(102);
   });
 });

@@ -15,14 +15,14 @@ import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** What only readers may select, and the salts, which not even they may. */
 const readersOnly = words(`
-  evidence_asked evidence_checkpoints evidence_journal evidence_key_orders evidence_reads evidence_sources evidence_tiles`);
+  evidence_asked evidence_checkpoints evidence_key_orders evidence_reads evidence_sources evidence_statements evidence_tiles`);
 const salts = 'evidence_month_keys';
 
 /** What orgtrail_evidence may select; it writes by functions alone. */
 const evidence = [
   ...words(`
     accounts organizations archive_objects audit_event_changes audit_events coverage coverage_holes coverage_readings
-    discovery drizzle.__drizzle_migrations evidence_anchors evidence_coverage evidence_logs feed_head holds
+    discovery drizzle.__drizzle_migrations evidence_anchors evidence_coverage evidence_log evidence_verified feed_head holds
     position_jumps retention_drops retention_policy sources`),
   ...readersOnly,
   salts,
@@ -46,7 +46,8 @@ const ingestFunctions = functionsNamed(`
 /** What orgtrail_evidence may call. */
 const evidenceFunctions = functionsNamed(`
   ask_coverage claim_evidence continue_evidence grow_evidence history_of instant_text is_evidence_here note_anchor
-  note_checkpoint note_evidence note_evidence_settings open_evidence read_text refuse_evidence release_evidence
+  note_checkpoint note_evidence note_evidence_settings note_held_back note_verified open_evidence ranges_of read_text refuse_evidence
+  release_evidence
   release_evidence_of renew_evidence schema_version thin_checkpoints thin_reads`);
 
 const views = words(
@@ -325,15 +326,15 @@ const ingest: Readonly<Record<string, string>> = {
     detection_failure_burst detection_member_added detection_mutes detection_protection_removed detection_scim_changed
     detection_sign_in_from_new_network detection_sign_in_without_sso detection_sso_or_mfa_changed
     detection_super_administrator_added detection_worker_secret_or_route_changed detections
-    drizzle.__drizzle_migrations event_spellings evidence_anchors evidence_coverage evidence_logs feed_head finding_head findings
+    drizzle.__drizzle_migrations event_spellings evidence_anchors evidence_coverage evidence_log evidence_verified feed_head finding_head findings
     holds lanes own_detections position_jumps requests_blocked retention_drops retention_policy retention_waits saved_searches search_matches search_tells
     sink_dead_letters sinks sync_status`,
   ),
   ...withRight(
     '',
     `
-    access_log console_session_proofs evidence_asked evidence_checkpoints evidence_journal evidence_key_orders
-    evidence_month_keys evidence_reads evidence_sources evidence_tiles`,
+    access_log console_session_proofs evidence_asked evidence_checkpoints evidence_key_orders
+    evidence_month_keys evidence_reads evidence_sources evidence_statements evidence_tiles`,
   ),
   ...withRight('SELECT INSERT', 'account_changes organization_changes'),
   ...withRight('SELECT UPDATE', 'discovery'),

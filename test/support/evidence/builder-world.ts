@@ -9,8 +9,7 @@ import {
 import { createEvidenceStore, type EvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { EvidenceObserver, LogSigner, SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
 import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
-import { createGenerationStore } from '../../../src/evidence/generations/end-log.sql.ts';
-import { type Fork, type ForkOptions, forkLog } from '../../../src/evidence/generations/fork-log.ts';
+import { type NextLog, type NextOptions, nextLog } from '../../../src/evidence/generations/next-log.ts';
 import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
 import { commit, entryText, newSource, T0 } from '../postgres/store-fixture.ts';
 
@@ -54,8 +53,8 @@ export const openBuilder = (
   };
   const builder = new Builder({ base: BASE, version: '0.0.0-test', observer, signer, ...more, store });
   const claim = async () => {
-    const { generation } = await builder.open();
-    const claimed = await store.claim(generation);
+    await builder.open();
+    const claimed = await store.claim();
     return 'epoch' in claimed ? { ...claimed, throwIfLost: () => {} } : undefined;
   };
   const build = async (given?: HeldClaim) => {
@@ -86,24 +85,27 @@ export const addEvents = async (
   await commit(pool, await newSource(pool, source), texts, { claims });
 };
 
-/** The next generation of a log that has stopped. */
-export const fork = async (pool: Pool, { publicKey }: LogSigner, more: Partial<ForkOptions> = {}): Promise<Fork> =>
-  await forkLog({
-    store: createEvidenceStore(pool, 'fork', 0),
-    generations: createGenerationStore(pool),
+/** The next log, after one that has stopped. */
+export const next = async (pool: Pool, { publicKey }: LogSigner, more: Partial<NextOptions> = {}): Promise<NextLog> => {
+  const store = createEvidenceStore(pool, 'next', 0);
+  return await nextLog(pool, store, {
     base: BASE,
-    publicKey,
+    publicKey: Buffer.from(publicKey),
+    keys: (await store.readKeys()).history,
     version: '0.0.0-test',
     reason: 'restored',
     by: 'J. Doe',
-    kept: [],
+    known: [],
+    statements: undefined,
+    withoutHolds: false,
     ...more,
   });
+};
 
-/** The newest checkpoint of each log: events, journal. */
-export const newestNotes = async (pool: Pool): Promise<string[]> => {
+/** The newest checkpoint. */
+export const newestNote = async (pool: Pool): Promise<string> => {
   const { rows } = await pool.query<{ note: string }>(
-    'select distinct on (log) note from evidence_checkpoints order by log, generation desc, size desc',
+    'select note from evidence_checkpoints order by size desc limit 1',
   );
-  return rows.map(({ note }) => note);
+  return rows[0]?.note ?? '';
 };

@@ -2,15 +2,14 @@ import type { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { BuilderOptions, StepResult } from '../../../src/evidence/builder/builder.ts';
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import type { Exported, ExportOptions } from '../../../src/evidence/export/export-bundle.ts';
+import type { ExportOptions } from '../../../src/evidence/export/content.sql.ts';
+import { type ExportedBundle, exportBundle } from '../../../src/evidence/export/export-bundle.ts';
 import { type EvidenceStatus, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import type { Anchor } from '../../../src/evidence/verify/anchors.ts';
-import type { Report } from '../../../src/evidence/verify/report.ts';
+import { verifyStored } from '../../../src/evidence/stored/verify-stored.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { commit, entryText, seconds, T0, takeLease } from '../postgres/store-fixture.ts';
 import { type AddedEvents, addEvents, newSigner, openBuilder, type TestBuilder } from './builder-world.ts';
-import { BundleRoom, exportTo, type Judgements, judge } from './bundles/exported-bundle.ts';
-import { verifyDatabase } from './bundles/verify-database.ts';
+import { BundleRoom, type Judgements, judge } from './judge.ts';
 
 type OpenOptions = Partial<BuilderOptions> & { readonly owner?: string };
 
@@ -83,13 +82,12 @@ export class EvidenceWorld {
     return rows[0]?.obstacle;
   }
 
-  /** The statements of a generation. */
-  async journal(generation = 1) {
-    const { rows } = await this.pool.query<{ kind: string; ref: string; text: string }>(
-      'select kind, ref, text from evidence_journal where generation = $1 order by index',
-      [generation],
+  /** The statements. */
+  async statements() {
+    const { rows } = await this.pool.query<{ type: string; ref: string; text: string }>(
+      'select type, ref, text from evidence_statements order by index',
     );
-    return rows.map(({ kind, ref, text }) => ({ ...JSON.parse(text), kind, ref }));
+    return rows.map(({ type, ref, text }) => ({ ...JSON.parse(text), type, ref }));
   }
 
   async status(): Promise<EvidenceStatus> {
@@ -99,29 +97,31 @@ export class EvidenceWorld {
   }
 
   /** The log takes no more events, as if a process had found out. */
-  async stop(state: 'halted' | 'behind' | 'forked' = 'forked'): Promise<void> {
-    await this.pool.query(`update evidence_logs set state = $1, state_reason = 'by this test', lease_until = null`, [
+  async stop(state: 'halted' | 'behind' = 'behind'): Promise<void> {
+    await this.pool.query(`update evidence_log set state = $1, state_reason = 'by this test', lease_until = null`, [
       state,
     ]);
   }
 
-  /** Of what is stored, which must be as it was signed. */
-  async verified(anchors: readonly Anchor[] = []): Promise<Report> {
-    const report = await verifyDatabase(this.pool, this.signer, anchors);
-    expect(report.faults).toEqual([]);
-    return report;
+  /** What is stored is what was signed, and goes on from what was kept. */
+  async verified(kept: readonly { readonly name: string; readonly note: Buffer }[] = []): Promise<void> {
+    const publicKeys = [this.signer.publicKey];
+    const { faults } = await verifyStored(this.pool, { kept, policy: undefined, publicKeys, onBlock: () => {} });
+    expect(faults).toEqual([]);
   }
 
-  async export(more: Partial<ExportOptions> = {}): Promise<Exported & { readonly folder: string }> {
+  /** As the command does, without waiting for a builder. */
+  async export(more: Partial<ExportOptions> = {}): Promise<ExportedBundle & { readonly folder: string }> {
     const folder = this.room.next();
-    return { ...(await exportTo(this.pool, this.signer, folder, more)), folder };
+    const options = { version: '0.0.0-test', publicKeys: [this.signer.publicKey], waitMs: 0, ...more };
+    return { ...(await exportBundle(this.pool, folder, options)), folder };
   }
 }
 
-/** What both verifiers say of a bundle in which neither finds a fault; `anchors` are checkpoints that were kept. */
-export const judgedSound = async (folder: string, anchors: readonly string[] = []): Promise<Judgements> => {
-  const judged = await judge(folder, anchors);
-  expect([judged.node.faults, judged.python.faults]).toEqual([[], []]);
+/** What both verifiers say of a bundle in which neither finds a fault; `kept` are checkpoints that were kept. */
+export const judgedSound = async (folder: string, kept: readonly string[] = []): Promise<Judgements> => {
+  const judged = await judge(folder, kept);
+  expect([judged.node.faults, judged.python.faults, judged.python.holds]).toEqual([[], [], true]);
   return judged;
 };
 

@@ -25,15 +25,6 @@ export const naiveRoot = (leaves: readonly Buffer[]): Buffer => {
   return node(naiveRoot(leaves.slice(0, k)), naiveRoot(leaves.slice(k)));
 };
 
-/** PATH(m, D[n]). */
-export const naiveInclusion = (m: number, leaves: readonly Buffer[]): Buffer[] => {
-  if (leaves.length === 1) return [];
-  const k = split(leaves.length);
-  return m < k
-    ? [...naiveInclusion(m, leaves.slice(0, k)), naiveRoot(leaves.slice(k))]
-    : [...naiveInclusion(m - k, leaves.slice(k)), naiveRoot(leaves.slice(0, k))];
-};
-
 /** PROOF(m, D[n]). */
 export const naiveConsistency = (m: number, leaves: readonly Buffer[]): Buffer[] => subProof(m, leaves, true);
 

@@ -12,7 +12,7 @@ type Env = Readonly<Record<string, string>>;
 interface Signed {
   readonly isSigned: boolean;
   readonly events: number;
-  readonly generation: number;
+  readonly number: number;
   readonly note: string;
 }
 
@@ -28,8 +28,8 @@ export interface SigningWorld extends AsyncDisposable {
   readonly operator: Env;
   /** New entries in each organization. */
   grow(count: number): void;
-  /** Resolves once all events that are stored are signed, if they are so many, by so many keys, in this generation. */
-  untilSigned(wanted?: { atLeast?: number; events?: number; keys?: number; generation?: number }): Promise<void>;
+  /** Resolves once all events that are stored are signed, if they are so many, by so many keys, in this log. */
+  untilSigned(wanted?: { atLeast?: number; events?: number; keys?: number; number?: number }): Promise<void>;
 }
 
 export const openSigningWorld = async (options: SimulatorOptions, settings: Env = {}): Promise<SigningWorld> => {
@@ -56,15 +56,13 @@ export const openSigningWorld = async (options: SimulatorOptions, settings: Env 
     untilSigned: ({ atLeast = 1, ...wanted } = {}) =>
       until('all that is stored is signed', async () => {
         const { rows } = await world.database.pool.query<Signed>(
-          `select h.position::float8 as events, l.signed_size = h.position as "isSigned", l.generation::integer, c.note
-           from feed_head h, evidence_logs l
-             join evidence_checkpoints c on c.log = l.name and c.generation = l.generation and c.size = l.signed_size
-           where l.name = 'events' order by l.generation desc limit 1`,
+          `select h.position::float8 as events, l.signed_position = h.position as "isSigned", l.number, c.note
+           from feed_head h, evidence_log l join evidence_checkpoints c on c.size = l.signed_size`,
         );
         if (rows[0]?.isSigned !== true || rows[0].events < atLeast) return false;
-        const { events, generation, note } = rows[0];
+        const { events, number, note } = rows[0];
         const keys = note.match(/^— /gm)?.length;
-        return isDeepStrictEqual({ events, keys, generation, ...wanted }, { events, keys, generation });
+        return isDeepStrictEqual({ events, keys, number, ...wanted }, { events, keys, number });
       }),
     [Symbol.asyncDispose]: async () => {
       await login[Symbol.asyncDispose]();

@@ -1,8 +1,10 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
+import { statementOf } from '../../../src/evidence/append/keys-in-force.ts';
 import type { CoverageOptions } from '../../../src/evidence/builder/coverage-schedule.ts';
+import { leavesOf } from '../../../src/evidence/builder/read-due.sql.ts';
 import type { StatementOf } from '../../../src/evidence/journal/statement.ts';
-import { readStatement } from '../../../src/evidence/journal/statement-text.ts';
+import type { ClaimedReads } from '../../../src/ingest/planning/source.ts';
 import { FILTERS } from '../postgres/store-fixture.ts';
 
 /** Of every source, whenever the builder looks. */
@@ -11,46 +13,48 @@ export const stateAlways: CoverageOptions = {
   everyMs: 0,
   lookMs: 0,
 };
-/** Once, unless it is asked for. */
-export const stateOnce: CoverageOptions = { ...stateAlways, everyMs: 86_400_000 };
+
+/** The requests of a walk over this window, answered at its end or later. */
+export const readsOf = (fromMs: number, toMs: number, dateMs = toMs): ClaimedReads => ({
+  window: { fromMs, toMs },
+  pages: 1,
+  entries: 1,
+  answers: {
+    count: 1,
+    firstDateMs: dateMs,
+    firstCfRay: '8f1c',
+    lastDateMs: dateMs,
+    lastCfRay: '8f1c',
+    sha256: 'ab'.repeat(32),
+  },
+});
+
+export type StatedCoverage = StatementOf<'coverage'> & { readonly sourceId: string };
 
 /** The coverage statements that are stored, in order. */
-export const coverageStatements = async (pool: Pool): Promise<StatementOf<'coverage'>[]> => {
-  const { rows } = await pool.query<{ text: string }>(
-    `select text from evidence_journal where kind = 'coverage' order by generation, index`,
+export const coverageStatements = async (pool: Pool): Promise<StatedCoverage[]> => {
+  const { rows } = await pool.query<{ id: string; text: string }>(
+    `select s.id, t.text from evidence_statements t join evidence_sources s on s.number = t.source where t.type = 'coverage' order by t.index`,
   );
-  return rows.flatMap(({ text }) => {
-    const read = readStatement(text);
-    return read.known && read.statement.type === 'coverage' ? [read.statement] : [];
+  return rows.flatMap(({ id, text }) => {
+    const statement = statementOf(text);
+    return statement?.type === 'coverage' ? [{ ...statement, sourceId: id }] : [];
   });
 };
 
-/** Positions of events that a statement claims and that stand above the size that it names: for tests without entries that come late. */
-const claimedAbove = `
-select e.position::float8 as position from audit_events e
-where e.source_kind = $1 and e.source_id = $2 and e.position > $3
-  and e.action_time <@ (select range_agg(tstzrange((r ->> 0)::timestamptz, (r ->> 1)::timestamptz)) from json_array_elements($4::json) p,
-    json_array_elements(p -> 'ranges') r)`;
-
-/**
- * Recomputes from the tables what the statements claim: no event of a claimed time is above the size, counts are those of the events, and
- * nothing is claimed that is not proven.
- */
-export const expectTrueStatements = async (
-  pool: Pool,
-  statements: readonly StatementOf<'coverage'>[],
-): Promise<void> => {
-  for (const { source_kind: kind, source_id: id, tree, passes, events, filter } of statements) {
-    const given = [kind, id, tree.size, JSON.stringify(passes)];
-    expect((await pool.query(claimedAbove, given)).rows).toEqual([]);
+/** No event of a claimed time has a leaf above the statement, or none yet: for tests without entries that come late. */
+export const expectTrueStatements = async (pool: Pool, statements: readonly StatedCoverage[]): Promise<void> => {
+  const { rows: tiles } = await pool.query<{ n: number; positions: Buffer; sources: Buffer }>(
+    'select n::float8 as n, positions, sources from evidence_tiles where level = 0 order by n',
+  );
+  const leaves = tiles.flatMap(leavesOf);
+  for (const { index, sourceId, read } of statements) {
+    const below = leaves.slice(0, index).map(({ position }) => position);
     const { rows } = await pool.query(
-      `select (select count(*) from audit_events where source_kind = $1 and source_id = $2 and position <= $3)::float8 as events,
-         coalesce((select bool_and(c.proven @> tstzrange((r ->> 0)::timestamptz, (r ->> 1)::timestamptz))
-           from json_array_elements($4::json) p cross join json_array_elements(p -> 'ranges') r
-             left join coverage c on c.source_kind = $1 and c.source_id = $2 and c.filter_hash = $5
-               and c.pass = (p ->> 'pass')::integer), true) as proven`,
-      [...given, filter.hash],
+      `select e.position from audit_events e where e.source_id = $1 and e.position > $2
+         and e.action_time <@ (select range_agg(tstzrange((r ->> 0)::timestamptz, (r ->> 1)::timestamptz)) from json_array_elements($3::json) r)`,
+      [sourceId, Math.max(0, ...below), JSON.stringify(read)],
     );
-    expect(rows).toEqual([{ events, proven: true }]);
+    expect(rows).toEqual([]);
   }
 };

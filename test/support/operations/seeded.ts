@@ -35,7 +35,7 @@ export const seedOperations = (pool: Pool): Promise<unknown> =>
       from feed_head, (values ('events', 'v1', '2030-01-01'::timestamptz, '2026-01-02'::timestamptz, null, '2026-01-03'::timestamptz),
         ('changes', null, null, '-infinity', 'gone', null)) as o (kind, version, locked, verified, fault, dropped);
     grant select on evidence_checkpoints to orgtrail_ingest;
-    insert into evidence_logs (name, generation, origin, size, root, state, state_reason, anchors, key_ordered)
-      select name, 1, 'audit.example.com/' || name, 12, sha256('r'), 'halted', 'a hole', '{s3:a}', 'rotation' from unnest('{events,journal}'::text[]) name;
-    insert into evidence_checkpoints (log, generation, size, root, note, made_at)
-      select log, 1, 12, sha256('r'), log || E'\\n12\\n\\n\u2014 key ' || repeat('s', 99) || E'\\n', '2026-01-02' from unnest('{events,journal}'::text[]) log`);
+    insert into evidence_log (base, feed_id, size, root, state, state_reason, anchors, key_ordered)
+      select 'audit.example.com', feed_id, 12, sha256('r'), 'halted', 'a hole', '{s3:a}', 'rotation' from feed_head;
+    insert into evidence_checkpoints (number, size, root, note, made_at)
+      values (1, 12, sha256('r'), E'log\\n12\\n\\n\u2014 key ' || repeat('s', 99) || E'\\n', '2026-01-02')`);

@@ -3,11 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { linesOf } from '../../../src/evidence/files/folder-reader.ts';
 import { MemoryFiles, writeZip, type ZipFile } from '../../../src/search/bundle/write-search-bundle.ts';
 import { csvRecord } from '../../../src/search/event-csv.ts';
 import { temporaryFolder } from '../../support/process/temporary-folder.ts';
-import { forAll, forAllAsync } from '../for-all.ts';
+import { forAll } from '../for-all.ts';
 
 const { folder } = temporaryFolder();
 
@@ -42,7 +41,7 @@ test('a bundle in memory is not larger than it may be, all files together', () =
   expect(() => file.write(Buffer.alloc(1))).toThrow('search less, or write it with orgtrail');
 });
 
-test('a bundle in memory keeps what it was given, though the buffer is used again', () => {
+test('a bundle in memory keeps what it was given, though the buffer is used again', async () => {
   const files = new MemoryFiles(100);
   const file = files.open('a');
   const room = Buffer.from('one');
@@ -50,19 +49,9 @@ test('a bundle in memory keeps what it was given, though the buffer is used agai
   room.write('two');
   file.write(room);
   file.end();
-  expect(files.reader().read('a')?.toString()).toBe('onetwo');
-});
-
-test('lines are cut at line feeds alone, wherever pieces end', async () => {
-  const line = fc.string({ unit: fc.constantFrom('a', 'ä', '\r', '\u2028', '{') });
-  await forAllAsync([fc.array(line), fc.array(fc.nat(40))], {}, async (lines, cuts) => {
-    const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(''));
-    const ends = [...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
-    const pieces = ends.map((end, n) => bytes.subarray(ends[n - 1] ?? 0, end));
-    const read: string[] = [];
-    for await (const each of linesOf(pieces)) read.push(each.toString());
-    expect(read).toEqual(lines);
-  });
+  const pieces: Buffer[] = [];
+  for await (const piece of files.reader().pieces('a')) pieces.push(Buffer.from(piece));
+  expect(Buffer.concat(pieces).toString()).toBe('onetwo');
 });
 
 /** The records of RFC 4180, by its grammar. */

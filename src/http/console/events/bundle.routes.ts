@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
-import { verifyFound } from '../../../evidence/verify/verify-found.ts';
 import { MemoryFiles, writeSearchBundle, writeZip } from '../../../search/bundle/write-search-bundle.ts';
 import { faultsInWords, readSearch, type SearchReading, searchFields } from '../../../search/query/search.ts';
 import { resolveNames } from '../../../search/run-search.ts';
@@ -68,20 +67,19 @@ const sendBundle = async (
 const write = async (
   files: MemoryFiles,
   request: FastifyRequest,
-  { search: source, shownEvidence: evidence, version, logger }: BundleOptions,
+  { shownEvidence, search: source, version, logger }: BundleOptions,
   reading: SearchReading,
   nowMs: number,
   signal: AbortSignal,
 ) => {
   const askedBy = { by: 'console', name: request.identity?.who ?? null } as const;
+  if (shownEvidence === undefined) throw httpError(404, 'There is no evidence in this database.');
+  const { writeBundle } = shownEvidence;
   try {
     const limits = { maxEvents: MAX_EVENTS, maxEventBytes: MAX_EVENT_BYTES };
     const origin = originOf(request.protocol, request.host);
-    const parts = { source, evidence, reading, askedBy, version, origin, nowMs, signal, ...limits };
-    const bundle = await writeSearchBundle(files, parts);
-    const { faults } = await verifyFound(files.reader());
-    if (faults[0] !== undefined) throw new OrgtrailError('evidence_fails', faults[0].message);
-    return bundle;
+    const parts = { writeBundle, source, reading, askedBy, version, origin, nowMs, signal, ...limits };
+    return await writeSearchBundle(files, parts, () => files.reader());
   } catch (error) {
     if (!(error instanceof OrgtrailError)) throw error;
     if (error.code === 'usage') throw httpError(409, `There is no bundle: ${error.message}.`);

@@ -1,11 +1,5 @@
 import { parseInstantMs } from '../../../base/time.ts';
-import type {
-  NamedSource,
-  ShownEvidence,
-  ShownFork,
-  ShownJournal,
-  ShownLog,
-} from '../../../evidence/shown-evidence.sql.ts';
+import type { NamedSource, ShownEvidence, ShownLog } from '../../../evidence/shown-evidence.sql.ts';
 import {
   type EvidenceStatus,
   isStopped,
@@ -21,8 +15,8 @@ export const evidenceBody = (view: EvidenceView): Html => html`<div class="stack
 <div class="row between"><h1>Evidence</h1><p class="muted live" data-connection-note role="status"></p></div>
 ${verdict(view)}
 ${anchorNote(view)}
-${view.journal === undefined ? noRight : null}
-<div class="grid-2">${logPanel(view, 'events')}${logPanel(view, 'journal')}</div>
+${view.log === undefined ? noRight : null}
+${logPanel(view)}
 ${anchorsPanel(view)}
 ${uncoveredPanel(view)}
 ${historyPanel(view)}
@@ -44,51 +38,46 @@ ${whatToDo[state] === undefined ? null : html`<p>${whatToDo[state]}</p>`}
 ${isConfigured ? null : html`<p>This process has no <code>ORGTRAIL_EVIDENCE_ORIGIN</code>. Retention waits for the log until it is ended (<code>orgtrail evidence end</code>).</p>`}</section>`;
 };
 
-const fork = html`Collect every checkpoint that was kept outside the database, and give all of them to
-<code>orgtrail evidence fork --reason … --by … --anchor CHECKPOINT…</code>, as the owner of the schema. Collecting goes on; retention drops nothing until then.`;
-
 const whatToDo: Readonly<Partial<Record<EvidenceStatus['state'], Html>>> = {
   halted: html`Find out what the reason says: <code>orgtrail evidence verify</code> names each position that does not hold. Signing goes on by itself
-once a drop, a jump after a failover or the missing event explains it. Collecting goes on; retention drops nothing until then.`,
-  behind: fork,
-  forked: fork,
-  ended: html`<code>orgtrail evidence fork</code> goes on after it, and has leaves for what came meanwhile.`,
+once what is stored is again what was signed. Collecting goes on; retention drops nothing until then.`,
+  behind: html`Collect every checkpoint that was kept outside the database, and give all of them to
+<code>orgtrail evidence next --reason … --by … --anchor CHECKPOINT…</code>, as the owner of the schema. Collecting goes on; retention drops nothing until then.`,
+  'no key': html`Give the process that builds the key that the log names (<code>orgtrail evidence key</code>), or order another one: <code>orgtrail evidence key --rotate --reason lost</code>. Collecting goes on; retention drops nothing until then.`,
+  ended: html`<code>orgtrail evidence next</code> goes on after it, and has leaves for what came meanwhile.`,
 };
 
 const anchorNote = ({ status }: EvidenceView): Html | null =>
   status.state === 'ended' || !isUnanchored(status)
     ? null
     : html`<section class="verdict verdict-behind" aria-label="Unanchored"><span class="state state-behind">unanchored</span>
-<p>No checkpoint of the events is known to be kept outside this database: its owner, with the key, could rewrite all of it. Set <code>ORGTRAIL_EVIDENCE_ANCHORS</code>, or keep the checkpoints below elsewhere.</p></section>`;
+<p>No checkpoint is known to be kept outside this database: its owner, with the key, could rewrite all of it. Set <code>ORGTRAIL_EVIDENCE_ANCHORS</code>, or keep the checkpoint below elsewhere.</p></section>`;
 
-const noRight = html`<p class="fault">The account of the database may see how the log stands, and not the log itself: its keys, checkpoints and forks are not shown here, and no proof can be made. <code>grant orgtrail_evidence to …</code></p>`;
+const noRight = html`<p class="fault">The account of the database may see how the log stands, and not the log itself: its key, its checkpoint and its history are not shown here. <code>grant orgtrail_evidence to …</code></p>`;
 
-const names = { events: 'Log of events', journal: 'Log of statements' } as const;
-
-const logPanel = ({ status, logs, journal, checkpoints, nowMs }: EvidenceView, name: ShownLog['log']): Html | null => {
-  const log = logs.find((one) => one.log === name && one.generation === status.generation);
-  if (log === undefined) return null;
-  const { origin, generation, size, signedSize, signedAt } = log;
-  const checkpoint = checkpoints?.find((one) => one.log === name);
-  const key = journal?.vkeys.find((vkey) => vkey.startsWith(`${origin}+`));
-  return html`<section class="panel facts" aria-labelledby="log-${name}"><h2 id="log-${name}">${names[name]}</h2><dl>
+const logPanel = ({ status, log, checkpoint }: EvidenceView): Html => {
+  const { origin, number, size, signedSize, signedSecondsAgo, verifiedSecondsAgo, verificationFaults } = status;
+  const key = log?.vkey;
+  const signed =
+    signedSize === null
+      ? 'nothing is signed yet'
+      : `of ${countOf(signedSize, 'leaf', 'leaves')}, ${agoText(signedSecondsAgo ?? 0)}`;
+  const at = checkpoint === undefined ? null : html` <span class="sub">${timeOf(checkpoint.madeAt)}</span>`;
+  return html`<section class="panel facts" aria-labelledby="log"><h2 id="log">The log</h2><dl>
 ${fact('Origin', html`<span class="mono">${origin}</span>`)}
-${fact('Generation', String(generation))}
-${fact('Size', `${countOf(size, name === 'events' ? 'position' : 'statement')}`)}
-${fact('Last checkpoint', signedSize === null ? 'nothing is signed yet' : html`of ${countText(signedSize)}, ${agoOf(signedAt, nowMs)}${signedAt === null ? null : html` <span class="sub">${timeOf(signedAt)}</span>`}`)}
+${fact('Number', String(number))}
+${fact('Size', countOf(size, 'leaf', 'leaves'))}
+${fact('Last checkpoint', html`${signed}${at}`)}
+${fact('Verified by itself', `${verifiedSecondsAgo === null ? 'not all of it yet' : `all of it within ${spanText(verifiedSecondsAgo)}`}; ${countOf(verificationFaults, 'fault')}`)}
 ${checkpoint === undefined ? null : fact('Root', html`<span class="mono">${checkpoint.root.toString('base64')}</span>`)}
 ${key === undefined ? null : fact('Key', html`<span class="mono">${key}</span>`)}
 </dl>${
     checkpoint === undefined && key === undefined
       ? null
-      : html`<p class="row actions">${
-          checkpoint === undefined
-            ? null
-            : html`<a class="quiet-button" href="${EVIDENCE_PATH}/${name}/checkpoint" download>Download checkpoint<span class="unseen"> of the ${names[name]}</span></a>`
-        }${
+      : html`<p class="row actions">${checkpoint === undefined ? null : html`<a class="quiet-button" href="${EVIDENCE_PATH}/checkpoint" download>Download checkpoint</a>`}${
           key === undefined
             ? null
-            : html`<a class="quiet-button" href="${EVIDENCE_PATH}/${name}/key" download>Download key<span class="unseen"> of the ${names[name]}</span></a><button class="quiet-button" type="button" data-copy="${EVIDENCE_PATH}/${name}/key" data-keep hidden>Copy key</button>`
+            : html`<a class="quiet-button" href="${EVIDENCE_PATH}/key" download>Download key</a><button class="quiet-button" type="button" data-copy="${EVIDENCE_PATH}/key" data-keep hidden>Copy key</button>`
         }</p>`
   }</section>`;
 };
@@ -101,7 +90,7 @@ const anchorsPanel = ({
 }: EvidenceView): Html => html`<section class="panel" aria-labelledby="anchors"><h2 id="anchors">Anchors</h2>
 ${
   status.anchors.length === 0
-    ? html`<p class="muted">No anchor has kept anything of this generation.</p>`
+    ? html`<p class="muted">No anchor has kept anything of this log.</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of anchors"><table class="sinks">
 <thead><tr><th scope="col">Anchor</th><th scope="col">State</th><th scope="col" class="number">Keeps</th><th scope="col" class="number">Last success</th></tr></thead>
 <tbody>${status.anchors.map((anchor) => anchorRow(anchor, nowMs))}</tbody></table></div>`
@@ -112,14 +101,15 @@ const anchorRow = (
   nowMs: number,
 ): Html => html`<tr><th scope="row">${anchor}${error === null ? null : html`<p class="error-text">${error}</p>`}</th>
 <td>${error === null ? html`<span class="state state-fresh">ok</span>` : html`<span class="state state-failing">failing</span>`}</td>
-<td class="number">${size !== null ? countOf(size, 'event') : secondsAgo === null ? 'nothing yet' : 'statements'}</td>
+<td class="number">${size === null ? 'nothing yet' : countOf(size, 'leaf', 'leaves')}</td>
 <td class="number">${secondsAgo === null ? html`<span class="muted">never</span>` : html`${timeOf(nowMs - secondsAgo * 1_000)}<p class="sub">${agoText(secondsAgo)}</p>`}</td></tr>`;
 
 const verifyPanel = html`<section class="panel" aria-labelledby="verify"><h2 id="verify">For an auditor</h2>
 <ul class="points"><li><code>orgtrail evidence verify</code> hashes all that is stored again, and compares it with the last checkpoint.</li>
 <li><code>orgtrail evidence export DIR</code> writes a bundle that verifies offline, with its own verifier; with <code>--organization</code> or <code>--account</code> one of one log.</li>
-<li>The page of each <a href="/events">event</a> has its proof; a result of a search can be exported as a bundle.</li>
-<li>Give the keys to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
+<li>A result of a search can be exported as a bundle, and so can one <a href="/events">event</a>: <code>orgtrail evidence prove POSITION</code>.</li>
+<li><code>orgtrail evidence sample</code> draws days that an auditor fetches from Cloudflare, to see that nothing was left out.</li>
+<li>Give the key to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
 
 export const noEvidenceBody = (isConfigured: boolean): Html => html`<div class="stack"><h1>Evidence</h1>
 <section class="panel" aria-labelledby="none"><h2 id="none">${isConfigured ? 'No log has been begun' : 'Evidence is not configured'}</h2>
@@ -132,12 +122,12 @@ const commands = `export ORGTRAIL_EVIDENCE_ORIGIN=audit.example.com/evidence    
 export ORGTRAIL_EVIDENCE_KEY_FILE=/run/secrets/evidence-key.pem  # Ed25519; keep a copy of it
 orgtrail migrate --roles                                         # once, as the owner of the schema
 psql -c 'grant orgtrail_evidence to orgtrail_daemon'             # the account of the daemon
-orgtrail evidence init                                           # begins the log, prints the keys for auditors`;
+orgtrail evidence init                                           # begins the log, prints the key for auditors`;
 
 const uncoveredPanel = (
   view: EvidenceView,
 ): Html => html`<section class="panel" aria-labelledby="uncovered"><h2 id="uncovered">What is not covered</h2>
-<ul class="points">${[unhashed(view), adopted(view), unstated(view), lastStated(view)]}
+<ul class="points">${[unhashed(view), adopted(view), unstated(view), unasked(view), lastStated(view)]}
 <li>That Cloudflare told the truth or everything, that the clock of the host was right, or who did something.</li></ul></section>`;
 
 const unhashed = ({ status: { lagEvents, state } }: EvidenceView): Html | null =>
@@ -145,10 +135,10 @@ const unhashed = ({ status: { lagEvents, state } }: EvidenceView): Html | null =
     ? null
     : html`<li><strong>${countOf(lagEvents, 'event')}</strong> ${lagEvents === 1 ? 'has' : 'have'} no leaf${state === 'ended' ? ': the log was ended before' : ' yet'}.</li>`;
 
-const adopted = ({ status: { adoptedSize }, journal }: EvidenceView): Html | null => {
-  if (adoptedSize <= 0) return null;
-  const at = journal?.begunAt ?? null;
-  return html`<li><strong>Positions 1 to ${countText(adoptedSize)}</strong> were stored before this log began${at === null ? null : html`, ${timeOf(at)}`}: it shows that they have not changed since, and nothing of the time before.</li>`;
+const adopted = ({ status: { adoptedPosition }, log }: EvidenceView): Html | null => {
+  if (adoptedPosition <= 0) return null;
+  const at = log?.begins[0]?.at;
+  return html`<li><strong>Positions 1 to ${countText(adoptedPosition)}</strong> were stored before this log began${at === undefined ? null : html`, ${timeOf(parseInstantMs(at) ?? 0)}`}: it shows that they have not changed since, and nothing of the time before.</li>`;
 };
 
 const unstated = ({ status: { unstatedSources }, statements }: EvidenceView): Html | null => {
@@ -157,6 +147,11 @@ const unstated = ({ status: { unstatedSources }, statements }: EvidenceView): Ht
   return html`<li><strong>${countOf(unstatedSources, 'source')}</strong> without a statement of coverage: that nothing of ${unstatedSources === 1 ? 'it' : 'them'} is missing is not signed.
 <span class="sub">${statements.unstated.map((source, n) => html`${n === 0 ? '' : ', '}${nameOf(source)}`)}${more > 0 ? ` and ${countText(more)} more` : ''}</span></li>`;
 };
+
+const unasked = ({ status: { heldBack } }: EvidenceView): Html | null =>
+  heldBack === 0
+    ? null
+    : html`<li>Time of <strong>${countOf(heldBack, 'source')}</strong> that is covered, and is not stated: no request is recorded for it, or less is read than was stated before.</li>`;
 
 const lastStated = ({ status: { statedSecondsAgo }, statements: { oldest }, nowMs }: EvidenceView): Html | null => {
   if (statedSecondsAgo === null) return null;
@@ -167,37 +162,38 @@ const lastStated = ({ status: { statedSecondsAgo }, statements: { oldest }, nowM
 
 const nameOf = ({ kind, id, name }: NamedSource): string => (name === null ? `${kind} ${id}` : `${name} (${kind})`);
 
-/** Newest first. Nothing for a first generation that goes on. */
-const historyPanel = ({ logs, journal }: EvidenceView): Html | null => {
-  const generations = logs.filter(({ log }) => log === 'events');
-  if (generations.length < 2 && generations.every(({ endedAt }) => endedAt === null)) return null;
-  return html`<section class="panel" aria-labelledby="generations"><h2 id="generations">Forks and ends</h2>
-<div class="scroll" tabindex="0" role="region" aria-label="Table of generations"><table>
-<thead><tr><th scope="col">Generation</th><th scope="col">Origin</th><th scope="col" class="number">Signed</th><th scope="col">What happened</th></tr></thead>
-<tbody>${generations.map((log) =>
-    rowOf(
-      log,
-      journal?.forks.find(({ generation }) => generation === log.generation),
-    ),
-  )}</tbody></table></div></section>`;
+/** Newest first. Nothing for a first log that goes on. */
+const historyPanel = ({ status, log }: EvidenceView): Html | null => {
+  const begins = (log?.begins ?? []).toReversed();
+  if (begins.length < 2 && status.state !== 'ended') return null;
+  return html`<section class="panel" aria-labelledby="history"><h2 id="history">Logs of this tree</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of logs"><table>
+<thead><tr><th scope="col">Log</th><th scope="col" class="number">From leaf</th><th scope="col">What happened</th></tr></thead>
+<tbody>${begins.map((begin) => rowOf(begin, log ?? { begins, ends: [] }))}</tbody></table></div></section>`;
 };
 
-const rowOf = (
-  log: ShownLog,
-  fork: ShownFork | undefined,
-): Html => html`<tr><th scope="row">${log.generation}</th><td class="mono">${log.origin}</td>
-<td class="number">${log.signedSize === null ? 'nothing' : countText(log.signedSize)}</td>
-<td>${fork === undefined ? (log.generation === 1 ? 'The first one.' : null) : forked(fork)}${log.endedAt === null ? null : ended(log, log.endedAt)}</td></tr>`;
+const rowOf = (begin: Begin, { begins, ends }: Pick<ShownLog, 'begins' | 'ends'>): Html => {
+  const { number, index, at, by, reason, carried, lost_holds: holds } = begin;
+  const next = begins.find((one) => one.index > index)?.index ?? Number.POSITIVE_INFINITY;
+  const end = ends.find((one) => one.index > index && one.index < next);
+  const lost =
+    holds === null
+      ? 'It is not known which holds are lost.'
+      : holds.length === 0
+        ? ''
+        : `Holds ${holds.join(', ')} are lost.`;
+  return html`<tr><th scope="row">${number}</th><td class="number">${countText(index)}</td>
+<td>${index === 0 ? 'The first one.' : html`Begun ${timeOf(parseInstantMs(at) ?? 0)} by ${by}: ${reason} <span class="sub">The first ${countText(carried)} leaves are certain to be those of the log before; its later checkpoints prove what was lost. ${lost}</span>`}${end === undefined ? null : ended(end)}</td></tr>`;
+};
 
-const forked = ({ at, cause, by, commonSize }: ShownFork): Html =>
-  html`Forked ${timeOf(parseInstantMs(at) ?? 0)} by ${by}: ${cause} <span class="sub">The first ${countText(commonSize)} positions are the same in the generation before; its later checkpoints prove what was lost.</span>`;
+type Begin = ShownLog['begins'][number];
 
-const ended = ({ endedBy, endedReason }: ShownLog, at: Date): Html =>
-  html`<p>Ended ${timeOf(at)} by ${endedBy ?? 'an unknown operator'}: ${endedReason ?? 'no reason is known'}</p>`;
+const ended = ({ at, by, reason }: ShownLog['ends'][number]): Html =>
+  html`<p>Ended ${timeOf(parseInstantMs(at) ?? 0)} by ${by}: ${reason}</p>`;
 
 export const proofPanel = (event: FoundEvent, status: EvidenceStatus | undefined, nowMs: number): Html | null => {
   if (status === undefined) return null;
-  const isSigned = event.position <= (status.signedSize ?? 0);
+  const isSigned = event.position <= (status.signedPosition ?? 0);
   return html`<section class="panel" id="proof" aria-labelledby="proof-head"><h2 id="proof-head">Proof</h2>
 ${isSigned ? signed(event, status) : unsigned(event, status, nowMs)}
 ${stopped(status)}</section>`;
@@ -206,14 +202,12 @@ ${stopped(status)}</section>`;
 const signed = (
   { position }: FoundEvent,
   status: EvidenceStatus,
-): Html => html`<p>It is in the log <span class="mono">${status.origin}</span>, under the checkpoint of ${countText(status.signedSize ?? 0)} positions, signed ${agoText(status.signedSecondsAgo ?? 0)}.${
-  position <= status.adoptedSize
+): Html => html`<p>It is in the log <span class="mono">${status.origin}</span>, under the checkpoint of ${countOf(status.signedSize ?? 0, 'leaf', 'leaves')}, signed ${agoText(status.signedSecondsAgo ?? 0)}.${
+  position <= status.adoptedPosition
     ? ' It was stored before this log began: the proof says nothing of the time before.'
     : ''
 }${isUnanchored(status) ? html` The log is <a href="${EVIDENCE_PATH}">unanchored</a>.` : null}</p>
-<p class="row actions"><a class="quiet-button" href="/events/${position}/proof/json" download>Download event<span class="unseen"> ${position}.json</span></a>
-<a class="quiet-button" href="/events/${position}/proof/tlog-proof" download>Download proof<span class="unseen"> ${position}.tlog-proof</span></a></p>
-<p class="hint">Both into one folder; there, <code>orgtrail evidence verify ${position}.tlog-proof</code> verifies them, without database or settings.</p>`;
+<p class="hint"><code>orgtrail evidence prove ${position}</code> writes a bundle with this event alone, which verifies without database or settings.</p>`;
 
 const unsigned = ({ receivedAt }: FoundEvent, status: EvidenceStatus, nowMs: number): Html => {
   const sinceMs = parseInstantMs(receivedAt);
@@ -222,7 +216,7 @@ const unsigned = ({ receivedAt }: FoundEvent, status: EvidenceStatus, nowMs: num
   return html`<p><strong>Not yet signed</strong>, since it was stored ${since}. ${
     status.signedSize === null
       ? 'No checkpoint is signed yet.'
-      : `The last checkpoint has ${countText(status.signedSize)} positions.`
+      : `The last checkpoint has ${countOf(status.signedSize, 'leaf', 'leaves')}.`
   }${status.heldBy === null ? ' No process builds the log at the moment.' : ''}</p>`;
 };
 
@@ -247,7 +241,7 @@ const colours: Readonly<Record<State, SourceHealth>> = {
   ok: 'fresh',
   halted: 'failing',
   behind: 'failing',
-  forked: 'failing',
+  'no key': 'failing',
   ended: 'quiet',
 };
 
@@ -255,9 +249,9 @@ const meanings: Readonly<Record<State, string>> = {
   building: 'Events that were stored before the log began are still being hashed.',
   ok: 'The log grows, and what it has is signed.',
   halted: 'Nothing is signed any more.',
-  behind: 'The database went back: a known checkpoint has more leaves than the log. Nothing is signed any more.',
-  forked:
-    'The database went back, or may have: a known checkpoint may be of another history. Nothing is signed any more.',
+  behind:
+    'The database went back, or may have: what is known to be signed is not in the log. Nothing is signed any more.',
+  'no key': 'No process has the key that the log names. Nothing is signed any more.',
   ended: 'An operator has ended this log. What was signed stays good; nothing follows.',
 };
 
@@ -286,13 +280,12 @@ const troublesOf = (status: EvidenceStatus): readonly string[] => {
 /** Undefined parts: the account may not read them. */
 export interface EvidenceView {
   readonly status: EvidenceStatus;
-  readonly logs: readonly ShownLog[];
-  readonly journal: ShownJournal | undefined;
-  readonly checkpoints: readonly NewestCheckpoint[] | undefined;
+  readonly log: ShownLog | undefined;
+  readonly checkpoint: NewestCheckpoint | undefined;
   readonly statements: Awaited<ReturnType<ShownEvidence['statements']>>;
   readonly isConfigured: boolean;
   readonly nowMs: number;
 }
 
-/** Not `/evidence`, where the logs themselves are served. */
+/** Of the page and what is below it. */
 export const EVIDENCE_PATH = '/evidence-log';

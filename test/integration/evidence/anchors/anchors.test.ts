@@ -18,7 +18,7 @@ describe('a directory as an anchor', () => {
     await rm(directory, { recursive: true });
     const builder = open();
     await world.addEvents(10, 'first');
-    expect(await builder.build()).toMatchObject({ kind: 'done', size: 10 });
+    expect(await builder.build()).toMatchObject({ kind: 'done', size: 12 });
     await builder.anchor();
     expect(builder.failures.join()).toContain('ENOENT');
     expect((await world.status()).anchors).toMatchObject([
@@ -28,7 +28,7 @@ describe('a directory as an anchor', () => {
     directory = await mkdtemp(join(world.room.folder, 'anchor-'));
     const later = open('other-host/2/y');
     await later.anchor();
-    expect((await world.status()).anchors.find(({ size }) => size === 10)).toMatchObject({ error: null });
+    expect((await world.status()).anchors.find(({ size }) => size === 12)).toMatchObject({ error: null });
   });
 
   test('checkpoints that are kept are not thinned out', async () => {
@@ -41,10 +41,8 @@ describe('a directory as an anchor', () => {
     }
     await world.pool.query(`update evidence_checkpoints set made_at = '2026-01-01T10:10:00Z'`);
     await builder.store.thin();
-    const { rows } = await world.pool.query(
-      `select size::integer from evidence_checkpoints where log = 'events' order by size`,
-    );
-    expect(rows).toEqual([{ size: 10 }, { size: 20 }]);
+    const { rows } = await world.pool.query('select size::integer from evidence_checkpoints order by size');
+    expect(rows).toEqual([{ size: 12 }, { size: 22 }]);
   });
 });
 
@@ -61,7 +59,7 @@ describe('a database that went back', () => {
     await first.build();
     const held = await claimOf(first);
     await first.build(held);
-    const note = (size: number) => join(directory, `events/checkpoints/${String(size).padStart(20, '0')}`);
+    const note = (size: number) => join(directory, `log-1/checkpoints/${String(size).padStart(20, '0')}`);
     const elsewhere = await createTestDatabase();
     try {
       // Another one, with the same key and name: a copy that went on by itself.
@@ -73,14 +71,14 @@ describe('a database that went back', () => {
       const copy = openAnchoringBuilder(elsewhere.pool, world.signer, []);
       await copy.build();
       await first.anchor();
-      await writeFile(note(1), copy.signed.find(({ log }) => log === 'events')?.note ?? '');
-      await rm(note(300));
+      await writeFile(note(3), copy.signed.at(-1)?.note ?? '');
+      await rm(note(302));
     } finally {
       await elsewhere.close();
     }
     await first.anchor();
     expect(await first.builder.step(held)).toMatchObject({ kind: 'stopped' });
-    expect(first.stops[0]).toContain('forked: the first 1 events are not those');
+    expect(first.stops[0]).toContain('behind: the first 3 leaves are not those');
   });
 });
 

@@ -3,7 +3,6 @@ import type { S3Bucket } from '../../../../src/base/s3/bucket.ts';
 import { mirrorTo, objectsIn } from '../../../../src/evidence/anchors/mirror.ts';
 import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
 import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sql.ts';
-import { readEntryBundle } from '../../../../src/evidence/tree/tiles.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { type Place, placeKinds } from '../../../support/evidence/anchors/places.ts';
 import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';
@@ -24,7 +23,7 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
       afterAll(() => place?.[Symbol.asyncDispose]());
       const open = (owner?: string) => openAnchoringBuilder(world.pool, world.signer, [place.anchor], owner);
       const openOther = async () => {
-        await world.pool.query('update evidence_logs set lease_until = null');
+        await world.pool.query('update evidence_log set lease_until = null');
         return open('other-host/2/y');
       };
 
@@ -35,60 +34,62 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
         await builder.anchor();
         expect(isUnanchored(await world.status())).toBe(false);
         expect((await world.status()).anchors).toMatchObject([
-          { anchor: place.anchor.name, isConfigured: true, size: 700, isOfEvents: true, error: null },
+          { anchor: place.anchor.name, isConfigured: true, size: 702, error: null },
         ]);
-        expect(await place.names('events/tile/0')).toEqual(['000', '001']);
-        const entries = readEntryBundle(await place.read('journal/tile/entries/000.p/2'));
-        const { rows } = await world.pool.query<{ text: string }>('select text from evidence_journal order by index');
-        expect(entries.map(String)).toEqual(rows.map(({ text }) => `orgtrail/journal/v1\n${text}`));
+        expect(await place.names('log-1/tile/0')).toEqual(['000', '001']);
+        const { rows } = await world.pool.query<{ text: string }>(
+          'select text from evidence_statements order by index',
+        );
+        const texts = rows.map(({ text }) => `${text}\n`).join('');
+        expect(String(await place.read(`log-1/statements/${sized(702)}`))).toBe(texts);
 
         await world.addEvents(400, 'second');
         await builder.build();
         await builder.anchor();
-        expect(await place.names('events/checkpoints')).toEqual([700, 1_100].map(sized));
-        expect(await place.names('events/tile/0')).toEqual(['000', '001', '002', '003']);
+        expect(await place.names('log-1/checkpoints')).toEqual([702, 1_102].map(sized));
+        expect(await place.names('log-1/tile/0')).toEqual(['000', '001', '002', '003']);
         const stored = await world.pool.query('select hashes from evidence_tiles where level = 0 and n = 3');
-        expect(await place.read('events/tile/0/003')).toEqual(stored.rows[0]?.hashes);
-        const note = await place.read(`events/checkpoints/${sized(700)}`);
+        expect(await place.read('log-1/tile/0/003')).toEqual(stored.rows[0]?.hashes);
+        const note = await place.read(`log-1/checkpoints/${sized(702)}`);
         await world.verified([{ name: 'kept', note }]);
         expect(builder.failures).toEqual([]);
       });
 
       test('and has what is there already, is seen to have it again, by another process too', async () => {
-        const before = await place.names('events/checkpoints');
+        const before = await place.names('log-1/checkpoints');
         await world.pool.query(`update evidence_anchors set at = at - interval '1 hour'`);
         const other = await openOther();
         await other.build();
         await other.anchor();
-        expect(await place.names('events/checkpoints')).toEqual(before);
+        expect(await place.names('log-1/checkpoints')).toEqual(before);
         expect((await world.status()).anchors[0]?.secondsAgo).toBeLessThan(1_800);
       });
 
       test('stops nothing by what is written to it without the key', async () => {
         const { rows } = await world.pool.query<{ origin: string }>(
-          `select origin from evidence_logs where name = 'events'`,
+          `select base || '/' || feed_id || '.' || number as origin from evidence_log`,
         );
         const signature = Buffer.alloc(68).toString('base64');
         const text = `${rows[0]?.origin}\n1900\n${Buffer.alloc(32).toString('base64')}\n\n— ${rows[0]?.origin} ${signature}\n`;
-        await place.write(`events/checkpoints/${sized(1_900)}`, Buffer.from(text));
-        await place.write(`events/checkpoints/${sized(1_901)}`, Buffer.from('no note'));
+        await place.write(`log-1/checkpoints/${sized(1_900)}`, Buffer.from(text));
+        await place.write(`log-1/checkpoints/${sized(1_901)}`, Buffer.from('no note'));
         const other = await openOther();
         await world.addEvents(1, 'more');
-        expect(await other.build()).toMatchObject({ kind: 'done', size: 1_101 });
+        expect(await other.build()).toMatchObject({ kind: 'done', size: 1_103 });
         expect(other.stops).toEqual([]);
       });
 
       test('never overwrites: another checkpoint of this size is a failure that is shown', async () => {
-        const path = `events/checkpoints/${sized(1_102)}`;
+        const path = `log-1/checkpoints/${sized(1_104)}`;
         await place.write(path, Buffer.from('something else'));
         const builder = await openOther();
         await world.addEvents(1, 'last');
         await builder.build();
         await builder.anchor();
-        expect(builder.failures).toEqual([`${path} is another checkpoint of 1102 events`]);
+        expect(builder.failures).toEqual([`${path} is another checkpoint of 1104 leaves`]);
         expect((await place.read(path)).toString()).toBe('something else');
         expect((await world.status()).anchors).toMatchObject([
-          { anchor: place.anchor.name, size: 1_100, error: `${path} is another checkpoint of 1102 events` },
+          { anchor: place.anchor.name, size: 1_102, error: `${path} is another checkpoint of 1104 leaves` },
         ]);
       });
     });
@@ -117,20 +118,20 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
         expect(await second.build()).toMatchObject({ kind: 'stopped' });
         expect(second.signed).toEqual([]);
         const at = place.anchor.name;
-        expect(second.stops).toEqual([`behind: a checkpoint of 600 events is kept at ${at}, and here are 300`]);
+        expect(second.stops).toEqual([`behind: a checkpoint of 602 leaves is kept at ${at}, and here are 302`]);
       });
 
-      test('tells one that went back and grew past it that it is forked, before anything more is signed', async () => {
+      test('tells one that went back and grew past it that it is behind, before anything more is signed', async () => {
         await rewind();
         await world.addEvents(400, 'other');
         // Without the anchor, which is what an anchor is for.
         const blind = openAnchoringBuilder(world.pool, world.signer, [], 'blind-host/1/x');
-        expect(await blind.build()).toMatchObject({ kind: 'done', size: 700 });
-        await world.pool.query('update evidence_logs set lease_until = null');
+        expect(await blind.build()).toMatchObject({ kind: 'done', size: 702 });
+        await world.pool.query('update evidence_log set lease_until = null');
         const second = openSecond();
         expect(await second.build()).toMatchObject({ kind: 'stopped' });
         expect(second.stops).toEqual([
-          `forked: the first 600 events are not those of the checkpoint that is kept at ${place.anchor.name}`,
+          `behind: the first 602 leaves are not those of the checkpoint that is kept at ${place.anchor.name}`,
         ]);
       });
     });
@@ -156,18 +157,17 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
         const before = Date.now();
         await builder.anchor();
         expect(builder.failures).toEqual([]);
-        const path = `events/checkpoints/${sized(700)}`;
-        expect((await bucket.list({ folder: 'events/checkpoints' })).keys).toEqual([path]);
+        const path = `log-1/checkpoints/${sized(702)}`;
+        expect((await bucket.list({ folder: 'log-1/checkpoints' })).keys).toEqual([path]);
         const { rows } = await world.pool.query<{ note: string; receipt: Buffer | null }>(
-          `select c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
-           where log = 'events' order by size`,
+          `select c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (size) order by size`,
         );
         const kept = await bucket.get(path);
         expect(kept?.bytes.toString()).toBe(rows[0]?.note);
         expect(rows[0]?.receipt?.toString()).toBe(kept?.versionId);
         if (!canLock) return;
         expect(kept?.versionId).toMatch(/./);
-        for (const object of [kept, await bucket.get('events/tile/0/001')]) {
+        for (const object of [kept, await bucket.get('log-1/tile/0/001')]) {
           const lockedUntilMs = Date.parse(object?.lockedUntil ?? '');
           expect(lockedUntilMs).toBeGreaterThanOrEqual(Math.floor(before / 1_000) * 1_000 + 400 * DAY_MS);
           expect(lockedUntilMs).toBeLessThanOrEqual(Date.now() + 400 * DAY_MS);
@@ -182,7 +182,7 @@ describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, op
           const anchorWith = mirrorTo('s3://denied', objectsIn(missingBucket), 10);
           const builder = openAnchoringBuilder(world.pool, world.signer, [anchorWith]);
           await world.addEvents(10, 'more');
-          expect(await builder.build()).toMatchObject({ kind: 'done', size: 710 });
+          expect(await builder.build()).toMatchObject({ kind: 'done', size: 712 });
           await builder.anchor();
           expect(builder.failures.at(-1)).toContain('the storage does not know the access key (InvalidAccessKeyId)');
           await gone.close();

@@ -1,350 +1,347 @@
-"""Makes evidence bundles for the tests of verify.py, with keys that anybody may know. It shares no code with verify.py.
+"""Makes evidence bundles of version 2 from FORMAT.txt, with keys that are known to all. It shares no code with verify.py.
 
 As a command it makes a large one: python3 bundles.py FOLDER EVENTS [--gzip]
 """
 import base64
+import datetime
 import functools
 import gzip
 import hashlib
 import json
 import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 
-MONTHS = ('2026-01', '2026-02', '2026-03')
-MONTH_STARTS = (1767225600000000, 1769904000000000, 1772323200000000)
-ORIGIN = 'audit.example.com/evidence/1f2e3d4c-0000-4000-8000-000000000000.1/'
-LOG_SEED, WITNESS_SEED, OTHER_SEED = b'\x01' * 32, b'\x02' * 32, b'\x03' * 32
-WITNESS_NAME = 'witness.example.org/w1'
+BASE, FEED = 'audit.example.com/evidence', '1f2e3d4c-0000-4000-8000-000000000001'
+KEYS = {name: bytes([at]) * 32 for at, name in enumerate(('first', 'second', 'third', 'witness', 'other'), 1)}
+WITNESS = 'witness.example.org/w1'
+ORGANIZATION = '019c4fce-0000-7000-8000-00000000000%d'
+NO_TIME = -2 ** 63
+SECOND, DAY = 10 ** 6, 86400 * 10 ** 6
+NO_FILTER = '00' * 32
 
 
-def h(data):
-    return hashlib.sha256(data).digest()
+def h(*parts):
+    return hashlib.sha256(b''.join(parts)).digest()
 
 
 def b64(data):
     return base64.b64encode(data).decode()
 
 
-# ---------------------------------------------------------------------------------------------------- keys and notes
+def micros(text):
+    found = datetime.datetime.fromisoformat(text) - datetime.datetime(1970, 1, 1)
+    return (found.days * 86400 + found.seconds) * SECOND + found.microseconds
 
-def in_folder(run):
+
+def instant(at):
+    return (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=at)).isoformat(timespec='microseconds') + 'Z'
+
+
+def spans(found):
+    return [[instant(one), instant(other)] for one, other in found]
+
+
+# ------------------------------------------------------------------------------------------------------------------- keys and notes
+
+def openssl(seed, message, *arguments):
     with tempfile.TemporaryDirectory() as folder:
-        return run(folder)
-
-
-def put(folder, name, data):
-    path = os.path.join(folder, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'wb') as file:
-        file.write(data)
-    return path
-
-
-def openssl(*arguments):
-    return subprocess.run(['openssl', *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
-
-
-def private_key(seed):
-    return bytes.fromhex('302e020100300506032b657004220420') + seed
+        for name, data in (('key', bytes.fromhex('302e020100300506032b657004220420') + seed), ('message', message)):
+            with open(os.path.join(folder, name), 'wb') as file:
+                file.write(data)
+        return subprocess.run(['openssl', *arguments], cwd=folder, check=True, stdout=subprocess.PIPE).stdout
 
 
 @functools.lru_cache(maxsize=None)
-def public_key(seed):
-    return in_folder(lambda folder: openssl('pkey', '-inform', 'DER', '-in', put(folder, 'key', private_key(seed)), '-pubout',
-                                            '-outform', 'DER'))[-32:]
+def public(name):
+    return openssl(KEYS[name], b'', 'pkey', '-inform', 'DER', '-in', 'key', '-pubout', '-outform', 'DER')[-32:]
 
 
 @functools.lru_cache(maxsize=None)
-def sign(seed, message):
-    def run(folder):
-        return openssl('pkeyutl', '-sign', '-inkey', put(folder, 'key', private_key(seed)), '-keyform', 'DER', '-rawin',
-                       '-in', put(folder, 'message', message))
-    return in_folder(run)
+def sign(name, message):
+    return openssl(KEYS[name], message, 'pkeyutl', '-sign', '-inkey', 'key', '-keyform', 'DER', '-rawin', '-in', 'message')
 
 
-def key_id(name, kind, seed):
-    return h(name.encode() + b'\n' + kind + public_key(seed))[:4]
+def vkey(name, kind, key):
+    data = bytes([kind]) + public(key)
+    return '%s+%s+%s' % (name, h(name.encode(), b'\n', data)[:4].hex(), b64(data))
 
 
-def vkey(name, kind, seed):
-    return '%s+%s+%s' % (name, key_id(name, kind, seed).hex(), b64(kind + public_key(seed)))
+def signature(name, kind, key, body):
+    return '\u2014 %s %s\n' % (name, b64(h(name.encode(), b'\n', bytes([kind]), public(key))[:4] + body))
 
 
-def signature_line(name, kind, seed, signature):
-    return '— %s %s\n' % (name, b64(key_id(name, kind, seed) + signature))
+def note(number, size, root, keys=('first',), witness=None, feed=FEED, base=BASE):
+    origin = '%s/%s.%s' % (base, feed, number)
+    text = '%s\n%d\n%s\n' % (origin, size, b64(root))
+    lines = [signature(origin, 1, key, sign(key, text.encode())) for key in keys]
+    if witness:
+        lines.append(signature(WITNESS, 4, 'witness', struct.pack('>Q', witness) + sign('witness', b'cosignature/v1\ntime %d\n' % witness + text.encode())))
+    return text + '\n' + ''.join(lines)
 
 
-def checkpoint(log, size, root, seed=LOG_SEED, witnesses=()):
-    text = '%s\n%d\n%s\n' % (ORIGIN + log, size, b64(root))
-    note = text + '\n' + signature_line(ORIGIN + log, b'\x01', seed, sign(seed, text.encode()))
-    for name, witness_seed in witnesses:
-        when = 1775000000
-        signature = sign(witness_seed, b'cosignature/v1\ntime %d\n' % when + text.encode())
-        note += signature_line(name, b'\x04', witness_seed, struct.pack('>Q', when) + signature)
-    return note.encode()
+def policy(number=1, keys=('first',)):
+    lines = ['log ' + vkey('%s/%s.%d' % (BASE, FEED, number), 1, key) for key in keys]
+    return '\n'.join(['# keys'] + lines + ['', 'witness w1 %s https://witness.example.org' % vkey(WITNESS, 4, 'witness'), 'quorum none', '']).encode()
 
 
-def policy(witnesses=(), quorum='none', seed=LOG_SEED):
-    lines = ['log ' + vkey(ORIGIN + log, b'\x01', seed) for log in ('events', 'journal')]
-    lines += ['witness w%d %s' % (number, vkey(name, b'\x04', witness_seed)) for number, (name, witness_seed) in enumerate(witnesses)]
-    return ('# log and witness keys\n' + '\n'.join(lines + ['quorum ' + quorum]) + '\n').encode()
+# -------------------------------------------------------------------------------------------------------------------- leaves and tree
 
-
-# ------------------------------------------------------------------------------------------------------- leaves, trees
-
-def text_field(text):
-    return struct.pack('>H', len(text.encode())) + text.encode()
-
-
-def salt(month_key, position):
-    return h(month_key + struct.pack('>Q', position))[:16]
-
-
-def leaf_data(event):
-    action = -2 ** 63 if event['action'] is None else event['action']
-    fields = (event['kind'], event['source'], event['organization'], event['id'], ','.join(event['defects']))
-    return (b'orgtrail/event/v1\n' + event['salt'] + struct.pack('>Qqq', event['position'], event['received'], action)
-            + b''.join(text_field(text) for text in fields) + struct.pack('>I', len(event['raw'])) + h(event['raw']))
-
-
-def hole_data(position):
-    return b'orgtrail/hole/v1\n' + struct.pack('>Q', position)
-
-
-def leaf_hash(data):
-    return h(b'\x00' + data)
+def event_data(position, received, action, texts, raw, month_key=bytes(32)):
+    found = b''.join(struct.pack('>H', len(one.encode())) + one.encode() for one in texts)
+    salt = h(month_key, struct.pack('>Q', position))[:16]
+    return b'orgtrail/event/v2\n' + salt + struct.pack('>Qqq', position, received, action) + found + struct.pack('>I', len(raw)) + h(raw)
 
 
 def root_of(hashes):
     """The definition of RFC 6962, section 2.1."""
     if len(hashes) < 2:
-        return hashes[0] if hashes else h(b'')
+        return hashes[0] if hashes else h()
     split = 1 << ((len(hashes) - 1).bit_length() - 1)
-    return h(b'\x01' + root_of(hashes[:split]) + root_of(hashes[split:]))
+    return h(b'\x01', root_of(hashes[:split]), root_of(hashes[split:]))
 
 
-def pairs_up(hashes):
-    sha = hashlib.sha256
-    return [sha(b'\x01' + hashes[at] + hashes[at + 1]).digest() for at in range(0, len(hashes) - 1, 2)]
+class Log:
+    """Leaves in order: an event is a dict with `data`, `raw`, `number`; a statement one with `statement`. Tests change them before `write`."""
 
+    def __init__(self, number=1, **begin):
+        self.leaves, self.at, self.position, self.log, self.key = [], micros('2026-01-02T00:00:00'), 0, number, 'first'
+        self.rows, self.read, self.windows = {}, {}, {}
+        self.begin(**begin)
 
-def in_tiles(items):
-    """(path within a level, items) of each tile."""
-    for number in range((len(items) + 255) // 256):
-        tile = items[256 * number:256 * number + 256]
-        digits = '%09d' % number
-        parts = [digits[at:at + 3] for at in (0, 3, 6)]
-        while len(parts) > 1 and parts[0] == '000':
-            parts.pop(0)
-        path = '/'.join(['x' + part for part in parts[:-1]] + parts[-1:])
-        yield path + ('' if len(tile) == 256 else '.p/%d' % len(tile)), tile
+    def state(self, fields):
+        self.at += SECOND
+        self.leaves.append({'statement': {'index': len(self.leaves), 'at': instant(self.at), **fields}, 'number': fields['source']})
+        return self.leaves[-1]['statement']
 
+    def begin(self, **changed):
+        return self.state({'type': 'begin', 'source': 0, 'format': 2, 'number': self.log, 'base': BASE, 'feed_id': FEED, 'key': public(self.key).hex(),
+                           'version': '0.4.0', 'previous': None, 'carried': 0, 'lost_holds': [], 'adopted_position': 0, 'reason': 'begun', 'by': 'test', **changed})
 
-def write_sources(folder, events):
-    numbers = {source[:2]: number for number, source in enumerate(SOURCES, 1)}
-    for path, tile in in_tiles(events):
-        put(folder, 'events/sources/' + path,
-            b''.join(struct.pack('>H', numbers[event['kind'], event['source']] if event else 0) for event in tile))
+    def source(self, number, **changed):
+        return self.state({'type': 'source', 'source': number, 'number': number, 'kind': 'organization', 'id': ORGANIZATION % number,
+                           'organization_id': ORGANIZATION % number, **changed})
 
+    def event(self, number, action, raw=None, identity=None, defects='', gap=0):
+        self.at, self.position = self.at + SECOND, self.position + 1 + gap
+        identity = identity or 'e-%06d' % self.position
+        if raw is None:
+            time = {} if action == NO_TIME else {'time': instant(action)}
+            raw = json.dumps({'id': identity, 'action': {'type': 'create', **time}, 'actor': {'email': 'm\u00e9@example.com'}}).encode()
+        texts = 'organization', ORGANIZATION % number, ORGANIZATION % number, identity, defects
+        self.leaves.append({'number': number, 'action': action, 'raw': raw, 'fields': (self.position, self.at, action, texts, raw), 'contents': [],
+                            'data': event_data(self.position, self.at, action, texts, raw)})
+        return len(self.leaves) - 1
 
-def write_tiles(folder, log, hashes):
-    level = 0
-    while hashes:
-        for path, tile in in_tiles(hashes):
-            put(folder, '%s/tile/%d/%s' % (log, level, path), b''.join(tile))
-        for _ in range(8):
-            hashes = pairs_up(hashes)
-        level += 1
+    def counts(self, number):
+        chain, leaves, events = bytes(32), 0, 0
+        for leaf in self.leaves:
+            if leaf['number'] == number:
+                chain, leaves, events = h(chain, self.hash(leaf)), leaves + 1, events + ('data' in leaf)
+        return leaves, events, chain.hex()
 
+    def coverage(self, number, read=(), asked=(), filter_hash=NO_FILTER, again=(), **changed):
+        """`asked`: (since, before, date) of each request since the last one."""
+        rows = self.rows.setdefault(number, [])
+        first, windows = len(rows) + 1, []
+        for since, before, date in asked:
+            rows.append({'source': number, 'number': len(rows) + 1, 'read_at': instant(self.at), 'lane': 'live', 'filter_hash': filter_hash,
+                         'since': instant(since), 'before': instant(before), 'pages': 1, 'entries': 3, 'answers': 1, 'first_date': date and instant(date),
+                         'first_cf_ray': '8f1c', 'last_date': date and instant(date), 'last_cf_ray': None, 'bodies_sha256': 'ab' * 32})
+            if date and since < min(before, date):
+                windows.append((since, min(before, date)))
+        windows = functools.reduce(lambda found, one: found[:-1] + [(found[-1][0], max(one[1], found[-1][1]))] if found and one[0] <= found[-1][1]
+                                   else found + [one], sorted(windows), [])
+        (leaves, events, chain), (log_leaves, _, log_chain) = self.counts(number), self.counts(0)
+        read = self.read[number] = list(read or self.read.get(number, ()))
+        lines = b''.join(line(row) for row in rows[first - 1:])
+        one = self.state({'type': 'coverage', 'source': number, 'filter': {'text': '', 'hash': filter_hash}, 'wanted_since': None, 'as_of': instant(self.at),
+                          'read': spans(read), 'again': spans(again), 'adopted': [], 'holes': [], 'left_out': {'ranges': 0, 'holes': 0}, 'events': events,
+                          'leaves': leaves, 'chain': chain, 'log_leaves': log_leaves, 'log_chain': log_chain,
+                          'rows': {'first': first, 'last': len(rows), 'sha256': h(lines).hex(), 'windows': spans(windows)}, **changed})
+        self.leaves[-1]['lines'] = rows[first - 1:]
+        return one
 
-# --------------------------------------------------------------------------------------------------------- a history
+    def change(self, event, raw):
+        self.leaves[event]['contents'].append(raw)
+        return self.state({'type': 'change', 'source': self.leaves[event]['number'], 'event': event, 'raw_sha256': h(raw).hex(), 'raw_bytes': len(raw), 'seen_at': instant(self.at)})
 
-SOURCES = (('organization', '0319c4f6', '0319c4f6'), ('account', 'a1b2', '0319c4f6'), ('organization', '77aa', '77aa'))
-OWNERS = {source[:2]: {'kind': source[0], 'source': source[1]} for source in SOURCES}
+    def drop(self, month, indexes, older_than, **changed):
+        for start, end in indexes:
+            for at in range(start, end):
+                self.leaves[at]['dropped'] = True
+        return self.state({'type': 'drop', 'source': 0, 'month': month, 'indexes': indexes, 'events': sum(end - start for start, end in indexes), 'retention': '1 mon',
+                           'older_than': older_than, 'dropped_at': instant(self.at), 'dropped_by': 'orgtrail', 'holds': [], **changed})
 
+    def hold(self, action, identity, number=0, since=None, before=None, **changed):
+        return self.state({'type': 'hold', 'source': number, 'action': action, 'id': identity, 'since': since, 'before': before, 'reason': 'case 17', 'by': 'test',
+                           'done_at': instant(self.at), **changed})
 
-def make_event(position, size, rng, raw_length=60):
-    month = min(len(MONTHS) - 1, (position - 1) * len(MONTHS) // size)
-    action = MONTH_STARTS[month] + position * 1000
-    kind, source, organization = rng.choice(SOURCES)
-    identity = 'e%d-%08x' % (position, rng.getrandbits(32))
-    raw = json.dumps({'id': identity, 'action': {'type': 'create'}, 'who': 'é' * 3, 'pad': 'x' * raw_length}, ensure_ascii=False)
-    return {'position': position, 'month': MONTHS[month], 'salt': salt(h(MONTHS[month].encode()), position),
-            'received': action + 5_000_000, 'action': None if position % 97 == 0 else action, 'kind': kind, 'source': source,
-            'organization': organization, 'id': identity, 'defects': ['no-id'] if position % 53 == 0 else [], 'raw': raw.encode()}
+    def rotate(self, new, reason='rotation', **changed):
+        old, self.key = self.key, new
+        return self.state({'type': 'key', 'source': 0, 'reason': reason, 'old': public(old).hex(), 'new': public(new).hex(), 'old_signs_until': None, 'by': 'test', **changed})
 
+    # -------------------------------------------------------------------------------------------------------------- the files of a bundle
 
-class History:
-    """Events, their leaves, the statements about them; `write` makes a bundle. A test changes what it is about in between."""
+    def hash(self, leaf):
+        return h(b'\x00', leaf['data'] if 'data' in leaf else b'orgtrail/statement/v2\n' + line(leaf['statement'])[:-1])
 
-    def __init__(self, size=700, seed=1, holes=()):
-        rng = random.Random(seed)
-        self.events = {position: make_event(position, size, rng) for position in range(1, size + 1)}
-        self.size, self.statements, self.changes = size, [], []
-        for position in holes:
-            del self.events[position]
-        self.seal()
+    def root(self, size=None):
+        return root_of([self.hash(leaf) for leaf in self.leaves[:size]])
 
-    def seal(self):
-        """Hashes the events as they are now, as the builder does."""
-        self.leaves = [leaf_hash(leaf_data(self.events[position]) if position in self.events else hole_data(position))
-                       for position in range(1, self.size + 1)]
-        self.sealed = dict(self.events)
+    def checkpoint(self, size=None, **changed):
+        return note(**{'number': self.log, 'size': len(self.leaves) if size is None else size, 'root': self.root(size), 'keys': (self.key,), **changed})
 
-    def tree(self, size=None):
-        size = self.size if size is None else size
-        return {'origin': ORIGIN + 'events', 'size': size, 'root': b64(root_of(self.leaves[:size]))}
-
-    def state(self, statement_type, size=None, **fields):
-        statement = {'type': statement_type, 'at': '2026-04-01T00:00:00.000001Z', 'tree': self.tree(size), **fields}
-        self.statements.append(json.dumps(statement, ensure_ascii=False).encode())
-
-    def state_genesis(self, adopted=0):
-        self.state('genesis', 0, version='0.2.0', feed_id='1f2e', retention=None, adopted=adopted,
-                   vkeys=[vkey(ORIGIN + log, b'\x01', LOG_SEED) for log in ('events', 'journal')])
-        for number, (kind, source, organization) in enumerate(SOURCES, 1):
-            self.state('source', 0, number=number, kind=kind, id=source, organization_id=organization)
-
-    def chain(self, number, size):
-        count, chain = 0, bytes(32)
-        for position in range(1, size + 1):
-            event = self.sealed.get(position)
-            if event and (event['kind'], event['source']) == SOURCES[number - 1][:2]:
-                count, chain = count + 1, h(chain + self.leaves[position - 1])
-        return count, chain.hex()
-
-    def state_coverage(self, size=None, ranges=(('2026-01-01T00:00:00Z', '2026-03-31T00:00:00Z'),), numbers=(1, 2, 3), **fields):
-        size = self.size if size is None else size
-        for number in numbers:
-            events, chain = self.chain(number, size)
-            kind, source, _ = SOURCES[number - 1]
-            self.state('coverage', size, **{
-                'source_kind': kind, 'source_id': source, 'filter': {'text': '', 'hash': ''}, 'wanted_since': None,
-                'passes': [{'pass': 1, 'ranges': [list(pair) for pair in ranges]}], 'events': events, 'chain': chain,
-                'commits': 1, 'server_time': None, 'reads': None, **fields})
-
-    def positions_of(self, month):
-        """Half-open ranges."""
-        positions = sorted(position for position, event in self.sealed.items() if event['month'] == month)
-        ranges = []
-        for position in positions:
-            if ranges and ranges[-1][1] == position:
-                ranges[-1][1] += 1
+    def write(self, folder, source=None, since=None, before=None, found=None, kept=(), packed=False, reads=True, **files):
+        """`found`: indexes of events of a search. `kept`: sizes that hashes must not hide."""
+        hashes, files_of_leaves, hidden, at = [self.hash(leaf) for leaf in self.leaves], {}, [], 0
+        shown = {leaf['number'] for at, leaf in enumerate(self.leaves) if found and at in found}
+        put = {'FORMAT.txt': b'the format\n', 'verify.py': b'# the verifier\n', 'policy.txt': policy(self.log, (self.key,)), 'checkpoint': self.checkpoint().encode(),
+               'selection.json': json.dumps({'source': source, 'since': since, 'before': before, 'query': None if found is None else 'actor:m'}).encode()}
+        statements, requests = [], []
+        kinds = [self.kind(index, leaf, source, since, before, found, shown) for index, leaf in enumerate(self.leaves)]
+        while at < len(self.leaves):
+            leaf, kind, many = self.leaves[at], kinds[at], 1
+            if kind == 'statement':
+                statements.append(line(leaf['statement']))
+                requests += [line(row) for row in leaf.get('lines', ())] if reads and found is None else []
+            elif kind == 'S':
+                height = 0
+                while (at % (2 << height) == 0 and at + (2 << height) <= len(kinds) and set(kinds[at:at + (2 << height)]) == {'S'}
+                       and not any(at < size < at + (2 << height) for size in kept)):
+                    height += 1
+                many = 1 << height
+                record = b'S' + bytes([height]) + root_of(hashes[at:at + many])
+            elif kind == 'D':
+                record = b'D' + struct.pack('>I', leaf['number']) + hashes[at]
             else:
-                ranges.append([position, position + 1])
-        return ranges
-
-    def drop(self, month, declared=True, **fields):
-        positions = self.positions_of(month)
-        self.events = {position: event for position, event in self.events.items() if event['month'] != month}
-        if declared:
-            self.state('drop', **{'month': month, 'events': sum(end - start for start, end in positions), 'ids_sha256': h(b'').hex(),
-                       'retention': '0 days', 'account': 'orgtrail', 'holds': [], 'positions': positions, 'part': 1, 'parts': 1, **fields})
-
-    def hold(self, action='added', released_at=None, **fields):
-        self.state('hold', **{
-            'action': action, 'id': 7, 'organization_id': None, 'account_id': None, 'since': None, 'before': None, 'reason': 'case 7',
-            'created_by': None, 'created_as': 'legal', 'created_at': '2026-03-01T00:00:00Z', 'released_by': None, 'released_as': None,
-            'released_at': released_at, **fields})
-
-    def change(self, position, raw):
-        self.changes.append(json.dumps({'position': position, 'raw': raw.decode()}, ensure_ascii=False).encode())
-        self.state('change', position=position, event_id=self.sealed[position]['id'], raw_sha256=h(raw).hex(), length=len(raw),
-                   seen_at='2026-03-31T12:00:00Z')
-
-    def standard(self):
-        """One of each that a bundle may have: the base of most tests."""
-        self.state_genesis()
-        self.state_coverage(self.size // 2, ranges=[('2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z')])
-        self.state_coverage()
-        self.change(5, b'{"later":"content"}')
-        return self
-
-    # ------------------------------------------------------------------------------------------------------- writing
-
-    def checkpoint(self, size=None, **options):
-        size = self.size if size is None else size
-        return checkpoint('events', size, root_of(self.leaves[:size]), **options)
-
-    def journal_hashes(self):
-        return [leaf_hash(b'orgtrail/journal/v1\n' + text) for text in self.statements]
-
-    def write(self, folder, packed=False, witnesses=(), quorum='none', listed=True, anchors=(), events_witnesses=None, seed=LOG_SEED, with_sources=True):
-        cosigners = witnesses if events_witnesses is None else events_witnesses
-        put(folder, 'policy.txt', policy(witnesses, quorum, seed))
-        put(folder, 'events/checkpoint', self.checkpoint(seed=seed, witnesses=cosigners))
-        write_tiles(folder, 'events', self.leaves)
-        files = {}
-        for position in sorted(self.events):
-            event = self.events[position]
-            leaf = leaf_data(event)
-            record = struct.pack('>H', len(leaf)) + leaf + struct.pack('>I', len(event['raw'])) + event['raw']
-            files.setdefault((position - 1) // 65536, []).append(record)
-        for number, records in files.items():
+                record = kind.encode() + struct.pack('>H', len(leaf['data'])) + leaf['data'] + (leaf['raw'] if kind == 'E' else b'')
+                record += b''.join(b'C' + struct.pack('>I', len(raw)) + raw for raw in leaf['contents']) if kind == 'E' else b''
+            if kind != 'statement':
+                files_of_leaves.setdefault(at >> 16, []).append(record)
+            at += many
+        put['statements.ndjson'] = b''.join(statements)
+        if requests:
+            put['reads.ndjson'] = b''.join(requests)
+        for number, records in files_of_leaves.items():
             data = b''.join(records)
-            put(folder, 'events/payload/%06d.oev%s' % (number, '.gz' if packed else ''), gzip.compress(data, 6, mtime=0) if packed else data)
-        if with_sources:
-            write_sources(folder, [self.sealed.get(position) for position in range(1, self.size + 1)])
-        hashes = self.journal_hashes()
-        put(folder, 'journal/checkpoint', checkpoint('journal', len(hashes), root_of(hashes), seed=seed, witnesses=witnesses))
-        write_tiles(folder, 'journal', hashes)
-        put(folder, 'journal/entries.ndjson', b''.join(text + b'\n' for text in self.statements))
-        if self.changes:
-            put(folder, 'journal/changes.ndjson', b''.join(line + b'\n' for line in self.changes))
-        for number, note in enumerate(anchors):
-            put(folder, 'anchors/%03d' % number, note)
-        write_readme(folder, listed)
+            put['leaves/%06d.bin%s' % (number, '.gz' * packed)] = pack(data) if packed else data
+        write_files(folder, {**put, **{name.replace('__', '/'): data for name, data in files.items()}})
         return folder
 
+    def kind(self, index, leaf, source, since, before, found, shown):
+        number, statement = leaf['number'], leaf.get('statement')
+        if found is not None:
+            if statement is None:
+                return 'E' if index in found else 'S'
+            last = [one['statement']['index'] for one in self.leaves if one['number'] == number and one.get('statement', {}).get('type') == 'coverage'][-1:]
+            wanted = number in shown and (statement['type'] == 'source' or statement['index'] in last or statement['type'] == 'change' and statement['event'] in found)
+            return 'statement' if number == 0 or wanted else 'S'
+        if source is not None and number not in (source,) + (0,) * (statement is not None):
+            return 'S'
+        if statement is not None:
+            return 'statement'
+        if leaf.get('dropped'):
+            return 'D'
+        inside = leaf['action'] == NO_TIME or (since is None or since <= instant(leaf['action'])) and (before is None or instant(leaf['action']) < before)
+        return 'E' if inside else 'L'
 
-def all_files(folder):
-    return sorted(os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names)
+
+def line(value):
+    return value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False, separators=(',', ':')).encode() + b'\n'
 
 
-def write_readme(folder, listed=True):
-    lines = ['An evidence bundle for the tests of verify.py.', '']
-    for path in [path for path in all_files(folder) if path != 'README.txt'] if listed else ():
-        with open(os.path.join(folder, path), 'rb') as file:
-            lines.append('%s  %s' % (h(file.read()).hex(), path))
-    put(folder, 'README.txt', ('\n'.join(lines) + '\n').encode())
+def pack(data):
+    return gzip.compress(data, 6, mtime=0)
 
 
-# ------------------------------------------------------------------------------------------------------ a large one
-
-def write_large(folder, size, packed, raw_length=1040):
-    """Events of some 1.1 kB each, written as they are made: no list of them is kept, only their leaf hashes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    rng, leaves, owners, chains = random.Random(1), [], [], {source[:2]: [0, bytes(32)] for source in SOURCES}
-    for first in range(1, size + 1, 65536):
-        path = os.path.join(folder, 'events/payload/%06d.oev%s' % ((first - 1) // 65536, '.gz' if packed else ''))
+def write_files(folder, files):
+    for name, data in files.items():
+        path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with (gzip.open(path, 'wb', 1) if packed else open(path, 'wb')) as file:
-            for position in range(first, min(size, first + 65535) + 1):
-                event = make_event(position, size, rng, raw_length)
-                leaf = leaf_data(event)
-                leaves.append(leaf_hash(leaf))
-                owners.append(OWNERS[event['kind'], event['source']])
-                chain = chains[(event['kind'], event['source'])]
-                chain[:] = chain[0] + 1, h(chain[1] + leaves[-1])
-                file.write(struct.pack('>H', len(leaf)) + leaf + struct.pack('>I', len(event['raw'])) + event['raw'])
-        print('%d of %d' % (len(leaves), size), file=sys.stderr)
-    history = History(0)
-    history.leaves, history.size = leaves, size
-    history.state_genesis()
-    for number, source in enumerate(SOURCES, 1):
-        count, chain = chains[source[:2]]
-        history.chain = lambda *_, count=count, chain=chain: (count, chain.hex())
-        history.state_coverage(numbers=(number,))
-    history.write(folder, with_sources=False)
-    write_sources(folder, owners)
-    write_readme(folder)
-    return folder
+        with open(path, 'wb') as file:
+            file.write(data)
+    relist(folder)
+
+
+def relist(folder):
+    """README.txt as one who can change the files would write it again."""
+    named = {}
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(inside, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, 'rb') as file:
+                    named[os.path.relpath(path, folder).encode()] = hashlib.sha256(file.read()).hexdigest()
+    named.pop(b'README.txt', None)
+    with open(os.path.join(folder, 'README.txt'), 'wb') as file:
+        file.write(b'EVIDENCE\n\nFILES\n' + b''.join(b'%s  %s\n' % (named[path].encode(), path) for path in sorted(named)))
+
+
+def large(folder, events, packed):
+    """Events of two sources, a statement for each 1,000 of them; folded by verify.py's own rules of chapter 6, for speed."""
+    log, chains, stack, out, file_number, statements = Log(), {}, [], [], None, []
+
+    def push(leaf):
+        state = chains.setdefault(leaf['number'], [0, 0, bytes(32)])
+        node, height = log.hash(leaf), 0
+        state[0], state[1], state[2] = state[0] + 1, state[1] + ('data' in leaf), h(state[2], node)
+        while stack and stack[-1][0] == height:
+            node, height = h(b'\x01', stack.pop()[1], node), height + 1
+        stack.append((height, node))
+
+    def flush():
+        if out:
+            data = b''.join(out)
+            write = pack(data) if packed else data
+            os.makedirs(os.path.join(folder, 'leaves'), exist_ok=True)
+            with open(os.path.join(folder, 'leaves/%06d.bin%s' % (file_number, '.gz' * packed)), 'wb') as file:
+                file.write(write)
+            out.clear()
+
+    log.counts = lambda number: (lambda one: (one[0], one[1], one[2].hex()))(chains.get(number, [0, 0, bytes(32)]))
+    log.leaves, begin, index, start = [], log.leaves[0], 0, micros('2026-01-02T00:00:00')
+    filler = ''.join(random.Random(1).choices('abcdefghij ', k=500))
+
+    def take(leaf):
+        nonlocal index, file_number
+        if 'statement' in leaf:
+            leaf['statement']['index'] = index
+            statements.append(line(leaf['statement']))
+        else:
+            if index >> 16 != file_number:
+                flush()
+                file_number = index >> 16
+            out.append(b'E' + struct.pack('>H', len(leaf['data'])) + leaf['data'] + leaf['raw'])
+        push(leaf)
+        index += 1
+        log.leaves.clear()
+
+    take(begin)
+    for number in (1, 2):
+        log.source(number)
+        take(log.leaves[0])
+    for at in range(events):
+        raw = b'{"id":"%d","action":{"time":"2026-01-02T00:00:00Z"},"text":"%s"}' % (at, filler.encode())
+        log.event(1 + at % 2, start + at, raw)
+        take(log.leaves[0])
+        if at % 1000 == 999:
+            number = 1 + at // 1000 % 2
+            log.coverage(number, [(start, log.at)], [(start, log.at, log.at)] if number not in log.read else [(log.read[number][-1][1], log.at, log.at)])
+            take(log.leaves[0])
+    flush()
+    root = functools.reduce(lambda right, left: h(b'\x01', left[1], right), stack[-2::-1], stack[-1][1])
+    requests = [line(row) for number in log.rows for row in log.rows[number]]
+    write_files(folder, {'FORMAT.txt': b'', 'verify.py': b'', 'policy.txt': policy(), 'checkpoint': note(1, index, root).encode(), 'statements.ndjson': b''.join(statements),
+                         'selection.json': b'{"source":null,"since":null,"before":null,"query":null}'})
+    # In the order of the statements: the two sources take turns.
+    pairs = [row for pair in zip(*(log.rows[number] for number in sorted(log.rows))) for row in pair] if len(log.rows) == 2 else []
+    if len(pairs) == len(requests):
+        write_files(folder, {'reads.ndjson': b''.join(line(row) for row in pairs)})
 
 
 if __name__ == '__main__':
-    write_large(sys.argv[1], int(sys.argv[2]), '--gzip' in sys.argv[3:])
+    large(sys.argv[1], int(sys.argv[2]), '--gzip' in sys.argv)

@@ -10,8 +10,8 @@ import {
   verifierKey,
   verifyNote,
 } from '../../../../src/evidence/notes/signed-note.ts';
-import { isConsistent } from '../../../../src/evidence/tree/proofs.ts';
 import { listen } from '../../network/listen.ts';
+import { isConsistent } from '../consistency.ts';
 
 /** A witness of c2sp.org/tlog-witness on loopback, as the specification says it. */
 export interface TestWitness extends AsyncDisposable {

@@ -1,288 +1,251 @@
-import { describe, expect, test } from 'vitest';
-import { reportText } from '../../../../src/cli/evidence/verify-command.ts';
-import { gapsOf } from '../../../../src/evidence/journal/ranges.ts';
-import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
-import { faultText, Report } from '../../../../src/evidence/verify/report.ts';
-import type { VerifierOptions } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { cutToSource } from '../../../support/evidence/bundles/one-source-bundle.ts';
-import { grown, rewritten, small, withPayload } from '../../../support/evidence/shapes/shape.ts';
+import { describe, expect, it } from 'vitest';
+import { bundleFiles } from '../../../../src/evidence/bundle/layout.ts';
+import { writeRecord } from '../../../../src/evidence/bundle/records.ts';
+import { parsePolicy } from '../../../../src/evidence/notes/policy.ts';
+import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import {
-  begun,
-  eventsOrigin,
+  at,
+  BASE,
+  EVERYTHING,
+  FEED,
+  type Files,
+  listed,
   readerOf,
-  TestHistory,
-  testEvent,
-  usualHistory,
-  verifyBundle,
-} from '../../../support/evidence/test-history.ts';
-import { logSigner } from '../../../support/evidence/test-keys.ts';
+  richLog,
+  TestLog,
+} from '../../../support/evidence/bundle-builder.ts';
+import { signedFaults, smallLog } from '../../../support/evidence/signed-faults.ts';
+import { logSigner, witnessSigner } from '../../../support/evidence/test-keys.ts';
 
-const verify = (history: TestHistory, options?: VerifierOptions): Report =>
-  verifyBundle(readerOf(history.bundle()), options);
+const verify = (files: Files, options: VerifierOptions = {}, pieceBytes?: number) =>
+  verifyBundle(readerOf(files, pieceBytes), options);
+const faultsOf = async (files: Files, options: VerifierOptions = {}) =>
+  (await verify(files, options)).faults.map(({ message }) => message);
 
-describe('a bundle holds', () => {
-  test('with holes of before, a month that was dropped and declared, and what is left', () => {
-    const report = verify(usualHistory());
-    expect(report.faults).toEqual([]);
-    expect(report.claims).toContain(
-      'of 280 events 162 are as they were hashed, 116 were dropped as stated, and 2 were dropped before they were hashed, as far as the signer is believed',
-    );
-    expect(report.claims).toContain('4 coverage statements have the count and chain of their sources');
-    expect(report.notClaimed).toContain('what happened to the first 20 events before they were hashed');
+const selections = {
+  everything: EVERYTHING,
+  'source 1': { ...EVERYTHING, source: 1 },
+  'source 2': { ...EVERYTHING, source: 2 },
+  'a time': { ...EVERYTHING, since: at(6), before: at(12) },
+  'a time of source 2': { ...EVERYTHING, source: 2, since: at(6), before: at(9) },
+  'a search': { ...EVERYTHING, query: 'actor:x' },
+};
+const found = new Set([2, 8]);
+/** By no rule; a policy may name more keys, and a time may be another one with the same events. */
+const UNJUDGED: readonly string[] = [
+  bundleFiles.readme,
+  bundleFiles.format,
+  bundleFiles.verifier,
+  bundleFiles.policy,
+  bundleFiles.selection,
+];
+const bundles = Object.entries(selections).map(([name, selection]) => ({
+  name,
+  files: richLog().bundle(selection, { found }),
+}));
+
+describe.each(bundles)('$name', ({ files }) => {
+  it.each([1, 7, 1_000_000])('holds, read in pieces of %i', async (pieceBytes) => {
+    expect((await verify(files, {}, pieceBytes)).faults).toEqual([]);
   });
 
-  test('and says that it is worth little without a checkpoint that was kept elsewhere, and without keys of one\u2019s own', () => {
-    const { notClaimed } = verify(small());
-    expect(notClaimed.join('\n')).toContain('no checkpoint that was kept elsewhere is given');
-    expect(notClaimed.join('\n')).toContain('those of the policy in the bundle are believed');
+  it('does not hold with any byte changed, also if README.txt lists it', async () => {
+    const passed: string[] = [];
+    for (const [path, bytes] of files) {
+      if (UNJUDGED.includes(path)) continue;
+      for (let place = 0; place < bytes.length; place += 13) {
+        const changed = Buffer.from(bytes);
+        changed[place] = (changed[place] ?? 0) ^ 1;
+        if ((await verify(listed(new Map([...files, [path, changed]])))).holds) passed.push(`${path} ${place}`);
+      }
+    }
+    expect(passed).toEqual([]);
   });
 
-  test('as far as chains go, if it is not known whose dropped events were', () => {
-    const files = usualHistory().bundle();
-    files.delete('events/sources/000');
-    const report = verifyBundle(readerOf(files));
-    expect(report.faults).toEqual([]);
-    expect(report.notClaimed.join('\n')).toContain(
-      'the chains of 4 coverage statements: of 116 events the source is not known',
-    );
-  });
-});
-
-describe('what the owner of the database changes is found, and the rest is claimed:', () => {
-  const history = small();
-  const claimOf = (present: number) =>
-    `of 20 events ${present} are as they were hashed, 0 were dropped as stated, and 0 were dropped before they were hashed, as far as the signer is believed`;
-
-  test('a payload', () => {
-    const report = verifyBundle(
-      readerOf(withPayload(history, (all) => all.with(6, { ...(all[6] as (typeof all)[0]), raw: Buffer.from('{}') }))),
-    );
-    expect(report.faults).toEqual([expect.objectContaining({ code: 'payload', position: 7 })]);
-    expect(report.claims).toContain(claimOf(19));
-    // Whose it was is known: the chain can be compared.
-    expect(report.claims).toContain('1 coverage statements have the count and chain of their sources');
-  });
-
-  test('the payload and the leaf that goes with it, as another time of receipt does', () => {
-    const other = grown(begun(), 20);
-    other.leaves[6] = rewritten(7, 7).leaves[6] as Buffer;
-    const leaf = other.leaves[6] as Buffer;
-    const raw = Buffer.from(testEvent(7, 'o1', '2026-01').raw);
-    const report = verifyBundle(readerOf(withPayload(history, (all) => all.with(6, { leaf, raw }))));
-    expect(report.faults).toEqual([expect.objectContaining({ code: 'leaf', position: 7 })]);
-    expect(report.claims).toContain(claimOf(19));
-    expect(report.notClaimed.join('\n')).toContain('of 1 events the source is not known');
-  });
-});
-
-const files = small().bundle();
-
-test('the policy of an auditor may know fewer witnesses: their lines are then not claimed', () => {
-  const logs = [logSigner(eventsOrigin).key, logSigner(eventsOrigin.replace('events', 'journal')).key];
-  const report = verifyBundle(readerOf(files), { policy: Buffer.from(writePolicy(logs, [], 0)) });
-  expect(report.faults).toEqual([]);
-  expect(report.notClaimed.join('\n')).toContain('that witness.example.com/w1 signed events/checkpoint');
-});
-
-test('the policy of an auditor that cannot be read is a fault', () =>
-  expect(codes(verifyBundle(readerOf(files), { policy: Buffer.from('quorum x\n') }))).toEqual(['policy']));
-
-test('a statement of a type that is not known is said, not believed', () => {
-  const later = small();
-  later.statements.push((later.statements[2] as string).replace('"coverage"', '"later"'));
-  expect(verify(later).faults).toEqual([]);
-  expect(verify(later).notClaimed.join('\n')).toContain('its type, later, is not known');
-});
-
-test('a report says on one line what a bundle has, whatever that is', () => {
-  const spoof = 'x\nnot claimed:\u001b[2J\u202e\u2028y';
-  const history = small();
-  history.append(testEvent(1, spoof, '2026-01')).stateCoverage(spoof, { events: 7 });
-  history.state({ type: 'later' as 'schema', from_version: '', to_version: '', size_before: 0, size_after: 0 });
-  const { faults, claims, notClaimed } = verify(history);
-  const lines = [...faults.map(({ message }) => message), ...claims, ...notClaimed];
-  expect(lines.join('')).toContain('organization x not claimed:\\u001b[2J\\u202e y has 1 events');
-  expect(lines.filter((line) => /[\p{Cc}\u2028\u202e]/u.test(line))).toEqual([]);
-});
-
-test('a report claims nothing about leaves that another root is signed of', () => {
-  const files = rewritten(20, 7).bundle();
-  files.set('events/checkpoint', small().checkpoint('events'));
-  expect(verifyBundle(readerOf(files)).claims).toEqual([]);
-  const wrongChain = verify(small().stateCoverage('o1', { chain: '00'.repeat(32) }));
-  expect(wrongChain.claims.join()).not.toContain('have the count and chain');
-});
-
-test('a report has faults of one cause as one, with the first of their positions', () => {
-  const history = grown(begun(), 250).stateCoverage('o1');
-  const report = verifyBundle(readerOf(withPayload(history, () => [])));
-  expect(report.faultCounts.get('missing')).toBe(250);
-  const [fault, ...others] = report.faults.filter(({ code }) => code === 'missing');
-  expect(others).toEqual([]);
-  expect(fault).toMatchObject({
-    position: 1,
-    count: 250,
-    positions: Array.from({ length: 20 }, (_, index) => index + 1),
-  });
-  expect(fault && faultText(fault)).toBe(
-    'event 1 has no payload, and no drop says why (250 times, also at 2, 3, 4, 5, …)',
-  );
-});
-
-test('a report keeps some causes of each kind, and counts all faults', () => {
-  const report = new Report();
-  for (let number = 0; number < 250; number += 1) report.fault('manifest', `file-${number} is missing`);
-  report.fault('manifest', 'file-7 is missing');
-  expect([report.faultCounts.get('manifest'), report.faults.length]).toEqual([251, 100]);
-  expect(report.faults[7] && faultText(report.faults[7])).toBe('file-7 is missing (2 times)');
-});
-
-describe('a checkpoint that the bundle has as well', () => {
-  const history = small();
-  const files = history.bundle().set('anchors/1-events', small(12).checkpoint('events'));
-  const kept = (size: number) => ({ name: 'kept', note: small(size).checkpoint('events') });
-  const noteOf = (path: string) =>
-    `that kept was kept elsewhere: it is the same checkpoint as ${path} of the bundle, so a copy of that proves nothing. If you kept or fetched it elsewhere yourself, say so: --kept-elsewhere`;
-
-  test.each([
-    [20, 'events/checkpoint'],
-    [12, 'anchors/1-events'],
-  ])('of %d events proves nothing new', (size, path) => {
-    const report = verifyBundle(readerOf(files), { anchors: [kept(size)] });
-    expect(report.faults).toEqual([]);
-    expect([report.isAnchored, report.notClaimed.includes(noteOf(path))]).toEqual([false, true]);
-  });
-
-  test('counts if the auditor says that he has it from elsewhere, as does another one', () => {
-    const elsewhere = verifyBundle(readerOf(files), { anchors: [{ ...kept(20), isKeptElsewhere: true }] });
-    expect([elsewhere.isAnchored, elsewhere.notClaimed.join().includes('kept was kept elsewhere')]).toEqual([
-      true,
-      false,
-    ]);
-    expect(verifyBundle(readerOf(files), { anchors: [kept(11)] }).isAnchored).toBe(true);
+  it('does not hold with a file gone, cut, doubled, or of another bundle', async () => {
+    for (const [path, bytes] of files) {
+      const without = [...files].filter(([name]) => name !== path);
+      const other = bundles.flatMap((one) => one.files.get(path) ?? []).filter((one) => !one.equals(bytes));
+      const changed = UNJUDGED.includes(path) ? [] : [bytes.subarray(0, -2), Buffer.concat([bytes, bytes]), ...other];
+      const gone = path === bundleFiles.readme ? new Map(without) : listed(new Map(without));
+      expect((await verify(gone)).holds, path).toBe(false);
+      for (const one of changed)
+        expect((await verify(listed(new Map([...without, [path, one]])))).holds, path).toBe(false);
+    }
   });
 });
 
-test('what sounds absolute is as far as the signer is believed, until checkpoints that were kept say all of it', () => {
-  const history = small();
-  const believed = (options?: VerifierOptions) =>
-    verify(history, options).claims.filter((claim) => claim.endsWith('as far as the signer is believed')).length;
-  expect(believed()).toBe(2);
-  const kept = (of: TestHistory, log: 'events' | 'journal') => ({
-    name: `kept ${log}`,
-    note: of.checkpoint(log),
-    isKeptElsewhere: true,
-  });
-  expect(believed({ anchors: [kept(small(11), 'events'), kept(history, 'journal')] })).toBe(2);
-  expect(believed({ anchors: [kept(history, 'events')] })).toBe(2);
-  expect(believed({ anchors: [kept(history, 'events'), kept(history, 'journal')] })).toBe(0);
+it.each(Object.entries(signedFaults))('a holder of the key cannot sign: %s', async (_, make) => {
+  expect(await faultsOf(make().bundle())).not.toEqual([]);
 });
 
-test('what was not given is named as not checked', () => {
-  const of = (options?: VerifierOptions) => verify(small(), options).notChecked.map((text) => text.split(':')[0]);
-  const always = ['when it was signed', 'whether one organization, account or time is complete by itself'];
-  expect(of()).toEqual(['the keys', 'whether history was rewritten', ...always]);
-  const policy = small().bundle().get('policy.txt') as Buffer;
-  expect(of({ policy, anchors: anchorOf(small(11)) })).toEqual(always);
+it('holds without any of these', async () => {
+  expect(await faultsOf(smallLog().bundle())).toEqual([]);
 });
 
-test('time that was not read is named first', () => {
-  const history = grown(begun(), 20).stateCoverage('o1', {
-    wanted_since: '2025-06-01T00:00:00Z',
-    passes: [{ pass: 0, ranges: [['2025-07-01T00:00:00Z', '2026-02-01T00:00:00Z']] }],
-  });
-  const text = reportText(verify(history));
-  expect(text.split('\n')[0]).toBe(
-    'not everything was read: 1 gap and no hole; the first gap: organization o1 from 2025-06-01T00:00:00Z to 2025-07-01T00:00:00Z; all are named under "not claimed"',
-  );
-  expect(text).toContain('\nholds, as far as the signer is believed (unanchored):\n');
-  expect(text).toContain('\nnot checked:\n');
-  expect(verify(small()).unread).toBeUndefined();
-  const never = verify(grown(begun(), 20).stateCoverage('o1', { passes: [{ pass: 0, ranges: [] }] }));
-  expect(never.unread).toContain('no gap and no hole, and of 1 source nothing is stated as read; all are');
-  expect(never.notClaimed).toContain('organization o1: any time of it: nothing is stated as read');
-});
-
-test('a kept checkpoint that a fork does not go on from is named before all else, then what stays the word of the operator', () => {
-  const text = (common_size: number) => {
-    const last_note = small().checkpoint('events').toString();
-    const forked = new TestHistory(2).state({ type: 'fork', last_note, common_size, cause: 'restore', by: 'dba' });
-    return reportText(verify(grown(forked, 30), { anchors: [{ name: 'kept', note: small(40).checkpoint('events') }] }));
+describe('records', () => {
+  const leaf = (log: TestLog, index: number) => log.leaves[index] as Required<TestLog['leaves'][number]>;
+  const bundle = (records: (log: TestLog) => readonly Buffer[], selection = EVERYTHING) => {
+    const log = smallLog();
+    const files = log.bundle(selection);
+    return listed(new Map([...files, ['leaves/000000.bin', Buffer.concat(records(log))]]));
   };
-  expect(text(20).split('\n').slice(0, 2)).toEqual([
-    'it does not hold: kept has 40 leaves of generation 1, and generation 2 does not go on from them: behind the fork they are lost or rewritten',
-    expect.stringMatching(/^the operator's word, whatever else holds: that orgtrail was given all that Cloudflare had/),
-  ]);
-});
+  const e = (log: TestLog, index: number) =>
+    writeRecord({ kind: 'E', leaf: leaf(log, index).data, raw: leaf(log, index).raw });
+  const l = (log: TestLog, index: number) => writeRecord({ kind: 'L', leaf: leaf(log, index).data });
+  const s = (log: TestLog, index: number) => writeRecord({ kind: 'S', height: 0, hash: leaf(log, index).hash });
+  const d = (log: TestLog, index: number, number: number) =>
+    writeRecord({ kind: 'D', number, hash: leaf(log, index).hash });
 
-describe('a kept checkpoint of the journal of an earlier generation', () => {
-  const journalOf = (history: TestHistory) => {
-    const [origin = '', size, root = ''] = history.checkpoint('journal').toString().split('\n');
-    return { origin, size: Number(size), root };
-  };
-  const judged = (old_journal: ReturnType<typeof journalOf> | undefined, kept: TestHistory, generation = 2) => {
-    const said = { last_note: '', common_size: 0, cause: 'restore', by: 'dba', ...(old_journal && { old_journal }) };
-    const forked = grown(new TestHistory(generation).state({ type: 'fork', ...said }), 30);
-    const report = verify(forked, { anchors: [{ name: 'kept', note: kept.checkpoint('journal') }] });
-    const [first, second] = reportText(report).split('\n');
-    return { holds: report.holds, isAnchored: report.isAnchored, first, second };
-  };
-  const longer = small().stateCoverage('o1');
-  const lost = { holds: false, second: expect.stringMatching(/^the operator's word/) };
+  it('holds as it is', async () => {
+    expect(await faultsOf(bundle((log) => [e(log, 2), e(log, 4)]))).toEqual([]);
+  });
 
-  test.each([
-    ['has more statements than the fork names', journalOf(small()), longer, 2, 4],
-    ['has as many of another tree', journalOf(small()), rewritten(20, 3), 2, 3],
-    ['is of a generation after the one that the fork names', journalOf(small()), new TestHistory(2), 3, 0],
-  ])('is a loss, and said before all else, if it %s', (_name, old, kept, generation, size) =>
-    expect(judged(old, kept, generation)).toMatchObject({
-      ...lost,
-      first: `it does not hold: kept has ${size} statements of generation ${generation - 1}, but the fork names others, 3 of generation 1: statements that were kept (holds, gaps) are not in this history`,
-    }),
-  );
-
-  test('agrees if it is the one that the fork names, which proves nothing of this generation', () =>
-    expect(judged(journalOf(small()), small())).toMatchObject({ holds: true, isAnchored: false }));
-
-  test.each([
-    ['has fewer statements', journalOf(longer), 2, 'the fork names only the root of 4 of generation 1'],
+  const one = { ...EVERYTHING, source: 1 };
+  it.each<[string, Files]>([
+    ['an event without its content', bundle((log) => [l(log, 2), e(log, 4)])],
+    ['an event under a root', bundle((log) => [s(log, 2), e(log, 4)])],
+    ['an event as dropped', bundle((log) => [d(log, 2, 1), e(log, 4)])],
+    ['an event twice', bundle((log) => [e(log, 2), e(log, 2), e(log, 4)])],
+    ['events in another order', bundle((log) => [e(log, 4), e(log, 2)])],
+    ['one record more', bundle((log) => [e(log, 2), e(log, 4), e(log, 4)])],
     [
-      'is of a generation before that',
-      journalOf(new TestHistory(2)),
-      3,
-      'the fork names only the root of 0 of generation 2',
+      'a content without an event',
+      bundle((log) => [writeRecord({ kind: 'C', raw: Buffer.from('{}') }), e(log, 2), e(log, 4)]),
     ],
-    ['meets a fork that names no journal', undefined, 2, 'the fork names no journal'],
-  ])('is said not to be compared, before all that holds, if it %s', (_name, old, generation, reason) =>
-    expect(judged(old, small(), generation)).toMatchObject({
-      holds: true,
-      isAnchored: false,
-      first: `not compared, and not claimed: that the 3 statements of kept, of generation 1, belong to this history: ${reason}`,
-    }),
-  );
+    ['a record of no kind', bundle((log) => [e(log, 2), e(log, 4), Buffer.from('X')])],
+    ['an event of another source', bundle((log) => [e(log, 2), s(log, 3), e(log, 4)], one)],
+    ['a hidden event of this source', bundle((log) => [s(log, 2), s(log, 3), s(log, 4)], one)],
+  ])('does not hold with %s', async (name, files) => {
+    const { holds } = await verify(files);
+    // Without a statement of coverage nothing counts what is hidden.
+    expect(holds).toBe(name === 'a hidden event of this source');
+  });
+
+  it('does not hold if a source hides what its coverage counts, a statement included', async () => {
+    for (const hidden of [1, 2]) {
+      const log = smallLog();
+      log.coverage(1, [[at(4), at(11)]]);
+      const files = log.bundle(one);
+      const statements = String(files.get(bundleFiles.statements)).split('\n');
+      const kept = hidden === 1 ? statements.filter((text) => !text.includes('"type":"source"')) : statements;
+      const records = hidden === 1 ? [s(log, 1), s(log, 2)] : [s(log, 2)];
+      files.set(bundleFiles.statements, Buffer.from(kept.join('\n')));
+      files.set('leaves/000000.bin', Buffer.concat([...records, s(log, 3), s(log, 4)]));
+      expect(await faultsOf(listed(files))).not.toEqual([]);
+    }
+  });
+
+  it('does not hold with a file in two forms, a name of no file of leaves, or what is not listed', async () => {
+    const files = richLog().bundle();
+    const leaves = files.get('leaves/000000.bin') as Buffer;
+    for (const path of ['leaves/000000.bin.gz', 'leaves/000001.bin', 'leaves/0.bin', 'anchors/A'])
+      expect(await faultsOf(listed(new Map([...files, [path, leaves]])))).not.toEqual([]);
+    for (const path of ['leaves/x', 'anchors/1'])
+      expect(await faultsOf(new Map([...files, [path, leaves]]))).not.toEqual([]);
+    const { holds, said } = await verify(new Map([...files, ['notes-of-the-auditor.txt', leaves]]));
+    expect([holds, said.join()]).toEqual([true, expect.stringContaining('notes-of-the-auditor.txt')]);
+    expect((await verifyBundle(readerOf(files, 1_000, ['link']))).holds).toBe(false);
+  });
 });
 
-test('gaps are what ranges lack of a time', () => {
-  const day = (number: number) => `2026-01-0${number}T00:00:00Z`;
-  const full = (number: number) => `2026-01-0${number}T00:00:00.000000Z`;
-  expect(gapsOf([], [day(1), day(2)])).toEqual([[full(1), full(2)]]);
-  expect(gapsOf([['-infinity', day(9)]], [day(1), day(2)])).toEqual([]);
-  const read = [5, 2, 3].map((number) => [day(number), day(number + 1)] as [string, string]);
-  const gaps = [1, 4, 6].map((number) => [full(number), full(number + 1)]);
-  expect(gapsOf(read, [day(1), day(7)])).toEqual(gaps);
+describe('packed', () => {
+  const files = richLog().bundle(EVERYTHING, { isPacked: true });
+  const path = 'leaves/000000.bin.gz';
+  const packed = files.get(path) as Buffer;
+  it.each([1, 9, 1_000_000])('holds, in pieces of %i', async (pieceBytes) => {
+    expect((await verify(files, {}, pieceBytes)).faults).toEqual([]);
+  });
+  it.each<[string, Buffer]>([
+    ['two members', Buffer.concat([packed, packed])],
+    ['a byte behind it', Buffer.concat([packed, Buffer.of(0)])],
+    ['flags', Buffer.from(packed.map((byte, place) => (place === 3 ? 0x20 : byte)))],
+    ['another checksum', Buffer.from(packed.map((byte, place) => (place === packed.length - 8 ? byte ^ 1 : byte)))],
+    ['another length', Buffer.from(packed.map((byte, place) => (place === packed.length - 1 ? byte ^ 1 : byte)))],
+    ['its end gone', packed.subarray(0, -1)],
+    ['nothing', Buffer.alloc(0)],
+  ])('does not hold with %s', async (_, bytes) => {
+    expect(await faultsOf(listed(new Map([...files, [path, bytes]])))).not.toEqual([]);
+  });
 });
 
-test('a bundle of one source names it, and says up to which position all of its events are there', () => {
-  const files = cutToSource(usualHistory().bundle(), { source: 'o1' });
-  const report = verifyBundle(readerOf(files));
-  expect([report.faults, report.subject]).toEqual([[], 'a bundle of one source: organization o1']);
-  expect(report.claims).toContain(
-    'these are all events of organization o1 up to position 280: 93, as far as the signer is believed',
-  );
-  expect(report.claims).toContain(
-    'of 93 events of organization o1 54 are as they were hashed, and 39 were dropped as stated, as far as the signer is believed',
-  );
+describe('kept checkpoints', () => {
+  const log = richLog();
+  const files = log.bundle();
+  const kept = (note: string) => ({ kept: [{ name: 'kept', note: Buffer.from(note) }] });
+
+  it('each size agrees, and covers so many leaves', async () => {
+    for (let size = 0; size <= log.size; size += 1) {
+      const report = await verify(files, kept(log.checkpoint(size)));
+      expect([report.faults, report.keptSize]).toEqual([[], size]);
+    }
+    expect((await verify(files, kept(log.checkpoint()))).verdict).toBe('the evidence holds');
+  });
+
+  it.each<[string, string]>([
+    ['of another tree', richLogWith((one) => one.event(2)).checkpoint(log.size + 1)],
+    ['of another root', richLogBefore().checkpoint(9)],
+    ['of a later log', log.checkpoint(9, `${BASE}/${FEED}.2`)],
+    ['of another feed', log.checkpoint(9, `${BASE}/${FEED.replace('1f', '2f')}.1`)],
+    ['of a key of a stranger', log.checkpoint(9, log.origin, [logSigner(log.origin, 'stranger')])],
+    ['no checkpoint', 'x\n'],
+  ])('does not hold with one %s', async (_, note) => {
+    expect(await faultsOf(files, kept(note))).not.toEqual([]);
+    const report = await verify(listed(new Map([...files, ['anchors/1', Buffer.from(note)]])));
+    expect([report.holds, report.first.length]).toEqual([false, 1]);
+  });
+
+  it('a loss is stated, said first, and still a fault for what was kept', async () => {
+    const before = smallLog();
+    const lost = before.checkpoint();
+    const next = smallLog();
+    next.leaves.pop();
+    next.origin = `${BASE}/${FEED}.2`;
+    next.signers = [logSigner(next.origin)];
+    next.begin({ at: at(20), number: 2, previous: lost, carried: 4, lost_holds: [7] });
+    const report = await verify(next.bundle());
+    expect([report.faults, report.first]).toEqual([
+      [],
+      ['log 2 since 2026-01-20: 1 leaves of log 1 are lost, as stated, and with them the holds 7'],
+    ]);
+    expect(await faultsOf(next.bundle(), kept(lost))).not.toEqual([]);
+    expect(await faultsOf(next.bundle(), kept(before.checkpoint(4)))).toEqual([]);
+  });
+
+  it('a root hides where one ends, unless it is split there', async () => {
+    const selection = { ...EVERYTHING, source: 1 };
+    const [hidden, split] = [log.bundle(selection), log.bundle(selection, { splits: [7] })];
+    const [one, other] = [await verify(hidden, kept(log.checkpoint(7))), await verify(split, kept(log.checkpoint(7)))];
+    expect([one.holds, one.keptSize, one.said.some((line) => line.includes('--anchor'))]).toEqual([true, 0, true]);
+    expect([other.holds, other.keptSize]).toEqual([true, 7]);
+  });
+
+  it('a witness counts if the policy is of the auditor', async () => {
+    const witness = witnessSigner('witness.example.org/w1');
+    const seen = richLog();
+    seen.signers = [...seen.signers, witness];
+    const policy = parsePolicy(Buffer.from(seen.policy()));
+    expect((await verify(seen.bundle(), { policy })).verdict).toBe('the evidence holds');
+    expect((await verify(seen.bundle())).verdict).toContain('as far as the operator is believed');
+  });
+
+  it('a policy without the key in force, or with another one, is a fault', async () => {
+    const other = parsePolicy(Buffer.from(log.policy([logSigner(log.origin, 'other')])));
+    expect(await faultsOf(files, { policy: other })).not.toEqual([]);
+    expect(await faultsOf(files, { policy: { logs: [], witnesses: [] } })).not.toEqual([]);
+  });
 });
 
-const codes = (report: Report): string[] => [...report.faultCounts.keys()];
-const anchorOf = (history: TestHistory) => [{ name: 'kept by the auditor', note: history.checkpoint('events') }];
+const richLogWith = (more: (log: TestLog) => unknown): TestLog => {
+  const log = richLog();
+  more(log);
+  return log;
+};
+
+const richLogBefore = (): TestLog => {
+  const log = new TestLog();
+  log.begin();
+  log.source(1, { id: 'another' });
+  for (let n = 0; n < 9; n += 1) log.state('note', 0, { about: 'x', facts: { n } });
+  return log;
+};

@@ -1,0 +1,108 @@
+import { holdsAgainst } from '../journal/holds.ts';
+import { microsecondsOf, timesOfMonth } from '../journal/instants.ts';
+import type { StatementOf } from '../journal/statement.ts';
+import type { Report } from './report.ts';
+
+interface Drop {
+  readonly statement: StatementOf<'drop'>;
+  /** Of those of its leaves that are here as dropped. */
+  readonly numbers: Set<number>;
+}
+
+interface DroppedRange {
+  readonly from: number;
+  readonly to: number;
+  readonly drop: Drop;
+}
+
+/** Chapter 8: what was dropped, and the legal holds at that time. */
+export class Holds {
+  readonly #report: Report;
+  readonly #holds: StatementOf<'hold'>[] = [];
+  readonly #drops: Drop[] = [];
+  #ranges: DroppedRange[] = [];
+  /** Leaves come in order. */
+  #place = 0;
+  #kept = 0;
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  /** Months, as a drop names them. */
+  get months(): ReadonlySet<string> {
+    return new Set(this.#drops.map(({ statement }) => statement.month));
+  }
+
+  take(statement: StatementOf<'hold'>): void {
+    const { index, action, id, source } = statement;
+    const isOfOther = this.#holds.some((one) => one.id === id && one.source !== source);
+    const isThere = (other: 'added' | 'released') => this.#holds.some((one) => one.id === id && one.action === other);
+    const fault = (what: string) => this.#report.fault('drops', `statement ${index} ${what} hold ${id}`);
+    if (action === 'added' && isThere('added')) {
+      fault('adds again');
+      return;
+    }
+    if (action === 'released' && (!isThere('added') || isThere('released') || isOfOther)) {
+      fault('releases what is not in force:');
+      return;
+    }
+    this.#holds.push(statement);
+  }
+
+  drop(statement: StatementOf<'drop'>): void {
+    const { index, month, indexes, events } = statement;
+    const fault = (what: string) => this.#report.fault('drops', `statement ${index}, which drops ${month}, ${what}`);
+    const times = timesOfMonth(month);
+    if (times === undefined) fault('is of no time: never old enough');
+    else if (times[1] > (microsecondsOf(statement.older_than) ?? 0n)) fault('dropped it before it was old enough');
+    if (statement.older_than > statement.dropped_at || statement.dropped_at > statement.at)
+      fault('has times in the future');
+    if (indexes.some(([, to]) => to > index)) fault('names leaves that do not stand before it');
+    if (events !== indexes.reduce((sum, [from, to]) => sum + to - from, 0)) fault('counts other events than it names');
+    const drop = { statement, numbers: new Set<number>() };
+    this.#drops.push(drop);
+    for (const [from, to] of indexes) this.#ranges.push({ from, to, drop });
+  }
+
+  /** Before the leaves, after the statements. */
+  order(): void {
+    this.#ranges.sort((one, other) => one.from - other.from);
+    for (const [at, { from, drop }] of this.#ranges.entries())
+      if (from < (this.#ranges[at - 1]?.to ?? 0))
+        this.#report.fault('drops', `leaf ${from} is dropped again by statement ${drop.statement.index}`);
+  }
+
+  /** A leaf that is here: dropped, an event, a statement. Indexes ascend. */
+  leaf(index: number, as: 'dropped' | 'event' | 'statement', number: number): void {
+    while ((this.#ranges[this.#place]?.to ?? Number.POSITIVE_INFINITY) <= index) this.#place += 1;
+    const range = this.#ranges[this.#place];
+    const isInside = range !== undefined && range.from <= index;
+    if (as === 'dropped') {
+      if (isInside) range.drop.numbers.add(number);
+      else this.#report.fault('drops', `leaf ${index} is gone, and no statement drops it`);
+    } else if (isInside) {
+      if (as === 'event') this.#kept += 1;
+      else this.#report.fault('drops', `statement ${range.drop.statement.index} drops a statement: leaf ${index}`);
+    }
+  }
+
+  end(): void {
+    for (const drop of this.#drops) {
+      const { month, events, retention, dropped_at: at, dropped_by: by } = drop.statement;
+      this.#report.claim('drops', `${month}: ${events} events dropped at ${at} by ${by}, retention ${retention}`);
+      this.#judge(drop);
+    }
+    if (this.#kept > 0) this.#report.say(`${this.#kept} events are here although a statement drops them`);
+    if (this.#drops.length === 0) this.#report.claim('drops', 'nothing was dropped');
+  }
+
+  #judge({ statement, numbers }: Drop): void {
+    const { index, month } = statement;
+    const before = this.#holds.filter((hold) => hold.index < index);
+    const { whole, part } = holdsAgainst(before, statement, numbers);
+    for (const id of whole)
+      this.#report.fault('drops', `statement ${index} drops ${month}, which hold ${id} was to keep`);
+    for (const id of part) this.#report.say(`hold ${id} was of a part of ${month}, which was dropped`);
+  }
+}

@@ -1,0 +1,298 @@
+import { type Kind, kindOf, LEAVES_PER_FILE, type LeavesFile, type Selection } from '../bundle/layout.ts';
+import { type LeafRecord, RecordSplitter } from '../bundle/records.ts';
+import { HASH_BYTES, sha256 } from '../bytes.ts';
+import { microsecondsOf } from '../journal/instants.ts';
+import type { StatementOf } from '../journal/statement.ts';
+import { chainStart, type EventLeaf, LOG_NUMBER, nextLink, readEventLeaf } from '../leaf.ts';
+import { Fold } from '../tree/fold.ts';
+import { leafHash } from '../tree/tiles.ts';
+import type { Report } from './report.ts';
+import type { StatementLeaf, Statements } from './statements.ts';
+
+/** An event that is here, with its content or without. */
+export type TakeEvent = (number: number, leaf: EventLeaf, contents: readonly Uint8Array[]) => void;
+
+interface Numbered {
+  leaves: number;
+  events: number;
+  chain: Buffer;
+}
+
+/** Chapters 2 and 6: records and statements make the tree, leaf by leaf. */
+export class Leaves {
+  /** Of the prefixes that were asked for; undefined: roots hide it. */
+  readonly roots = new Map<number, Buffer | undefined>();
+  readonly counts = { content: 0, withheld: 0, dropped: 0, hidden: 0 };
+  readonly #report: Report;
+  readonly #statements: Statements;
+  readonly #selection: Selection;
+  readonly #kind: Kind;
+  readonly #size: number;
+  readonly #sizes: readonly number[];
+  readonly #take: TakeEvent | undefined;
+  readonly #fold = new Fold();
+  readonly #numbers = new Map<number, Numbered>();
+  readonly #bounds: readonly [sinceUs: bigint | undefined, beforeUs: bigint | undefined];
+  #nextStatement = 0;
+  #nextSize = 0;
+  #position = 0;
+  #changesFound = 0;
+  /** Sources with content here. */
+  readonly #shown = new Set<number>();
+  /** Of the last event with its content. */
+  #event:
+    | { readonly index: number; readonly number: number; readonly leaf: EventLeaf; readonly contents: Buffer[] }
+    | undefined;
+
+  /** `sizes`: of the prefixes whose roots are needed. */
+  constructor(
+    report: Report,
+    statements: Statements,
+    {
+      selection,
+      size,
+      sizes,
+      take,
+    }: {
+      readonly selection: Selection;
+      readonly size: number;
+      readonly sizes: Iterable<number>;
+      readonly take?: TakeEvent | undefined;
+    },
+  ) {
+    this.#report = report;
+    this.#statements = statements;
+    this.#selection = selection;
+    this.#kind = kindOf(selection);
+    this.#size = size;
+    this.#sizes = [...new Set(sizes)].sort((a, b) => a - b);
+    this.#take = take;
+    this.#bounds = [usOf(selection.since), usOf(selection.before)];
+    this.#pass();
+  }
+
+  /** Rejects with an EvidenceFault for what is no file of records: nothing behind it can be judged. */
+  async file({ number, path }: LeavesFile, pieces: AsyncIterable<Buffer>): Promise<void> {
+    const splitter = new RecordSplitter();
+    let records = 0;
+    for await (const piece of pieces) {
+      for (const record of splitter.push(piece)) {
+        records += 1;
+        if (record.kind === 'C') {
+          this.#content(record.raw);
+          continue;
+        }
+        this.#endEvent();
+        if (Math.floor(this.#fold.size / LEAVES_PER_FILE) !== number)
+          this.#report.fault('leaves', `leaf ${this.#fold.size} stands in ${path}`);
+        this.#record(record);
+        this.#pass();
+      }
+    }
+    splitter.end();
+    this.#endEvent();
+    if (records === 0) this.#report.fault('leaves', `${path} has no record`);
+  }
+
+  end(): { readonly size: number; readonly root: Buffer } {
+    const { size } = this.#fold;
+    const { endedAt = size } = this.#statements;
+    if (size > endedAt + 1) this.#report.fault('leaves', `leaf ${endedAt + 1} follows the end of the log`);
+    const left = this.#statements.leaves.length - this.#nextStatement;
+    if (left > 0) this.#report.fault('leaves', `${left} statements have no place among the ${size} leaves`);
+    const changes = [...this.#statements.changes.values()].reduce((sum, { length }) => sum + length, 0);
+    if (changes > this.#changesFound)
+      this.#report.fault(
+        'leaves',
+        `${changes - this.#changesFound} statements of changed content are of no event of their source here`,
+      );
+    if (this.#kind === 'search')
+      for (const { index, number } of this.#statements.leaves)
+        if (number !== LOG_NUMBER && !this.#shown.has(number))
+          this.#report.fault('complete', `statement ${index} is of source ${number}, and nothing of that was found`);
+    return { size, root: this.#fold.root() };
+  }
+
+  /** Takes what stands at this index: prefixes that are asked for, statements. */
+  #pass(): void {
+    for (;;) {
+      const { size } = this.#fold;
+      const asked = this.#sizes[this.#nextSize];
+      if (asked !== undefined && asked <= size) {
+        this.roots.set(asked, asked === size ? this.#fold.root() : undefined);
+        this.#nextSize += 1;
+        continue;
+      }
+      const statement = this.#statements.leaves[this.#nextStatement];
+      if (statement?.index !== size || size >= this.#size) return;
+      this.#nextStatement += 1;
+      this.#statement(statement);
+    }
+  }
+
+  #statement({ index, hash, number, counts }: StatementLeaf): void {
+    this.#statements.holds.leaf(index, 'statement', number);
+    if (counts !== undefined && this.#kind !== 'search') {
+      const [own, log] = [this.#numbered(number), this.#numbered(LOG_NUMBER)];
+      const isSame =
+        own.events === counts.events &&
+        own.leaves === counts.leaves &&
+        own.chain.toString('hex') === counts.chain &&
+        log.leaves === counts.log_leaves &&
+        log.chain.toString('hex') === counts.log_chain;
+      if (!isSame)
+        this.#report.fault(
+          'complete',
+          `statement ${index} counts other leaves of source ${number}, or of the log, than are here below it`,
+        );
+    }
+    this.#append(hash, number, false);
+  }
+
+  #record(record: Exclude<LeafRecord, { kind: 'C' }>): void {
+    const index = this.#fold.size;
+    const { kind } = record;
+    if (kind === 'S') {
+      this.#subtree(record.hash, record.height);
+      return;
+    }
+    if (index >= this.#size)
+      this.#report.fault('leaves', `leaf ${index} stands beyond the ${this.#size} of the checkpoint`);
+    if (kind === 'D') {
+      this.counts.dropped += 1;
+      this.#allow(index, 'D', record.number, undefined);
+      if ((this.#statements.sources.get(record.number)?.index ?? index) >= index)
+        this.#report.fault('leaves', `leaf ${index} is of source ${record.number}, which no statement before names`);
+      this.#statements.holds.leaf(index, 'dropped', record.number);
+      this.#changes(index, record.number);
+      this.#append(Buffer.from(record.hash), record.number, true);
+      return;
+    }
+    const leaf = this.#report.attempt('leaves', `leaf ${index}`, () => readEventLeaf(record.leaf));
+    const number = leaf && this.#judge(index, leaf);
+    if (leaf !== undefined && number !== undefined) {
+      this.#allow(index, kind, number, leaf);
+      this.#statements.holds.leaf(index, 'event', number);
+      this.#changes(index, number);
+      this.#event = { index, number, leaf, contents: [] };
+      if (kind === 'E') {
+        this.counts.content += 1;
+        this.#shown.add(number);
+        this.#event.contents.push(this.#take === undefined ? nothing : Buffer.from(record.raw));
+        if (record.raw.length !== leaf.rawBytes || !sha256(record.raw).equals(leaf.rawSha256))
+          this.#report.fault('leaves', `the content of leaf ${index} (event ${leaf.id}) is not that of its leaf`);
+      } else this.counts.withheld += 1;
+    }
+    this.#append(leafHash(record.leaf), number ?? -1, true);
+  }
+
+  /** Undefined, and a fault, if no statement before gives its source a number. */
+  #judge(index: number, { position, sourceKind, sourceId }: EventLeaf): number | undefined {
+    if (position < 1 || position <= this.#position)
+      this.#report.fault('leaves', `leaf ${index} has position ${position} after ${this.#position}`);
+    this.#position = position;
+    const number = this.#statements.numberOf(sourceKind, sourceId);
+    const source = number === undefined ? undefined : this.#statements.sources.get(number);
+    if (source !== undefined && source.index < index) return number;
+    this.#report.fault('leaves', `leaf ${index} is of ${sourceKind} ${sourceId}, which no statement before names`);
+    return undefined;
+  }
+
+  #subtree(hash: Buffer, height: number): void {
+    const index = this.#fold.size;
+    const end = index + 2 ** height;
+    const fault = (what: string) =>
+      this.#report.fault('leaves', `the root of ${2 ** height} leaves at ${index} ${what}`);
+    this.counts.hidden += 2 ** height;
+    if (this.#kind === 'everything' || (this.#kind === 'time' && this.#selection.source === null))
+      this.#report.fault('complete', `leaves ${index} to ${end - 1} are not here`);
+    if (index % 2 ** height !== 0) {
+      fault('does not stand at a multiple of that');
+      return;
+    }
+    if (end > this.#size) {
+      fault('reaches beyond the checkpoint');
+      return;
+    }
+    if ((this.#statements.leaves[this.#nextStatement]?.index ?? end) < end) {
+      fault('has a statement that is here');
+      return;
+    }
+    // The record is a view, and the fold keeps what it gets.
+    this.#fold.push(Buffer.from(hash), height);
+  }
+
+  /** By the table of selections. */
+  #allow(index: number, record: 'E' | 'L' | 'D', number: number, leaf: EventLeaf | undefined): void {
+    const { source } = this.#selection;
+    const isOther = this.#kind !== 'search' && source !== null && number !== source;
+    const isOfTime = leaf === undefined || this.#isOfTime(leaf.actionTimeUs);
+    const isAllowed = {
+      everything: record !== 'L',
+      source: record !== 'L',
+      time: record === 'D' || isOfTime === (record === 'E'),
+      search: record === 'E',
+    }[this.#kind];
+    if (isOther || !isAllowed)
+      this.#report.fault('complete', `leaf ${index} (record ${record}) is not of the selection`);
+  }
+
+  #isOfTime(us: bigint | undefined): boolean {
+    const [since, before] = this.#bounds;
+    return us === undefined || ((since === undefined || since <= us) && (before === undefined || us < before));
+  }
+
+  /** Later contents are only of an event, and of its own source. */
+  #changes(index: number, number: number): void {
+    for (const { source, index: at } of this.#statements.changes.get(index) ?? []) {
+      this.#changesFound += 1;
+      if (source !== number) this.#report.fault('leaves', `statement ${at} is of an event of another source`);
+    }
+  }
+
+  #content(raw: Buffer): void {
+    const event = this.#event;
+    if (event === undefined || event.contents.length === 0) {
+      this.#report.fault('leaves', `a later content stands behind no event, before leaf ${this.#fold.size}`);
+      return;
+    }
+    event.contents.push(Buffer.from(raw));
+  }
+
+  /** Each change has its content, each content its change. */
+  #endEvent(): void {
+    const event = this.#event;
+    this.#event = undefined;
+    if (event === undefined) return;
+    const changes = this.#statements.changes.get(event.index);
+    if (event.contents.length > 1 || (changes !== undefined && event.contents.length > 0))
+      this.#judgeContents(event.index, changes ?? [], event.contents.slice(1));
+    this.#take?.(event.number, event.leaf, event.contents);
+  }
+
+  #judgeContents(index: number, changes: readonly StatementOf<'change'>[], contents: readonly Buffer[]): void {
+    const stated = new Set(changes.map((change) => `${change.raw_sha256} ${change.raw_bytes}`));
+    const found = contents.map((raw) => `${sha256(raw).toString('hex')} ${raw.length}`);
+    const isSame = found.length === stated.size && found.every((one) => stated.delete(one));
+    if (!isSame) this.#report.fault('leaves', `the later contents of leaf ${index} are not those that were stated`);
+  }
+
+  #append(hash: Uint8Array, number: number, isEvent: boolean): void {
+    const numbered = this.#numbered(number);
+    numbered.leaves += 1;
+    if (isEvent) numbered.events += 1;
+    numbered.chain = nextLink(numbered.chain, hash);
+    this.#fold.push(hash);
+  }
+
+  #numbered(number: number): Numbered {
+    const known = this.#numbers.get(number);
+    if (known !== undefined) return known;
+    const made = { leaves: 0, events: 0, chain: Buffer.from(chainStart.chain) };
+    this.#numbers.set(number, made);
+    return made;
+  }
+}
+
+const nothing = Buffer.alloc(HASH_BYTES).subarray(0, 0);
+const usOf = (instant: string | null): bigint | undefined => (instant === null ? undefined : microsecondsOf(instant));
