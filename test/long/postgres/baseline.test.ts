@@ -118,7 +118,7 @@ async function fill(pool: Pool): Promise<void> {
     select orgtrail_open_evidence('of.example/a', 'of.example/b')`);
 }
 
-/** All rows of all tables that stay: the log of evidence begins anew. */
+/** All rows of all tables that stay: a new log of evidence replaces that of before. */
 const contents = async (pool: Pool): Promise<Readonly<Record<string, readonly unknown[]>>> => {
   const tables = await valuesOf<string>(
     pool,
