@@ -24,7 +24,7 @@ const loseLease = `update evidence_log set lease_epoch = lease_epoch + 1, lease_
 
 const orderKey = (world: AlertWorld, reason: 'rotation' | 'compromised'): Promise<void> => {
   const key = newSigner().publicKey.toString('hex');
-  return world.execute(`select orgtrail_order_evidence_key('${reason}', '\\\\x${key}', 604800000, 'an operator')`);
+  return world.execute(`select orgtrail_order_evidence_key('${reason}', '\\x${key}', 604800000, 'an operator')`);
 };
 
 const wormOf = (directory: string): string => join(directory, 'worm');

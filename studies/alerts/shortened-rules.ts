@@ -29,7 +29,7 @@ export const shortenedRules = (): string => {
       expr: rule.expr
         .replace(/\[(\w+)\]/g, (_, window: string) => `[${shortened(window, MIN_WINDOW_MS)}]`)
         .replace(
-          /(?<!clock_difference|coverage_future)(_seconds\)+ (?:>|<=)) (\d+)/g,
+          /(?<!clock_difference|coverage_future|anchor_age)(_seconds\)+ (?:>|<=)) (\d+)/g,
           (_, before: string, seconds: string) => `${before} ${Number(seconds) / FACTOR}`,
         ),
       ...('for' in rule && rule.for !== undefined ? { for: shortened(rule.for, MIN_FOR_MS, MAX_FOR_MS) } : {}),
