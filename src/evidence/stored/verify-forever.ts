@@ -14,6 +14,8 @@ const HOUR_MS = 3_600_000;
 const HOURS_OF_A_ROUND = 168;
 /** After a start, and between two looks. */
 const LOOK_MS = 60_000;
+/** Positions. */
+const MOST_BEHIND = 10_000;
 
 interface VerifyOptions {
   readonly pool: Pool;
@@ -34,8 +36,9 @@ export const verifyForever = async (claim: Claim, options: VerifyOptions, signal
   while (!signal.aborted) {
     try {
       const log = await store.readLog();
-      // No check while the builder is behind.
-      if (log?.signedSize !== undefined && log.position >= log.head) await verifyDue(pool, claim, options, signal);
+      // Building goes first. Where entries come all the time, it is never quite at the head.
+      if (log?.signedSize !== undefined && log.head - log.position <= MOST_BEHIND)
+        await verifyDue(pool, claim, options, signal);
     } catch (error) {
       if (!signal.aborted) onError(reasonOf(error));
     }

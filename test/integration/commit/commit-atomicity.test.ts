@@ -118,14 +118,17 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     const reading = 'orgtrail_note_reading';
     // Called by that one alone.
     const again = 'orgtrail_note_read_again';
+    // Into an empty database alone, by its owner.
+    const restore = 'archive/restore/restores.sql.ts';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
       audit_events: [own],
       coverage_holes: [own],
       // Takes back what was claimed of the future.
-      coverage: [own, again, 'orgtrail_trim_coverage'],
+      coverage: [restore, own, again, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
       lanes: [own, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
       sinks: [
+        restore,
         'orgtrail_begin_delivery',
         'orgtrail_claim_sink',
         'orgtrail_fail_delivery',
@@ -142,11 +145,11 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'orgtrail_skip_events',
         'orgtrail_skip_old_events',
       ],
-      coverage_readings: [reading],
+      coverage_readings: [restore, reading],
       // Called by the last one alone; and what is no longer promised is deleted.
       evidence_reads: ['orgtrail_note_reads', 'orgtrail_thin_reads'],
       // The first one sets the position to what it is, for the trigger that compares timelines; the last two note the server and the time alone.
-      feed_head: ['orgtrail_check_timeline', own, 'orgtrail_compare_server', 'orgtrail_note_alive'],
+      feed_head: [restore, 'orgtrail_check_timeline', own, 'orgtrail_compare_server', 'orgtrail_note_alive'],
     });
   });
 });
