@@ -72,14 +72,15 @@ const noRights: Scenario = {
   provoke: ({ execute, account }) => execute(`revoke orgtrail_evidence from ${account}`),
 };
 
-/** Begins with a log that is not built, so that there is an event that has no leaf yet. */
-const damaged: Scenario = {
-  cause: 'the hashes of the right edge of the stored log are changed',
+/** Begins with a log that is not built. */
+const forgedDrop: Scenario = {
+  cause: 'an event of this month is deleted by hand, behind a forged drop',
   alerts: { OrgtrailEvidenceHalted: /is halted; nothing is signed\.$/ },
+  also: ofTheRestore,
   provoke: async ({ execute, account }) => {
-    await execute(
-      `update evidence_tiles set hashes = decode(repeat('00', octet_length(hashes)), 'hex') where level = 0`,
-    );
+    await execute(`insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention, positions)
+      values ('x', date_trunc('month', now()), 1, 0, 1, 1, 1, '30 days', '{[1,2)}')`);
+    await execute('delete from audit_events where position = 1');
     await execute(`grant orgtrail_evidence to ${account}`);
   },
 };
@@ -87,7 +88,7 @@ const damaged: Scenario = {
 const inTrouble: WorldScenarios = {
   healthyFirst: true,
   plan: withAnchor('evidence'),
-  scenarios: [anchorGone, overdue, noRights, damaged],
+  scenarios: [anchorGone, overdue, noRights, forgedDrop],
 };
 
 const unanchored: WorldScenarios = {
