@@ -191,10 +191,9 @@ const refused: WorldScenarios = {
   scenarios: [
     {
       cause: 'an organization refuses (403), and none of its 18 months has been read',
-      alerts: {
-        OrgtrailOrganizationRefused: /\(403\): 1\.$/,
-        OrgtrailGapNearsRetention: /Cloudflare will delete unread entries in/,
-      },
+      alerts: { OrgtrailOrganizationRefused: /\(403\): 1\.$/ },
+      // What never was readable is not counted down.
+      also: ['OrgtrailGapNearsRetention'],
       provoke: nothing,
     },
   ],
@@ -239,4 +238,4 @@ export const schedule: readonly (readonly WorldScenarios[])[] = [
 
 /** An archive is tried once in ten minutes, whatever the clock of the rules is: its alerts have cases of promtool alone. */
 export const isOfPromtoolAlone = (alert: string): boolean =>
-  /^Orgtrail(Archive|AccessLog|EvidenceUnverified|EvidenceHeldBack)/.test(alert);
+  /^Orgtrail(Archive|AccessLog|GapNearsRetention|EvidenceUnverified|EvidenceHeldBack)/.test(alert);

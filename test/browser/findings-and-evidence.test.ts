@@ -35,9 +35,9 @@ test.beforeAll(async ({ operation }) => {
   const { pool } = console.database;
   await openBuilder(pool, newSigner()).build();
   await pool.query(
-    `insert into evidence_anchors (log, generation, anchor, size, at, error, failed_at)
-     values ('events', 1, 'file:/mnt/worm', 40, clock_timestamp() - interval '2 hours', null, null),
-       ('events', 1, $1, 60, null, $1, clock_timestamp())`,
+    `insert into evidence_anchors (anchor, size, number, at, error, failed_at)
+     values ('file:/mnt/worm', 40, 1, clock_timestamp() - interval '2 hours', null, null),
+       ($1, 60, 1, null, $1, clock_timestamp())`,
     [`witness:${hostileText}`],
   );
 });
@@ -159,10 +159,10 @@ test('a search is exported as one file, by keyboard and without a script, that b
   const bundle = join(folder, download.suggestedFilename().replace('.zip', ''));
   const verified = await runInProcess(['evidence', 'verify', bundle], {});
   const byPython = execFileSync('python3', ['-B', join(bundle, 'verify.py')], { encoding: 'utf8' });
-  expect(byPython).toContain(`${matches} are in audit.example.com/`);
+  expect(byPython).toContain(`${matches} with `);
   const question = await readFile(join(bundle, 'query.json'), 'utf8');
   expect(JSON.parse(question).words).toContain(`the entry does not contain ${JSON.stringify(hostileText)}`);
-  expect(verified.stdout).toContain(`${matches} are in audit.example.com/`);
+  expect(verified.stdout).toContain(`${matches} with `);
   expect(verified.code).toBe(0);
   expectNoFaults(faults);
 });

@@ -187,7 +187,7 @@ describe('ten tasks of an investigation, by mouse and line', () => {
     const verified = await runInProcess(['evidence', 'verify', bundle], {});
     const byPython = execFileSync('python3', ['-B', join(bundle, 'verify.py')], { encoding: 'utf8' });
     expect(verified.code).toBe(0);
-    for (const text of [verified.stdout, byPython]) expect(text).toContain(`${found} events are in audit.example.com/`);
+    for (const text of [verified.stdout, byPython]) expect(text).toContain(`${found} events with `);
   });
 
   test('is anything missing', async () => {
@@ -345,7 +345,7 @@ test('the tools of a model alone answer the ten questions', async () => {
   expect((await answerOf('count_events', { ...sso, facets: ['account', 'organization'] })).events).toBeGreaterThan(0);
   const [event] = (await answerOf('search_events', { query: `ray:${facts['ray']}`, since })).events;
   expect(event.position).toBe(facts['position']);
-  const [checkpoint] = await answerOf('list_checkpoints', { log: 'events' });
+  const [checkpoint] = await answerOf('list_checkpoints', {});
   expect(checkpoint.size, 'it is signed').toBeGreaterThanOrEqual(event.position);
   // A day was taken from the coverage above, and a letter given to the sink.
   expect(await answerOf('get_completeness', { since: '10d' })).toMatchObject({ complete: false });
