@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { startRetention } from '../archive/retention.sql.ts';
 import { thawForever } from '../archive/thaw/thaw-forever.ts';
 import { reasonOf } from '../base/errors.ts';
+import { openGeoip } from '../base/geoip.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
 import { syncForever } from '../ingest/sync/daemon.ts';
@@ -10,6 +11,7 @@ import { endRestsOfRefused } from '../ingest/sync/discovery/lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { noteAlive, type Pool } from '../postgres/pool.ts';
 import { readSchemaState } from '../postgres/schema/migrate.ts';
+import { lookUpForever } from '../search/places.sql.ts';
 import { savedSearchesIn } from '../search/saved-searches.sql.ts';
 import { createOverviewSource } from '../status/overview.sql.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
@@ -76,6 +78,7 @@ export const startDaemon = async (
     retentionMs: config.retentionMs,
   });
   const thawing = archive && thawForever({ ...forever, ...archive });
+  const placing = config.geoip.length > 0 && lookUpForever({ ...forever, geoip: openGeoip(config.geoip) });
   const noting = noteAliveForever(pool, app.sync.time, stop.signal);
   const logging = logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal });
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
@@ -97,7 +100,7 @@ export const startDaemon = async (
     stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, noting, logging]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, placing, noting, logging]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();

@@ -33,6 +33,8 @@ const expressions: Readonly<Record<NewsField, string>> = {
   account: 'account_id',
   action: 'lower(action_type)',
   resource_type: 'lower(resource_type)',
+  country: '(select p.country from address_places p where p.address = actor_ip_address)',
+  network: '(select p.network from address_places p where p.address = actor_ip_address)',
 };
 
 /** `query`: the search for the entity, with a time. Rejects as a search does. */

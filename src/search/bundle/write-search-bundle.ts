@@ -8,7 +8,7 @@ import { sha256 } from '../../evidence/bytes.ts';
 import { linesOf } from '../../evidence/files/folder-reader.ts';
 import { verifierFile } from '../../evidence/files/folder-writer.ts';
 import type { FoundReader } from '../../evidence/verify/verify-found.ts';
-import { asksForDetections, type FoundEvent, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
+import { type FoundEvent, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
 import { fixTimes, printSearch, type Search } from '../query/search.ts';
 import type { SearchSource } from '../search-source.ts';
 import {
@@ -33,13 +33,13 @@ export const writeSearchBundle = async (files: BundleFiles, parts: SearchBundleP
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
-  const lacksDetections = asksForDetections(search) && !(await source.areRulesAsked());
+  const derived = await source.underived(search);
   const found = await writeEvents(files, parts, search);
   const { positions, leftOut } = found;
   if (leftOut !== undefined) await refuseDropped(source, search, coverage);
   const empty =
     positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
-  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty, lacksDetections });
+  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty, derived });
   const completeness = { coverage, holes, empty, incomplete, leftOut };
   writeJson(files, foundFiles.completeness, completenessJson(completeness));
   const { under, unsigned } = await writeProofs(files, parts, positions);

@@ -27,6 +27,8 @@ export const termFields = [
   'text',
   'effect',
   'detection',
+  'country',
+  'network',
 ] as const;
 export type TermField = (typeof termFields)[number];
 

@@ -120,6 +120,8 @@ const expressions: Readonly<Record<FacetField, string>> = {
   // Of what is no batch, it is the action, if that is one: told apart when it is counted.
   effect: `case when raw_uri like '%/batch%' then array_to_string(${effects}, ${BETWEEN}) else action_type end`,
   detection: 'found.detection',
+  country: 'place.country',
+  network: 'place.network',
 };
 const listed: readonly FacetField[] = ['effect', 'detection'];
 /** Whatever the case of letters, as searches compare them. */
@@ -172,10 +174,18 @@ const statementOf = (matching: string, fields: readonly FacetField[], top: strin
   select field, ${resultOf('value')}, events::integer, 0, null, 0, ${milliseconds('bar')}, false from counted where field = '${BARS}'
   order by field, without, events desc, value`;
 };
+/** Of other tables. */
+const joined: readonly FacetField[] = ['detection', 'country', 'network'];
 const rulesOf = `string_agg(distinct f.detection, ${BETWEEN})`;
 /** Of few rows by an index; of all of them by a table in memory. */
-const findingsOf = `(select ${rulesOf} from findings f where f.event_position = m.position)`;
-const withFindings = `left join (select f.event_position, ${rulesOf} as detection from findings f group by 1) found on found.event_position = position`;
+const joinedOf: Readonly<Partial<Record<FacetField, string>>> = {
+  detection: `(select ${rulesOf} from findings f where f.event_position = m.position)`,
+  country: '(select p.country from address_places p where p.address = m.address)',
+  network: '(select p.network from address_places p where p.address = m.address)',
+};
+const withJoined = `audit_events
+  left join (select f.event_position, ${rulesOf} as detection from findings f group by 1) found on found.event_position = position
+  left join address_places place on place.address = actor_ip_address`;
 
 /** In place of the name of a field. */
 const BARS = 'bar';
@@ -198,14 +208,14 @@ export const facetsStatement = (
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
   const given = [...values, valuesPerField, ...(maxEvents === undefined ? [] : [maxEvents])];
-  const columns = fields.filter((field) => field !== 'detection').map(storedValue);
-  if (bar !== undefined) columns.push(`${binOf(bar, (value) => `$${given.push(value)}`)} as bar`);
   const isAll = maxEvents === undefined;
-  if (fields.includes('detection')) columns.push(isAll ? storedValue('detection') : 'position');
-  const from = fields.includes('detection') && isAll ? `audit_events ${withFindings}` : 'audit_events';
-  const rows = `select ${columns.join(', ')} from ${from} where ${sql} ${newest}`;
-  const matching =
-    isAll || !fields.includes('detection') ? rows : `select m.*, ${findingsOf} as detection from (${rows}) m offset 0`;
+  const outer = isAll ? [] : fields.filter((field) => joined.includes(field));
+  const columns = fields.filter((field) => !outer.includes(field)).map(storedValue);
+  if (bar !== undefined) columns.push(`${binOf(bar, (value) => `$${given.push(value)}`)} as bar`);
+  if (outer.length > 0) columns.push('position', 'actor_ip_address as address');
+  const rows = `select ${columns.join(', ')} from ${isAll ? withJoined : 'audit_events'} where ${sql} ${newest}`;
+  const added = outer.map((field) => `, ${joinedOf[field]} as ${field}`).join('');
+  const matching = outer.length === 0 ? rows : `select m.*${added} from (${rows}) m offset 0`;
   return { text: statementOf(matching, fields, top, bar !== undefined), values: given };
 };
 
