@@ -79,7 +79,7 @@ test('a base backup, restored as a copy when no daemon was left: the anchor know
     // An anchor is given what is signed at a start, and then every five minutes.
     await using _ = await startDaemonProcess(anchored);
     await until('a checkpoint is anchored that the backup lacks', async () => {
-      const kept = await readdir(join(worm, 'events/checkpoints')).catch(() => []);
+      const kept = await readdir(join(worm, 'log-1/checkpoints')).catch(() => []);
       return Math.max(0, ...kept.map(Number).filter(Number.isFinite)) > largest(before);
     });
   }
@@ -183,23 +183,21 @@ const createPrepared = async (one: PostgresCluster): Promise<{ readonly name: st
   return created;
 };
 
-const signedOn = async (one: PostgresCluster): Promise<readonly string[]> =>
-  (await one.sql(`select log || ' ' || size as signed from evidence_checkpoints`, name)).map((row) =>
-    String(row['signed']),
-  );
+/** The sizes that were signed, in order. */
+const signedOn = async (one: PostgresCluster): Promise<readonly number[]> =>
+  (await one.sql(`select size from evidence_checkpoints order by size`, name)).map(({ size }) => Number(size));
 
-const largest = (signed: readonly string[]): number =>
-  Math.max(0, ...signed.flatMap((each) => (each.startsWith('events ') ? Number(each.slice(7)) : [])));
+const largest = (signed: readonly number[]): number => signed.at(-1) ?? 0;
 
 const untilSigned = async (beyond: number): Promise<void> =>
-  await until(`more than ${beyond} events are signed`, async () => largest(await signedOn(server)) > beyond);
+  await until(`more than ${beyond} leaves are signed`, async () => largest(await signedOn(server)) > beyond);
 
 /** The restored server takes over; resolves when the process has said that nothing is signed, after nothing was. */
 const expectNoticed = async (
   restored: PostgresCluster,
   daemon: { readonly process: { waitFor(text: string): Promise<void>; stdout(): string } },
   state: RegExp,
-  before: readonly string[],
+  before: readonly number[],
 ) => {
   await daemon.process.waitFor('nothing is signed');
   expect(daemon.process.stdout()).toMatch(state);
