@@ -1,14 +1,14 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { S3Bucket } from '../../../../src/base/s3/bucket.ts';
-import { mirrorTo, objectsIn } from '../../../../src/evidence/anchors/mirror.ts';
-import { openAnchors } from '../../../../src/evidence/anchors/open-anchors.ts';
-import { isUnanchored } from '../../../../src/evidence/stored/evidence-status.sql.ts';
-import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
-import { type Place, placeKinds } from '../../../support/evidence/anchors/places.ts';
-import { worldOfAllTests } from '../../../support/evidence/evidence-world.ts';
-import { rememberForRewind } from '../../../support/evidence/rewind.ts';
-import { forAllTests } from '../../../support/process/for-all-tests.ts';
-import { type Storage, testBucket } from '../../../support/s3/storages.ts';
+import type { S3Bucket } from '../../../src/base/s3/bucket.ts';
+import { mirrorTo, objectsIn } from '../../../src/evidence/anchors/mirror.ts';
+import { openAnchors } from '../../../src/evidence/anchors/open-anchors.ts';
+import { isUnanchored } from '../../../src/evidence/stored/evidence-status.sql.ts';
+import { openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
+import { type Place, placeKinds } from '../../support/evidence/anchors/places.ts';
+import { worldOfAllTests } from '../../support/evidence/evidence-world.ts';
+import { rememberForRewind } from '../../support/evidence/rewind.ts';
+import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { type Storage, testBucket } from '../../support/s3/storages.ts';
 
 describe.each(placeKinds)('an anchor that is $name', ({ missing, storageName, open: openKind }) => {
   describe.skipIf(missing !== undefined)('and is there', () => {

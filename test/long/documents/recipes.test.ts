@@ -4,19 +4,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readPlan } from '../../scripts/documents/generated.ts';
-import { readImports, sourceFiles } from '../../scripts/rooms/imports.ts';
-import { violations } from '../../scripts/rooms/rules.ts';
-import { formatNames } from '../../src/formats/registry.ts';
-import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
-import { sinkTypes } from '../../src/sinks/registry.ts';
-import { temporaryFolder } from '../support/process/temporary-folder.ts';
+import { readPlan } from '../../../scripts/documents/generated.ts';
+import { readImports, sourceFiles } from '../../../scripts/rooms/imports.ts';
+import { violations } from '../../../scripts/rooms/rules.ts';
+import { formatNames } from '../../../src/formats/registry.ts';
+import { sourceKindNames } from '../../../src/ingest/sources/registry.ts';
+import { sinkTypes } from '../../../src/sinks/registry.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 // CONTRIBUTING.md tells how a sink, an operation, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
 // lines in each registry, and nothing else.
 
 const execFile = promisify(execFileWithCallback);
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL('../../..', import.meta.url));
 const page = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8');
 
 /** The blocks of one language, each with the path in its first line. */
