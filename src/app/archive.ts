@@ -5,10 +5,11 @@ import { createArchivedEvents } from '../archive/history/archived-events.ts';
 import { writeTables } from '../archive/iceberg/write-table.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { loadDuck } from '../archive/parquet/parquet.ts';
-import { writeState } from '../archive/restore/state-object.ts';
+import { keepState, writeState } from '../archive/restore/state-object.ts';
 import { archiveSettled, type SettledMonths } from '../archive/settled-months.sql.ts';
 import { openObjectStore } from '../archive/store.ts';
 import { reasonOf } from '../base/errors.ts';
+import type { Time } from '../base/time.ts';
 import type { ArchivedEvents } from '../feed/feed.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Config } from './config/config.ts';
@@ -69,6 +70,8 @@ export const openArchive = async (
       });
       return archived && written !== undefined;
     },
+    /** Until the signal. */
+    keepState: async (time: Pick<Time, 'sleep'>) => await keepState({ pool, store, time, logger, signal }),
     close: () => store.close(),
   };
 };

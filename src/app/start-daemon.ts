@@ -76,6 +76,7 @@ export const startDaemon = async (
     retentionMs: config.retentionMs,
   });
   const thawing = archive && thawForever({ ...forever, ...archive });
+  const keeping = archive?.keepState(app.sync.time);
   const noting = noteAliveForever(pool, app.sync.time, stop.signal);
   const logging = logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal });
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
@@ -97,7 +98,7 @@ export const startDaemon = async (
     stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, noting, logging]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, keeping, noting, logging]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();

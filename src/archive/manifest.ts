@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { S3Fault } from '../base/s3/errors.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { type CataloguedObject, readCatalogue, readEnteredKeys, readFeedId } from './catalogue.sql.ts';
+import { objectKinds } from './columns.ts';
 import type { ObjectStore } from './store.ts';
 
 /**
@@ -62,7 +64,10 @@ const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | und
   const found = objects.length === 0 ? undefined : await findObject(store, key, signal);
   // After the manifest: what another replica has entered meanwhile is known.
   const entered = found === undefined ? new Set<string>() : await readEnteredKeys(pool, store.name);
-  const unknownKeys = found === undefined ? [] : keysIn(found).filter((each) => !entered.has(each));
+  const unknownKeys =
+    found === undefined
+      ? []
+      : (parsed(found)?.objects ?? []).map(({ key: each }) => each).filter((each) => !entered.has(each));
   const result: ManifestFound = { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys };
   return { result, bytes, found };
 };
@@ -115,16 +120,38 @@ const manifestText = (feedId: string, objects: readonly CataloguedObject[]): str
   return `{"version":1,"feed_id":${JSON.stringify(feedId)},"objects":[\n${lines.join(',\n')}\n]}\n`;
 };
 
-const keysIn = (bytes: Buffer): readonly string[] => {
+const manifest = z.object({
+  version: z.literal(1),
+  feed_id: z.guid(),
+  objects: z.array(
+    z.object({
+      key: z.string(),
+      kind: z.enum(objectKinds),
+      month: z.string(),
+      first_position: z.number(),
+      last_position: z.number(),
+      rows: z.number(),
+      bytes: z.number(),
+      sha256: z.string(),
+      ids_sha256: z.string(),
+      raw_sha256: z.string(),
+      columns_sha256: z.string(),
+    }),
+  ),
+});
+
+/** Undefined: there is none, or it is another text. */
+export const fetchManifest = async (store: ObjectStore, feedId: string, signal?: AbortSignal) => {
+  const bytes = await findObject(store, keyOfManifest(feedId), signal);
+  const found = bytes && parsed(bytes);
+  return found?.feed_id === feedId ? found.objects : undefined;
+};
+
+const parsed = (bytes: Buffer): z.output<typeof manifest> | undefined => {
   try {
-    const parsed: unknown = JSON.parse(bytes.toString());
-    const objects = typeof parsed === 'object' && parsed !== null && 'objects' in parsed ? parsed.objects : [];
-    if (!Array.isArray(objects)) return [];
-    return objects.flatMap((each: unknown) =>
-      typeof each === 'object' && each !== null && 'key' in each && typeof each.key === 'string' ? [each.key] : [],
-    );
+    return manifest.parse(JSON.parse(bytes.toString()));
   } catch {
-    return [];
+    return undefined;
   }
 };
 

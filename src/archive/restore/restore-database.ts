@@ -4,6 +4,8 @@ import type { Time } from '../../base/time.ts';
 import { createProcessIdentity } from '../../postgres/leases.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { asOwner } from '../../postgres/sql-state.ts';
+import { readFeedId } from '../catalogue.sql.ts';
+import { fetchManifest } from '../manifest.ts';
 import type { ObjectStore } from '../store.ts';
 import { workOnce } from '../thaw/thaw-forever.ts';
 import {
@@ -14,9 +16,10 @@ import {
   type RestoreRow,
   readMonthsOfRestore,
   readOpenRestore,
+  restoringAlone,
 } from './restores.sql.ts';
 import { readStateHead, type StateHead } from './state.sql.ts';
-import { fetchState, findState } from './state-object.ts';
+import { fetchState, findState, NO_STATE } from './state-object.ts';
 
 /** Another process may have the month that is left, or had it when it was killed: its lease ends within a minute. */
 const LOOK_EVERY_MS = 1_000;
@@ -41,13 +44,23 @@ interface Restored {
  * Brings a lost database back into an empty one: its state, and each month by the way of a thaw. Killed at any moment, it goes on where it was when it is
  * called again; until its end the database stores nothing. Throws OrgtrailError with the names of the months that cannot come back, when all others are.
  */
-export const restoreDatabase = async (
-  context: RestoreContext,
-  { feedId, without }: { readonly feedId?: string | undefined; readonly without: readonly string[] },
-): Promise<Restored> => {
+export const restoreDatabase = async (context: RestoreContext, asked: Asked): Promise<Restored> =>
+  await asOwner(
+    'restore a database',
+    restoringAlone(context.pool, () => restore(context, asked)),
+  );
+
+interface Asked {
+  readonly feedId?: string | undefined;
+  /** Of a state. Default: the newest. */
+  readonly key?: string | undefined;
+  readonly without: readonly string[];
+}
+
+const restore = async (context: RestoreContext, { without, ...asked }: Asked): Promise<Restored> => {
   const { pool, store, signal, onProgress } = context;
-  const { open, lines } = await asOwner('restore a database', openRestore(context, feedId));
-  const all = await asOwner('restore a database', askForMonths(pool, without));
+  const { open, lines } = await openRestore(context, asked);
+  const all = await askForMonths(pool, without);
   const owner = createProcessIdentity();
   let done = 0;
   const work = {
@@ -75,21 +88,29 @@ export const restoreDatabase = async (
   return { state: { ...open, head: readStateHead(lines) }, months, events };
 };
 
-const openRestore = async ({ pool, store, signal }: RestoreContext, feedId: string | undefined) => {
+const openRestore = async ({ pool, store, signal }: RestoreContext, asked: Omit<Asked, 'without'>) => {
   const open = await readOpenRestore(pool);
   if (open !== undefined && open.archive !== store.name)
     throw new OrgtrailError('usage', `this database is being restored from ${open.archive}, not from ${store.name}`);
-  if (open !== undefined) {
-    const lines = await fetchState(store, { key: open.stateKey, sha256: open.stateSha256 }, signal);
-    return { open, lines };
-  }
-  const state = await findState(store, feedId, signal);
-  const lines = await fetchState(store, state, signal);
-  await beginRestore(pool, { archive: store.name, ...state }, readStateHead(lines), lines);
+  if (open !== undefined) return { open, lines: await linesOf(store, open, await readFeedId(pool), signal) };
+  const state = await findState(store, asked, signal);
+  const head = readStateHead(state.lines);
+  const manifest = await fetchManifest(store, head.feed_id, signal);
+  if (state.key === NO_STATE && manifest === undefined)
+    throw new OrgtrailError('usage', `${store.name} has no manifest of the feed ${head.feed_id}`);
+  await beginRestore(pool, { archive: store.name, ...state }, head, manifest);
   const begun = await readOpenRestore(pool);
   if (begun === undefined) throw new Error('the restore did not begin');
-  return { open: begun, lines };
+  return { open: begun, lines: state.lines };
 };
+
+const linesOf = async (
+  store: ObjectStore,
+  { stateKey: key, stateSha256: sha256 }: RestoreRow,
+  feedId: string,
+  signal: AbortSignal,
+) =>
+  (key === NO_STATE ? await findState(store, { feedId, key }) : await fetchState(store, { key, sha256 }, signal)).lines;
 
 const refuseFailed = (store: ObjectStore, failed: readonly MonthOfRestore[]): void => {
   if (failed.length === 0) return;

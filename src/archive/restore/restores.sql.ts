@@ -1,7 +1,10 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { inTransaction, longStatement, type Pool } from '../../postgres/pool.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
+import type { fetchManifest } from '../manifest.ts';
 import { enterState, raiseNumbers, type StateHead } from './state.sql.ts';
+import type { FoundState } from './state-object.ts';
 
 /** A database that has a row in one of these is in use. */
 const usedTables = [
@@ -35,6 +38,25 @@ export const readOpenRestore = async (pool: Pool | PoolClient): Promise<RestoreR
     )
   ).rows[0];
 
+const LOCK_NOT_AVAILABLE = '55P03';
+/** A server notices by then that the process of a connection was killed. */
+const LOCK_TIMEOUT = '10s';
+
+/** While no other process restores into this database. Throws OrgtrailError `usage` if one does. */
+export const restoringAlone = async <T>(pool: Pool, restore: () => Promise<T>): Promise<T> =>
+  await inTransaction(pool, async (client) => {
+    await client.query(`set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '${LOCK_TIMEOUT}'`);
+    try {
+      await client.query("select pg_advisory_xact_lock(hashtextextended('orgtrail archive restore --into', 0))");
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+      throw new OrgtrailError('usage', 'another process is restoring into this database', {
+        hint: 'wait for its end; if it was killed, run this again',
+      });
+    }
+    return await restore();
+  });
+
 /** Throws OrgtrailError `configuration` while a lost database comes back into this one. */
 export const requireNoRestore = async (pool: Pool): Promise<void> => {
   if ((await readOpenRestore(pool)) === undefined) return;
@@ -49,19 +71,22 @@ export const requireNoRestore = async (pool: Pool): Promise<void> => {
  */
 export const beginRestore = async (
   pool: Pool,
-  { archive, key, sha256 }: { readonly archive: string; readonly key: string; readonly sha256: string },
+  { archive, key, sha256, lines }: FoundState & { readonly archive: string },
   head: StateHead,
-  lines: Buffer,
+  manifest: Awaited<ReturnType<typeof fetchManifest>>,
 ): Promise<void> =>
   await inTransaction(pool, async (client) => {
     await client.query('lock table archive_restores in exclusive mode; lock table feed_head in access exclusive mode');
     await requireEmpty(client);
     await enterState(client, lines, (table) => table !== 'feed_head' && table !== 'finding_head');
+    await raiseNumbers(client);
     await client.query('delete from feed_head');
     await client.query('insert into feed_head (feed_id) values ($1)', [head.feed_id]);
     // The bucket may be a copy with another address.
     for (const table of ['archive_policy', 'archive_objects', 'archive_snapshots'])
       await client.query(`update ${table} set archive = $2 where archive = $1`, [head.archive, archive]);
+    await client.query('insert into archive_policy (archive) values ($1) on conflict do nothing', [archive]);
+    await enterManifest(client, archive, head.feed_id, manifest);
     await client.query(
       'update archive_objects set dropped_at = coalesce(dropped_at, clock_timestamp()) where superseded_at is null',
     );
@@ -71,8 +96,32 @@ export const beginRestore = async (
       key,
       sha256,
     ]);
-    await raiseNumbers(client);
   });
+
+/** A manifest with objects that the state does not know is newer than it, and says which count. */
+const enterManifest = async (
+  client: PoolClient,
+  archive: string,
+  feedId: string,
+  manifest: Awaited<ReturnType<typeof fetchManifest>> = [],
+): Promise<void> => {
+  const { rowCount } = await client.query(
+    `insert into archive_objects (archive, key, kind, month, feed_id, first_position, last_position, events, bytes, sha256, ids_sha256, raw_sha256,
+       columns_sha256, organizations)
+     select $1, m.key, m.kind, to_date(m.month, 'YYYY-MM'), $2, m.first_position, m.last_position, m.rows, m.bytes, m.sha256, m.ids_sha256,
+       m.raw_sha256, m.columns_sha256, '{}'
+     from json_to_recordset($3) m (key text, kind text, month text, first_position bigint, last_position bigint, rows bigint, bytes bigint,
+       sha256 text, ids_sha256 text, raw_sha256 text, columns_sha256 text)
+     where not exists (select from archive_objects o where o.archive = $1 and o.key = m.key)`,
+    [archive, feedId, JSON.stringify(manifest)],
+  );
+  if (rowCount === 0) return;
+  await client.query(
+    `update archive_objects set superseded_at = clock_timestamp()
+     where archive = $1 and superseded_at is null and key <> all($2::text[])`,
+    [archive, manifest.map(({ key }) => key)],
+  );
+};
 
 const requireEmpty = async (client: PoolClient): Promise<void> => {
   for (const table of usedTables) {
@@ -115,6 +164,8 @@ export const askForMonths = async (pool: Pool, without: readonly string[]): Prom
        where to_char(month, 'YYYY-MM') = any($1::text[]) and superseded_at is null and dropped_at is not null`,
       [without],
     );
+    // Of a process that was killed: this one is alone.
+    await client.query('update archive_thaws set lease_until = null');
     await client.query(
       `delete from archive_thaws where to_char(month, 'YYYY-MM') = any($1::text[]) or state = 'failed'`,
       [without],
@@ -158,6 +209,15 @@ export const endRestore = async (pool: Pool, { id }: Pick<RestoreRow, 'id'>, lin
     );
     if (rowCount !== 0) throw new Error('a month is not back');
     await enterState(client, lines, (table) => table === 'feed_head' || table === 'finding_head');
+    // Months that are newer than the state have higher ones. The triggers would take it for a commit.
+    await client.query(`alter table feed_head disable trigger user;
+      update feed_head set position = greatest(position, (select max(position) from audit_events));
+      alter table feed_head enable trigger user`);
+    await client.query(
+      longStatement(`update archive_objects o set organizations = (select f.organizations
+         from orgtrail_archive_facts(o.kind, o.month, o.first_position, o.last_position) f)
+       where o.organizations = '{}' and o.superseded_at is null and o.kind = 'events'`),
+    );
     // Any other text than that of the server lets positions jump.
     await client.query(`update feed_head set timeline = 'restored'`);
     await noteLostPositions(client);
@@ -174,7 +234,11 @@ export const endRestore = async (pool: Pool, { id }: Pick<RestoreRow, 'id'>, lin
       `delete from sink_dead_letters d where not exists (select from audit_events e where e.position = d.position)`,
     );
     await client.query('update sinks set batch_until = null, lease_until = null');
-    await client.query('update archive_restores set ended_at = clock_timestamp() where id = $1', [id]);
+    const ended = await client.query(
+      'update archive_restores set ended_at = clock_timestamp() where id = $1 and ended_at is null',
+      [id],
+    );
+    if (ended.rowCount === 0) throw new Error('another process has ended the restore');
     await raiseNumbers(client);
   });
   await pool.query('select orgtrail_check_timeline()');

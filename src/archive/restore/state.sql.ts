@@ -2,10 +2,11 @@ import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { copyWithin } from '../../postgres/copy.ts';
 import { inTransaction, longStatement, type Pool } from '../../postgres/pool.ts';
+import { sha256Of } from '../manifest.ts';
 
 /**
- * What a database has beside its months, in the order in which rows may be entered. Not in it: tokens, sessions, the trail of access and the
- * evidence, which the account of a daemon may not read; and what is found out again.
+ * What a database has beside its months, in the order in which rows may be entered. Not in it: tokens, sessions, evidence and what is found out again.
+ * The trail of access is, for an account that may read it (docs/decisions/12).
  */
 const stateTables = [
   ...['holds', 'retention_policy', 'retention_drops', 'retention_waits', 'position_jumps'],
@@ -25,6 +26,7 @@ const stateTables = [
   // Only of events without a month: an object has the others.
   ...['audit_events', 'audit_event_changes'],
   ...['feed_head', 'finding_head'],
+  'access_log',
 ] as const;
 type StateTable = (typeof stateTables)[number];
 
@@ -39,6 +41,45 @@ export interface StateHead {
   readonly unarchived: readonly string[];
 }
 
+/** As a state with nothing in it: of what is not known, nothing is claimed. */
+export const emptyState = (feedId: string, archive: string): Buffer => {
+  const head: StateHead = {
+    version: 1,
+    feed_id: feedId,
+    position: 0,
+    at: new Date().toISOString(),
+    archive,
+    unarchived: [],
+  };
+  return Buffer.from(`${JSON.stringify(head)}\n`);
+};
+
+/** What changes seldom, and must not come back as of yesterday. */
+const rareRows = [
+  ...[
+    'holds',
+    'retention_policy',
+    'retention_drops',
+    'position_jumps',
+    'archive_policy',
+    'detection_mutes',
+    'saved_searches',
+  ].map((table) => `select '${table}' as name, e::text as row from ${table} e`),
+  `select 'search_tells', (e.search_id, e.sink, e.every_seconds)::text from search_tells e`,
+  `select 'sinks', (e.name, e.kind)::text from sinks e`,
+].join(' union all ');
+const rareText = `select coalesce(string_agg(name || row, chr(10) order by name, row), '') as text from (${rareRows}) r`;
+
+/** SHA-256 of it. */
+export const readRare = async (pool: Pool): Promise<string> =>
+  await inTransaction(pool, async (client) => {
+    await client.query(PLAIN_TEXTS);
+    return await rareOf(client);
+  });
+
+const rareOf = async (client: PoolClient): Promise<string> =>
+  sha256Of(Buffer.from((await client.query<{ text: string }>(rareText)).rows[0]?.text ?? ''));
+
 /** Values mean the same, whatever the server is set to. */
 const PLAIN_TEXTS = "set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; set local timezone = 'UTC'";
 
@@ -47,7 +88,7 @@ export const readState = async (
   pool: Pool,
   archive: string,
   signal?: AbortSignal,
-): Promise<{ readonly head: StateHead; readonly lines: Buffer }> =>
+): Promise<{ readonly head: StateHead; readonly lines: Buffer; readonly rareSha256: string }> =>
   await inTransaction(
     pool,
     async (client) => {
@@ -55,7 +96,11 @@ export const readState = async (
       const head = await readHead(client, archive);
       const lines = [Buffer.from(`${JSON.stringify(head)}\n`)];
       const undated = await conditionOfUndated(client);
-      for (const table of stateTables) {
+      const { rows: unread } = await client.query<{ table: string }>(
+        "select t as table from unnest($1::text[]) t where not has_table_privilege(t, 'select')",
+        [['access_log']],
+      );
+      for (const table of stateTables.filter((each) => !unread.some((one) => one.table === each))) {
         const columns = (await columnsOf(client, table)).map(({ name }) => name);
         lines.push(Buffer.from(`${JSON.stringify({ table, columns })}\n`));
         const values = columns.map((name) => `e."${name}"::text`).join(', ');
@@ -70,7 +115,7 @@ export const readState = async (
           { signal, long: true },
         );
       }
-      return { head, lines: Buffer.concat(lines) };
+      return { head, lines: Buffer.concat(lines), rareSha256: await rareOf(client) };
     },
     signal,
   );

@@ -17,7 +17,13 @@ import { type CliContext, print, recordCommand } from '../command.ts';
 import { showWork } from '../output/terminal.ts';
 import { collectMonth, readMonth, withArchive } from './run-command.ts';
 
-type IntoOptions = Readonly<{ into?: boolean; feed?: string; without?: readonly string[]; json?: boolean }>;
+type IntoOptions = Readonly<{
+  into?: boolean;
+  feed?: string;
+  state?: string;
+  without?: readonly string[];
+  json?: boolean;
+}>;
 
 const helpOfInto = `
 With --into a lost database comes back: DATABASE_URL names a new, migrated one that nothing else is at work on, by the account that owns
@@ -46,6 +52,10 @@ export const restoreCommand = (context: CliContext): Command =>
     .addArgument(new Argument('[month]', 'such as 2024-01').argParser(readMonth))
     .option('--into', 'all months and what was noted beside them, into an empty database')
     .option('--feed <id>', 'with --into: the database with this feed, if several archive there')
+    .option(
+      '--state <key>',
+      'with --into: this state of v1/state, not the newest; none: months alone, without holds and positions of sinks',
+    )
     .addOption(new Option('--without <month>', 'with --into: give this month up; repeatable').argParser(collectMonth))
     .option('--out <file>', 'write to this file, which appears when it is complete')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(formatNames).default('native'))
@@ -159,6 +169,7 @@ const restoreInto = async (context: CliContext, options: IntoOptions): Promise<v
     const restoring = { pool, store, time: processTime(), logger, signal, onProgress };
     const { state, months, events } = await restoreDatabase(restoring, {
       feedId: options.feed,
+      key: options.state,
       without: options.without ?? [],
     });
     const { rows: sinks } = await pool.query<{ name: string; position: number }>(
@@ -206,12 +217,15 @@ const describe = ({ archive, state, months, events, seconds, read_again, sinks }
 };
 
 /** Undefined: all of them. */
-const requireMonth = (month: string | undefined, { into, feed, without, json }: IntoOptions): string | undefined => {
+const requireMonth = (
+  month: string | undefined,
+  { into, feed, state, without, json }: IntoOptions,
+): string | undefined => {
   if (into === true && month !== undefined)
     throw new OrgtrailError('usage', '--into brings all months back: leave the month out');
   if (into !== true && month === undefined)
     throw new OrgtrailError('usage', 'name a month such as 2024-01, or give --into to bring a lost database back');
-  if (into !== true && (feed !== undefined || without !== undefined || json === true))
-    throw new OrgtrailError('usage', '--feed, --without and --json go with --into');
+  if (into !== true && (feed ?? state ?? without ?? (json || undefined)) !== undefined)
+    throw new OrgtrailError('usage', '--feed, --state, --without and --json go with --into');
   return month;
 };

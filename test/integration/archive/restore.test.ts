@@ -1,12 +1,14 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { POINTER_KEY, writeState } from '../../../src/archive/restore/state-object.ts';
-import { type ArchiveWorld, january, openFileArchive } from '../../support/archive/archive-world.ts';
+import { writeManifest } from '../../../src/archive/manifest.ts';
+import { fetchState, findState, POINTER_KEY, writeState } from '../../../src/archive/restore/state-object.ts';
+import { type ArchiveWorld, january, openFileArchive, storeWith } from '../../support/archive/archive-world.ts';
 import { createTestDatabase } from '../../support/postgres/database.ts';
 import { firstValue, rowsOf, valuesOf } from '../../support/postgres/rows.ts';
-import { commit, entryText, takeLease } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 
 /** Found out again, of a process alone, or what the account of a daemon may not read: docs/archive.md says so. */
@@ -159,6 +161,102 @@ describe('a lost database', () => {
         `select range_agg(tstzrange(since, before))::text from coverage_readings where filter_hash = 'h'`,
       ),
     ).toEqual([read]);
+  });
+
+  test('comes back with the objects that are newer than its state, also those that took the place of others; and by its manifest alone', async () => {
+    await using world = await openFileArchive();
+    const at = { pool: world.daemon, store: world.store };
+    await world.archive('2024-01');
+    const { feed_id } = await writeState(at);
+    // Further than any jump of positions behind the state.
+    await world.owner.query('update feed_head set position = 5000000');
+    await world.addLate(7, 'late');
+    await world.change('january-3');
+    const altered = (await world.objects('2024-01'))[0] ?? '';
+    const get = async (key: string) => (altered.endsWith(key) ? Buffer.from('altered') : await world.store.get(key));
+    // Other bytes of the same rows, under another name.
+    await world.archive('2024-01', { store: storeWith(world.store, { get }), maxRows: 30 });
+    await world.archive('2024-02');
+    await writeManifest(at);
+    const before = (await textsOf(world.owner)).filter((text) => !text.includes(',young,'));
+    const highest = await firstValue<number>(world.owner, 'select max(last_position)::float8 from archive_objects');
+    const counted = `select key, events, organizations from archive_objects where superseded_at is null order by key`;
+    const objects = await rowsOf(world.owner, counted);
+    await world.owner.query(`insert into holds (reason) values ('later')`);
+    for (const args of [[], ['--state', 'none', '--feed', feed_id]]) {
+      await using lost = await openEmpty();
+      expect(await restoreInto(world, lost.url, ...args)).toMatchObject({ code: 0 });
+      expect(await textsOf(lost.pool)).toEqual(before);
+      expect(await rowsOf(lost.pool, counted)).toEqual(objects);
+      expect(await firstValue(lost.pool, 'select position::float8 >= $1 from feed_head', [highest])).toBe(true);
+      const next = await takeLease(lost.pool, 'o').catch(() => newSource(lost.pool, 'o'));
+      await commit(lost.pool, next, [entryText('new', january), entryText('january-1', january)]);
+      expect(await valuesOf(lost.pool, 'select id from audit_events where position > $1', [highest])).toEqual(['new']);
+    }
+    expect(await restoreInto(world, world.env.DATABASE_URL, '--state', 'none')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('needs --feed'),
+    });
+  });
+
+  test('holds: a state is written when they change, and names the ones before; those that write at once do not lose each other', async () => {
+    await using world = await openFileArchive(3);
+    const at = { pool: world.daemon, store: world.store };
+    const first = await writeState(at);
+    expect((await writeState(at, undefined, { ifRare: true })).key).toBe(first.key);
+    await world.owner.query(`insert into holds (reason) values ('case 8');
+      insert into access_log (kind, outcome, what, requests) values ('search', 'ok', '{"q": "mira"}', 1)`);
+    // Whatever each session is set to.
+    await world.owner.query(`set timezone = 'Asia/Tokyo'`);
+    const second = await writeState({ ...at, pool: world.owner }, undefined, { ifRare: true });
+    expect(second.key).not.toBe(first.key);
+    expect(await writeState(at, undefined, { ifRare: true })).toEqual(second);
+    // The account of a daemon may not read the trail of access.
+    const hasTrail = async ({ key }: { readonly key: string }) =>
+      (await fetchState(world.store, { key })).lines.includes('mira');
+    expect([await hasTrail(first), await hasTrail(await writeState(at)), await hasTrail(second)]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    await world.owner.query(`update holds set released_at = now(), released_as = 'x'`);
+    await using other = await openEmpty();
+    await other.pool.query('update feed_head set feed_id = gen_random_uuid()');
+    // The first is slow: what it names is older than what the second has.
+    const begun = Promise.withResolvers<void>();
+    const put: ArchiveWorld['store']['put'] = async (...args) => {
+      begun.resolve();
+      await sleep(args[0] === POINTER_KEY ? 0 : 500);
+      return await world.store.put(...args);
+    };
+    const slow = writeState({ ...at, store: storeWith(world.store, { put }) });
+    await begun.promise;
+    await world.owner.query(`insert into holds (reason) values ('case 9')`);
+    const [, mine, theirs] = await Promise.all([slow, writeState(at), writeState({ ...at, pool: other.pool })]);
+    const of = async (feedId: string | undefined) => (await findState(world.store, { feedId })).key;
+    expect(await of(theirs.feed_id)).toBe(theirs.key);
+    expect(await of(first.feed_id)).toBe(mine.key);
+    const newest = mine.key;
+    expect((await fetchState(world.store, { key: newest })).lines.toString()).toContain('case 9');
+    // The newest is not there: an older one comes back if it is named.
+    await rm(join(world.directory, newest));
+    await using lost = await openEmpty();
+    const refused = await restoreInto(world, lost.url, '--feed', first.feed_id);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(second.key) });
+    expect(await restoreInto(world, lost.url, '--state', second.key)).toMatchObject({ code: 0 });
+    expect(await valuesOf(lost.pool, 'select reason from holds where released_at is null')).toEqual(['case 8']);
+    expect(await valuesOf(lost.pool, 'select route from access_log order by id')).toEqual([
+      null,
+      'archive restore --into',
+    ]);
+    // What others put in the place of the pointer.
+    await writeFile(join(world.directory, POINTER_KEY), '<html>');
+    expect(await restoreInto(world, world.env.DATABASE_URL)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('is not what orgtrail writes'),
+    });
+    const { key } = await writeState(at);
+    expect(await of(undefined)).toBe(key);
   });
 
   test('is refused where the state is not what was written, and begins from nothing then', async () => {

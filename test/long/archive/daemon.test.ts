@@ -2,7 +2,9 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { readCatalogue, readFeedId } from '../../../src/archive/catalogue.sql.ts';
+import { findState } from '../../../src/archive/restore/state-object.ts';
 import { setRetentionPolicy } from '../../../src/archive/retention.sql.ts';
+import { openObjectStore } from '../../../src/archive/store.ts';
 import { january } from '../../support/archive/archive-world.ts';
 import { poolOfWorld } from '../../support/postgres/pool-of-tests.ts';
 import {
@@ -149,6 +151,37 @@ test('a daemon without a retention archives a closed month that has settled, and
   });
   expect((await pool.query("select from audit_events where id = 'held'")).rowCount).toBe(1);
 });
+
+test('a hold is in the bucket within a minute, also if the daemon is killed right after it', async () => {
+  const add = (reason: string) => pool.query('insert into holds (reason) values ($1)', [reason]);
+  const stated = async () =>
+    await findState(openStore(), {}).then(
+      ({ lines }) => lines.toString(),
+      () => '',
+    );
+  const isThere = (reason: string) =>
+    until(`${reason} is in the bucket`, async () => (await stated()).includes(reason));
+  {
+    await using daemon = await startDaemonProcess(reading);
+    await until('it is at work', async () => (await stated()).includes('"holds"'));
+    await add('case 8');
+    await isThere('case 8');
+    await add('case 8 b');
+    await isThere('case 8 b');
+    await add('case 9');
+    daemon.process.child.kill('SIGKILL');
+    await daemon.process.ended;
+  }
+  expect(await stated()).not.toContain('case 9');
+  await using _ = await startDaemonProcess(reading);
+  await isThere('case 9');
+});
+
+const openStore = () =>
+  openObjectStore(
+    { kind: 'file', name: `file://${directory}`, directory },
+    { accessKey: undefined, secretKey: undefined, environment: {} },
+  );
 
 const json = async (daemon: RunningDaemon, path: string) => {
   const { code, text } = await daemon.get(path);
