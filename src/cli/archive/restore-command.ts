@@ -29,7 +29,7 @@ const helpOfInto = `
 With --into a lost database comes back: DATABASE_URL names a new, migrated one that nothing else is at work on, by the account that owns
 the schema. First come the holds and all else that was noted beside the events, as of the newest state in the bucket, then every archived
 month, with its positions and bytes, compared with every hash. If it is killed, run it again: it goes on. No daemon starts before its end. The
-daemon then reads from Cloudflare what was not archived. Tokens, sessions, the trail of access and evidence do not come back: docs/archive.md.`;
+daemon then reads from Cloudflare what was not archived. Tokens and sessions do not come back, and evidence begins again: docs/archive.md.`;
 
 const help = `
 Prints the events of a month as the feed would have, one per line in order of position, from objects whose SHA-256 is that of the

@@ -99,6 +99,57 @@ describe.each(['pg_restore', 'copy'] as const)(
   },
 );
 
+test('a lost database that came back from its archive begins a log that states what is lost; a checkpoint that was kept is a fault', async () => {
+  const archived = { ...env, ORGTRAIL_ARCHIVE: `file:${join(folder, 'bucket')}` };
+  await mkdir(join(folder, 'bucket'));
+  await signAll();
+  {
+    await using _ = await startDaemonProcess(env);
+    await until('it is at the anchor', async () => (await newestKept().catch(() => undefined)) !== undefined);
+  }
+  const run = ['archive', 'run', '--month', '2024-01'];
+  expect(await runOrgtrail(run, { ...archived, DATABASE_URL: world.database.url })).toMatchObject({ code: 0 });
+  const made = await createTestDatabase();
+  await using lost = { ...made, [Symbol.asyncDispose]: made.close };
+  const [owner, daemon] = [lost.url, at(lost, login)].map((url) => ({ ...archived, DATABASE_URL: url }));
+  if (owner === undefined || daemon === undefined) throw new Error('no database');
+  const said = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await runOrgtrail(args, owner);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    return stdout;
+  };
+  await said('archive', 'restore', '--into');
+  await said('evidence', 'init');
+  {
+    await using behind = await startDaemonProcess(daemon);
+    await behind.process.waitFor('nothing is signed');
+  }
+  const next = JSON.parse(
+    await said('evidence', 'next', '--reason', 'the database was lost', '--by', 'J. Doe', '--json'),
+  );
+  expect(next).toMatchObject({ number: 2, carried: 0, lost_leaves: next.known_size });
+  {
+    await using _ = await startDaemonProcess(daemon);
+    await until('log 2 is signed', () => isTrue(lost, SIGNED));
+  }
+  expect(await januaryIn(lost)).toBe(3);
+  const [kept = '', bundle] = [await newestKept(), join(folder, 'bundle')];
+  await said('evidence', 'export', bundle);
+  expect(await said('evidence', 'verify', bundle)).toMatch(/^log 2 since \S+: \d+ leaves of log 1 are lost, as stated/);
+  const python = (...args: readonly string[]) =>
+    execFile('python3', [join(bundle, 'verify.py'), ...args]).then(
+      ({ stdout }) => ({ code: 0, stdout }),
+      (error) => error,
+    );
+  expect(await python()).toMatchObject({ code: 0, stdout: expect.stringMatching(/leaves of log 1 are lost/) });
+  const judged = await runOrgtrail(['evidence', 'verify', bundle, '--anchor', kept], owner);
+  expect(judged).toMatchObject({ code: 5, stdout: expect.stringContaining('the evidence does not hold') });
+  expect(await python('--anchor', kept)).toMatchObject({
+    code: 5,
+    stdout: expect.stringMatching(/^The evidence does not/),
+  });
+});
+
 test('a first start, and the next one, wait for nothing', async () => {
   await signAll();
   await look(world.database, env, 'dropped');
