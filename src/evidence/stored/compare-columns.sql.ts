@@ -24,8 +24,13 @@ interface Difference {
 /** `value` is what `raw` says. */
 const namesOf = (condition: (name: string, value: string) => string): string =>
   `array_remove(array[${columnExpressions
-    .map(([name, value]) => `case when ${condition(name, `(${value})`)} then '${name}' end`)
+    .map(([name, value]) => `case when ${condition(name, storedValue(name, value))} then '${name}' end`)
     .join(', ')}], null)`;
+/** The log of an account is about that account, whatever an entry leaves out: orgtrail_commit_page_2. */
+const storedValue = (name: string, value: string): string =>
+  name === 'account_id'
+    ? `coalesce((${value}), case when e.source_kind = 'account' then e.source_id end)`
+    : `(${value})`;
 const isOther = (name: string, value: string): string =>
   `e.${name} is distinct from ${value}${later.includes(name) ? ` and e.${name} is not null` : ''}`;
 

@@ -34,6 +34,7 @@ describe.concurrent('demo', () => {
     await demo.waitFor('Ctrl-C again exits immediately');
     expect(await demo.ended, demo.stdout() + demo.stderr()).toBe(0);
     // Each detection that the attack raises is shown once, with a link to its event.
+    expect(demo.stdout()).not.toContain('"level":"error"');
     const alarms = [...demo.stdout().matchAll(/^ {2}(?:medium|high) +(\w+) +(\S+)$/gm)];
     expect(alarms.map(([, detection]) => detection).sort()).toEqual(ATTACK_DETECTIONS);
     for (const [, , link] of alarms) expect(link).toMatch(new RegExp(`^${consoleUrl}events/\\d+$`));

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { verifyBlock } from '../../../src/evidence/stored/read-block.sql.ts';
 import { emptyPage, UnreadablePageError } from '../../../src/ingest/entries/page.ts';
 import { kindOf, type SourceKindName, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
 import { type PageQuery, parseFilters } from '../../../src/ingest/sources/source-kind.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { servedIds, servedLogs } from '../../support/sources/served-logs.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -120,6 +122,19 @@ test('filters go out with every request of every kind', async () => {
       expect(searchParams.getAll('action_result')).toEqual(['success']);
     }
   }
+});
+
+test('odd entries of every kind are stored as the evidence finds them when it verifies itself', async () => {
+  await using world = await openWorld({ ...logs, faults: { defectRate: 0.3 } }, env);
+  await using run = await world.open();
+  await run.sync();
+  const { pool } = world.database;
+  const { rows } = await pool.query(
+    'select count(distinct source_kind) as kinds from audit_events where defects is not null',
+  );
+  expect(Number(rows[0].kinds)).toBe(sourceKindNames.length);
+  await openBuilder(pool, newSigner()).build();
+  expect(await verifyBlock(pool, 0)).toEqual([]);
 });
 
 // What every kind of source promises, against the simulated Cloudflare. What one of them promises beside that is in other files.
