@@ -33,7 +33,8 @@ export class ThrowawayCopy {
   constructor(checkout: string) {
     const git = (cwd: string, ...args: string[]) => execFileSync('git', args, { cwd, encoding: 'utf8' });
     for (const file of git(checkout, 'ls-files', '-z').split('\0')) {
-      if (file !== '' && existsSync(join(checkout, file))) cpSync(join(checkout, file), join(this.path, file));
+      if (file !== '' && existsSync(join(checkout, file)))
+        cpSync(join(checkout, file), join(this.path, file), { recursive: true, verbatimSymlinks: true });
     }
     // Not one link to all of them: what vitest keeps among them belongs to the copy.
     for (const folder of ['node_modules', 'tmp']) mkdirSync(join(this.path, folder));
