@@ -2,34 +2,23 @@
 """Verifies an evidence bundle of orgtrail, offline: python3 verify.py [BUNDLE]
 
 It needs Python 3.9 or later and its standard library, reads the bundle as a stream, sends nothing, and writes nothing but what it is told
-to. FORMAT.txt beside it is the specification. The first half of this file has the forms of chapters 1 to 6 in their order, the second half
-the claims of README.txt in theirs:
+to. FORMAT.txt beside it is the specification. First come the forms of chapters 1 to 6 in their order, then the claims of README.txt in theirs:
 
   1  the files are those that were written                                   check_list
   2  these leaves in this order are what the key signed, with this content   Walk, check_signatures
   3  nothing is left out of the selection                                    Walk, with its chains
   4  what was dropped, when, by which retention, under no hold               Journal.check_drops
-  5  what is stated as read lies within what was asked                       Journal.on_coverage, Journal.check_requests
+  5  what is stated as read lies within what was asked                       Journal.on_coverage
   6  all of that is unchanged since a checkpoint was kept                    check_kept
   7  not claimed: that what Cloudflare sent was stored                       Sample (--sample, --compare)
 """
-import argparse, base64, bisect, datetime, functools, hashlib, io, json, os, re, stat, struct, sys, zlib
+import argparse, base64, bisect, calendar, contextlib, datetime, functools, hashlib, io, json, math, os, pathlib, re, stat, struct, sys, zlib
 from types import SimpleNamespace
 
 HOLDS, NO_BUNDLE, DOES_NOT_HOLD = 0, 2, 5  # the exit codes
 sha256 = hashlib.sha256
-
-class Fault(Exception):
-    """Something is not as FORMAT.txt says."""
-
-class NoBundle(Exception):
-    """There is nothing to judge, or the options are wrong."""
-
-def utf8(data):
-    try:
-        return data.decode('utf-8')
-    except UnicodeDecodeError:
-        raise Fault('it is not UTF-8') from None
+Fault = ValueError  # something is not as FORMAT.txt says. Python raises it itself for what is no UTF-8, no JSON, no Base64, no day of a year
+NoBundle = OSError  # there is nothing to judge, or it cannot be read, or the options are wrong
 
 def need(is_so, why, *values):
     if not is_so:
@@ -39,31 +28,26 @@ def need(is_so, why, *values):
 
 MAX_BYTES, MAX_RAW, MAX_LEAVES, MAX_LEVELS, MAX_NUMBER = 65_000, 1 << 26, 1 << 48, 32, 1 << 53
 SECOND, DAY = 1_000_000, 86400 * 1_000_000
-FIRST_DAY = datetime.date(1970, 1, 1).toordinal()
+EPOCH, MICROSECOND = datetime.datetime(1970, 1, 1), datetime.timedelta(microseconds=1)
 
 def whole(digits):
     need(re.fullmatch('-?(0|[1-9][0-9]{0,15})', digits) and abs(int(digits)) < MAX_NUMBER, 'a number is no integer below 2^53: %.40s', digits)
     return int(digits)
 
 def one_of_each(pairs):
-    found = dict(pairs)
-    need(len(found) == len(pairs), 'a field is there twice')
-    return found
-
-def levels(value):
-    inner = value.values() if type(value) is dict else value if type(value) is list else None
-    return 0 if inner is None else 1 + max(map(levels, inner), default=0)
+    need(len(dict(pairs)) == len(pairs), 'a field is there twice')
+    return dict(pairs)
 
 def strict_json(data):
-    try:
-        body = data.decode('utf-8')
-        value = json.loads(body, object_pairs_hook=one_of_each, parse_int=whole, parse_float=whole, parse_constant=whole)
-        need(type(value) is dict, 'it is no object')
-        need(body.count('{') + body.count('[') <= MAX_LEVELS or levels(value) <= MAX_LEVELS, 'it has more than 32 levels')
-        if '\\u' in body:
-            json.dumps(value, ensure_ascii=False).encode('utf-8')  # refuses half of a surrogate pair
-    except (ValueError, RecursionError) as problem:
-        raise Fault('it is no strict JSON: %s' % problem) from None
+    body = data.decode()
+    value = json.loads(body, object_pairs_hook=one_of_each, parse_int=whole, parse_float=whole, parse_constant=whole)
+    need(type(value) is dict, 'it is no object')
+    layer = [value] if body.count('{') + body.count('[') > MAX_LEVELS else []
+    for _ in range(MAX_LEVELS):
+        layer = [one for outer in layer if type(outer) in (dict, list) for one in (outer.values() if type(outer) is dict else outer)]
+    need(not any(type(one) in (dict, list) for one in layer), 'it has more than 32 levels')
+    if '\\u' in body:
+        json.dumps(value, ensure_ascii=False).encode()  # refuses half of a surrogate pair
     return value
 
 def instant(value):
@@ -73,66 +57,55 @@ def instant(value):
 def micros_of(value):
     """Microseconds since 1970."""
     match = re.fullmatch(r'([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z', value)
-    try:  # Python has no year 0: the year 400 is 146,097 days later.
-        year, month, day, hour, minute, second, micro = map(int, match.groups())
-        days = datetime.date(year or 400, month, day).toordinal() - FIRST_DAY - (0 if year else 146097)
-        datetime.time(hour, minute, second)
-    except (AttributeError, ValueError):
-        raise Fault('%.60r is no instant' % (value,)) from None
-    return days * DAY + (hour * 3600 + minute * 60 + second) * SECOND + micro
+    need(match, '%.60r is no instant', value)
+    year, *others = map(int, match.groups())  # Python has no year 0: the year 400 is 146,097 days later
+    return (datetime.datetime(year or 400, *others) - EPOCH) // MICROSECOND - (0 if year else 146097 * DAY)
 
 def shown(micros):
     """An instant for people, without its zeros."""
     try:
-        text = (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros)).isoformat(timespec='microseconds')
-        return re.sub(r'(T00:00:00)?\.000000$', '', text) + ('Z' if micros % DAY else '')
+        text = (EPOCH + micros * MICROSECOND).isoformat(timespec='microseconds')
     except OverflowError:
         return '%d microseconds since 1970' % micros
+    return re.sub(r'(T00:00:00)?\.000000$', '', text) + ('Z' if micros % DAY else '')
 
 # A form takes a value as JSON has it, and gives what it means; a Fault if it is not of that form.
 
+def checked(value, is_so, what):
+    need(is_so, '%.80r is no %s', value, what)
+    return value
+
 def integer(low=0, high=MAX_NUMBER):
-    def form(value):
-        need(type(value) is int and low <= value < high, '%.60r is no number that fits', value)
-        return value
-    return form
+    return lambda value: checked(value, type(value) is int and low <= value < high, 'number that fits')
 
 def like(pattern, what):
-    def form(value):
-        need(type(value) is str and re.fullmatch(pattern, value, re.DOTALL), '%.80r is no %s', value, what)
-        return value
-    return form
+    return lambda value: checked(value, type(value) is str and re.fullmatch(pattern, value, re.DOTALL), what)
 
 def or_null(form):
     return lambda value: None if value is None else form(value)
 
-def list_of(item, most=None):
-    def form(value):
-        need(type(value) is list and (most is None or len(value) <= most), '%.60r is no list, or too long', value)
-        return [item(one) for one in value]
-    return form
+def list_of(item, most=MAX_NUMBER):
+    return lambda value: [item(one) for one in checked(value, type(value) is list and len(value) <= most, 'list, or too long')]
 
 def a_range(item):
     def form(value):
-        need(type(value) is list and len(value) == 2, '%.80r is no range', value)
-        start, end = map(item, value)
+        start, end = map(item, checked(value, type(value) is list and len(value) == 2, 'range'))
         need(start < end, 'the range %.80r is empty', value)
         return start, end
     return form
 
-def ranges(item, most=None):
+def ranges(item, most=MAX_NUMBER):
     def form(value):
         found = list_of(a_range(item), most)(value)
         need(all(one[1] < other[0] for one, other in zip(found, found[1:])), 'ranges do not ascend, or touch')
         return found
     return form
 
-def fields(forms):
+def fields(**forms):
     def form(value):
-        need(type(value) is dict, '%.60r is no object', value)
         result = SimpleNamespace()
         for name, one in forms.items():
-            need(name in value, 'the field "%s" is missing', name)
+            need(type(value) is dict and name in value, 'the field "%s" is missing', name)
             try:
                 setattr(result, name, one(value[name]))
             except Fault as problem:
@@ -144,9 +117,8 @@ def merged(found):
     result = []
     for start, end in sorted(found):
         if result and start <= result[-1][1]:
-            result[-1] = result[-1][0], max(end, result[-1][1])
-        else:
-            result.append((start, end))
+            start, end = result[-1][0], max(end, result.pop()[1])
+        result.append((start, end))
     return result
 
 def outside(inner, outer):
@@ -171,45 +143,43 @@ def lines_of(stream):
 EVENT, STATEMENT, NO_TIME = b'orgtrail/event/v2\n', b'orgtrail/statement/v2\n', -1 << 63
 TIMES = struct.Struct('>Qqq')  # position, received_at, action_time
 AT_TIMES = len(EVENT) + 16  # behind the salt
-AT_TEXTS = AT_TIMES + TIMES.size
 
 def read_event(data):
     """position, received_at, action_time; source_kind, source_id, organization_id, id, defects; length and hash of the content."""
-    texts, at = [], AT_TEXTS
-    try:
-        for _ in range(5):
-            end = at + 2 + int.from_bytes(data[at:at + 2], 'big')
-            texts.append(data[at + 2:end].decode('utf-8'))
-            at = end
-    except UnicodeDecodeError:
-        raise Fault('a text of an event is not UTF-8') from None
+    texts, at = [], AT_TIMES + TIMES.size
+    for _ in range(5):
+        end = at + 2 + int.from_bytes(data[at:at + 2], 'big')
+        texts.append(data[at + 2:end].decode())
+        at = end
     length = int.from_bytes(data[at:at + 4], 'big')
     need(data[:len(EVENT)] == EVENT and at + 36 == len(data) <= MAX_BYTES and length <= MAX_RAW, 'a record has no leaf of an event')
     return (*TIMES.unpack_from(data, AT_TIMES), *texts, length, data[-32:])
 
 class Fold:
-    """A tree of RFC 6962 that grows: its full subtrees, the widest first."""
+    """A tree of RFC 6962 that grows: its full subtrees, the widest first; the roots of those sizes that are wanted."""
 
-    def __init__(self):
-        self.heights, self.hashes = [], []
+    def __init__(self, wanted=()):
+        self.size, self.heights, self.hashes, self.wanted, self.roots = 0, [], [], set(wanted), {0: sha256().digest()}
 
     def push(self, height, node):
-        heights, hashes = self.heights, self.hashes
+        heights, hashes, self.size = self.heights, self.hashes, self.size + (1 << height)
         while heights and heights[-1] == height:
             heights.pop()
             node = sha256(b'\x01' + hashes.pop() + node).digest()
             height += 1
         heights.append(height)
         hashes.append(node)
+        if self.size in self.wanted:
+            self.roots[self.size] = self.root()
 
     def root(self):
-        node = self.hashes[-1] if self.hashes else sha256().digest()
+        node = self.hashes[-1] if self.hashes else self.roots[0]
         for left in self.hashes[-2::-1]:
             node = sha256(b'\x01' + left + node).digest()
         return node
 
 # ================================================================================================= chapter 3: keys, notes, policy
-# Ed25519 is RFC 8032, 5.1. Points are x, y, z, t with x/z, y/z on the curve and t = xy/z. Nothing is secret here.
+# Ed25519 as RFC 8032, 5.1 has it. A point is (x, y) on -x^2 + y^2 = 1 + d x^2 y^2. Nothing is secret here.
 
 PRIME, ORDER = 2 ** 255 - 19, 2 ** 252 + 27742317777372353535851937790883648493
 CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
@@ -222,20 +192,17 @@ def point_of(data):
     x = pow(square, (PRIME + 3) // 8, PRIME)
     x = x if (x * x - square) % PRIME == 0 else x * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
     x = x if x & 1 == number >> 255 else -x % PRIME
-    return (x, y, 1, x * y % PRIME) if (x * x - square) % PRIME == 0 else None
+    return (x, y) if (x * x - square) % PRIME == 0 else None
 
 def plus(one, other):
-    a, b = (one[1] - one[0]) * (other[1] - other[0]), (one[1] + one[0]) * (other[1] + other[0])
-    c, d = 2 * one[3] * other[3] * CURVE, 2 * one[2] * other[2]
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME
+    (a, b), (c, d) = one, other
+    e = CURVE * a * b * c * d % PRIME
+    inverse = pow(1 - e * e, -1, PRIME)
+    return (a * d + b * c) * (1 - e) * inverse % PRIME, (a * c + b * d) * (1 + e) * inverse % PRIME
 
 def times(number, point):
-    result = 0, 1, 1, 0
-    for bit in bin(number)[2:]:
-        result = plus(result, result)
-        result = plus(result, point) if bit == '1' else result
-    return result
+    rest = times(number // 2, plus(point, point)) if number else (0, 1)
+    return plus(rest, point) if number % 2 else rest
 
 BASE_POINT = point_of((4 * pow(5, -1, PRIME) % PRIME).to_bytes(32, 'little'))
 
@@ -244,16 +211,12 @@ def ed25519_holds(public, message, signature):
     if len(signature) != 64 or number >= ORDER or point is None:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), 'little') % ORDER
-    x, y, z, _ = plus(times(number, BASE_POINT), times(challenge, (-point[0], point[1], 1, -point[3])))
-    x, y = x * pow(z, -1, PRIME) % PRIME, y * pow(z, -1, PRIME) % PRIME
+    x, y = plus(times(number, BASE_POINT), times(challenge, (-point[0], point[1])))
     return (y | (x & 1) << 255).to_bytes(32, 'little') == signature[:32]
 
 def strict_base64(value):
-    try:
-        data = base64.b64decode(value, validate=True)
-    except ValueError:
-        data = b''
-    need(base64.b64encode(data).decode() == value, '%.80r is not the Base64 of anything', value)
+    data = base64.b64decode(value, validate=True)
+    need(base64.b64encode(data).decode() == value, '%.80r has stray bits', value)
     return data
 
 LOG, WITNESS = 1, 4
@@ -264,24 +227,26 @@ class Key:
         self.id = sha256(name.encode() + b'\n' + bytes([kind]) + public).digest()[:4]
         self.vkey = '%s+%s+%s' % (name, self.id.hex(), base64.b64encode(bytes([kind]) + public).decode())
 
-    @classmethod
-    def read(cls, vkey):
-        match = re.fullmatch(r'([^\s+]+)\+([0-9a-f]{8})\+(.+)', vkey)
-        data = strict_base64(match.group(3)) if match else b''
-        key = cls(match.group(1), data[0], data[1:]) if data else None
-        need(key and key.id.hex() == match.group(2) and key.kind in (LOG, WITNESS) and len(key.public) == 32, '%.200r is no key of Ed25519', vkey)
-        return key
+def read_vkey(vkey, kind):
+    match = re.fullmatch(r'([^\s+]+)\+[0-9a-f]{8}\+(.+)', vkey)
+    key = Key(match.group(1), kind, strict_base64(match.group(2))[1:]) if match else None
+    need(key and key.vkey == vkey and len(key.public) == 32, '%.200r is no key of Ed25519, or of another type than its line', vkey)
+    return key
+
+def read_policy(data):
+    """The keys of its logs, and those of its witnesses."""
+    lines = [[word for word in re.split('[ \t]+', line) if word] + [''] * 3 for line in data.decode('utf-8', 'replace').split('\n')]
+    return [read_vkey(words[1], LOG) for words in lines if words[0] == 'log'], [read_vkey(words[2], WITNESS) for words in lines if words[0] == 'witness']
 
 class Checkpoint:
     def __init__(self, note):
-        note = utf8(note)
+        note = note.decode()
         body, cut, signatures = note.rpartition('\n\n')
         lines = body.split('\n')
         is_note = cut and signatures.endswith('\n') and not re.search('[\x00-\x09\x0b-\x1f]', note)
         need(is_note and len(lines) == 3 and lines[0], 'it is no note of three lines and signatures')
-        self.origin, self.body = lines[0], body + '\n'
         need(re.fullmatch('0|[1-9][0-9]{0,15}', lines[1]) and int(lines[1]) <= MAX_LEAVES, 'its second line is no number of leaves')
-        self.size, self.root, self.signatures = int(lines[1]), strict_base64(lines[2]), []
+        self.body, self.origin, self.size, self.root, self.signatures = body + '\n', lines[0], int(lines[1]), strict_base64(lines[2]), []
         need(len(self.root) == 32, 'its root is no SHA-256')
         for line in signatures[:-1].split('\n'):
             match = re.fullmatch(r'\u2014 ([^\s+]+) (\S+)', line)
@@ -294,24 +259,16 @@ class Checkpoint:
         known, found = {(key.name, key.id): key for key in keys}, {}
         for name, identity, signature in self.signatures:
             key = known.get((name, identity))
-            if key is None:
-                continue
-            seconds = int.from_bytes(signature[:8], 'big') if key.kind == WITNESS else None
-            head, rest = (b'', signature) if seconds is None else (b'cosignature/v1\ntime %d\n' % seconds, signature[8:])
-            need(ed25519_holds(key.public, head + self.body.encode(), rest), 'its signature by %s is wrong', name)
-            found[key.vkey] = key, seconds
-        return list(found.values()), sorted({name for name, identity, _ in self.signatures if (name, identity) not in known})
-
-def read_policy(data):
-    """The keys of `log` lines, and those of `witness` lines."""
-    lines = [[word for word in re.split('[ \t]+', line) if word] + [''] * 3 for line in data.decode('utf-8', 'replace').split('\n')]
-    logs, witnesses = ([Key.read(words[place]) for words in lines if words[0] == kind] for kind, place in (('log', 1), ('witness', 2)))
-    need({key.kind for key in logs} <= {LOG} and {key.kind for key in witnesses} <= {WITNESS}, 'the policy has a key of another type than its line')
-    return logs, witnesses
+            if key:
+                seconds = int.from_bytes(signature[:8], 'big') if key.kind == WITNESS else None
+                head, signature = (b'', signature) if seconds is None else (b'cosignature/v1\ntime %d\n' % seconds, signature[8:])
+                need(ed25519_holds(key.public, head + self.body.encode(), signature), 'its signature by %s is wrong', name)
+                found[key.vkey] = key, seconds
+        return list(found.values())
 
 # ==================================================================================================== chapter 4: forms of statements
 
-count, positive, number, source_number = integer(), integer(1), integer(0, 1 << 32), integer(1, 1 << 32)
+count, positive, source_number = integer(), integer(1), integer(1, 1 << 32)
 text, some_text, digest = like('.*', 'text'), like('.+', 'text that says something'), like('[0-9a-f]{64}', 'hash or key')
 span, spans, maybe_instant, maybe_text = a_range(instant), ranges(instant, 500), or_null(instant), or_null(text)
 
@@ -320,72 +277,62 @@ def month(value):
     if value == 'none':
         return value, None, None
     start = instant(like('[0-9]{4}-[0-9]{2}', 'month')(value) + '-01T00:00:00.000000Z')
-    days = next(days for days in (28, 29, 30, 31, 99) if days == 99 or shown(start + days * DAY)[8:10] == '01')
-    return value, start, start + min(days, 31) * DAY
+    return value, start, start + calendar.monthrange(int(value[:4]) or 400, int(value[5:]))[1] * DAY
 
-HEAD = fields({'index': count, 'type': some_text, 'at': instant, 'source': number})
-OF_THE_LOG, OF_A_SOURCE, OF_ANY = {'begin', 'drop', 'key', 'end'}, {'source', 'coverage', 'change'}, {'hold', 'note'}
+OF_THE_LOG, OF_A_SOURCE = {'begin', 'drop', 'key', 'end'}, {'source', 'coverage', 'change'}
 FORMS = {
-    'begin': fields({
-        'format': integer(2, 3), 'number': positive, 'base': text, 'feed_id': text, 'key': digest, 'version': text, 'previous': maybe_text,
-        'carried': count, 'lost_holds': or_null(list_of(count)), 'adopted_position': count, 'reason': text, 'by': text}),
-    'source': fields({'number': source_number, 'kind': some_text, 'id': some_text, 'organization_id': maybe_text}),
-    'coverage': fields({
-        'filter': fields({'text': text, 'hash': text}), 'wanted_since': maybe_instant, 'as_of': instant, 'read': spans, 'again': spans,
-        'adopted': spans, 'holes': list_of(fields({'range': span, 'reason': text, 'found_at': instant}), 40),
-        'left_out': fields({'ranges': count, 'holes': count}), 'events': count, 'leaves': count, 'chain': digest, 'log_leaves': count,
-        'log_chain': digest, 'rows': fields({'first': positive, 'last': count, 'sha256': digest, 'windows': spans})}),
-    'change': fields({'event': count, 'raw_sha256': digest, 'raw_bytes': count, 'seen_at': instant}),
-    'drop': fields({
-        'month': month, 'indexes': ranges(count), 'events': count, 'retention': text, 'older_than': instant, 'dropped_at': instant,
-        'dropped_by': text, 'holds': list_of(count)}),
-    'hold': fields({
-        'action': like('added|released', 'action'), 'id': count, 'since': maybe_instant, 'before': maybe_instant, 'reason': text,
-        'by': maybe_text, 'done_at': instant}),
-    'key': fields({'reason': like('rotation|lost|compromised', 'reason'), 'old': digest, 'new': digest, 'old_signs_until': maybe_instant, 'by': text}),
-    'end': fields({'reason': text, 'by': text}),
-    'note': fields({'about': text, 'facts': fields({})}),
+    'begin': fields(format=integer(2, 3), number=positive, base=text, feed_id=text, key=digest, version=text, previous=maybe_text, carried=count,
+                    lost_holds=or_null(list_of(count)), adopted_position=count, reason=text, by=text),
+    'source': fields(number=source_number, kind=some_text, id=some_text, organization_id=maybe_text),
+    'coverage': fields(filter=fields(text=text, hash=text), wanted_since=maybe_instant, as_of=instant, read=spans, again=spans, adopted=spans,
+                       holes=list_of(fields(range=span, reason=text, found_at=instant), 40), left_out=fields(ranges=count, holes=count),
+                       events=count, leaves=count, chain=digest, log_leaves=count, log_chain=digest,
+                       rows=fields(first=positive, last=count, sha256=digest, windows=spans)),
+    'change': fields(event=count, raw_sha256=digest, raw_bytes=count, seen_at=instant),
+    'drop': fields(month=month, indexes=ranges(count), events=count, retention=text, older_than=instant, dropped_at=instant, dropped_by=text,
+                   holds=list_of(count)),
+    'hold': fields(action=like('added|released', 'action'), id=count, since=maybe_instant, before=maybe_instant, reason=text, by=maybe_text,
+                   done_at=instant),
+    'key': fields(reason=like('rotation|lost|compromised', 'reason'), old=digest, new=digest, old_signs_until=maybe_instant, by=text),
+    'end': fields(reason=text, by=text),
+    'note': fields(about=text, facts=lambda value: checked(value, type(value) is dict, 'object')),
 }
-REQUEST = fields({  # a line of reads.ndjson
-    'source': source_number, 'number': positive, 'read_at': instant, 'lane': text, 'filter_hash': text, 'since': instant, 'before': instant,
-    'pages': count, 'entries': count, 'answers': count, 'first_date': maybe_instant, 'first_cf_ray': maybe_text, 'last_date': maybe_instant,
-    'last_cf_ray': maybe_text, 'bodies_sha256': digest})
+HEAD = fields(index=count, type=some_text, at=instant, source=integer(0, 1 << 32))
+REQUEST = fields(  # a line of reads.ndjson
+    source=source_number, number=positive, read_at=instant, lane=text, filter_hash=text, since=instant, before=instant, pages=count, entries=count,
+    answers=count, first_date=maybe_instant, first_cf_ray=maybe_text, last_date=maybe_instant, last_cf_ray=maybe_text, bodies_sha256=digest)
 
 def read_statement(line):
     """`index`, `type`, `at`, `source`, the fields of its type, and `leaf`, the hash."""
     need(len(STATEMENT) + len(line) <= MAX_BYTES, 'it is too long')
     value = strict_json(line)
     one = HEAD(value)
-    one.__dict__.update(FORMS.get(one.type, fields({}))(value).__dict__)
+    one.__dict__.update(FORMS.get(one.type, fields())(value).__dict__)
     one.leaf = sha256(b'\x00' + STATEMENT + line).digest()
     return one
 
 # ================================================================================================== chapter 6: the files of a bundle
 
-SELECTION = fields({'source': or_null(source_number), 'since': maybe_instant, 'before': maybe_instant, 'query': maybe_text})
+SELECTION = fields(source=or_null(source_number), since=maybe_instant, before=maybe_instant, query=maybe_text)
 REQUIRED = 'README.txt', 'FORMAT.txt', 'verify.py', 'policy.txt', 'checkpoint', 'selection.json', 'statements.ndjson'
 
-class Unpacked(io.RawIOBase):
+class Unpacked(io.FileIO):
     """What is in one member of gzip without optional parts, and nothing behind it."""
 
-    def __init__(self, file):
-        self.file, self.unpacker, self.left = file, zlib.decompressobj(31), file.read(1 << 16)
-        need(self.left[:4] == b'\x1f\x8b\x08\x00', 'a file is not packed as FORMAT.txt says')
-
-    def readable(self):
-        return True
+    def __init__(self, path):
+        super().__init__(path)
+        self.unpacker, self.head = zlib.decompressobj(31), self.read(4)
+        self.left = self.head
 
     def readinto(self, target):
+        need(self.head == b'\x1f\x8b\x08\x00', 'a file is not packed as FORMAT.txt says')
         data = b''
         while not data and not self.unpacker.eof:
-            self.left = self.left or self.file.read(1 << 16)
-            try:
-                data = self.unpacker.decompress(self.left, len(target))
-            except zlib.error as problem:
-                raise Fault('a file cannot be unpacked: %s' % problem) from None
+            self.left = self.left or self.read(1 << 16)
+            data = self.unpacker.decompress(self.left, len(target))
             need(data or self.left or self.unpacker.eof, 'a file ends within what is packed')
             self.left = self.unpacker.unconsumed_tail
-        need(not self.unpacker.eof or not (self.unpacker.unused_data or self.file.read(1)), 'something stands behind what is packed')
+        need(not self.unpacker.eof or not (self.unpacker.unused_data or self.read(1)), 'something stands behind what is packed')
         target[:len(data)] = data
         return len(data)
 
@@ -410,8 +357,8 @@ class Bundle:
         return open(os.path.join(self.folder, path), 'rb')
 
     def read(self, path):
-        with self.open(path) as file:
-            return file.read()
+        need(path in self.paths, '%s is missing', path)
+        return pathlib.Path(self.folder, path).read_bytes()
 
     def hash(self, path):
         found = sha256()
@@ -429,75 +376,63 @@ class Bundle:
         chosen.only = None if chosen.searched else chosen.source
         return chosen
 
-    def statements(self):
-        last = -1
-        for line in lines_of(self.open('statements.ndjson')):
-            try:
-                statement = read_statement(line)
-            except Fault as problem:
-                raise Fault('statements.ndjson, behind index %d: %s' % (last, problem)) from None
-            need(statement.index > last, 'statements.ndjson does not ascend at index %d', statement.index)
-            last = statement.index
-            yield statement
-
     def records(self, number):
         need(number in self.leaves, 'leaves/%06d is missing', number)
-        file = self.open(self.leaves[number])
-        return io.BufferedReader(Unpacked(file), 1 << 18) if self.leaves[number].endswith('.gz') else file
+        path = self.leaves[number]
+        return io.BufferedReader(Unpacked(os.path.join(self.folder, path)), 1 << 18) if path.endswith('.gz') else self.open(path)
 
 # ================================================================================ claim 1: the files are those that were written
 
 def check_list(bundle, report):
-    named = listed_in(bundle.read('README.txt'), report) if 'README.txt' in bundle.paths else {}
-    for path in bundle.others:
-        report.fault(1, '%s is a link, or no plain file' % path)
-    for path in sorted(bundle.paths | named.keys() | set(REQUIRED)):
-        is_leaves, is_anchor = path.startswith('leaves/'), path.startswith('anchors/')
-        if path not in bundle.paths or (path in named and bundle.hash(path) != named[path]):
-            report.fault(1, '%s is missing, or not as it was when README.txt was written' % path)
-        elif is_leaves and path not in bundle.leaves.values():
-            report.fault(1, '%s is no name of a file of leaves, or is there packed and not packed' % path)
-        elif is_anchor and not re.fullmatch('anchors/[a-z0-9._-]+', path):
-            report.fault(1, '%s is no name of an anchor' % path)
-        elif path not in named and (is_leaves or is_anchor):
-            report.fault(1, '%s is not named by README.txt' % path)
-        elif path not in named and path != 'README.txt':
-            report.say('%s is not named by README.txt: it was put there afterwards.' % path)
-    report.claim(1, 'The files are those that were written: %d, as README.txt names them.' % len(named))
-
-def listed_in(readme, report):
-    """{path: hash in hexadecimal}"""
+    readme, check = bundle.read('README.txt') if 'README.txt' in bundle.paths else b'', report.check
     listing = readme.decode('utf-8', 'ignore')
     _, cut, rest = ('\n' + listing).rpartition('\nFILES\n')
     found = [re.fullmatch('([0-9a-f]{64})  ([^\r\n\u2028\u2029]+)', line) for line in rest.split('\n')[:-1]]
-    paths = [one and one.group(2).encode() for one in found]
-    if listing.encode() != readme or not cut or not readme.endswith(b'\n') or None in paths or paths != sorted(set(paths)):
-        report.fault(1, 'README.txt does not end with FILES and the list of files in their order')
-    return {one.group(2): one.group(1) for one in found if one}
+    order, named = [one and one.group(2).encode() for one in found], {one.group(2): one.group(1) for one in found if one}
+    check(listing.encode() == readme and cut and readme.endswith(b'\n') and None not in order and order == sorted(set(order)), 1,
+          'README.txt does not end with FILES and the list of files in their order')
+    for path in bundle.others:
+        check(False, 1, '%s is a link, or no plain file' % path)
+    for path in sorted(bundle.paths | named.keys() | set(REQUIRED)):
+        is_leaves, is_anchor = path.startswith('leaves/'), path.startswith('anchors/')
+        check(path in bundle.paths and (path not in named or bundle.hash(path) == named[path]), 1,
+              '%s is missing, or not as it was when README.txt was written' % path)
+        check(path in bundle.leaves.values() if is_leaves else re.fullmatch('anchors/[a-z0-9._-]+', path) or not is_anchor, 1,
+              '%s is no name of a file of leaves, or of an anchor, or is there packed and not packed' % path)
+        check(path in named or not (is_leaves or is_anchor), 1, '%s is not named by README.txt' % path)
+        if path not in named and path != 'README.txt':
+            report.said.append('%s is not named by README.txt: it was put there afterwards.' % path)
+    report.claims[1].append('The files are those that were written: %d, as README.txt names them.' % len(named))
 
 # ======================================================== chapters 4, 5, 7, 8: each statement is judged by those before it, ahead of the leaves
 
 class Journal:
     def __init__(self, bundle, chosen, report):
-        self.bundle, self.chosen, self.report = bundle, chosen, report
+        self.bundle, self.chosen, self.report, self.said = bundle, chosen, report, report.said
         self.leaves, self.last, self.clock = [], None, 0  # `leaves`: index, hash, number, what a coverage statement counts below it
-        self.begins, self.key, self.named, self.stolen, self.feed = [], None, {}, set(), None  # `named`: the keys of each log
+        self.begins, self.keys, self.stolen, self.feed = [], [], set(), None  # `keys`: (number of the log, key), each when it came in force
         self.sources, self.by_key, self.changes, self.drops, self.holds = {}, {}, {}, [], {}
         self.stated, self.windows_of, self.coverage, self.rows, self.newest, self.without_rows = {}, {}, {}, {}, {}, []
         self.requests = lines_of(bundle.open('reads.ndjson')) if 'reads.ndjson' in bundle.paths else iter(())
         self.request = next(self.requests, None)
-        if 'reads.ndjson' in bundle.paths and (chosen.searched or self.request is None):
-            report.fault(5, 'reads.ndjson is empty, or is in a bundle of a search')
-        for one in bundle.statements():
+        report.check('reads.ndjson' not in bundle.paths or self.request and not chosen.searched, 5, 'reads.ndjson is empty, or is in a bundle of a search')
+        for line in lines_of(bundle.open('statements.ndjson')):
+            try:
+                one = read_statement(line)
+                need(self.leaves[-1][0] < one.index if self.leaves else (one.index, one.type) == (0, 'begin'), 'it does not ascend, or the first is no begin')
+            except Fault as problem:
+                raise Fault('statements.ndjson, line %d: %s' % (len(self.leaves) + 1, problem)) from None
             self.judge(one)
             counts = (one.leaves, one.events, one.chain, one.log_leaves, one.log_chain) if one.type == 'coverage' and not chosen.searched else None
             self.leaves.append((one.index, one.leaf, one.source, counts))
         need(self.begins, 'no statement begins the log')
+        for one in self.without_rows:
+            self.check(one.as_of < self.newest[one.source] - 31 * DAY, 5, one, 'its requests are missing')
+        report.check(self.request is None or chosen.searched, 5, 'reads.ndjson has requests that no statement here counts')
         self.dropped = sorted(((start, end, drop) for drop in self.drops for start, end in drop.indexes), key=lambda one: one[:2])
 
     def check(self, is_so, claim, one, why):
-        if not is_so:
-            self.report.fault(claim, 'statement %%d, %s: %s' % (one.type, why), one.index)
+        self.report.check(is_so, claim, 'statement %%d, %s: %s' % (one.type, why), one.index)
 
     def name(self, number):
         return 'source %s, %s' % (number, ' '.join(self.sources[number][:2]) if number in self.sources else 'not named here')
@@ -510,16 +445,17 @@ class Journal:
     def judge(self, one):
         last, self.last, only, searched = self.last, one, self.chosen.only, self.chosen.searched
         self.clock += last is not None and one.at < last.at
-        self.check(last or (one.index, one.type) == (0, 'begin'), 2, one, 'the first leaf is no begin')
         self.check(not last or last.type != 'end' or (one.index, one.type) == (last.index + 1, 'begin'), 2, one, 'a leaf follows an end')
         self.check(one.source == 0 if one.type in OF_THE_LOG else one.source or one.type not in OF_A_SOURCE, 2, one, 'it cannot be of number %d' % one.source)
         self.check(one.source == 0 or one.source in self.sources or one.type == 'source', 2, one, 'its source %d was not given before' % one.source)
         self.check(only is None or one.source in (0, only), 3, one, 'it is of another source than the selected one')
         self.check(not searched or one.source == 0 or one.type in OF_A_SOURCE, 3, one, 'it does not belong to a search')
-        getattr(self, 'on_' + (one.type if one.type in FORMS else 'unknown'), lambda _: None)(one)
-
-    def on_unknown(self, one):
-        self.report.say('Statement %d is of a type that is not known here: %s.' % (one.index, one.type))
+        if one.type not in FORMS:
+            self.said.append('Statement %d is of a type that is not known here: %s.' % (one.index, one.type))
+        elif one.type == 'note' and one.about == 'clock':
+            self.said.append('What statements say of when, beyond the clock of the database: note %d.' % one.index)
+        elif one.type not in ('note', 'end'):
+            getattr(self, 'on_' + one.type)(one)
 
     def on_begin(self, one):
         first, one.lost, one.log, one.root = self.begins[0] if self.begins else one, 0, 0, None
@@ -538,17 +474,13 @@ class Journal:
                 self.check(False, 2, one, 'the previous checkpoint cannot be read: %s' % problem)
             self.check(0 < one.log < one.number and one.lost >= 0, 2, one, 'the previous checkpoint is not of an earlier log, or too small')
         self.begins.append(one)
-        self.put_in_force(one.key)
+        self.keys.append((one.number, one.key))
 
     def on_key(self, one):
-        self.check(one.old == self.key, 2, one, 'the old key was not in force')
-        self.check(not any(one.new in keys for keys in self.named.values()), 2, one, 'the new key was one before')
+        self.check(one.old == self.keys[-1][1], 2, one, 'the old key was not in force')
+        self.check(one.new not in [key for _, key in self.keys], 2, one, 'the new key was one before')
         self.stolen |= {one.old} if one.reason == 'compromised' else set()
-        self.put_in_force(one.new)
-
-    def put_in_force(self, key):
-        self.key = key
-        self.named.setdefault(self.begins[-1].number if self.begins else 0, set()).add(key)
+        self.keys.append((self.begins[-1].number, one.new))
 
     def on_source(self, one):
         key = one.kind, one.id
@@ -560,10 +492,6 @@ class Journal:
     def on_change(self, one):
         self.check(one.event < one.index, 2, one, 'it is of an event that does not stand before it')
         self.changes.setdefault(one.event, []).append((one.source, (one.raw_sha256, one.raw_bytes)))
-
-    def on_note(self, one):
-        if one.about == 'clock':
-            self.report.say('What statements say of when, beyond the clock of the database: note %d.' % one.index)
 
     def on_drop(self, one):
         name, _, end = one.month
@@ -583,17 +511,14 @@ class Journal:
         """Claim 4, behind the leaves: what was dropped was under no hold."""
         for one, other in zip(self.dropped, self.dropped[1:]):
             self.check(one[1] <= other[0], 4, other[2], 'leaf %d is dropped twice' % other[0])
-        for drop in self.drops:
-            name, start, end = drop.month
-            for hold in self.holds.values():
-                added, released = hold.added, hold.released
-                if (not added or start is None or added.index > drop.index or added.done_at > drop.dropped_at
-                        or added.source not in drop.numbers | {0} or (released and released.index < drop.index and released.done_at <= drop.dropped_at)):
-                    continue
+        for drop, hold in ((drop, hold) for drop in self.drops if drop.month[1] is not None for hold in self.holds.values()):
+            (name, start, end), added, released = drop.month, hold.added, hold.released
+            if (added and added.index < drop.index and added.done_at <= drop.dropped_at and added.source in drop.numbers | {0}
+                    and not (released and released.index < drop.index and released.done_at <= drop.dropped_at)):
                 since, before = start if added.since is None else added.since, end if added.before is None else added.before
                 self.check(since > start or before < end, 4, drop, 'the month %s was dropped while hold %d kept it' % (name, added.id))
                 if since < end and start < before:
-                    self.report.say('The month %s was dropped while hold %d was of it, or of a part of it.' % (name, added.id))
+                    self.said.append('The month %s was dropped while hold %d was of it, or of a part of it.' % (name, added.id))
 
     # ------------------------------------------------------- claim 5: what is stated as read lies within what was asked
 
@@ -611,18 +536,14 @@ class Journal:
         self.stated[key] = one
         self.newest[one.source] = max(one.as_of, self.newest.get(one.source, one.as_of))
         windows = self.windows_of[key] = merged(self.windows_of.get(key, []) + rows.windows)
-        missing, first = outside(read, merged(windows + one.adopted)), self.begins[0] if self.begins else one
+        missing, first = outside(read, merged(windows + one.adopted)), self.begins[0]
         self.check(not before or not outside(before.read, read), 5, one, 'less is read than before')
         self.check(not missing, 5, one, 'what is read from %s to %s was not asked for' % tuple(map(shown, missing or (0, 0))))
-        self.check(not one.adopted or (self.begins and first.adopted_position and one.adopted[-1][1] <= first.at
+        self.check(not one.adopted or (first.adopted_position and one.adopted[-1][1] <= first.at
                                        and (not before or not outside(one.adopted, before.adopted))), 5, one, 'more is adopted than the log began with')
         self.check(rows.first == self.rows.get(one.source, 0) + 1 and rows.last >= rows.first - 1, 5, one, 'its requests do not go on from those before')
         self.rows[one.source] = rows.last
-        self.check_requests(one)
-
-    def check_requests(self, one):
-        """Rule 5: the lines of reads.ndjson that a statement counts."""
-        rows, found, windows, number = one.rows, sha256(), [], one.rows.first
+        found, windows, number = sha256(), [], rows.first  # rule 5: the lines of reads.ndjson that it counts
         while self.request is not None and number <= rows.last:
             request = REQUEST(strict_json(self.request))
             if (request.source, request.number) != (one.source, number):
@@ -638,185 +559,150 @@ class Journal:
         as_stated = windows == rows.windows if len(windows) <= 500 else len(rows.windows) == 500 and set(rows.windows) <= set(windows)
         self.check(number == rows.last + 1 and found.hexdigest() == rows.sha256 and as_stated, 5, one, 'its requests are not those of reads.ndjson')
 
-    def check_missing_requests(self):
-        for one in self.without_rows:
-            self.check(one.as_of < self.newest[one.source] - 31 * DAY, 5, one, 'its requests are missing')
-        if self.request is not None and not self.chosen.searched:
-            self.report.fault(5, 'reads.ndjson has requests that no statement here counts')
-
 # =================================================================== claims 2 and 3: all leaves in order, none left out of the selection
 
 class Walk:
     """Each leaf once. A Fault ends it: what does not stand in the form of chapter 6 cannot be read any further."""
 
-    def __init__(self, bundle, chosen, journal, size, wanted, report, see):
-        self.bundle, self.chosen, self.journal, self.size, self.fault, self.see = bundle, chosen, journal, size, report.fault, see
-        self.wanted, self.roots, self.fold = sorted(wanted, reverse=True), {}, Fold()  # `roots`: of the prefixes that are wanted
-        self.numbers, self.found_changes, self.shown = {}, set(), set()  # number: leaves, events, chain; those with content here
-        self.counts, self.not_dropped, self.position, self.at_dropped = dict.fromkeys('ELDSC', 0), 0, 0, 0
-        self.stream, self.kind, self.index, self.opened = None, b'', 0, set()
+    def __init__(self, bundle, chosen, journal, size, wanted, report, sees):
+        self.bundle, self.chosen, self.journal, self.size, self.check, self.sees = bundle, chosen, journal, size, report.check, sees
+        self.fold, self.numbers, self.found_changes, self.shown = Fold(wanted), {}, set(), set()  # `numbers`: leaves, events, chain of each
+        self.counts, self.not_dropped, self.position, self.starts = dict.fromkeys('ELDSC', 0), 0, 0, [start for start, _, _ in journal.dropped]
+        self.stream, self.kind, self.opened = io.BytesIO(), '', set()  # `kind`: of the record that comes next; empty at the end of a file
+        self.since, self.before = ((end if one is None else one) for one, end in ((chosen.since, NO_TIME), (chosen.before, -NO_TIME)))
 
     def run(self):
-        chosen, journal, size = self.chosen, self.journal, self.size
-        allowed = b'ES' if chosen.searched else b'ED' + b'L' * chosen.timed + b'S' * (chosen.only is not None)
+        chosen, journal, size, fold = self.chosen, self.journal, self.size, self.fold
+        allowed = 'ES' if chosen.searched else 'ED' + 'L' * chosen.timed + 'S' * (chosen.only is not None)
         for place, leaf, number, counts in journal.leaves + [(size, None, None, None)]:
             need(place <= size, 'statement %d stands behind the %d leaves that are signed', place, size)
-            while self.index < place:
-                self.keep_root()
-                if not self.kind or self.index >> 16 not in self.opened:
-                    self.open_file(self.index >> 16)
+            while fold.size < place:
+                if not self.kind or fold.size >> 16 not in self.opened:
+                    self.open_file(fold.size, fold.size >> 16)
                 if self.kind not in allowed:
-                    raise Fault('%r is no record of this selection, at leaf %d' % (self.kind, self.index))
-                if self.kind == b'S':
-                    self.hidden(place)
-                elif self.kind == b'D':
-                    self.dropped()
-                else:
-                    self.event(self.bytes(int.from_bytes(self.bytes(2), 'big')))
-            self.keep_root()
+                    raise Fault('%r is no record of this selection, at leaf %d' % (self.kind, fold.size))
+                self.counts[self.kind] += 1
+                (self.hash_alone if self.kind in 'SD' else self.event)(fold.size, place)
             if leaf is not None:
-                self.statement(leaf, number, counts)
+                (leaves, events, chain), (log_leaves, _, log_chain) = (self.numbers.get(one, (0, 0, bytes(32))) for one in (number, 0))
+                self.check(counts in (None, (leaves, events, chain.hex(), log_leaves, log_chain.hex())), 3,
+                           'statement %d counts other leaves of its source, or of the log, than are here below it', place)
+                self.check(not self.drop_of(place), 4, 'leaf %d is a statement, and dropped', place)
+                self.add(number, leaf, False)
         need(not self.kind and self.opened == self.bundle.leaves.keys(), 'there are more records or files than the %d leaves that are signed', size)
         for index in journal.changes.keys() - self.found_changes:
-            self.fault(2, 'a change is stated of leaf %d, which is no event of its source that is here', index)
+            self.check(False, 2, 'a change is stated of leaf %d, which is no event of its source that is here', index)
         for number in {number for _, _, number, _ in journal.leaves if chosen.searched and number} - self.shown:
-            self.fault(3, 'statements of source %d are here, and the search found nothing of it', number)
-        if journal.last.type == 'end' and size > journal.last.index + 1:
-            self.fault(2, 'leaf %d follows an end', journal.last.index + 1)
+            self.check(False, 3, 'statements of source %d are here, and the search found nothing of it', number)
+        self.check(journal.last.type != 'end' or size == journal.last.index + 1, 2, 'a leaf follows the end at leaf %d', journal.last.index)
+        self.check(chosen.only is None or chosen.only in journal.sources, 3, 'no statement gives the selected source')
 
-    def keep_root(self):
-        while self.wanted and self.wanted[-1] <= self.index:
-            if self.wanted.pop() == self.index:
-                self.roots[self.index] = self.fold.root()
-
-    def open_file(self, number):
-        """`kind` is the first byte of the record that comes next; empty at the end of a file."""
+    def open_file(self, index, number):
         if not self.kind:
-            need(number not in self.opened, 'leaves/%06d ends before leaf %d', number, self.index)
+            need(number not in self.opened, 'leaves/%06d ends before leaf %d', number, index)
             self.opened.add(number)
+            self.stream.close()
             self.stream = self.bundle.records(number)
-            self.kind = self.stream.read(1)
-        need(self.kind and number in self.opened, 'leaf %d does not stand in leaves/%06d', self.index, number)
+            self.next_kind()
+        need(self.kind and number in self.opened, 'leaf %d does not stand in leaves/%06d', index, number)
+
+    def next_kind(self):
+        self.kind = self.stream.read(1).decode('latin-1')
 
     def bytes(self, length):
         data = self.stream.read(length)
         if len(data) != length:
-            raise Fault('the record at leaf %d is cut' % self.index)
+            raise Fault('the record at leaf %d is cut' % self.fold.size)
         return data
 
     def add(self, number, leaf, is_event):
         """A leaf of a number: its chain, and the tree."""
+        index, changes = self.fold.size, self.journal.changes
+        if is_event:
+            self.check(self.chosen.only in (None, number), 3, 'leaf %d is of another source than the selected one', index)
+            if index in changes and all(source == number for source, _ in changes[index]):
+                self.found_changes.add(index)
         state = self.numbers.setdefault(number, [0, 0, bytes(32)])
         state[0] += 1
         state[1] += is_event
         state[2] = sha256(state[2] + leaf).digest()
         self.fold.push(0, leaf)
-        self.index += 1
 
-    def statement(self, leaf, number, counts):
-        if self.drop_of(self.index):
-            self.fault(4, 'leaf %d is a statement, and dropped', self.index)
-        if counts:
-            (leaves, events, chain), (log_leaves, _, log_chain) = (self.numbers.get(one, (0, 0, bytes(32))) for one in (number, 0))
-            if counts != (leaves, events, chain.hex(), log_leaves, log_chain.hex()):
-                self.fault(3, 'statement %d counts other leaves of its source, or of the log, than are here below it', self.index)
-        self.add(number, leaf, 0)
-
-    def hidden(self, end):
-        height, node = self.bytes(1)[0], self.bytes(32)
-        need(height < 48 and self.index % (1 << height) == 0 and self.index + (1 << height) <= end,
-             'the hash of 2^%d leaves cannot stand at leaf %d' % (height, self.index))
-        self.fold.push(height, node)
-        self.index += 1 << height
-        self.counts['S'] += 1
-        self.kind = self.stream.read(1)
-
-    def dropped(self):
-        index, number, leaf, drop = self.index, int.from_bytes(self.bytes(4), 'big'), self.bytes(32), self.drop_of(self.index)
-        need(self.journal.sources.get(number, (0, 0, index))[2] < index, 'leaf %d is of number %d, which was not given before', index, number)
-        if drop is None:
-            self.fault(4, 'leaf %d is dropped, and no drop says so', index)
+    def hash_alone(self, index, end):
+        """What is hidden, and events that were dropped."""
+        number, node, drop = int.from_bytes(self.bytes(1 if self.kind == 'S' else 4), 'big'), self.bytes(32), self.drop_of(index)
+        if self.kind == 'S':
+            need(number < 48 and index % (1 << number) == 0 and index + (1 << number) <= end, 'the hash of 2^%d leaves cannot stand at leaf %d', number, index)
+            self.fold.push(number, node)
         else:
-            drop.numbers.add(number)
-        self.counts['D'] += 1
-        self.take(number, leaf)
-        self.kind = self.stream.read(1)
+            need(self.journal.sources.get(number, (0, 0, index))[2] < index, 'leaf %d is of number %d, which was not given before', index, number)
+            self.check(drop, 4, 'leaf %d is dropped, and no drop says so', index)
+            if drop:
+                drop.numbers.add(number)
+            self.add(number, node, True)
+        self.next_kind()
 
-    def event(self, data):
-        """A leaf of an event, its content and later contents."""
-        chosen, index, raw, event = self.chosen, self.index, None, read_event(data)
-        position, _, action, kind, identity, _, _, _, length, expected = event
+    def event(self, index, _):
+        """A leaf of an event, its content and later contents: each stated change of an event with its content has its record C, each C its change."""
+        data, raw = self.bytes(int.from_bytes(self.bytes(2), 'big')), None
+        event = position, _, action, kind, identity, _, _, _, length, expected = read_event(data)
         number, given = self.journal.by_key.get((kind, identity), (0, index))
         need(given < index, 'the source of leaf %d was not given before', index)
-        if not self.position < position < MAX_NUMBER:
-            self.fault(2, 'the position of leaf %d does not ascend', index)
+        self.check(self.position < position < MAX_NUMBER, 2, 'the position of leaf %d does not ascend', index)
         self.position = position
-        self.counts[self.kind.decode()] += 1
-        if self.kind == b'E':
+        if self.kind == 'E':
             raw = self.stream.read(length)
             self.shown.add(number)
-            if len(raw) != length or sha256(raw).digest() != expected:
-                self.fault(2, 'the content of event %d is not that of its leaf', index)
-        if chosen.timed and (raw is not None) is not (action == NO_TIME or (chosen.since is None or chosen.since <= action)
-                                                      and (chosen.before is None or action < chosen.before)):
-            self.fault(3, 'event %d is of the time and without its content, or the other way round', index)
+            self.check(len(raw) == length and sha256(raw).digest() == expected, 2, 'the content of event %d is not that of its leaf', index)
+        if self.chosen.timed:
+            self.check((raw is not None) is (action == NO_TIME or self.since <= action < self.before), 3,
+                       'event %d is of the time and without its content, or the other way round', index)
         self.not_dropped += self.drop_of(index) is not None
-        self.take(number, sha256(b'\x00' + data).digest())
-        self.kind = self.stream.read(1)
-        if self.see:
-            self.see(index, event, number, raw)
-        if self.kind == b'C' or index in self.journal.changes:
+        self.add(number, sha256(b'\x00' + data).digest(), True)
+        for see in self.sees:
+            see(index, event, number, raw)
+        self.next_kind()
+        if self.kind == 'C' or index in self.journal.changes:
             self.later(index, number, {change for _, change in self.journal.changes.get(index, ())} if raw is not None else set())
 
     def later(self, index, number, stated):
-        """Each change of an event with its content has its record C, each C its change."""
         found = []
-        while self.kind == b'C':
+        while self.kind == 'C':
             length = int.from_bytes(self.bytes(4), 'big')
             need(length <= MAX_RAW, 'a later content of event %d is too long', index)
             raw = self.bytes(length)
             found.append((sha256(raw).hexdigest(), length))
-            if self.see:
-                self.see(index, None, number, raw)
-            self.kind = self.stream.read(1)
+            for see in self.sees:
+                see(index, None, number, raw)
+            self.next_kind()
         self.counts['C'] += len(found)
-        if len(found) != len(stated) or set(found) != stated:
-            self.fault(2, 'the later contents of event %d are not those that are stated', index)
-
-    def take(self, number, leaf):
-        if self.chosen.only not in (None, number):
-            self.fault(3, 'leaf %d is of another source than the selected one', self.index)
-        if self.index in self.journal.changes and all(source == number for source, _ in self.journal.changes[self.index]):
-            self.found_changes.add(self.index)
-        self.add(number, leaf, 1)
+        self.check(len(found) == len(stated) and set(found) == stated, 2, 'the later contents of event %d are not those that are stated', index)
 
     def drop_of(self, index):
-        """The drop that names a leaf. Indexes ascend from call to call."""
-        dropped = self.journal.dropped
-        while self.at_dropped < len(dropped) and dropped[self.at_dropped][1] <= index:
-            self.at_dropped += 1
-        return dropped[self.at_dropped][2] if self.at_dropped < len(dropped) and dropped[self.at_dropped][0] <= index else None
+        """The drop that names a leaf."""
+        at = bisect.bisect_right(self.starts, index) - 1
+        return self.journal.dropped[at][2] if at >= 0 and index < self.journal.dropped[at][1] else None
 
 # ===================================================================================================== claim 2: the signatures
 
 def check_signatures(checkpoint, policy, journal, walk, report):
     """Gives the witnesses that signed: name, seconds, size."""
     logs, witnesses = policy
-    key, signers, strangers = Key(checkpoint.origin, LOG, bytes.fromhex(journal.key)), [], []
+    key, signers, known = Key(checkpoint.origin, LOG, bytes.fromhex(journal.keys[-1][1])), [], {(key.name, key.id) for key in logs + witnesses}
+    report.said += ['The checkpoint has a signature of %s, whose key is not known here.' % name
+                    for name in sorted({name for name, identity, _ in checkpoint.signatures if (name, identity) not in known})]
     try:
-        signers, strangers = checkpoint.signers(logs + witnesses)
+        signers = checkpoint.signers(logs + witnesses)
     except Fault as problem:
-        report.fault(2, 'checkpoint: %s' % problem)
+        report.check(False, 2, 'checkpoint: %s' % problem)
     for is_so, why in ((checkpoint.origin == '%s%d' % (journal.feed, journal.begins[-1].number), 'its origin is not that of the log'),
                        (checkpoint.root == walk.fold.root(), 'the leaves have another root than the signed one'),
                        (key.vkey in [one.vkey for one in logs], 'the policy does not have the key in force, %s' % key.vkey),
                        (key.vkey in [one.vkey for one, _ in signers], 'the key in force did not sign it')):
-        if not is_so:
-            report.fault(2, 'checkpoint: %s' % why)
+        report.check(is_so, 2, 'checkpoint: %s' % why)
     for one in journal.begins:
-        if one.root and walk.roots.get(one.carried, one.root) != one.root:
-            journal.check(False, 2, one, 'the leaves that it carries are not those of the previous checkpoint')
-    report.said += ['The checkpoint has a signature of %s, whose key is not known here.' % name for name in strangers]
+        journal.check(not one.root or walk.fold.roots.get(one.carried, one.root) == one.root, 2, one,
+                      'the leaves that it carries are not those of the previous checkpoint')
     report.facts['key'] = key.vkey
     return [(one.name, seconds, checkpoint.size) for one, seconds in signers if one.kind == WITNESS]
 
@@ -824,43 +710,39 @@ def check_signatures(checkpoint, policy, journal, walk, report):
 
 def read_kept(bundle, files, report):
     """(name, checkpoint, whether the auditor kept it)"""
-    kept = []
     for path in sorted(path for path in bundle.paths if path.startswith('anchors/')) + files:
         try:
-            kept.append((path, Checkpoint(read_file(path) if path in files else bundle.read(path)), path in files))
+            yield path, Checkpoint(pathlib.Path(path).read_bytes() if path in files else bundle.read(path)), path in files
         except Fault as problem:
-            report.fault(6, '%s: %s' % (path, problem))
-    return kept
+            report.check(False, 6, '%s: %s' % (path, problem))
 
 def check_kept(kept, policy, journal, walk, report):
     """The rule of chapter 5. Gives what was kept: (witness or None, seconds, size)."""
     found, last = [], journal.begins[-1]
     for name, one, is_kept in kept:
-        log, root, size = journal.log_of(one.origin), walk.roots.get(one.size), format(one.size, ',')
+        log, root, size = journal.log_of(one.origin), walk.fold.roots.get(one.size), format(one.size, ',')
         loss = next((' (log %d states that %s leaves of log %d are lost)' % (begin.number, format(begin.lost, ','), begin.log)
                      for begin in journal.begins if log is not None and begin.number > log and begin.carried < one.size), '')
-        if log is None and not one.origin.startswith(last.base + '/'):
-            report.say('%s is of %s, not of this log: it was not compared.' % (name, one.origin))
-        elif log is None or log > last.number:
-            report.fault(6, '%s: it is of another feed of this operator, or of a later log: %s' % (name, one.origin))
-        elif one.size > walk.size:
-            report.fault(6, '%s: %s leaves were signed, and here are %s%s' % (name, size, format(walk.size, ','), loss))
-        elif root is None:
-            report.say('%s: %s leaves cannot be compared, as hashes hide them: export with --anchor, which names it.' % (name, size))
-        elif root != one.root:
-            report.fault(6, '%s: its first %s leaves are not those that were signed then%s' % (name, size, loss))
-        else:
-            try:
-                signers, _ = one.signers([Key(one.origin, LOG, bytes.fromhex(key)) for key in journal.named.get(log, ())] + policy[0] + policy[1])
-                by_log = {key.public.hex() for key, _ in signers if key.name == one.origin}
-                need(by_log, 'no key of its log signed it')
-            except Fault as problem:
-                report.fault(6, '%s: %s' % (name, problem))
+        try:
+            if log is None and not one.origin.startswith(last.base + '/'):
+                report.said.append('%s is of %s, not of this log: it was not compared.' % (name, one.origin))
                 continue
-            if by_log <= journal.stolen:
-                report.say('%s: only a key that is stated as compromised signed it.' % name)
-            elif is_kept:
-                found += [(None, 0, one.size)] + [(key.name, seconds, one.size) for key, seconds in signers if key.kind == WITNESS]
+            need(log is not None and log <= last.number, 'it is of another feed of this operator, or of a later log: %s', one.origin)
+            need(one.size <= walk.size, '%s leaves were signed, and here are %s%s', size, format(walk.size, ','), loss)
+            if root is None:
+                report.said.append('%s: %s leaves cannot be compared, as hashes hide them: export with --anchor, which names it.' % (name, size))
+                continue
+            need(root == one.root, 'its first %s leaves are not those that were signed then%s', size, loss)
+            signers = one.signers([Key(one.origin, LOG, bytes.fromhex(key)) for number, key in journal.keys if number == log] + policy[0] + policy[1])
+            by_log = {key.public.hex() for key, _ in signers if key.name == one.origin}
+            need(by_log, 'no key of its log signed it')
+        except Fault as problem:
+            report.check(False, 6, '%s: %s' % (name, problem))
+            continue
+        if by_log <= journal.stolen:
+            report.said.append('%s: only a key that is stated as compromised signed it.' % name)
+        elif is_kept:
+            found += [(None, 0, one.size)] + [(key.name, seconds, one.size) for key, seconds in signers if key.kind == WITNESS]
     return found
 
 # ================================================================================================ claim 7, not claimed: the sample
@@ -869,19 +751,19 @@ class Sample:
     """Days that the auditor fetches from Cloudflare: entries of its API, one behind the other or in answers."""
 
     def __init__(self, checkpoint, journal, options):
-        self.journal, self.word, self.units, months = journal, options.word or '', [], {drop.month[0] for drop in journal.drops}
-        for number, stated in sorted(journal.coverage.items()):
-            days = [range(-(-max(start, stated.as_of - 540 * DAY) // DAY), end // DAY) for start, end in (stated.read if options.once else stated.again)]
-            self.units += [(number, day) for some in days for day in some if shown(day * DAY)[:7] not in months]
-        self.seed, self.is_drawn = sha256(b'orgtrail/sample/v2\n' + checkpoint.body.encode() + self.word.encode()).digest(), options.sample is not None or options.all
+        self.journal, self.word, self.is_drawn = journal, options.word or '', options.sample is not None or options.all
+        self.seed = sha256(b'orgtrail/sample/v2\n' + checkpoint.body.encode() + self.word.encode()).digest()
+        months = {drop.month[0] for drop in journal.drops}
+        self.units = [(number, day) for number, stated in sorted(journal.coverage.items()) for start, end in (stated.read if options.once else stated.again)
+                      for day in range(-(-max(start, stated.as_of - 540 * DAY) // DAY), end // DAY) if shown(day * DAY)[:7] not in months]
         self.days = self.units if options.all else sorted(self.units[at] for at in self.draw(len(self.units), options.sample or 0))
-        self.wanted, self.there, self.here, self.last = set(self.days), {}, {}, None  # {(number, day, id): hashes of contents}
+        self.there, self.here, self.last = {}, {}, None  # {(number, day, id): hashes of contents}
+        drawn = set(self.days)
         for entry in (entry for path in options.compare or () for entry in entries_of(path)):
             unit = self.unit_of(entry)
-            if shown(unit[1] * DAY)[:7] not in months and (unit in self.wanted or not self.is_drawn):
+            if unit in drawn if self.is_drawn else shown(unit[1] * DAY)[:7] not in months:
                 self.there.setdefault((*unit, entry['id']), set()).add(same(entry))
-        if not self.is_drawn:
-            self.days = sorted({key[:2] for key in self.there})
+        self.days = self.days if self.is_drawn else sorted({key[:2] for key in self.there})
         self.wanted, self.missing, self.only_here, self.other = set(self.days), [], [], []
 
     def draw(self, units, many):
@@ -893,12 +775,14 @@ class Sample:
 
     def unit_of(self, entry):
         numbers = {one[:2]: number for number, one in self.journal.sources.items()}
-        named = [(kind, entry[kind].get('id')) for kind in ('organization', 'account') if type(entry.get(kind)) is dict]
-        number = next((numbers[name] for name in named if name in numbers), next(iter(numbers.values())) if len(numbers) == 1 else None)
-        match = re.fullmatch(r'(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?Z', str(entry['action'].get('time')) if type(entry.get('action')) is dict else '')
-        if number is None or not match or type(entry.get('id')) is not str:
-            raise NoBundle('an entry is of no source here, or has no id or time: %.200s' % json.dumps(entry))
-        return number, instant(match.group(1) + 'T00:00:00.000000Z') // DAY
+        try:
+            named = [(kind, entry[kind]['id']) for kind in ('organization', 'account') if type(entry.get(kind)) is dict and 'id' in entry[kind]]
+            number = next((numbers[name] for name in named if name in numbers), next(iter(numbers.values())) if len(numbers) == 1 else None)
+            day = re.fullmatch(r'([0-9-]{10})T\d\d:\d\d:\d\d(\.\d+)?Z', entry['action']['time']).group(1)
+            need(number is not None and type(entry['id']) is str, 'of no source')
+            return number, instant(day + 'T00:00:00.000000Z') // DAY
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise NoBundle('an entry is of no source here, or has no id or time: %.200s' % json.dumps(entry)) from None
 
     def see(self, index, event, number, raw):
         """An event, or (without one) a later content of the one before."""
@@ -908,17 +792,15 @@ class Sample:
         if self.last is not None:
             self.here.setdefault(self.last, set()).update([] if raw is None else [same(json_or_text(raw))])
 
-    def compare(self):
+    def compare(self, report):
         self.missing, self.only_here = sorted(self.there.keys() - self.here.keys()), sorted(self.here.keys() - self.there.keys())
         self.other = sorted(key for key, contents in self.there.items() if self.here.get(key) and not contents <= self.here[key])
-        return not (self.missing or self.only_here or self.other)
+        report.check(not (self.missing or self.only_here or self.other), 7, 'the sample: %d entries are only at Cloudflare, %d have other content, '
+                     '%d are only here' % (len(self.missing), len(self.other), len(self.only_here)))
 
     def probability(self, lacking):
         """Of finding it, if so many of the units lack something."""
-        misses = 1.0
-        for at in range(len(self.days)):
-            misses *= max(0, len(self.units) - lacking - at) / max(1, len(self.units) - at)
-        return 1 - misses
+        return 1 - math.prod(max(0, 1 - lacking / (len(self.units) - at)) for at in range(min(len(self.days), len(self.units))))
 
     def text(self, is_compared):
         drawn = 'the word "%s"' % self.word if self.word else 'NO WORD: the operator could have tried checkpoints until the draw suits'
@@ -938,25 +820,23 @@ def same(value):
 
 def json_or_text(raw):
     try:
-        return json.loads(raw.decode('utf-8'))
+        return json.loads(raw.decode())
     except (ValueError, RecursionError):
         return raw.decode('utf-8', 'backslashreplace')
 
 def entries_of(path):
-    data, at, cursor = read_file(path).decode('utf-8', 'replace'), 0, None
-    while data[at:].strip():
+    data, cursor = pathlib.Path(path).read_bytes().decode('utf-8', 'replace').strip(), None
+    while data:
         try:
-            value, at = json.JSONDecoder().raw_decode(data, re.compile(r'\s*').match(data, at).end())
+            value, end = json.JSONDecoder().raw_decode(data)
         except (ValueError, RecursionError) as problem:
             raise NoBundle('%s is no JSON: %s' % (path, problem)) from None
+        data = data[end:].lstrip()
         if type(value) is dict and 'success' in value:
             if value['success'] is not True or value.get('errors') or type(value.get('result')) is not list:
                 raise NoBundle('%s has an answer without success: fetch it again' % path)
             cursor, value = (value.get('result_info') or {}).get('cursor'), value['result']
-        for entry in value if type(value) is list else [value]:
-            if type(entry) is not dict:
-                raise NoBundle('%s has something that is no entry' % path)
-            yield entry
+        yield from value if type(value) is list else [value]
     if cursor:
         raise NoBundle('%s is not complete: its last answer has a cursor, so there are more pages' % path)
 
@@ -966,25 +846,21 @@ class Report:
     NEEDS = {1: {1}, 2: {2}, 3: {2, 3}, 4: {2, 3, 4}, 5: {2, 3, 5}, 6: {2, 6}}  # a claim is made if there is no fault of these
 
     def __init__(self):
-        self.found, self.said, self.made, self.facts, self.verdict, self.losses = {}, [], [], {}, 'does not hold', []
+        self.found, self.said, self.facts, self.verdict, self.losses, self.claims = {}, [], {}, 'does not hold', [], {claim: [] for claim in self.NEEDS}
 
-    def fault(self, claim, what, index=None):
-        """`what` may have a place for the index: faults of one cause are one."""
-        one = self.found.setdefault((claim, what), {'claim': claim, 'text': what if index is None else what % index, 'count': 0, 'indexes': []})
-        one['count'] += 1
-        one['indexes'] += [index] if index is not None and len(one['indexes']) < 20 else []
-
-    def say(self, what):
-        self.said.append(what)
-
-    def claim(self, number, what):
-        self.made.append((number, what))
+    def check(self, is_so, claim, what, index=None):
+        """A fault if it is not so. `what` may have a place for the index: faults of one cause are one."""
+        if not is_so:
+            text = what if index is None else what.replace('%d', str(index), 1)
+            one = self.found.setdefault((claim, what), {'claim': claim, 'text': text, 'count': 0, 'indexes': []})
+            one['count'] += 1
+            one['indexes'] += [index] if index is not None and len(one['indexes']) < 20 else []
 
     def as_json(self):
         """Faults of kept checkpoints stand first."""
         faults = sorted(self.found.values(), key=lambda one: (one['claim'] != 6, one['claim']))
         broken = {one['claim'] for one in faults}
-        claims = ['%d  %s' % one for one in sorted(self.made, key=lambda one: one[0]) if not self.NEEDS[one[0]] & broken]
+        claims = ['%d  %s' % (claim, one) for claim, found in self.claims.items() for one in found if not self.NEEDS[claim] & broken]
         return {'holds': not faults, 'verdict': self.verdict, 'losses': self.losses, **self.facts, 'claims': claims, 'faults': faults, 'not_claimed': self.said}
 
     def as_text(self):
@@ -999,23 +875,23 @@ def tell(chosen, journal, walk, kept, options, report):
     """What follows from all of that, if nothing of it has a fault."""
     size, last, counts, begin = walk.size, journal.coverage.get(chosen.only), walk.counts, journal.begins[0]
     events = '%d events with content, %d without it, %d dropped; %d later contents' % (counts['E'], counts['L'], counts['D'], counts['C'])
-    report.claim(2, '%d leaves in this order are what %s signed, with the content that is here: %s.' % (size, report.facts['key'], events))
+    report.claims[2].append('%d leaves in this order are what %s signed, with the content that is here: %s.' % (size, report.facts['key'], events))
     if chosen.searched:
-        report.say('That these are all events that match the search: the word of the operator.')
+        report.said.append('That these are all events that match the search: the word of the operator.')
     elif chosen.only is None:
-        report.claim(3, 'Nothing is left out: each leaf is a statement, an event or a stated drop.')
+        report.claims[3].append('Nothing is left out: each leaf is a statement, an event or a stated drop.')
     elif last:
-        report.claim(3, 'Nothing of %s is left out below leaf %d; later leaves of it are in the log, and there may be others.' % (journal.name(chosen.only), last.index))
+        report.claims[3].append('Nothing of %s is left out below leaf %d; later leaves of it are in the log, and there may be others.' % (journal.name(chosen.only), last.index))
     else:
-        report.say('That all of %s is here: no statement counts its leaves.' % journal.name(chosen.only))
+        report.said.append('That all of %s is here: no statement counts its leaves.' % journal.name(chosen.only))
     if chosen.timed:
-        report.claim(3, 'Content is here of events from %s to %s, and of those without a time.' % tuple('…' if one is None else shown(one) for one in (chosen.since, chosen.before)))
+        report.claims[3].append('Content is here of events from %s to %s, and of those without a time.' % tuple('…' if one is None else shown(one) for one in (chosen.since, chosen.before)))
     if chosen.only is not None:
-        report.say('Anything of other sources but hashes. Holds of an organization stand in its own bundle.')
+        report.said.append('Anything of other sources but hashes. Holds of an organization stand in its own bundle.')
     for drop in journal.drops:
-        report.claim(4, 'The month %s was dropped at %s by %s, retention %s: %d events.' % (drop.month[0], shown(drop.dropped_at), drop.dropped_by, drop.retention, drop.events))
+        report.claims[4].append('The month %s was dropped at %s by %s, retention %s: %d events.' % (drop.month[0], shown(drop.dropped_at), drop.dropped_by, drop.retention, drop.events))
     if not journal.drops:
-        report.claim(4, 'No event was dropped.')
+        report.claims[4].append('No event was dropped.')
     for number, one in sorted(journal.coverage.items()):
         holes = [hole.range for hole in one.holes]
         gaps = gaps_in(one.wanted_since, one.as_of, one.read + holes) if one.wanted_since is not None else []
@@ -1024,10 +900,10 @@ def tell(chosen, journal, walk, kept, options, report):
         told = ['%s: %s' % (what, ', '.join('%s to %s' % tuple(map(shown, span)) for span in found[:8]) + (' and %d more' % (len(found) - 8) if len(found) > 8 else ''))
                 for what, found in lists.items() if found] + ['asked for, from the first day on'] * (not one.adopted and not chosen.searched)
         told += ['%d ranges and %d holes more are not stated' % (one.left_out.ranges, one.left_out.holes)] * bool(one.left_out.ranges + one.left_out.holes)
-        report.claim(5, '%s, as of %s: %s.' % (journal.name(number), shown(one.as_of), '; '.join(told)))
+        report.claims[5].append('%s, as of %s: %s.' % (journal.name(number), shown(one.as_of), '; '.join(told)))
     kept_size = max((one for _, _, one in kept), default=0)
     for name, seconds, one in kept:
-        report.claim(6, 'The first %d leaves are unchanged since %s.' % (
+        report.claims[6].append('The first %d leaves are unchanged since %s.' % (
             one, 'their checkpoint was kept' if name is None else 'the witness %s saw them at %s, by its clock' % (name, shown(seconds * SECOND))))
     report.losses += ['log %d since %s: %s leaves of log %d are lost, as stated' % (one.number, shown(one.at)[:10], format(one.lost, ','), one.log)
                       for one in journal.begins if one.lost > 0]
@@ -1046,62 +922,49 @@ def tell(chosen, journal, walk, kept, options, report):
 
 # ============================================================================================================================ all of it
 
-def read_file(path):
-    try:
-        with open(path, 'rb') as file:
-            return file.read()
-    except OSError as problem:
-        raise NoBundle(str(problem)) from None
-
-def writer_of(path):
+def writer_of(file):
     """--events: a line of JSON for each event that is here, and for each later content of it."""
-    file, base = open(path, 'w', encoding='utf-8'), {}
-
-    names = 'position', 'received_at', 'action_time', 'source_kind', 'source_id', 'organization_id', 'id', 'defects'
+    names, base = ('position', 'received_at', 'action_time', 'source_kind', 'source_id', 'organization_id', 'id', 'defects'), {}
 
     def see(index, event, number, raw):
         if event is not None:
             base.update(zip(names, event), index=index, received_at=shown(event[1]), action_time=None if event[2] == NO_TIME else shown(event[2]))
         file.write(json.dumps({**base, 'is_later': event is None, 'raw': None if raw is None else json_or_text(raw)}) + '\n')
-    return file, see
+    return see
 
 def verify(options, report):
     """Returns the sample, None if there is none."""
-    bundle = Bundle(options.dir)
+    bundle, sample, sees = Bundle(options.dir), None, []
     if not bundle.paths & {'README.txt', 'checkpoint', 'selection.json', 'statements.ndjson'}:
         raise NoBundle('%s is no bundle' % options.dir)
-    file, sample, sees = None, None, []
-    try:
-        check_list(bundle, report)
-        chosen, policy = bundle.selection(), read_policy(bundle.read('policy.txt') if options.policy is None else read_file(options.policy))
-        checkpoint, journal, kept = Checkpoint(bundle.read('checkpoint')), Journal(bundle, chosen, report), read_kept(bundle, options.checkpoint, report)
-        journal.check_missing_requests()
-        if options.sample is not None or options.all or options.compare:
-            if chosen.searched:
-                raise NoBundle('a bundle of a search is no place for a sample: it does not say what is missing')
-            sample = Sample(checkpoint, journal, options)
-            sees += [sample.see]
-        if options.events:
-            file, see = writer_of(options.events)
-            sees += [see]
-        wanted = {begin.carried for begin in journal.begins if begin.root} | {one.size for _, one, _ in kept}
-        walk = Walk(bundle, chosen, journal, checkpoint.size, wanted, report, (lambda *event: [see(*event) for see in sees]) if sees else None)
-        walk.run()
-        if chosen.only is not None and chosen.only not in journal.sources:
-            report.fault(3, 'no statement gives the selected source')
-        journal.check_drops()
-        witnesses, found = check_signatures(checkpoint, policy, journal, walk, report), check_kept(kept, policy, journal, walk, report)
-        # Witnesses that only the bundle names may be the operator's.
-        tell(chosen, journal, walk, found + (witnesses if options.policy is not None else []), options, report)
-        if sample and options.compare and not sample.compare():
-            report.fault(7, 'the sample: %d entries are only at Cloudflare, %d have other content, %d are only here' % (
-                len(sample.missing), len(sample.other), len(sample.only_here)))
-    except Fault as problem:
-        report.fault(2, str(problem))
-    report.verdict = 'does not hold' if report.found else report.verdict
-    if file:
-        file.close()
-        os.remove(options.events) if report.found else None
+    with contextlib.ExitStack() as files:
+        try:
+            check_list(bundle, report)
+            chosen, policy = bundle.selection(), read_policy(bundle.read('policy.txt') if options.policy is None else pathlib.Path(options.policy).read_bytes())
+            checkpoint, journal, kept = Checkpoint(bundle.read('checkpoint')), Journal(bundle, chosen, report), list(read_kept(bundle, options.checkpoint, report))
+            if options.sample is not None or options.all or options.compare:
+                if chosen.searched:
+                    raise NoBundle('a bundle of a search is no place for a sample: it does not say what is missing')
+                sample = Sample(checkpoint, journal, options)
+                sees.append(sample.see)
+            if options.events:
+                sees.append(writer_of(files.enter_context(open(options.events, 'w', encoding='utf-8'))))
+            wanted = {begin.carried for begin in journal.begins if begin.root} | {one.size for _, one, _ in kept}
+            walk = Walk(bundle, chosen, journal, checkpoint.size, wanted, report, sees)
+            files.callback(lambda: walk.stream.close())
+            walk.run()
+            journal.check_drops()
+            witnesses, found = check_signatures(checkpoint, policy, journal, walk, report), check_kept(kept, policy, journal, walk, report)
+            # Witnesses that only the bundle names may be the operator's.
+            tell(chosen, journal, walk, found + (witnesses if options.policy is not None else []), options, report)
+            if options.compare:
+                sample.compare(report)
+        except (Fault, zlib.error, RecursionError) as problem:
+            report.check(False, 2, str(problem))
+    if report.found:
+        report.verdict = 'does not hold'
+        if options.events and os.path.exists(options.events):
+            os.remove(options.events)
     return sample
 
 def arguments(given):
@@ -1113,18 +976,17 @@ def arguments(given):
   python3 verify.py bundle --checkpoint kept.txt --policy mine.txt             is what was signed in March still the beginning of it?
   python3 verify.py bundle --sample 25 --word "three red boats"                which days to fetch from Cloudflare
   python3 verify.py bundle --sample 25 --word "three red boats" --compare F…   what is missing on either side''')
-    parser.add_argument('dir', metavar='BUNDLE', nargs='?', default=os.path.dirname(os.path.abspath(__file__)), help='default: the folder of this file')
-    for names, settings in (
-            (['--checkpoint', '--anchor'], {'metavar': 'FILE', 'nargs': '+', 'action': 'extend', 'default': [], 'help': 'checkpoints that were kept elsewhere'}),
-            (['--policy'], {'metavar': 'FILE', 'help': 'keys and witnesses that you know, instead of the policy.txt of the bundle'}),
-            (['--sample'], {'metavar': 'DAYS', 'type': int, 'nargs': '?', 'const': 25, 'help': 'draw so many days (25)'}),
-            (['--word'], {'metavar': 'TEXT', 'help': 'for the draw: thought of after you have the checkpoint'}),
-            (['--once'], {'action': 'store_true', 'help': 'draw also from days that were read only once'}),
-            (['--all'], {'action': 'store_true', 'help': 'all days'}),
-            (['--compare'], {'metavar': 'FILE', 'nargs': '+', 'action': 'extend', 'help': 'what Cloudflare answered for these days; without a draw: for any'}),
-            (['--events'], {'metavar': 'FILE', 'help': 'write the verified events as lines of JSON'}),
-            (['--json'], {'action': 'store_true', 'help': 'print the report as JSON'})):
-        parser.add_argument(*names, **settings)
+    add = parser.add_argument
+    add('dir', metavar='BUNDLE', nargs='?', default=os.path.dirname(os.path.abspath(__file__)), help='default: the folder of this file')
+    add('--checkpoint', '--anchor', metavar='FILE', nargs='+', action='extend', default=[], help='checkpoints that were kept elsewhere')
+    add('--policy', metavar='FILE', help='keys and witnesses that you know, instead of the policy.txt of the bundle')
+    add('--sample', metavar='DAYS', type=int, nargs='?', const=25, help='draw so many days (25)')
+    add('--word', metavar='TEXT', help='for the draw: thought of after you have the checkpoint')
+    add('--once', action='store_true', help='draw also from days that were read only once')
+    add('--all', action='store_true', help='all days')
+    add('--compare', metavar='FILE', nargs='+', action='extend', help='what Cloudflare answered for these days; without a draw: for any')
+    add('--events', metavar='FILE', help='write the verified events as lines of JSON')
+    add('--json', action='store_true', help='print the report as JSON')
     options = parser.parse_args(given)
     for path in options.checkpoint:
         if os.path.realpath(path).startswith(os.path.join(os.path.realpath(options.dir), '')):
@@ -1137,7 +999,7 @@ def main():
     options, report = arguments(None), Report()
     try:
         sample = verify(options, report)
-    except (NoBundle, OSError) as problem:
+    except NoBundle as problem:
         print('verify: %s' % problem, file=sys.stderr)
         return NO_BUNDLE
     drawn = {'sample': {name: getattr(sample, name) for name in ('word', 'days', 'missing', 'other', 'only_here')}} if sample else {}

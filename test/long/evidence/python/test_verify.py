@@ -257,6 +257,8 @@ SIGNED = {
     'begin: previous of another feed': set_in('begin', 1, previous=lambda note: note.replace('1f2e', '2f2e')),
     'begin: previous of itself': set_in('begin', 1, previous=lambda note: note.replace('0001.1', '0001.2')),
     'begin: previous with another root of what is carried': lambda log: set_in('begin', 1, previous=bundles.note(1, leaf_of(log, 'begin', 1)['carried'], h(b'')))(log),
+    'begin: previous that is none': set_in('begin', 1, previous=lambda note: note + '100 % of %s'),
+    'statement: an unknown type of a number that was not given': lambda log: log.state({'type': '%s', 'source': 9}),
     'begin: adopts later': set_in('begin', 1, adopted_position=5),
     'begin: a field less': without_field('begin', 'lost_holds'),
     'begin: holds that are no numbers': set_in('begin', 1, lost_holds=['1']),
