@@ -439,6 +439,8 @@ begin
     delete from evidence_month_keys k where k.month = pg_catalog.to_char(of_month::timestamp, 'YYYY-MM'::text);
   end if;
   execute pg_catalog.format('drop table %s', partition);
+  -- All addresses are looked up again, so that those of no event go.
+  delete from place_head;
   if gone.events > 0 then
     insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention, positions)
     values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
@@ -914,6 +916,8 @@ begin
   where o.month = held.month and o.superseded_at is null and o.dropped_at is not null;
   update archive_thaws t set state = 'thawed', thawed_at = clock_timestamp(), last_position = last, lease_until = null,
     found_to = case when exists (select from finding_head) then first - 1 else last end where t.id = held.id;
+  -- Its addresses are behind the head.
+  delete from place_head;
 end
 $function$;
 

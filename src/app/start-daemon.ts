@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { startRetention } from '../archive/retention.sql.ts';
 import { thawForever } from '../archive/thaw/thaw-forever.ts';
 import { reasonOf } from '../base/errors.ts';
+import { openGeoip } from '../base/geoip.ts';
 import { version } from '../base/package-files.ts';
 import type { Time } from '../base/time.ts';
 import { syncForever } from '../ingest/sync/daemon.ts';
@@ -10,6 +11,7 @@ import { endRestsOfRefused } from '../ingest/sync/discovery/lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { noteAlive, type Pool } from '../postgres/pool.ts';
 import { readSchemaState } from '../postgres/schema/migrate.ts';
+import { lookUpForever } from '../search/names/places.sql.ts';
 import { savedSearchesIn } from '../search/saved-searches.sql.ts';
 import { createOverviewSource } from '../status/overview.sql.ts';
 import { openArchive, requireArchiveWriter } from './archive.ts';
@@ -67,27 +69,22 @@ export const startDaemon = async (
   const archive = await openArchive(config, pool, { logger, metrics, readUnread, signal: stop.signal });
   opened.defer(async () => await archive?.close());
   const forever = { pool, time: app.sync.time, logger, signal: stop.signal };
-  const retention = startRetention({
-    ...forever,
-    archiveMonth: archive?.archiveMonth,
-    readUnread: archive && (() => readUnread(config.retentionMs)),
-    archiveSettled: archive?.archiveSettled,
-    notRead: () => describeNotRead(config, pool),
-    retentionMs: config.retentionMs,
-  });
-  const thawing = archive && thawForever({ ...forever, ...archive });
-  const keeping = archive?.keepState(app.sync.time);
-  const noting = noteAliveForever(pool, app.sync.time, stop.signal);
-  const logging = logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal });
-  // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
-  secrets.onChanged(() => {
-    endRestsOfRefused(pool).catch((error: unknown) =>
-      logger.warn(
-        { reason: reasonOf(error) },
-        'credentials have changed, but sources that were refused could not be made due; they are retried after their rest',
-      ),
-    );
-  });
+  const loops = [
+    startRetention({
+      ...forever,
+      archiveMonth: archive?.archiveMonth,
+      readUnread: archive && (() => readUnread(config.retentionMs)),
+      archiveSettled: archive?.archiveSettled,
+      notRead: () => describeNotRead(config, pool),
+      retentionMs: config.retentionMs,
+    }),
+    archive && thawForever({ ...forever, ...archive }),
+    archive?.keepState(app.sync.time),
+    config.geoip.length > 0 && lookUpForever({ ...forever, geoip: openGeoip(config.geoip) }),
+    noteAliveForever(pool, app.sync.time, stop.signal),
+    logCausesForever(causes, { logger, time: app.sync.time, signal: stop.signal }),
+  ];
+  secrets.onChanged(() => endRests(pool, logger));
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
   const syncing = startSyncing(parts, stopping, hardStop);
   const running = opened.move();
@@ -98,12 +95,22 @@ export const startDaemon = async (
     stop: async (): Promise<void> => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, thawing, keeping, noting, logging]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, ...loops]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();
     },
   };
+};
+
+/** Else a log that only a new credential may read would rest on, up to a quarter of an hour. */
+const endRests = (pool: Pool, logger: Logger): void => {
+  endRestsOfRefused(pool).catch((error: unknown) =>
+    logger.warn(
+      { reason: reasonOf(error) },
+      'credentials have changed, but sources that were refused could not be made due; they are retried after their rest',
+    ),
+  );
 };
 
 interface Parts {

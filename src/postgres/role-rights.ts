@@ -65,6 +65,9 @@ export const ingestMay: Readonly<Record<string, string>> = {
   saved_searches: 'select',
   search_tells: 'select',
   search_matches: 'select',
+  // Derived, and no evidence: the right to write it can hide a country, and no event.
+  address_places: 'select, insert, update, delete',
+  place_head: 'select, insert, update',
   // Written by the trigger of audit_events, with its owner's rights.
   event_spellings: 'select',
   // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence. Read by orgtrail_read_access_log for a proven session.

@@ -1,3 +1,4 @@
+import type { Place } from '../base/geoip.ts';
 import type { auditEvents } from '../postgres/tables/events.ts';
 import type { Search, SearchCursor, SearchField } from './query/search.ts';
 
@@ -35,6 +36,7 @@ export const incompleteReasons = {
   archive_not_searched: 'Months of the time searched are in the archive alone, and were not searched.',
   months_dropped: 'Months of the time searched were dropped without an archive: what was in them is gone.',
   rules_not_asked: 'The rules of detections have not been asked about all events: some that they find may be missing.',
+  places_not_looked_up: 'The addresses of all events have not been looked up: where some are from is not known.',
   value_never_occurs: 'A value searched for occurs in no event that is in PostgreSQL: it may be misspelt.',
   value_not_checked:
     'Whether a value searched for occurs in any event could not be looked up in time, or in the archive.',
@@ -55,6 +57,8 @@ export const withArchivedValues = ({ anyInRange, filters }: EmptyReport): EmptyR
 };
 
 export const asksForDetections = ({ terms = [] }: Search): boolean => terms.some(({ field }) => field === 'detection');
+export const asksForPlaces = ({ terms = [] }: Search): boolean =>
+  terms.some(({ field }) => field === 'country' || field === 'network');
 
 /** Why events may be missing. An empty page is complete only if every value occurs, and all of the time is collected (invariant 14). */
 export const incompleteBecause = (
@@ -63,8 +67,13 @@ export const incompleteBecause = (
     hasSince = true,
     page,
     empty,
-    lacksDetections = false,
-  }: { hasSince?: boolean; page?: SearchPage; empty?: EmptyReport | undefined; lacksDetections?: boolean } = {},
+    derived = [],
+  }: {
+    hasSince?: boolean;
+    page?: SearchPage;
+    empty?: EmptyReport | undefined;
+    derived?: readonly IncompleteReason[];
+  } = {},
 ): readonly IncompleteReason[] => {
   const filters = empty?.filters ?? [];
   const holds: Readonly<Record<IncompleteReason, boolean>> = {
@@ -74,7 +83,8 @@ export const incompleteBecause = (
     begins_before_collection: hasSince && coverage.beginsEarlier,
     archive_not_searched: coverage.archivedMonths.length > 0,
     months_dropped: coverage.droppedMonths.length > 0,
-    rules_not_asked: lacksDetections,
+    rules_not_asked: derived.includes('rules_not_asked'),
+    places_not_looked_up: derived.includes('places_not_looked_up'),
     value_never_occurs: filters.some(({ occurs }) => occurs === false),
     value_not_checked: filters.some(({ occurs }) => occurs === null),
   };
@@ -119,6 +129,8 @@ export interface EventCopy {
 export interface EventDetail {
   readonly event: FoundEvent;
   readonly feedId: string;
+  /** Null if the address has not been found in the files of ORGTRAIL_GEOIP. */
+  readonly place: Place | null;
   /** With the defects of `textDefects`, a JSON string that holds the stored text. */
   readonly rawText: string;
   readonly changes: readonly { readonly seenAt: string; readonly rawText: string }[];

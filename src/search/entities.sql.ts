@@ -12,7 +12,7 @@ import {
 import { type EntityReport, type HistoryEvent, type NewsField, newsFields, type ResourceHistory } from './entities.ts';
 import type { EventQuery } from './query/event-query.ts';
 import { explained, type FoundRow, foundColumns, toFoundEvent } from './search-events.sql.ts';
-import { groupingOf } from './summary/facets.sql.ts';
+import { groupingOf, withPlaces } from './summary/facets.sql.ts';
 
 const MAX_EVENTS = 20_000;
 const TIMEOUT_MS = 4_000;
@@ -24,7 +24,7 @@ const MAX_NEWS = 8;
 
 const utc = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
 
-const expressions: Readonly<Record<NewsField, string>> = {
+const expressions: Readonly<Record<Exclude<NewsField, 'country' | 'network'>, string>> = {
   ip: 'actor_ip_address',
   agent: 'raw_user_agent',
   token: 'coalesce(actor_token_name, actor_token_id)',
@@ -102,7 +102,9 @@ const readReport = async (
   const statement = `
     with mine as materialized (
       select action_time, position, action_result, actor_ip_address,
-        ${newsFields.map((field) => `left(${expressions[field]}, 400) as of_${field}`).join(', ')}
+        ${Object.entries(expressions)
+          .map(([field, expression]) => `left(${expression}, 400) as of_${field}`)
+          .join(', ')}
       from audit_events where ${sql} and isfinite(action_time)
       order by action_time desc, position desc limit ${MAX_EVENTS + 1}),
     marked as (
@@ -121,7 +123,7 @@ const readReport = async (
     found as (
       select case grouping(${columns}) ${newsFields.map((field, at) => `when ${groupingOf([at], newsFields.length)} then '${field}'`).join(' ')} end as field,
         coalesce(${columns}) as value, min(action_time) as first, count(*) as events
-      from mine group by grouping sets (${newsFields.map((field) => `(of_${field})`).join(', ')})
+      from (select mine.*, place.country as of_country, place.network as of_network from mine ${withPlaces}) placed group by grouping sets (${newsFields.map((field) => `(of_${field})`).join(', ')})
       having coalesce(${columns}) is not null and min(action_time) >= ${now} - ${NEWS}),
     news as (
       select f.*, coalesce(o.name, a.name) as name, row_number() over (partition by field order by events desc, value) as rank

@@ -23,6 +23,8 @@ export const newsFields = [
   'account',
   'action',
   'resource_type',
+  'country',
+  'network',
 ] as const;
 export type NewsField = (typeof newsFields)[number];
 

@@ -1,6 +1,6 @@
 import { OrgtrailError } from '../base/errors.ts';
 import { bytesOf, onePiece } from '../base/text.ts';
-import { asksForDetections, incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
+import { incompleteBecause, type SearchAnswer, withArchivedValues } from './answer.ts';
 import { type Coverage, coverageBody, type Summary, summaryBody } from './contract.ts';
 import { historyStatus, logOf, type ResourceHistory } from './entities.ts';
 import { organizationFault } from './names/names.ts';
@@ -63,7 +63,7 @@ export const answerSearch = async (
   // All of the answer is about the same moments.
   const search = fixTimes(asked, Date.now());
   const collected = await source.coverage(search, gaps);
-  const lacksDetections = asksForDetections(search) && !(await source.areRulesAsked());
+  const derived = await source.underived(search);
   const found = await source.search(search, page);
   const coverage = {
     ...collected,
@@ -78,7 +78,7 @@ export const answerSearch = async (
   const batches = isFirst ? batchDeletionsOf(search) : undefined;
   const batchDeletions = batches && (await source.countFew(batches));
   const hasSince = search.since !== undefined;
-  const incomplete = incompleteBecause(coverage, { hasSince, page: found, empty, lacksDetections });
+  const incomplete = incompleteBecause(coverage, { hasSince, page: found, empty, derived });
   return { page: found, coverage, empty, incomplete, batchDeletions };
 };
 

@@ -1,7 +1,14 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../postgres/queries.ts';
-import type { SearchCoverage, SearchHole } from './answer.ts';
+import {
+  asksForDetections,
+  asksForPlaces,
+  type IncompleteReason,
+  type SearchCoverage,
+  type SearchHole,
+} from './answer.ts';
 import { readArchivedMonths, readDroppedMonths } from './archived-months.sql.ts';
+import type { Search } from './query/search.ts';
 
 const TIMEOUT_MS = 3_000;
 const SHOWN_GAPS = 5;
@@ -122,11 +129,19 @@ export const readSearchHoles = (
     return rows;
   });
 
-/** Of all events but those of the last minute. */
-export const areRulesAsked = async (pool: Pool): Promise<boolean> => {
-  const { rows } = await pool.query<{ asked: boolean }>(
-    `select coalesce((select h.began_at = 0 and coalesce((select e.received_at from audit_events e where e.position > h.position
-       order by e.position limit 1) > now() - interval '1 minute', true) from finding_head h), f.position = 0) as asked from feed_head f`,
+/** What it asks for and has not been derived of all events but those of the last minute. */
+export const readUnderived = async (pool: Pool, search: Search): Promise<readonly IncompleteReason[]> => {
+  const reasons: IncompleteReason[] = [];
+  if (asksForDetections(search) && !(await isDerived(pool, 'finding_head', 'h.began_at = 0')))
+    reasons.push('rules_not_asked');
+  if (asksForPlaces(search) && !(await isDerived(pool, 'place_head', 'true'))) reasons.push('places_not_looked_up');
+  return reasons;
+};
+
+const isDerived = async (pool: Pool, head: string, condition: string): Promise<boolean> => {
+  const { rows } = await pool.query<{ derived: boolean }>(
+    `select coalesce((select ${condition} and coalesce((select e.received_at from audit_events e where e.position > h.position
+       order by e.position limit 1) > now() - interval '1 minute', true) from ${head} h), f.position = 0) as derived from feed_head f`,
   );
-  return rows[0]?.asked === true;
+  return rows[0]?.derived === true;
 };

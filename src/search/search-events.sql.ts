@@ -235,20 +235,22 @@ export const readEventBytes = (pool: Pool, key: EventKey): Promise<number> =>
 export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const [where, values] = whereOf(key);
-    const { rows } = await client.query<FoundRow & { rawText: string; feedId: string }>(
-      `select ${foundColumns}, e.raw::text as "rawText", (select feed_id::text from feed_head) as "feedId"
+    const { rows } = await client.query<FoundRow & Pick<EventDetail, 'rawText' | 'feedId' | 'place'>>(
+      `select ${foundColumns}, e.raw::text as "rawText", (select feed_id::text from feed_head) as "feedId",
+         (select to_jsonb(p) from address_places p where p.address = e.actor_ip_address) as place
        from audit_events e left join organizations o on o.id = e.organization_id
        where ${where} order by e.position limit 1`,
       values,
     );
     if (rows[0] === undefined) return undefined;
-    const { rawText, feedId, ...row } = rows[0];
+    const { rawText, feedId, place, ...row } = rows[0];
     const event = toFoundEvent(row);
     const neighbours = await readNeighbours(client, event.position);
     return {
       event,
       feedId,
       rawText,
+      place,
       ...(await readChanges(client, event)),
       ...(await readCopies(client, event.position)),
       ...neighbours,

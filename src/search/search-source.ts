@@ -16,10 +16,10 @@ import { explainEmpty } from './no-results.sql.ts';
 import type { EventQuery } from './query/event-query.ts';
 import { instantOfBound, type Search, type SearchCursor, type SearchReading } from './query/search.ts';
 import {
-  areRulesAsked,
   type CollectionRules,
   readSearchCoverage,
   readSearchHoles,
+  readUnderived,
   type SearchedPart,
 } from './search-coverage.sql.ts';
 import {
@@ -93,7 +93,7 @@ const createSearchSource = (
   arrivals: (search: Search, page: ArrivalsPage) => readArrivals(pool, queryOf(search, nowMs()), page),
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage: (search: Search, gaps?: number) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
-  areRulesAsked: () => areRulesAsked(pool),
+  underived: (search: Search) => readUnderived(pool, search),
   /** As in the coverage. To be read after the search as well: a month may have been dropped meanwhile. */
   archivedMonths: (search: Search) => readArchivedMonths(pool, partOf(search, nowMs())),
   droppedMonths: async (search: Search) =>

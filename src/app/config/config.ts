@@ -104,6 +104,8 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
     sources: values.ORGTRAIL_SOURCES,
+    /** Files of country and network owner of addresses. */
+    geoip: values.ORGTRAIL_GEOIP,
     accounts: values.ORGTRAIL_ACCOUNTS,
     filters,
     /** Requests in any 5 minutes of one principal, of all replicas together. */

@@ -145,6 +145,12 @@ const declared = {
     means: 'Ids of organizations; without it, all.',
     example: '[019c4f65e7607d8c9f6f6b58aa3aff50]',
   },
+  ORGTRAIL_GEOIP: {
+    type: setting('', 'files, separated by commas', (text) => text.split(',').flatMap((path) => path.trim() || [])),
+    form: 'list',
+    means: 'Files of country and network owner of addresses (.mmdb): docs/places.md.',
+    example: '[/var/lib/geoip/GeoLite2-Country.mmdb, /var/lib/geoip/GeoLite2-ASN.mmdb]',
+  },
   ORGTRAIL_FILTERS: {
     form: 'filters',
     means:

@@ -4,6 +4,7 @@ import { type Config, loadConfig, secretsOf } from '../../app/config/config.ts';
 import { openDatabase } from '../../app/open-database.ts';
 import { createLogger } from '../../app/telemetry/log.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { openGeoip } from '../../base/geoip.ts';
 import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
 import { describeUrl, type Pool } from '../../postgres/pool.ts';
@@ -41,7 +42,7 @@ export const checkCommand = (context: CliContext, report: (code: number) => void
       const [database, api] = await Promise.all([checkDatabase(config, logger), checkApi(config, logger, signal)]);
       const { warnings } = config;
       const configuration = passed('configuration', describe(config), warnings.length > 0 ? warnings : undefined);
-      const checks = [configuration, ...database, ...api];
+      const checks = [configuration, ...(await checkGeoip(config)), ...database, ...api];
       report(checks.find((check) => !check.ok)?.exitCode ?? exitCodes.done);
       print(context, options, { ok: checks.every((check) => check.ok), checks }, checks.map(line).join(''));
     });
@@ -113,6 +114,17 @@ export const lockNotes = ({ months, relations, perTransaction, connections }: Lo
   return [
     `max_locks_per_transaction (${perTransaction}) is too small for ${months} months, ${relations} tables and indexes, if ${WHOLE_HISTORY_STATEMENTS} statements look at all of them at once: set it to ${enough}`,
   ];
+};
+
+const checkGeoip = async ({ geoip: paths }: Config): Promise<Check[]> => {
+  if (paths.length === 0) return [];
+  const geoip = openGeoip(paths);
+  const fault = await geoip.refresh().then(
+    () => undefined,
+    (error: unknown) => error as OrgtrailError,
+  );
+  if (fault === undefined) return [passed('geoip', geoip.files() ?? '')];
+  return [{ name: 'geoip', ok: false, message: fault.message, hint: fault.hint, exitCode: exitCodes.usage }];
 };
 
 const checkWriting = async (pool: Pool): Promise<Check[]> => {

@@ -135,6 +135,8 @@ const names: Readonly<Record<FacetField, string>> = {
   token: 'Token',
   effect: 'Effect',
   detection: 'Detection',
+  country: 'Country',
+  network: 'Network owner',
 };
 
 interface FacetsView extends Pick<SummaryView, 'search' | 'organizations' | 'accounts' | 'isExact'> {

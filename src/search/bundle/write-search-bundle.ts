@@ -7,7 +7,7 @@ import { sha256 } from '../../evidence/bytes.ts';
 import type { ExportOptions } from '../../evidence/export/content.sql.ts';
 import type { WriteBundle } from '../../evidence/export/export-bundle.ts';
 import type { BundleWriter } from '../../evidence/export/writer.ts';
-import { asksForDetections, incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
+import { incompleteBecause, rfc3339Of, type SearchCoverage } from '../answer.ts';
 import { fixTimes, printSearch, type Search, type SearchReading } from '../query/search.ts';
 import type { SearchSource } from '../search-source.ts';
 import {
@@ -58,12 +58,12 @@ export const writeSearchBundle = async (
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search, MAX_NAMED);
   const holes = await source.holes(search, MAX_NAMED);
-  const lacksDetections = asksForDetections(search) && !(await source.areRulesAsked());
+  const derived = await source.underived(search);
   const { positions, leftOut, ...head } = await findEvents(parts, search);
   if (leftOut !== undefined) await refuseDropped(source, search, coverage);
   const empty =
     positions.length === 0 && leftOut === undefined ? await source.explain(search, reading.given, true) : undefined;
-  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty, lacksDetections });
+  const incomplete = incompleteBecause(coverage, { hasSince: search.since !== undefined, empty, derived });
   const completeness = { coverage, holes, empty, incomplete, leftOut };
   const question = questionOf(reading.search, nowMs, parts.origin);
   const askedAt = new Date(nowMs).toISOString();

@@ -184,6 +184,11 @@ const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
       : either(email, tokenName)(value, rows),
 };
 
+const ofPlace =
+  (condition: ValueCondition): ValueCondition =>
+  (value, rows) =>
+    `actor_ip_address in (select p.address from address_places p where ${condition(value, rows)})`;
+
 const ANY_RULE = 'any';
 
 /** In the archive, entries are text. */
@@ -224,6 +229,8 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
       start === undefined ? `f.detection = ${parameter(value)}` : `starts_with(f.detection, ${parameter(start)})`;
     return `(position, action_time) in (select f.event_position, f.action_time from findings f where ${rule})`;
   },
+  country: ofPlace((value, { parameter }) => `p.country = upper(${parameter(value)})`),
+  network: ofPlace(either(loose('p.network'), (value, { parameter }) => `p.asn = upper(${parameter(value)})`)),
   effect: (value, { parameter }) => `lower(${parameter(value)}) = any(${effects})`,
 };
 

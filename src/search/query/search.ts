@@ -142,8 +142,9 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
       field: 'copies',
       reason: 'cannot be first with archive: copies are looked for in the database alone',
     });
-  if (archive && terms.some(({ field }) => field === 'detection'))
-    faults.push({ field: 'q', reason: 'cannot have detection: with archive: findings are dropped with their months' });
+  const derived = archive && terms.find(({ field }) => ['detection', 'country', 'network'].includes(field));
+  if (derived)
+    faults.push({ field: 'q', reason: `cannot have ${derived.field}: with archive: it is dropped with its months` });
   const search: Search = {
     ...bounds,
     ...readTexts(usable),

@@ -27,6 +27,8 @@ export const termFields = [
   'text',
   'effect',
   'detection',
+  'country',
+  'network',
 ] as const;
 export type TermField = (typeof termFields)[number];
 
@@ -103,6 +105,9 @@ const readTerm = ([all, minus, name, list]: RegExpExecArray): Term | string => {
   if (values.some((one) => one === '' || one === '*')) return `has an empty value for ${field}:`;
   const wrong = field === 'status' ? values.find((one) => statusRange(one) === undefined) : undefined;
   if (wrong !== undefined) return `has status:${wrong}, which must be such as 403, 4xx, 400-499 or >=500`;
+  const noCountry = field === 'country' ? values.find((one) => !/^[A-Za-z]{2}$/.test(one)) : undefined;
+  if (noCountry !== undefined)
+    return `has ${quoted(`country:${noCountry}`)}, which must be two letters, such as country:DE`;
   return { field, isNegated: minus === '-', values };
 };
 

@@ -23,7 +23,7 @@ export const readFacets = async (
 ): Promise<SummaryFacets | undefined> => {
   const deadlineMs = performance.now() + timeoutMs;
   const read = async (slice: TimeSlice, leftMs: number) => {
-    const question = { maxEvents, valuesPerField, fields: facetFields, slice };
+    const question = { maxEvents, valuesPerField, slice };
     const rows = await ask(pool, query, question, { timeoutMs: leftMs, signal });
     return rows && facetsOf(rows, maxEvents);
   };
@@ -45,7 +45,7 @@ export const readAllFacets = async (
   bar: BarTimes,
   signal?: AbortSignal,
 ): Promise<{ readonly facets: SummaryFacets; readonly bars: readonly CountRow[] } | undefined> => {
-  const question = { maxEvents: undefined, valuesPerField, fields: facetFields, bar };
+  const question = { maxEvents: undefined, valuesPerField, bar };
   const settings = looksForText(query) ? withWorkers : `${withWorkers}; ${oneWorker}`;
   const rows = await ask(pool, query, question, { timeoutMs, signal, settings });
   return rows && { facets: facetsOf(rows), bars: barsOf(rows) };
@@ -120,6 +120,8 @@ const expressions: Readonly<Record<FacetField, string>> = {
   // Of what is no batch, it is the action, if that is one: told apart when it is counted.
   effect: `case when raw_uri like '%/batch%' then array_to_string(${effects}, ${BETWEEN}) else action_type end`,
   detection: 'found.detection',
+  country: 'place.country',
+  network: 'place.network',
 };
 const listed: readonly FacetField[] = ['effect', 'detection'];
 /** Whatever the case of letters, as searches compare them. */
@@ -143,7 +145,8 @@ const storedValue = (field: FacetField): string => {
 const STORED_LENGTH = 1_000;
 
 /** By a table in memory for each field, and one for bars. What the planner knows of the columns is hidden: it would sort all rows for some. */
-const statementOf = (matching: string, fields: readonly FacetField[], top: string, withBars: boolean): string => {
+const statementOf = (matching: string, top: string, withBars: boolean): string => {
+  const fields: readonly FacetField[] = facetFields;
   const columns = withBars ? [...fields, 'bar'] : fields;
   const bars = withBars ? [[fields.indexOf('result'), fields.length]] : [];
   const names = fields.map((field, at) => `when ${groupingOf([at], columns.length)} then '${field}'`);
@@ -176,6 +179,9 @@ const rulesOf = `string_agg(distinct f.detection, ${BETWEEN})`;
 /** Of few rows by an index; of all of them by a table in memory. */
 const findingsOf = `(select ${rulesOf} from findings f where f.event_position = m.position)`;
 const withFindings = `left join (select f.event_position, ${rulesOf} as detection from findings f group by 1) found on found.event_position = position`;
+export const withPlaces = 'left join address_places place on place.address = actor_ip_address';
+/** Of other tables. */
+const joined: readonly FacetField[] = ['detection', 'country', 'network'];
 
 /** In place of the name of a field. */
 const BARS = 'bar';
@@ -186,27 +192,27 @@ export const facetsStatement = (
     /** The newest that match, and one more to know whether there are more; undefined: all. */
     readonly maxEvents: number | undefined;
     readonly valuesPerField: number;
-    readonly fields: readonly FacetField[];
-    /** Counts the bars of a histogram as well; `fields` must have the result then. */
+    /** Counts the bars of a histogram as well. */
     readonly bar?: BarTimes | undefined;
     /** Default: all of the time. */
     readonly slice?: TimeSlice;
   },
 ): { readonly text: string; readonly values: readonly unknown[] } => {
-  const { maxEvents, valuesPerField, fields, bar, slice = { low: undefined, high: undefined } } = question;
+  const { maxEvents, valuesPerField, bar, slice = { low: undefined, high: undefined } } = question;
   const { sql, values } = conditionsOf(query, undefined, slice);
   const [top, limit] = [`$${values.length + 1}`, `$${values.length + 2}`];
   const newest = maxEvents === undefined ? 'offset 0' : `order by action_time desc, position desc limit ${limit} + 1`;
   const given = [...values, valuesPerField, ...(maxEvents === undefined ? [] : [maxEvents])];
-  const columns = fields.filter((field) => field !== 'detection').map(storedValue);
-  if (bar !== undefined) columns.push(`${binOf(bar, (value) => `$${given.push(value)}`)} as bar`);
   const isAll = maxEvents === undefined;
-  if (fields.includes('detection')) columns.push(isAll ? storedValue('detection') : 'position');
-  const from = fields.includes('detection') && isAll ? `audit_events ${withFindings}` : 'audit_events';
+  const columns = facetFields.filter((field) => isAll || !joined.includes(field)).map(storedValue);
+  if (bar !== undefined) columns.push(`${binOf(bar, (value) => `$${given.push(value)}`)} as bar`);
+  if (!isAll) columns.push('position', 'actor_ip_address');
+  const from = isAll ? `audit_events ${withFindings} ${withPlaces}` : 'audit_events';
   const rows = `select ${columns.join(', ')} from ${from} where ${sql} ${newest}`;
-  const matching =
-    isAll || !fields.includes('detection') ? rows : `select m.*, ${findingsOf} as detection from (${rows}) m offset 0`;
-  return { text: statementOf(matching, fields, top, bar !== undefined), values: given };
+  const matching = isAll
+    ? rows
+    : `select m.*, ${findingsOf} as detection, place.country, place.network from (${rows}) m ${withPlaces} offset 0`;
+  return { text: statementOf(matching, top, bar !== undefined), values: given };
 };
 
 /** `grouping(a, b, …)` of so many columns, for a set of some of them: a bit is set for each of the others, the highest for the first column. */

@@ -33,6 +33,8 @@ export const facetFields = [
   'token',
   'effect',
   'detection',
+  'country',
+  'network',
 ] as const;
 export type FacetField = (typeof facetFields)[number];
 

@@ -3,7 +3,7 @@ import { reasonOf } from '../../base/errors.ts';
 import { oneLine } from '../../formats/text.ts';
 import { readOnly } from '../../postgres/queries.ts';
 import { sqlState } from '../../postgres/sql-state.ts';
-import { asksForDetections } from '../../search/answer.ts';
+import { asksForDetections, asksForPlaces } from '../../search/answer.ts';
 import { conditionsOf, withSpellings } from '../../search/conditions/search-conditions.sql.ts';
 import { lookUpAccount, lookUpOrganization } from '../../search/names/names.sql.ts';
 import type { EventQuery } from '../../search/query/event-query.ts';
@@ -27,6 +27,8 @@ interface DueSearch {
   readonly head: number;
   /** What the rules find is noted up to here. */
   readonly findingHead: number;
+  /** Addresses are looked up up to here; null: none ever was. */
+  readonly placeHead: number | null;
 }
 
 /**
@@ -52,7 +54,8 @@ const dueSearches = async (pool: Pool): Promise<readonly DueSearch[]> => {
     const { rows } = await pool.query<DueSearch>(`
       select t.search_id::float8 as id, s.search, t.sink, t.position::float8 as position, h.position::float8 as head,
         to_char(t.told_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "toldSince",
-        coalesce((select f.position from finding_head f), 0)::float8 as "findingHead"
+        coalesce((select f.position from finding_head f), 0)::float8 as "findingHead",
+        (select p.position from place_head p)::float8 as "placeHead"
       from search_tells t join saved_searches s on s.id = t.search_id cross join feed_head h
       where t.position < h.position
         and coalesce(t.last_match_at + make_interval(secs => t.every_seconds) <= clock_timestamp(), true)
@@ -67,7 +70,13 @@ const dueSearches = async (pool: Pool): Promise<readonly DueSearch[]> => {
 /** False: nothing matched. Rejects if it could not be asked; what was asked until then is noted. */
 const askSearch = async (pool: Pool, due: DueSearch): Promise<boolean> => {
   const { search, ...asked } = await readDue(pool, due);
-  const head = asksForDetections(search) ? Math.min(due.head, due.findingHead) : due.head;
+  const { placeHead } = due;
+  if (asksForPlaces(search) && placeHead === null) throw new Error('no addresses have been looked up (ORGTRAIL_GEOIP)');
+  const head = Math.min(
+    due.head,
+    asksForDetections(search) ? due.findingHead : due.head,
+    asksForPlaces(search) ? (placeHead ?? 0) : due.head,
+  );
   let [until, positions] = [due.position, MAX_POSITIONS];
   let all: Matched | undefined;
   let fault: unknown;

@@ -71,9 +71,13 @@ describe('the report of an entity', () => {
   });
 
   test('names what is new in the last week, and nothing if there is nothing older to compare with', async () => {
+    await pool.query(
+      "insert into address_places values ('192.0.2.1', 'DE', 'AS64500', 'Home'), ('198.51.100.9', 'CH', 'AS64500', 'Home')",
+    );
     const { news, canTellNews } = await read('actors', 'mira@example.com');
     expect(canTellNews).toBe(true);
     expect(news.map(({ field, value, events }) => [field, value, events])).toEqual([
+      ['country', 'CH', 1],
       ['ip', '198.51.100.9', 1],
       ['organization', 'two', 1],
     ]);

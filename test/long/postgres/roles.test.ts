@@ -340,9 +340,10 @@ const ingest: Readonly<Record<string, string>> = {
   ...withRight('SELECT UPDATE', 'discovery'),
   ...withRight(
     'SELECT INSERT UPDATE',
-    'account_listings account_organizations accounts api_budget organizations sources',
+    'account_listings account_organizations accounts api_budget organizations place_head sources',
   ),
   ...withRight('SELECT INSERT DELETE', 'console_sessions'),
+  ...withRight('SELECT INSERT UPDATE DELETE', 'address_places'),
 };
 
 /** Which of them PostgreSQL cannot write to, for any account. */

@@ -29,6 +29,7 @@ it('defaults are the documented ones', () =>
     settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
     organizationIds: undefined,
     sources: ['organization', 'account'],
+    geoip: [],
     accounts: 'all',
     filters: { organization: [], account: [] },
     apiBudget: 900,

@@ -70,6 +70,8 @@ const newsNames: Readonly<Record<NewsField, string>> = {
   account: 'account',
   action: 'action',
   resource_type: 'resource type',
+  country: 'country',
+  network: 'network owner',
 };
 
 /** `kind`: of the page of one entity, which is no news itself. */

@@ -131,6 +131,10 @@ const ofEffect = ({ effects }: FoundEvent): Partial<Search> => ({
   terms: [{ field: 'effect', isNegated: false, values: [effects?.[0] ?? ''] }],
 });
 
+const ofPlace = (field: 'country' | 'network', value: string | null | undefined): Partial<Search> => ({
+  terms: [{ field, isNegated: false, values: [value ?? ''] }],
+});
+
 type Fact = readonly [name: string, value: string | number | null, filter?: Partial<Search>];
 
 interface Group {
@@ -138,7 +142,7 @@ interface Group {
   readonly facts: readonly Fact[];
 }
 
-const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
+const groupsOf = ({ event, feedId, place }: EventDetail): readonly Group[] => {
   const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
     value === null ? {} : { actor: { kind, value } };
   const effect = effectOf(event);
@@ -184,6 +188,9 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
       name: 'Source',
       facts: [
         ['IP address', event.actorIpAddress, by('ip', event.actorIpAddress)],
+        ['Country', place?.country ?? null, ofPlace('country', place?.country)],
+        ['Network owner', place?.network ?? null, ofPlace('network', place?.network)],
+        ['Network', place?.asn ?? null, ofPlace('network', place?.asn)],
         ['User agent', event.userAgent],
         ['Ray id', event.rayId, exact('ray', event.rayId)],
       ],

@@ -214,6 +214,7 @@ const reasons: Readonly<Record<IncompleteReason, string>> = {
   time_not_collected: 'some of the time searched is not collected yet',
   begins_before_collection: 'the search begins earlier than what is collected',
   rules_not_asked: 'the rules of detections have not been asked about all events',
+  places_not_looked_up: 'the addresses of all events have not been looked up',
   value_never_occurs: 'one of the values is in no event that is in PostgreSQL: it may be misspelt',
   value_not_checked: 'one of the values could not be looked up in time',
 };
