@@ -86,7 +86,9 @@ export const needsAnother = (facts: DeliveryFacts): boolean => {
   const { outcome, failures, refusedInRow } = facts;
   if (!isAlone(facts) || notTaken(facts) === undefined) return false;
   if (outcome.kind !== 'failed') return refusedInRow >= MAX_DEAD_LETTERS_IN_ROW;
-  return outcome.because !== 'receiver' && (isKnownFailure(facts) || failures + 1 >= FAILURES_UNTIL_ALONE);
+  // Who asks for a pause says that it is no fault of the event.
+  if (outcome.because === 'receiver' || outcome.retryAfterMs !== undefined) return false;
+  return isKnownFailure(facts) || failures + 1 >= FAILURES_UNTIL_ALONE;
 };
 
 /** Enough others were taken: given up unless it is taken now. */

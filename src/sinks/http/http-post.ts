@@ -164,7 +164,8 @@ export interface Checks {
 export const failedBy = (answer: HttpAnswer, reason: string): DeliveryOutcome => ({
   kind: 'failed',
   reason,
-  ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
+  // Too many requests: also without a word on how long.
+  ...((answer.retryAfterMs !== undefined || answer.status === 429) && { retryAfterMs: answer.retryAfterMs ?? 0 }),
 });
 
 /** Meaning of an answer that is not 2xx, unless the receiver's protocol says more. */

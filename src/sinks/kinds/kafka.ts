@@ -50,7 +50,7 @@ const create = (settings: KafkaSettings): Sink => {
         // Its numbers are those of a batch whose fate is unknown.
         await drop();
         signal.throwIfAborted();
-        return outcomeOf(error, settings, reasonText);
+        return outcomeOf(error, settings, { isAlone: delivery.events.length === 1, reasonText });
       }
     },
     close: drop,
@@ -77,6 +77,10 @@ const openProducer = async (settings: KafkaSettings, tls: ProducerOptions<Buffer
     ...(tls !== undefined && { tls, tlsServerName: true }),
     ...(username !== undefined && password !== undefined && { sasl: { mechanism, username, password } }),
   });
+  // Of a connection that was refused or has ended, the client hears one error, and a second one without a listener would end the process.
+  for (const event of ['client:broker:connect', 'client:broker:failed'] as const) {
+    producer.on(event, ({ connection }) => void connection.on('error', () => {}));
+  }
   // Without a number of before: brokers refuse one that they have not given.
   await producer.initIdempotentProducer({ producerId: -1n, producerEpoch: -1 }).catch(async (error: unknown) => {
     await producer.close(true).catch(() => {});
@@ -122,23 +126,35 @@ const checks: Readonly<Record<string, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION: 'check topic: the cluster has none of this name',
 };
 
-const outcomeOf = (error: unknown, { timeout: timeoutMs }: KafkaSettings, reasonText: ReasonText): DeliveryOutcome => {
+/**
+ * Nothing but a refusal is about what an event holds. One alone that fails is the receiver's fault, whatever events of other partitions do: their
+ * leaders are other brokers.
+ */
+const outcomeOf = (
+  error: unknown,
+  { timeout: timeoutMs }: KafkaSettings,
+  { isAlone, reasonText }: { readonly isAlone: boolean; readonly reasonText: ReasonText },
+): DeliveryOutcome => {
   const causes = causesOf(error);
+  const failed = (reason: string, because: 'slow' | 'receiver' | undefined): DeliveryOutcome => {
+    const whose = isAlone ? 'receiver' : because;
+    return { kind: 'failed', reason: reasonText(reason), ...(whose !== undefined && { because: whose }) };
+  };
   const said = causes.find((cause) => typeof cause['apiId'] === 'string');
   if (said !== undefined) {
     const name = String(said['apiId']);
     if (refusals.has(name)) return { kind: 'refused', reason: reasonText(`${name}: ${said.message}`) };
-    return { kind: 'failed', reason: reasonText(`${name}: ${checks[name] ?? said.message}`) };
+    return failed(`${name}: ${checks[name] ?? said.message}`, 'receiver');
   }
   if (causes.some(({ name, code }) => name === 'TimeoutError' || code === 'PLT_KFK_TIMEOUT'))
-    return { kind: 'failed', reason: `no complete answer within ${timeoutMs} ms`, because: 'slow' };
+    return failed(`no complete answer within ${timeoutMs} ms`, 'slow');
   const code = causes.map(codeOf).find((each) => each !== undefined && !each.startsWith('PLT_KFK_'));
   const innermost = causes.at(-1);
   if (innermost?.['code'] === 'PLT_KFK_USER')
-    return { kind: 'failed', reason: reasonText(`${checks['UNKNOWN_TOPIC_OR_PARTITION']}: ${innermost.message}`) };
+    return failed(`${checks['UNKNOWN_TOPIC_OR_PARTITION']}: ${innermost.message}`, 'receiver');
   const words = innermost?.message ?? String(error);
-  const reason = reasonText(code === undefined || words.startsWith(code) ? words : `${code} (${words})`);
-  return { kind: 'failed', reason, ...(unconnectedCodes.has(code ?? '') && { because: 'receiver' as const }) };
+  const reason = code === undefined || words.startsWith(code) ? words : `${code} (${words})`;
+  return failed(reason, unconnectedCodes.has(code ?? '') ? 'receiver' : undefined);
 };
 
 type Cause = Error & Readonly<Record<string, unknown>>;

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
@@ -19,16 +20,28 @@ export const startSaslBroker = async () => {
       const api = frame.readInt16BE(0);
       if (api === SASL_HANDSHAKE) return socket.write(framed(Buffer.concat([correlation, noError, mechanisms])));
       credentials.push(frame.toString('utf8'));
-      return socket.write(framed(Buffer.concat([correlation, refusal])));
+      // Read by the client before the connection is reset.
+      return socket.write(framed(Buffer.concat([correlation, refusal])), () => {
+        if (!isResetting) return;
+        for (const each of sockets) each.resetAndDestroy();
+      });
     });
   });
   answers.on('tlsClientError', () => {});
+  // Those below TLS, which can be reset.
+  const sockets = new Set<Socket>();
+  answers.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))));
+  let isResetting = false;
   const listening = await listen(answers);
   return {
     port: listening.port,
     caFile: ca.cert,
     /** What came by SASL, with what stands around it. */
     credentials,
+    /** From now on, a refusal ends all connections at once. */
+    resetThem: () => {
+      isResetting = true;
+    },
     [Symbol.asyncDispose]: async () => {
       await listening[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });

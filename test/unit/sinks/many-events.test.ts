@@ -79,17 +79,25 @@ describe('a receiver that takes nothing', () => {
     });
   });
 
-  test('for half of all requests, at random: hardly any that are taken otherwise are given up', async () => {
-    const events = 5_000;
+  test.each([
+    ['hardly any', blocked, 50],
+    ['with a pause asked for: none', { kind: 'failed', reason: 'HTTP 429', retryAfterMs: 0 } as const, 1],
+    [
+      'said to be its own fault: none',
+      { kind: 'failed', reason: 'NOT_ENOUGH_REPLICAS', because: 'receiver' } as const,
+      1,
+    ],
+  ])('for half of all requests, at random, %s that are taken otherwise are given up', async (_, out, fewerThan) => {
     const { deadLetters } = await run({
-      events,
+      events: 5_000,
       answer: (positions, requests) => {
         const isOut = createHash('sha256').update(String(requests)).digest()[0] ?? 0;
-        return isOut < 128 || positions.some(oneOfHundred) ? blocked : taken;
+        if (isOut < 128) return out;
+        return positions.some(oneOfHundred) ? blocked : taken;
       },
     });
     const good = deadLetters.filter(({ position }) => !oneOfHundred(position));
-    expect(good.length).toBeLessThan(events / 100);
+    expect(good.length).toBeLessThan(fewerThan);
   });
 
   test.each([
