@@ -53,8 +53,12 @@ export const faultReply = (fault: FaultName, status: number): Reply => ({ ...gat
 const gatewayError = (status: number): Reply =>
   errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
 
-/** For a credential that may not, and for none. */
-export const refusal = (status: 401 | 403): Reply => errorReply(status, 10000, 'Authentication error');
+/** For a credential that may not, with a page that says what it takes, and for none. */
+export const refusal = (status: 401 | 403): Reply => {
+  const error = { code: 10000, message: 'Authentication error' };
+  const errors = [status === 403 ? { ...error, documentation_url: 'https://developers.cloudflare.com/api/' } : error];
+  return { status, body: JSON.stringify({ success: false, errors, messages: [], result: null }) };
+};
 
 /** For an identifier that no object can have; `path` without the query. */
 export function unroutable(status: 400 | 404, path: string): Reply {
@@ -89,12 +93,25 @@ const html = (status: number): string =>
   `<!DOCTYPE html>\n<html><head><title>api.example.com | ${status}</title></head>` +
   `<body><h1>Error ${status}</h1><p>cloudflare</p></body></html>\n`;
 
-function serverError(bits: number): Reply {
+function serverError(bits: number, retryAfterSeconds: number): Reply {
   const status = statuses[bits & 3] as number;
   const form = (bits >>> 2) % 3;
-  if (form === 0) return errorReply(status, 10000 + status, 'Internal error');
+  if (form === 0) return status === 503 ? gatewayError(status) : problem(status, retryAfterSeconds);
   return form === 1 ? { status, contentType: 'text/plain', body: `error code: ${status}` } : { status, body: '' };
 }
+
+/** RFC 9457, as Cloudflare answers itself who asks for JSON. */
+const problem = (status: number, retryAfterSeconds: number): Reply => ({
+  status,
+  headers: { 'Retry-After': String(retryAfterSeconds) },
+  body: JSON.stringify({
+    type: `https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/error-${status}/`,
+    title: `Error ${status}: the origin does not answer`,
+    status,
+    error_category: status === 500 ? 'cloudflare' : 'origin',
+    retry_after: retryAfterSeconds,
+  }),
+});
 
 /** Before the request is worked on. The first fault that fires wins. */
 export function interruption(faults: FaultPlan, occasion: Occasion): Interruption | undefined {
@@ -111,7 +128,8 @@ export function interruption(faults: FaultPlan, occasion: Occasion): Interruptio
     return { name: 'throttled', kind: 'reply', reply: tooManyRequests(headers) };
   }
   const error = faults.fires('server_error', occasion);
-  if (error !== undefined) return { name: 'server_error', kind: 'reply', reply: serverError(error) };
+  if (error !== undefined)
+    return { name: 'server_error', kind: 'reply', reply: serverError(error, faults.parameters.retryAfterSeconds) };
   const page = faults.fires('html_error', occasion);
   if (page !== undefined) return { name: 'html_error', kind: 'reply', reply: htmlReply(page & 1 ? 502 : 503) };
   if (faults.fires('html_ok', occasion) !== undefined) {

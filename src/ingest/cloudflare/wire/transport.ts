@@ -292,10 +292,11 @@ interface SaidError {
 
 const DOCUMENTATION = /^https:\/\/developers\.cloudflare\.com\/[\w./#-]{1,150}$/;
 
-/** The useful sentence is in `error_chain`; entries have `code` and `message`, either, or neither. */
+/** The useful sentence is in `error_chain`; entries have `code` and `message`, either, or neither. A 5xx may be a problem of RFC 9457. */
 function readErrors(text: string | undefined): SaidError[] {
   const body = parseJson(text ?? '');
-  const errors = isObject(body) && Array.isArray(body['errors']) ? body['errors'] : [];
+  if (!isObject(body)) return [];
+  const errors = Array.isArray(body['errors']) ? body['errors'] : [{ message: body['title'] }];
   return errors
     .filter(isObject)
     .flatMap((error) => [error, ...(Array.isArray(error['error_chain']) ? error['error_chain'].filter(isObject) : [])])

@@ -4,13 +4,18 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/interface.ts';
 import { auditPath, get, getInVain, organizationAt, simulate } from '../simulated-cloudflare.ts';
 
-test('server_error: every status, with JSON, with text, with nothing', async () => {
+test('server_error: every status, with JSON (of RFC 9457 with Retry-After, or of the service), with text, with nothing', async () => {
   const simulator = await simulate({ faults: { server_error: 1 } });
   const seen = new Set<string>();
   for (let n = 0; n < 120; n++) {
     const { status, headers, text } = await get(simulator, '/organizations');
     const form = text === '' ? 'empty' : headers.get('content-type') === 'text/plain' ? 'text' : 'json';
-    if (form === 'json') expect(JSON.parse(text)).toMatchObject({ success: false, errors: [{ code: 10000 + status }] });
+    if (form === 'json' && status === 503) {
+      expect(JSON.parse(text)).toMatchObject({ success: false, errors: [{ code: 10503 }] });
+    } else if (form === 'json') {
+      expect(JSON.parse(text)).toMatchObject({ status, retry_after: 1, title: expect.stringContaining(`${status}`) });
+      expect(headers.get('retry-after')).toBe('1');
+    }
     seen.add(`${status} ${form}`);
   }
   const forms = ['empty', 'json', 'text'];
