@@ -24,10 +24,10 @@ export interface ArchiveServers extends AsyncDisposable {
   readonly proxy: StorageProxy;
 }
 
-/** Throws if moto is not installed. */
-export const startServers = async (): Promise<ArchiveServers> => {
-  const moto = storages.find(({ name }) => name === 'moto');
-  if (moto === undefined || moto.missing !== undefined) throw new Error(moto?.missing ?? 'there is no moto');
+/** Throws if it is not installed. */
+export const startServers = async (kind = 'moto'): Promise<ArchiveServers> => {
+  const moto = storages.find(({ name }) => name === kind);
+  if (moto === undefined || moto.missing !== undefined) throw new Error(moto?.missing ?? `there is no ${kind}`);
   const cluster = await startCluster();
   const storage = await moto.start();
   const proxy = await startStorageProxy(storage.endpoint);

@@ -18,7 +18,10 @@ export interface KilledRun {
   /** Of the requests for objects, and of the objects that come into the catalogue. */
   readonly nth: number;
   /** So that a month has several. Default: the command itself, for which it has one. */
-  readonly hasSmallObjects: boolean;
+  readonly hasSmallObjects?: boolean;
+  /** Default: `archive run --drop`, and the settings of the world. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** For `any time`. */
   readonly afterMs: number;
 }
@@ -29,11 +32,11 @@ const smallObjects = fileURLToPath(new URL('small-objects.ts', import.meta.url))
 export const runAndKill = async (
   { proxy }: ArchiveServers,
   world: SeedWorld,
-  { moment, nth, hasSmallObjects, afterMs }: KilledRun,
+  { moment, nth, hasSmallObjects = false, afterMs, args = ['archive', 'run', '--drop'], env = world.env }: KilledRun,
 ): Promise<{ readonly isKilled: boolean; readonly output: string }> => {
   const held = await hold(world.owner, moment);
   const within = hasSmallObjects ? [process.execPath, smallObjects] : [];
-  const running = startOrgtrail(['archive', 'run', '--drop'], world.env, { within });
+  const running = startOrgtrail(args, env, { within });
   let isKilled = false;
   const kill = () => {
     isKilled = running.child.exitCode === null;
@@ -53,7 +56,7 @@ export const runAndKill = async (
 const hold = async (owner: Pool, moment: Moment): Promise<{ release(): Promise<void> } | undefined> => {
   const statement =
     moment === 'cataloguing'
-      ? "select pg_advisory_xact_lock(hashtext('orgtrail_note_archived'))"
+      ? 'lock table archive_objects in share mode'
       : moment === 'dropping'
         ? 'select from audit_events limit 1'
         : undefined;
@@ -84,8 +87,8 @@ const killOnce = async (
 };
 
 const counts: Readonly<Record<(typeof databaseMoments)[number], string>> = {
-  cataloguing: `select count(*)::integer as count from pg_locks where locktype = 'advisory' and not granted
-    and database = (select oid from pg_database where datname = current_database())`,
+  cataloguing: `select count(*)::integer as count from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    and query like '%orgtrail_note_archive%'`,
   catalogued: 'select count(*)::integer as count from archive_objects',
   dropping: `select count(*)::integer as count from pg_locks where relation = 'audit_events'::regclass and not granted`,
   dropped: 'select count(*)::integer as count from retention_drops',

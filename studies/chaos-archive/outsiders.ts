@@ -3,12 +3,16 @@ import { commit, entryText, takeLease } from '../../test/support/postgres/store-
 import { months, type SeedWorld } from './archive-world.ts';
 
 /** Does something to the objects of months that are still in the database: of what was dropped there is no other copy. Says what. */
-export const tamper = async ({ owner, bucket }: SeedWorld, random: () => number): Promise<string | undefined> => {
+export const tamper = async (
+  { owner, bucket }: SeedWorld,
+  random: () => number,
+  folder = 'v1',
+): Promise<string | undefined> => {
   const { rows } = await owner.query<{ key: string }>(
     'select key from archive_objects where dropped_at is not null union all select null where false',
   );
   const gone = new Set(rows.map(({ key }) => key));
-  const { keys } = await bucket.list({ folder: 'v1' });
+  const { keys } = await bucket.list({ folder });
   const open = keys.filter((key) => !gone.has(key));
   const key = open[Math.floor(random() * open.length)];
   if (key === undefined) return undefined;
