@@ -188,7 +188,7 @@ language sql stable security definer set search_path from current as $function$
 $function$;
 
 -- An order, with its row of access_log in the same transaction. It is given by an account that may change the table anyway, by the proof of a token that
--- has the scope manage, or, to set a sink back, by the proof of a session that may. A token gives no right that it lacks, and none for longer than it
+-- has the scope manage, or, to set a sink back or thaw a month, by the proof of a session that may. A token gives no right that it lacks, and none for longer than it
 -- lasts itself. Null: there is nothing of that name, or there was nothing to do. Every type is exact or the name has its schema, so that nothing
 -- outside pg_catalog is called. It waits for 30 seconds: who is told that an order failed must not find it done later.
 create function orgtrail_order(p_order text, p_given jsonb, p_proof bytea, p_address text, p_route text) returns jsonb
@@ -214,7 +214,11 @@ begin
   -- The lock lets no one revoke it meanwhile, nor is it read as it was before.
   select t.* into manager from access_tokens t where t.access_log_proof = sha256(p_proof) and 'manage'::text = any (t.scopes) and t.revoked_at is null
     and coalesce(t.expires_at, 'infinity'::timestamptz) > clock_timestamp() for share;
-  giver := coalesce(manager.name, case p_order when 'sink replay'::text then orgtrail_session_replays(p_proof) end);
+  giver := coalesce(manager.name, case p_order when 'sink replay'::text then orgtrail_session_replays(p_proof)
+    when 'archive thaw'::text then (
+      select t.name from console_session_proofs p join console_sessions s on s.key = p.key join access_tokens t on t.id = p.token_id
+      where p.proof = sha256(p_proof) and s.expires_at > clock_timestamp() and s.token_id = t.id and 'manage'::text = any (t.scopes)
+        and t.revoked_at is null and coalesce(t.expires_at, 'infinity'::timestamptz) > clock_timestamp()) end);
   if needed is null or giver is null and (p_proof is not null
     or not pg_catalog.has_table_privilege(session_user, needed[1]::regclass::oid, needed[2])) then
     raise exception 'this % may not do that: %', case when p_proof is null then 'account' else 'token or session' end, p_order

@@ -74,6 +74,9 @@ const partitions = `partitions as (
     from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as named
   where month is not null)`;
 
+const isNotThawed = (month: string): string =>
+  `not exists (select from archive_thaws t where t.month = ${month} and t.state = 'thawed' and t.ends_at > clock_timestamp())`;
+
 const dueStatement = `with ${partitions}
   select to_char(month, 'YYYY-MM') as month, due as at from partitions where due > clock_timestamp() order by month limit 1`;
 
@@ -83,7 +86,7 @@ const monthsStatement = `with ${partitions}, objects as (
       sum(bytes) as bytes, min(verified_at) as proven, max(dropped_at) as dropped
     from archive_objects where superseded_at is null group by month),
   drops as (select month, max(dropped_at) as dropped, sum(events) as events from retention_drops group by month),
-  old as (select month from partitions where due <= clock_timestamp())
+  old as (select month from partitions where due <= clock_timestamp() and ${isNotThawed('month')})
   select to_char(m.month, 'YYYY-MM') as month, p.month is not null as "isStored", old.month is not null as "isOld",
     coalesce(o.objects, 0)::float8 as objects, coalesce(o.faulty, 0)::float8 as faulty, coalesce(o.events, 0)::float8 as events,
     coalesce(o.changes, 0)::float8 as changes, coalesce(o.bytes, 0)::float8 as bytes,
@@ -115,7 +118,7 @@ export const readArchiveStatus = async (pool: Pool, retentionMs: number): Promis
          select to_date(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), 'YYYY_MM') as month
          from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as months
        where month + interval '1 month 1 day'
-         <= (clock_timestamp() - make_interval(secs => $1::float8)) at time zone 'UTC') as "waitingMonths",
+         <= (clock_timestamp() - make_interval(secs => $1::float8)) at time zone 'UTC' and ${isNotThawed('months.month')}) as "waitingMonths",
        count(*) filter (where fault is not null and superseded_at is null)::integer as "faultyObjects",
        extract(epoch from clock_timestamp() - max(written_at))::float8 as "writtenSecondsAgo" from archive_objects`,
     // More than the calendar of PostgreSQL has.

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import {
   type ArchivedMonth,
   type ArchiveFault,
@@ -6,32 +7,74 @@ import {
   readArchiveOverview,
 } from '../../archive/archive-status.sql.ts';
 import { type Hold, readHolds } from '../../archive/holds.sql.ts';
+import { orderThaw } from '../../archive/thaw/thaw-operation.ts';
+import { readThaws, type Thaw } from '../../archive/thaw/thaws.sql.ts';
+import { OrgtrailError } from '../../base/errors.ts';
+import { perform, readInput } from '../../base/operation.ts';
 import { formatDuration } from '../../base/time.ts';
+import { changeNote } from '../access-trail.ts';
+import { httpError } from '../failure.ts';
 import { commandBlock, type Html, html } from './html.ts';
 import { OPERATIONS_PATH, type Operations, operationsHead } from './operations.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
+import { sessionProofOf } from './sign-in.routes.ts';
 import { countOf, countText, instantOf, timeOf, zoneLabel } from './words.ts';
 
 interface ShownArchive extends ArchiveOverview {
   readonly configured: string | undefined;
   readonly retentionMs: number;
+  readonly thaws: readonly Thaw[];
 }
 
-/** `/archive`: the months on object storage, and what retention takes next. */
-export const archivePages = (pages: FastifyInstance, frame: Frame, operations: Operations): void => {
+const REFRESH_SECONDS = 10;
+
+/** `/archive`: the months on object storage, what retention takes next, and what came back. The database decides who may thaw, and keeps the row. */
+export const archivePages = (
+  pages: FastifyInstance,
+  frame: Frame,
+  { operations, logger }: { readonly operations: Operations; readonly logger: Logger },
+): void => {
+  const { pool, config } = operations;
   pages.get('/archive', { schema: hidden }, async (request, reply) => {
-    const { archive, retentionMs } = operations.config;
-    const overview = await readArchiveOverview(operations.pool, retentionMs);
-    const body = archiveBody({ ...overview, configured: archive?.target.name, retentionMs });
-    return sendPage(request, reply, frame, { title: 'Archive', current: OPERATIONS_PATH, body });
+    const { archive, retentionMs } = config;
+    const overview = await readArchiveOverview(pool, retentionMs);
+    const thaws = (await readThaws(pool)).filter(({ state }) => state !== 'ended');
+    const body = archiveBody({ ...overview, configured: archive?.target.name, retentionMs, thaws });
+    const refreshSeconds = thaws.some(({ state }) => state === 'asked') && REFRESH_SECONDS;
+    const page = { title: 'Archive', current: OPERATIONS_PATH, body, ...(refreshSeconds && { refreshSeconds }) };
+    return sendPage(request, reply, frame, page);
   });
+  pages.post<{ Body: Readonly<Record<string, unknown>> | undefined }>(
+    '/archive/thaw',
+    { schema: hidden },
+    async (request, reply) => {
+      const proof = sessionProofOf(request);
+      if (proof === undefined)
+        throw httpError(403, `Only a session that has signed in ${WITH_TOKEN} may thaw a month.`);
+      const giver = { proof, address: request.ip, route: 'POST /archive/thaw' };
+      const { month, for: wanted } = request.body ?? {};
+      try {
+        const input = readInput(orderThaw, { month, for: wanted }, (field) => field);
+        await perform(orderThaw, { pool, config, giver } as never, input);
+      } catch (error) {
+        if (!(error instanceof OrgtrailError)) throw error;
+        if (error.code === 'configuration') throw httpError(403, `A month is thawed by a session ${WITH_TOKEN}.`);
+        throw httpError(409, `Nothing was changed: ${error.message}.`);
+      }
+      logger.info({ access: changeNote(request, 'archive', { month, for: wanted }) }, 'access: archive thaw ok');
+      return reply.redirect('/archive#thaws', 303);
+    },
+  );
 };
+
+const WITH_TOKEN = 'with a token that has the scopes search and manage';
 
 const archiveBody = (archive: ShownArchive): Html => html`<div class="stack">
 ${operationsHead('/archive', 'Archive')}
 ${statePanel(archive)}
 ${archive.faults.length === 0 ? null : faultsPanel(archive.faults)}
 ${duePanel(archive)}
+${archive.thaws.length === 0 ? null : thawPanel(archive.thaws)}
 <section class="panel" aria-labelledby="months"><h2 id="months">Months</h2>
 ${archive.months.length === 0 ? html`<p class="empty">None is archived, was dropped, or is old enough to be.</p>` : monthTable(archive.months)}
 ${archive.isCut ? html`<p class="muted">Earlier ones are not listed: <code>orgtrail archive list</code> has all of them.</p>` : null}</section>
@@ -81,6 +124,21 @@ ${nextDueAt === null ? null : html`${nextDueMonth} is old enough from ${timeOf(n
 <p class="muted">Beside a hold, a sink, a dead letter or the evidence may still need a month. The log of the daemon says why it keeps one, and why an attempt failed: that is not stored. <code>orgtrail_archive_failures_total</code> counts such attempts.</p></div></section>`;
 };
 
+const thawPanel = (
+  thaws: readonly Thaw[],
+): Html => html`<section class="panel" aria-labelledby="thaws"><h2 id="thaws">Back for a while</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of thaws"><table class="sinks">
+<thead><tr><th scope="col">Month</th><th scope="col">State</th><th scope="col" class="number">Events</th><th scope="col">Until (${zoneLabel()})</th><th scope="col">Asked by</th><th scope="col">Reason</th><th scope="col">Change</th></tr></thead>
+<tbody>${thaws.map(
+  (thaw) =>
+    html`<tr><th scope="row">${thaw.month}</th><td>${thaw.state === 'asked' ? html`${Math.floor((100 * thaw.copied) / thaw.events)} % copied` : thaw.state}${thaw.error === null ? null : html`<p class="sub error-text">${thaw.error}</p>`}</td>
+<td class="number">${countText(thaw.events)}</td><td>${timeOf(thaw.endsAt)}</td><td>${thaw.askedBy ?? thaw.askedAs}</td><td>${thaw.reason ?? ''}</td>
+<td>${thaw.state === 'failed' ? thawForm(thaw.month, '7d', 'Thaw again') : thawForm(thaw.month, '0s', 'End')}</td></tr>`,
+)}</tbody></table></div></section>`;
+
+const thawForm = (month: string, wanted: string, says: string): Html =>
+  html`<form method="post" action="/archive/thaw"><input type="hidden" name="month" value="${month}"><input type="hidden" name="for" value="${wanted}"><button class="quiet-button" type="submit" aria-label="${says}: ${month}">${says}</button></form>`;
+
 const monthTable = (
   months: readonly ArchivedMonth[],
 ): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of months"><table class="sinks">
@@ -90,7 +148,7 @@ const monthTable = (
 
 const monthRow = (
   month: ArchivedMonth,
-): Html => html`<tr><th scope="row">${month.month}<p class="sub">${stateOf(month)}</p></th>
+): Html => html`<tr><th scope="row">${month.month}<p class="sub">${stateOf(month)}</p>${month.isStored || month.objects === 0 ? null : thawForm(month.month, '7d', 'Thaw for 7 days')}</th>
 <td class="number">${countText(month.objects)}${month.faulty === 0 ? null : html`<p class="sub"><a href="#faults">${month.faulty} with a fault</a></p>`}</td>
 <td class="number">${countText(month.events)}${month.changes === 0 ? null : html`<p class="sub">${countOf(month.changes, 'later content')}</p>`}</td>
 <td class="number">${countText(month.bytes)}</td>
@@ -114,7 +172,7 @@ const droppedOf = ({ droppedAt, droppedEvents }: ArchivedMonth): Html => {
 };
 
 const commandsPanel = html`<section class="panel" aria-labelledby="change"><h2 id="change">Commands</h2><div class="stack">
-<p>With the settings of the daemon. This page changes nothing, and asks the database alone: what an object is now, <code>verify</code> says.</p>
+<p>With the settings of the daemon. This page asks the database alone: what an object is now, <code>verify</code> says.</p>
 ${commandBlock('command-run', 'the command that archives what is old enough', 'orgtrail archive run')}
 ${commandBlock('command-list', 'the command that lists every object', 'orgtrail archive list')}
 ${commandBlock('command-verify', 'the command that reads everything back', 'orgtrail archive verify --contents')}

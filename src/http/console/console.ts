@@ -58,7 +58,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       detectionPages(pages, frame, options);
       mutePages(pages, frame, options);
       holdPages(pages, frame, options.operations);
-      archivePages(pages, frame, options.operations);
+      archivePages(pages, frame, options);
       checkPages(pages, frame, options.operations);
       sinkPages(pages, frame, options.operations);
       replayPages(pages, frame, options);

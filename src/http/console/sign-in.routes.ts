@@ -25,6 +25,12 @@ export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   };
 };
 
+/** Of a session that has signed in: the database knows what its token may. */
+export const sessionProofOf = ({ cookies, identity }: FastifyRequest): Buffer | undefined => {
+  const cookie = cookies[SESSION_COOKIE];
+  return identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined;
+};
+
 /** Notes who it is. Rejects if the database does not answer. */
 const isInside = async (request: FastifyRequest, { feedToken, access, guard }: ConsoleAccess): Promise<boolean> => {
   const keys = sessionKeys(request.cookies[SESSION_COOKIE], latestToken(feedToken));
@@ -114,7 +120,7 @@ ${fault === undefined ? null : html`<p class="fault" role="alert" id="fault">${f
 </form>`;
 
 const SESSION_SECONDS = 12 * 3_600;
-export const SESSION_COOKIE = 'orgtrail_session';
+const SESSION_COOKIE = 'orgtrail_session';
 
 /** 256 random bits, which say nothing. */
 export const createSessionId = (): string => randomBytes(32).toString('base64url');

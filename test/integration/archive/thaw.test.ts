@@ -1,12 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { readArchiveStatus } from '../../../src/archive/archive-status.sql.ts';
 import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
 import { january, openFileArchive, storeWith } from '../../support/archive/archive-world.ts';
 import { openSearch } from '../../support/archive/searched-archive.ts';
 import { createSearchedMonths, searchesOf } from '../../support/archive/searched-months.ts';
 import { askThaw, stateOfMonth, thawWork } from '../../support/archive/thawing.ts';
 import { firstValue, rowsOf, valuesOf } from '../../support/postgres/rows.ts';
-import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { commit, entryText, newSource, RETENTION_MS, T0 } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const drops = (world: Parameters<typeof stateOfMonth>[0]) =>
@@ -44,7 +45,10 @@ describe('a month that is thawed', () => {
     expect((await world.drop()).kept).toEqual([
       { month: '2024-01', reason: expect.stringMatching(/^it is thawed until 20\d\d-\d\d-\d\dT/) },
     ]);
+    const waiting = async () => (await readArchiveStatus(world.daemon, RETENTION_MS)).waitingMonths;
+    expect(await waiting()).toBe(0);
     expect(await askThaw(world, { for: '0s' })).toMatchObject({ state: 'thawed' });
+    expect(await waiting()).toBe(1);
     expect(await thawWork(world)).toMatchObject({ state: 'ended', error: null });
     expect(await stateOfMonth(world)).toEqual({ events: [], changes: [], indexes: [] });
     expect(await drops(world)).toEqual(dropped);

@@ -286,6 +286,32 @@ test('the account of the daemon sets no sink back by itself: not by a session th
   expect(await positionOf()).toBe(0);
 });
 
+test('a session of a token with the scope manage thaws a month and ends that; no other does', async () => {
+  await pool().query(
+    `insert into archive_objects (archive, key, kind, month, feed_id, first_position, last_position, events, bytes, sha256, ids_sha256, raw_sha256,
+       columns_sha256, organizations, dropped_at)
+     select 'file:///a', 'k', 'events', '2024-03-01', feed_id, 1, 2, 2, 1, repeat('0', 64), '', '', '', '{}', now() from feed_head`,
+  );
+  const thaw = (cookie: string, month: string, wanted = '7d', origin?: string) =>
+    post('/archive/thaw', cookie, new URLSearchParams({ month, for: wanted }), origin);
+  const thaws = async () =>
+    (await pool().query('select asked_as, ends_at > now() as lasts from archive_thaws order by id')).rows;
+  const manager = await signIn(await made('legal', { scopes: ['search', 'manage'] }));
+  for (const cookie of [await signIn(feedToken), await signIn(await made('reader.3')), await forgedSession('legal')])
+    expect((await thaw(cookie, '2024-03')).status).toBe(403);
+  expect((await thaw(manager, '2024-03', '7d', 'https://evil.example')).status).toBe(403);
+  for (const [month, wanted] of [['2024-04'], ['2024-13'], [''], ['2024-03', '400d']] as const)
+    expect((await thaw(manager, month, wanted)).status).toBe(409);
+  expect(await thaws()).toEqual([]);
+  expect((await see(manager, '/archive')).text).toContain('Thaw for 7 days');
+  expect((await thaw(manager, '2024-03')).headers.get('location')).toBe('/archive#thaws');
+  expect(await thaws()).toEqual([{ asked_as: expect.stringContaining(' for the token legal'), lasts: true }]);
+  expect((await see(manager, '/archive')).text).toContain('0 % copied');
+  expect(await untilNoted(pool(), { kind: 'archive', who: 'legal' })).toMatchObject({ route: 'POST /archive/thaw' });
+  expect((await thaw(manager, '2024-03', '0s')).status).toBe(303);
+  expect(await thaws()).toMatchObject([{ lasts: false }]);
+});
+
 const feedToken = 'feed-token-of-the-test';
 const CLOSED = 'Not shown to this session';
 
@@ -303,7 +329,7 @@ const pool = () => opened.world.database.pool;
 
 const made = async (
   name: string,
-  options: Pick<Parameters<typeof createAccessToken>[1], 'seesAccessLog' | 'replaysSinks'> = {},
+  options: Partial<Pick<Parameters<typeof createAccessToken>[1], 'seesAccessLog' | 'replaysSinks' | 'scopes'>> = {},
 ): Promise<string> => {
   const token = await createAccessToken(
     { pool: pool() },

@@ -1,14 +1,14 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../base/errors.ts';
 import { parseInstantMs } from '../../../base/time.ts';
-import { accessKinds, sessionProof } from '../../../postgres/access/access.ts';
+import { accessKinds } from '../../../postgres/access/access.ts';
 import { type AccessCursor, type AccessPage, readAccessPage } from '../../../postgres/access/access-log.sql.ts';
 import { instantOfBound, readSearch } from '../../../search/query/search.ts';
 import { httpError, unknownIn } from '../../failure.ts';
 import { FEED_TOKEN_NAME } from '../../guard.ts';
 import { OPERATIONS_PATH, type Operations } from '../operations.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
-import { SESSION_COOKIE } from '../sign-in.routes.ts';
+import { sessionProofOf } from '../sign-in.routes.ts';
 import { ACCESS_LOG_PATH, type AccessLogView, accessLogBody, type GivenAccess } from './page.ts';
 
 const DEFAULT_SINCE = '7d';
@@ -42,10 +42,9 @@ const readView = async (
   const who = request.identity?.who;
   const view = { given, who, faults: faults.map(({ field, reason }) => `${field} ${reason}`) };
   if (faults.length > 0 || search.since === undefined) return { ...view, page: undefined, failure: undefined };
-  const cookie = request.cookies[SESSION_COOKIE];
   try {
     const page: AccessPage = await readAccessPage(operations.slowPool, {
-      session: request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined,
+      session: sessionProofOf(request),
       token: who === FEED_TOKEN_NAME ? undefined : who,
       who: given.who === '' ? undefined : given.who,
       kind: given.kind === '' ? undefined : given.kind,

@@ -1,14 +1,13 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../../../base/errors.ts';
-import { sessionProof } from '../../../postgres/access/access.ts';
 import { planReplay, readReplayer, replaySink } from '../../../sinks/replay.sql.ts';
 import { readDeadLetterPage } from '../../../sinks/sink-status.sql.ts';
 import { changeNote } from '../../access-trail.ts';
 import { httpError } from '../../failure.ts';
 import { OPERATIONS_PATH, type Operations, type ShownSink, shownSinks } from '../operations.ts';
 import { type Frame, hidden, rowNumberOf, sendPage } from '../page.ts';
-import { SESSION_COOKIE } from '../sign-in.routes.ts';
+import { sessionProofOf } from '../sign-in.routes.ts';
 import { canReplay, replayBody, sinkBody, sinkHref, sinksBody } from './page.ts';
 
 const REFRESH_SECONDS = 10;
@@ -57,7 +56,7 @@ export const replayPages = (
       after: replayPositionOf(request.query.after),
       hasArchive: operations.config.archive !== undefined,
     });
-    const proof = proofOf(request);
+    const proof = sessionProofOf(request);
     const who = proof && (await readReplayer(operations.pool, proof));
     if ('kind' in plan) reply.code(400);
     const body = replayBody({ sink, plan, who });
@@ -66,7 +65,7 @@ export const replayPages = (
   pages.post<Asked>('/sinks/:name/replay', { schema: hidden }, async (request, reply) => {
     const sink = await requireSink(operations, request.params.name);
     const after = replayPositionOf(request.query.after);
-    const proof = proofOf(request);
+    const proof = sessionProofOf(request);
     if (proof === undefined) throw httpError(403, 'Only a session that has signed in with a token for it may replay.');
     if (after === undefined) throw httpError(400, 'The position must be a number.');
     const giver = { proof, address: request.ip, route: 'POST /sinks/:name/replay' };
@@ -98,11 +97,6 @@ const requireSink = async (operations: Operations, name: string): Promise<ShownS
   const sink = (await shownSinks(operations)).find((each) => each.name === name);
   if (sink === undefined || !canReplay(sink)) throw httpError(404, 'There is no such sink that can be replayed.');
   return sink;
-};
-
-const proofOf = (request: FastifyRequest): Buffer | undefined => {
-  const cookie = request.cookies[SESSION_COOKIE];
-  return request.identity?.session === true && cookie !== undefined ? sessionProof(cookie) : undefined;
 };
 
 const replayPositionOf = (text: unknown): number | undefined =>
