@@ -34,8 +34,8 @@ export const archivePages = (
   frame: Frame,
   { operations, logger }: { readonly operations: Operations; readonly logger: Logger },
 ): void => {
-  const { pool, config } = operations;
   pages.get('/archive', { schema: hidden }, async (request, reply) => {
+    const { pool, config } = operations;
     const { archive, retentionMs } = config;
     const overview = await readArchiveOverview(pool, retentionMs);
     const thaws = (await readThaws(pool)).filter(({ state }) => state !== 'ended');
@@ -51,6 +51,7 @@ export const archivePages = (
       const proof = sessionProofOf(request);
       if (proof === undefined)
         throw httpError(403, `Only a session that has signed in ${WITH_TOKEN} may thaw a month.`);
+      const { pool, config } = operations;
       const giver = { proof, address: request.ip, route: 'POST /archive/thaw' };
       const { month, for: wanted } = request.body ?? {};
       try {

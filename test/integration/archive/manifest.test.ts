@@ -158,31 +158,6 @@ test('is never believed: objects that it names and the bucket does not have are 
   ]);
 });
 
-test('the columns of the page are those of the files', async () => {
-  const described = await rowsOf([`describe from read_parquet(${quoted(january)}, hive_partitioning = false)`]);
-  const inDuck = {
-    BIGINT: 'BIGINT',
-    INTEGER: 'INTEGER',
-    VARCHAR: 'VARCHAR',
-    TIME: 'TIMESTAMP WITH TIME ZONE',
-  } as const;
-  expect(described.map(([name, type]) => [name, type])).toEqual(columns.map(({ name, type }) => [name, inDuck[type]]));
-  const listed = (line: (name: string, type: Kind) => string) =>
-    columns.map(({ name, type }) => line(name, type)).join(', ');
-  const flat = (sql: string) => sql.replaceAll(/\s+/g, ' ');
-  const athena = { BIGINT: 'bigint', INTEGER: 'int', VARCHAR: 'string', TIME: 'timestamp' } as const;
-  expect(flat(blockWith('-- Athena'))).toContain(
-    `( ${listed((name, type) => `\`${name}\` ${athena[type]}`)} ) partitioned by`,
-  );
-  const trino = { BIGINT: 'bigint', INTEGER: 'integer', VARCHAR: 'varchar', TIME: 'timestamp' } as const;
-  expect(flat(blockWith('-- Trino'))).toContain(
-    `( ${listed((name, type) => `"${name}" ${trino[type]}`)}, feed varchar`,
-  );
-  const snowflake = { BIGINT: 'number', INTEGER: 'number', VARCHAR: 'varchar', TIME: 'timestamp_ntz' } as const;
-  const derived = listed((name, type) => `${name} ${snowflake[type]} as (value:${name}::${snowflake[type]})`);
-  expect(flat(blockWith('-- Snowflake'))).toContain(`, ${derived} ) partition by`);
-});
-
 test('two readers agree on all rows to the byte', async () => {
   const others = await bytesOfParquet(await readFile(january));
   const hexOf = ({ name, type }: Column) => {
