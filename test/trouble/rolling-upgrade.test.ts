@@ -1,7 +1,9 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
+import { verifyBlock } from '../../src/evidence/stored/read-block.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
+import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type OldRelease, unpackRelease } from '../support/process/old-release.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
@@ -34,6 +36,7 @@ test('a replica of 0.2.0 beside the new one, on one database: everything once, a
     DATABASE_URL: await createDaemonAccount(name, url),
     ORGTRAIL_API_BUDGET: '1000000',
     ORGTRAIL_HISTORY: '3d',
+    ORGTRAIL_SOURCES: 'organizations,accounts',
     ORGTRAIL_SCHEDULE: '* * * * * *',
     ORGTRAIL_HTTP_PORT: '0',
     ORGTRAIL_SETTLE: '5s,20s',
@@ -101,6 +104,8 @@ test('a replica of 0.2.0 beside the new one, on one database: everything once, a
   expect(rows).toEqual([{ events: comparison.stored, positions: comparison.stored, last: comparison.stored }]);
   await expectClaimedImpliesStored(pool, simulator);
   expect(await number('select sum(unproven_seconds) from sync_status')).toBe(0);
+  await openBuilder(pool, newSigner()).build();
+  expect(await verifyBlock(pool, 0), 'the evidence takes over what both have stored').toEqual([]);
 });
 
 /** Pages take their time, so that there is always a walk open. */
@@ -108,6 +113,8 @@ const startSlowSimulator = () =>
   startSimulator({
     seed: 31,
     organizations: 6,
+    accounts: 2,
+    accountEntries: 600,
     entries: 6_000,
     distribution: 'uniform',
     pageCap: 20,
