@@ -2,10 +2,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { readArchiveStatus } from '../../../src/archive/archive-status.sql.ts';
 import { readCatalogue } from '../../../src/archive/catalogue.sql.ts';
+import { exportBundle } from '../../../src/evidence/export/export-bundle.ts';
+import { verifyBlock } from '../../../src/evidence/stored/read-block.sql.ts';
+import { verifyTree } from '../../../src/evidence/stored/verify-tree.sql.ts';
 import { january, openFileArchive, storeWith } from '../../support/archive/archive-world.ts';
 import { openSearch } from '../../support/archive/searched-archive.ts';
 import { createSearchedMonths, searchesOf } from '../../support/archive/searched-months.ts';
 import { askThaw, stateOfMonth, thawWork } from '../../support/archive/thawing.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { judgedSound } from '../../support/evidence/evidence-world.ts';
+import { BundleRoom } from '../../support/evidence/judge.ts';
 import { firstValue, rowsOf, valuesOf } from '../../support/postgres/rows.ts';
 import { commit, entryText, newSource, RETENTION_MS, T0 } from '../../support/postgres/store-fixture.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
@@ -77,6 +83,32 @@ describe('a month that is thawed', () => {
     await thawWork(world);
     expect(await answers()).toEqual(before);
     expect(await search.source.archivedMonths(search.reading({}))).toEqual([]);
+  });
+
+  test('is what the evidence has signed, thawed and gone again, with what came late: both verifiers agree', async () => {
+    await using world = await openFileArchive();
+    await world.change('january-3');
+    const signer = newSigner();
+    using room = new BundleRoom();
+    const isSound = async () => {
+      await openBuilder(world.owner, signer).build();
+      expect([await verifyTree(world.owner), await verifyBlock(world.owner, 0)]).toEqual([[], []]);
+      const folder = room.next();
+      const publicKeys = [signer.publicKey];
+      await exportBundle(world.owner, folder, { version: '0.0.0-test', publicKeys, waitMs: 0 });
+      return (await judgedSound(folder)).node;
+    };
+    await isSound();
+    expect((await world.drop()).dropped).toHaveLength(2);
+    await isSound();
+    await askThaw(world);
+    expect(await thawWork(world)).toMatchObject({ state: 'thawed', copied: 61 });
+    expect((await isSound()).said).toEqual(['61 events are here although a statement drops them']);
+    await world.addLate(4, 'since');
+    await isSound();
+    await askThaw(world, { for: '0s' });
+    expect(await thawWork(world)).toMatchObject({ state: 'ended' });
+    expect((await isSound()).said).toEqual([]);
   });
 
   test('takes in what came late, before it came back and since, and only that is dropped and archived at its end', async () => {
