@@ -36,7 +36,7 @@ export const writeReadme = (bundle: WrittenBundle, { version, about, hashes }: R
 const head = ({ report, log }: WrittenBundle, version: string): string => `\
 EVIDENCE OF CLOUDFLARE AUDIT LOGS, written by orgtrail ${version} at ${log.at}
 ${report.holds ? '' : 'IT DID NOT HOLD WHEN IT WAS WRITTEN: '}${reportLines(report)[0] ?? ''}
-What it proves, and against whom:`;
+What it can prove, and against whom (verify.py says which of it holds here):`;
 
 /** The same order as in both verifiers. */
 const claims = `\

@@ -43,7 +43,7 @@ const begin = z.object({
   ...common,
   source: z.literal(0),
   format: z.literal(2),
-  number: z.int().min(1),
+  number: z.int().min(1).max(999_999_999),
   base: text,
   feed_id: text,
   key: hash,

@@ -281,7 +281,7 @@ def month(value):
 
 OF_THE_LOG, OF_A_SOURCE = {'begin', 'drop', 'key', 'end'}, {'source', 'coverage', 'change'}
 FORMS = {
-    'begin': fields(format=integer(2, 3), number=positive, base=text, feed_id=text, key=digest, version=text, previous=maybe_text, carried=count,
+    'begin': fields(format=integer(2, 3), number=integer(1, 10 ** 9), base=text, feed_id=text, key=digest, version=text, previous=maybe_text, carried=count,
                     lost_holds=or_null(list_of(count)), adopted_position=count, reason=text, by=text),
     'source': fields(number=source_number, kind=some_text, id=some_text, organization_id=maybe_text),
     'coverage': fields(filter=fields(text=text, hash=text), wanted_since=maybe_instant, as_of=instant, read=spans, again=spans, adopted=spans,
@@ -399,7 +399,7 @@ def check_list(bundle, report):
               '%s is missing, or not as it was when README.txt was written' % path)
         check(path in bundle.leaves.values() if is_leaves else re.fullmatch('anchors/[a-z0-9._-]+', path) or not is_anchor, 1,
               '%s is no name of a file of leaves, or of an anchor, or is there packed and not packed' % path)
-        check(path in named or not (is_leaves or is_anchor), 1, '%s is not named by README.txt' % path)
+        check(path in named or path == 'README.txt' or not (is_leaves or is_anchor or path in REQUIRED or path == 'reads.ndjson'), 1, '%s is not named by README.txt' % path)
         if path not in named and path != 'README.txt':
             report.said.append('%s is not named by README.txt: it was put there afterwards.' % path)
     report.claims[1].append('The files are those that were written: %d, as README.txt names them.' % len(named))
@@ -423,7 +423,7 @@ class Journal:
             except Fault as problem:
                 raise Fault('statements.ndjson, line %d: %s' % (len(self.leaves) + 1, problem)) from None
             self.judge(one)
-            counts = (one.leaves, one.events, one.chain, one.log_leaves, one.log_chain) if one.type == 'coverage' and not chosen.searched else None
+            counts = (one.leaves, one.events, one.chain, one.log_leaves, one.log_chain) if one.type == 'coverage' else None
             self.leaves.append((one.index, one.leaf, one.source, counts))
         need(self.begins, 'no statement begins the log')
         for one in self.without_rows:
@@ -473,6 +473,7 @@ class Journal:
             except Fault as problem:
                 self.check(False, 2, one, 'the previous checkpoint cannot be read: %s' % problem)
             self.check(0 < one.log < one.number and one.lost >= 0, 2, one, 'the previous checkpoint is not of an earlier log, or too small')
+        self.check(one.key not in self.stolen, 2, one, 'its key was stated as compromised')
         self.begins.append(one)
         self.keys.append((one.number, one.key))
 
@@ -585,7 +586,8 @@ class Walk:
                 (self.hash_alone if self.kind in 'SD' else self.event)(fold.size, place)
             if leaf is not None:
                 (leaves, events, chain), (log_leaves, _, log_chain) = (self.numbers.get(one, (0, 0, bytes(32))) for one in (number, 0))
-                self.check(counts in (None, (leaves, events, chain.hex(), log_leaves, log_chain.hex())), 3,
+                found = leaves, events, chain.hex(), log_leaves, log_chain.hex()
+                self.check(counts is None or (counts[3:] == found[3:] if chosen.searched else counts == found), 3,
                            'statement %d counts other leaves of its source, or of the log, than are here below it', place)
                 self.check(not self.drop_of(place), 4, 'leaf %d is a statement, and dropped', place)
                 self.add(number, leaf, False)
@@ -657,7 +659,9 @@ class Walk:
         if self.chosen.timed:
             self.check((raw is not None) is (action == NO_TIME or self.since <= action < self.before), 3,
                        'event %d is of the time and without its content, or the other way round', index)
-        self.not_dropped += self.drop_of(index) is not None
+        drop = self.drop_of(index)
+        self.not_dropped += drop is not None
+        self.check(not drop or drop.month[1] is None or drop.month[1] <= action < drop.month[2], 4, 'leaf %d is of another month than its drop', index)
         self.add(number, sha256(b'\x00' + data).digest(), True)
         for see in self.sees:
             see(index, event, number, raw)

@@ -74,7 +74,7 @@ export class Holds {
   }
 
   /** A leaf that is here: dropped, an event, a statement. Indexes ascend. */
-  leaf(index: number, as: 'dropped' | 'event' | 'statement', number: number): void {
+  leaf(index: number, as: 'dropped' | 'event' | 'statement', number: number, timeUs?: bigint): void {
     while ((this.#ranges[this.#place]?.to ?? Number.POSITIVE_INFINITY) <= index) this.#place += 1;
     const range = this.#ranges[this.#place];
     const isInside = range !== undefined && range.from <= index;
@@ -82,8 +82,12 @@ export class Holds {
       if (isInside) range.drop.numbers.add(number);
       else this.#report.fault('drops', `leaf ${index} is gone, and no statement drops it`);
     } else if (isInside) {
-      if (as === 'event') this.#kept += 1;
-      else this.#report.fault('drops', `statement ${range.drop.statement.index} drops a statement: leaf ${index}`);
+      const month = timesOfMonth(range.drop.statement.month);
+      if (as === 'event') {
+        this.#kept += 1;
+        if (month !== undefined && (timeUs === undefined || timeUs < month[0] || timeUs >= month[1]))
+          this.#report.fault('drops', `leaf ${index} is of another month than its drop`);
+      } else this.#report.fault('drops', `statement ${range.drop.statement.index} drops a statement: leaf ${index}`);
     }
   }
 

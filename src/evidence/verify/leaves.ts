@@ -132,15 +132,13 @@ export class Leaves {
 
   #statement({ index, hash, number, counts }: StatementLeaf): void {
     this.#statements.holds.leaf(index, 'statement', number);
-    if (counts !== undefined && this.#kind !== 'search') {
+    if (counts !== undefined) {
       const [own, log] = [this.#numbered(number), this.#numbered(LOG_NUMBER)];
-      const isSame =
-        own.events === counts.events &&
-        own.leaves === counts.leaves &&
-        own.chain.toString('hex') === counts.chain &&
-        log.leaves === counts.log_leaves &&
-        log.chain.toString('hex') === counts.log_chain;
-      if (!isSame)
+      const isOwn =
+        own.events === counts.events && own.leaves === counts.leaves && own.chain.toString('hex') === counts.chain;
+      const isOfLog = log.leaves === counts.log_leaves && log.chain.toString('hex') === counts.log_chain;
+      // A search has all statements of the log, and not all of a source.
+      if (!isOfLog || (!isOwn && this.#kind !== 'search'))
         this.#report.fault(
           'complete',
           `statement ${index} counts other leaves of source ${number}, or of the log, than are here below it`,
@@ -172,7 +170,7 @@ export class Leaves {
     const number = leaf && this.#judge(index, leaf);
     if (leaf !== undefined && number !== undefined) {
       this.#allow(index, kind, number, leaf);
-      this.#statements.holds.leaf(index, 'event', number);
+      this.#statements.holds.leaf(index, 'event', number, leaf.actionTimeUs);
       this.#changes(index, number);
       this.#event = { index, number, leaf, contents: [] };
       if (kind === 'E') {

@@ -182,6 +182,7 @@ export class Statements {
     const fault = (when: boolean, what: string) => when && this.#fault(statement, what);
     fault(statement.format !== 2, 'is of another format');
     fault((previous === null) !== (number === 1), 'names a log before the first, or none before a later one');
+    fault(this.stolenKeys.has(key), 'begins with a key that was compromised');
     fault(index === 0 && carried !== 0, 'carries leaves, and is leaf 0');
     fault(carried > index, 'carries leaves that do not stand before it');
     fault(last !== undefined && number <= last.number, `has number ${number} after ${last?.number}`);

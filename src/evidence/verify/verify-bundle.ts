@@ -104,6 +104,8 @@ export const openBundle = async (
   return { selection, policy, note, checkpoint, statements, coverage };
 };
 
+const ofBundle: readonly string[] = Object.values(bundleFiles);
+
 /** Claim 1. */
 const verifyFiles = async (report: Report, reader: BundleReader, isUnfinished: boolean): Promise<void> => {
   const paths = new Set(reader.paths);
@@ -127,7 +129,7 @@ const verifyFiles = async (report: Report, reader: BundleReader, isUnfinished: b
   }
   for (const path of paths) {
     if (path === bundleFiles.readme || list.has(path)) continue;
-    if (path.startsWith(LEAVES_FOLDER) || path.startsWith(ANCHORS_FOLDER))
+    if (path.startsWith(LEAVES_FOLDER) || path.startsWith(ANCHORS_FOLDER) || ofBundle.includes(path))
       report.fault('files', `${path} is not in the list of README.txt`);
     else report.say(`${path} is not of the bundle`);
   }

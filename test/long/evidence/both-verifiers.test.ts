@@ -6,7 +6,7 @@ import { verifierFile } from '../../../src/evidence/files/folder-writer.ts';
 import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
 import { at, EVERYTHING, type Files, listed, richLog, writeFiles } from '../../support/evidence/bundle-builder.ts';
 import { BundleRoom, hasPython } from '../../support/evidence/judge.ts';
-import { signedFaults } from '../../support/evidence/signed-faults.ts';
+import { signedFaults, smallLog } from '../../support/evidence/signed-faults.ts';
 
 if (!hasPython()) console.warn('Both verifiers are not compared: there is no python3 of 3.9 or later.');
 
@@ -77,6 +77,14 @@ const later = (origin: string): string => origin.replace(/1$/, '2');
 
 function* signed(): Generator<Case> {
   for (const [name, make] of Object.entries(signedFaults)) yield { name, files: make().bundle(), holds: false };
+  const log = smallLog();
+  log.coverage(1, [], { log_leaves: 7 }, []);
+  const files = log.bundle({ ...EVERYTHING, query: 'x' }, { found: new Set([2]) });
+  yield { name: 'a search without a statement of the log', files, holds: false };
+  const unlisted = richLog().bundle();
+  const readme = String(unlisted.get(bundleFiles.readme)).replace(/^.* {2}policy\.txt\n/m, '');
+  unlisted.set(bundleFiles.readme, Buffer.from(readme));
+  yield { name: 'a policy that is not listed', files: unlisted, holds: false };
 }
 
 /** By a generator of its own: a failure is of a number, and can be had again. */

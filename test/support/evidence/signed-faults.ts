@@ -37,6 +37,12 @@ export const signedFaults: Readonly<Record<string, () => TestLog>> = {
   'a begin that follows a later log': () =>
     signed((log) => begin(log, { previous: log.checkpoint(5, `${BASE}/${FEED}.2`) })),
   'a begin with a smaller number': () => signed((log) => begin(begin(log, { number: 3 }), { number: 2 })),
+  'a begin with a number of ten digits': () => signed((log) => begin(log, { number: 1_000_000_000 })),
+  'a begin with a key that was compromised': () =>
+    signed((log) => [
+      log.state('key', 0, { reason: 'compromised', old: log.key, new: keyOf('next'), old_signs_until: null, by: 'b' }),
+      begin(log, {}),
+    ]),
   'a later begin that adopts': () => signed((log) => begin(log, { adopted_position: 7 })),
   'a leaf behind the end': () =>
     signed(
@@ -92,6 +98,10 @@ export const signedFaults: Readonly<Record<string, () => TestLog>> = {
       log.event(1),
       log.event(1),
     ]),
+  'a drop of an event of another month': () =>
+    signed((log) => [log.event(1, { day: 40 }), log.drop([[5, 6]]), log.dropped.delete(5)]),
+  'a drop of an event without a time': () =>
+    signed((log) => [log.event(1, { timeless: true }), log.drop([[5, 6]]), log.dropped.delete(5)]),
   'a drop again': () => signed((log) => [log.drop([[2, 3]]), log.drop([[2, 3]])]),
   'a drop that counts other events': () => signed((log) => log.drop([[2, 3]], { events: 2 })),
   'a drop of ranges that touch': () =>
