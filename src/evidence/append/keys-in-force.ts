@@ -53,7 +53,7 @@ export const everyKey = (history: KeyHistory): string[] => [
   ...new Set(history.map((one) => (one.type === 'begin' ? one.key : one.new))),
 ];
 
-const stolenKeys = (history: KeyHistory): string[] =>
+export const stolenKeys = (history: KeyHistory): string[] =>
   history.flatMap((one) => (one.type === 'key' && one.reason === 'compromised' ? [one.old] : []));
 
 /** Every key that ever signed, under this name; none that was stolen, as of `signed`. */

@@ -1,6 +1,6 @@
 import { OrgtrailError } from '../../base/errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import { everyKey, type KeyHistory, statementOf } from '../append/keys-in-force.ts';
+import { everyKey, type KeyHistory, statementOf, stolenKeys } from '../append/keys-in-force.ts';
 import { requireOrigin } from '../builder/builder.ts';
 import type { EvidenceStore } from '../builder/evidence-store.sql.ts';
 import { rootOfFirst } from '../builder/known-checkpoints.ts';
@@ -60,6 +60,15 @@ export const nextLog = async (pool: Pool, store: EvidenceStore, options: NextOpt
   const { base, publicKey, keys, known, version, reason, by } = options;
   const log = requireStopped(await store.readLog());
   requireOrigin(log, base);
+  if (stolenKeys(keys).includes(publicKey.toString('hex'))) {
+    throw new OrgtrailError(
+      'usage',
+      'this key was stated as compromised: no verifier would take a log that begins with it',
+      {
+        hint: 'set ORGTRAIL_EVIDENCE_KEY_FILE to the key that replaced it',
+      },
+    );
+  }
   const { feedId, size } = log;
   const lostHolds = await findLostHolds(pool, options);
   const publicKeys = [publicKey, ...everyKey(keys).map((key) => Buffer.from(key, 'hex'))];

@@ -134,6 +134,10 @@ test.each(['rotation', 'lost', 'compromised'] as const)('another key: %s', async
   const { folder } = await world.export({ publicKeys: [after.publicKey] });
   const { node, python } = await judge(folder, [before]);
   expect([node.faults, python.faults]).toEqual([[], []]);
+  await world.stop();
+  const begun = next(world.pool, world.signer);
+  if (reason === 'compromised') await expect(begun).rejects.toThrow('this key was stated as compromised');
+  else await begun;
 });
 
 test('the restore of an older dump: behind, and the next log says what is lost', async () => {
