@@ -1,12 +1,11 @@
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompressSync } from 'node:zlib';
+import { zstdDecompressSync } from 'node:zlib';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import { inTransaction, longStatement, type Pool } from '../../postgres/pool.ts';
 import { readFeedId } from '../catalogue.sql.ts';
-import { findObject, sha256Of } from '../manifest.ts';
+import { findObject, readObject, sha256Of } from '../manifest.ts';
 import type { ObjectStore } from '../store.ts';
 import { emptyState, readRare, readState } from './state.sql.ts';
 
@@ -33,8 +32,6 @@ const pointed = z.object({
 const pointer = z.object({ version: z.literal(1), states: z.array(pointed) });
 type PointedState = z.output<typeof pointed>;
 
-const parameters = { [constants.ZSTD_c_compressionLevel]: 9 };
-
 interface StateContext {
   readonly pool: Pool;
   readonly store: ObjectStore;
@@ -58,13 +55,13 @@ export const writeState = async (
       const known = (await readPointer(store, signal)) ?? [];
       const newest = known.findLast(({ feed_id }) => feed_id === feedId);
       if (ifRare && newest !== undefined && newest.rare_sha256 === (await readRare(pool))) return newest;
-      const { head, lines, rareSha256: rare_sha256 } = await readState(pool, store.name, signal);
+      const { head, bytes, rareSha256: rare_sha256 } = await readState(pool, store.name, signal);
       const { feed_id, position, at } = head;
-      const bytes = await promisify(zstdCompress)(lines, { params: parameters });
       const sha256 = sha256Of(bytes);
       const key = `v1/state/feed=${feed_id}/${String(position).padStart(16, '0')}-${sha256.slice(0, 12)}.ndjson.zst`;
       await store.put(key, bytes, signal);
-      await fetchState(store, { key, sha256 }, signal);
+      const outcome = await readObject(store, { key, sha256 }, signal);
+      if ('fault' in outcome) throw new Error(`${key} was written to ${store.name}, but ${outcome.fault}`);
       const state = { feed_id, key, sha256, bytes: bytes.length, position, at, rare_sha256 };
       await nameState(store, state, signal);
       return state;

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { constants, createZstdCompress } from 'node:zlib';
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { copyWithin } from '../../postgres/copy.ts';
@@ -83,18 +85,40 @@ const rareOf = async (client: PoolClient): Promise<string> =>
 /** Values mean the same, whatever the server is set to. */
 const PLAIN_TEXTS = "set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; set local timezone = 'UTC'";
 
-/** All as of one moment. Needs no more rights than those of a daemon. */
+const NEW_LINE = Buffer.from('\n');
+const COMPRESSED_AT_ONCE = 262_144;
+
+/** Of the connection of a client: rows of COPY come as fast as the server sends them. */
+interface Flow {
+  readonly connection: { readonly stream: { pause(): void; resume(): void } };
+}
+
+/** All as of one moment, compressed as it comes. Needs no more rights than those of a daemon. */
 export const readState = async (
   pool: Pool,
   archive: string,
   signal?: AbortSignal,
-): Promise<{ readonly head: StateHead; readonly lines: Buffer; readonly rareSha256: string }> =>
+): Promise<{ readonly head: StateHead; readonly bytes: Buffer; readonly rareSha256: string }> =>
   await inTransaction(
     pool,
     async (client) => {
       await client.query(`set transaction isolation level repeatable read read only; ${PLAIN_TEXTS}`);
       const head = await readHead(client, archive);
-      const lines = [Buffer.from(`${JSON.stringify(head)}\n`)];
+      const compressor = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+      const parts: Buffer[] = [];
+      compressor.on('data', (part: Buffer) => parts.push(part));
+      const { stream } = (client as unknown as Flow).connection;
+      compressor.on('drain', () => stream.resume());
+      let text: Buffer[] = [];
+      let textBytes = 0;
+      const add = (line: Buffer) => {
+        text.push(line, NEW_LINE);
+        textBytes += line.length;
+        if (textBytes < COMPRESSED_AT_ONCE) return;
+        if (!compressor.write(Buffer.concat(text))) stream.pause();
+        [text, textBytes] = [[], 0];
+      };
+      add(Buffer.from(JSON.stringify(head)));
       const undated = await conditionOfUndated(client);
       const { rows: unread } = await client.query<{ table: string }>(
         "select t as table from unnest($1::text[]) t where not has_table_privilege(t, 'select')",
@@ -102,7 +126,7 @@ export const readState = async (
       );
       for (const table of stateTables.filter((each) => !unread.some((one) => one.table === each))) {
         const columns = (await columnsOf(client, table)).map(({ name }) => name);
-        lines.push(Buffer.from(`${JSON.stringify({ table, columns })}\n`));
+        add(Buffer.from(JSON.stringify({ table, columns })));
         const values = columns.map((name) => `e."${name}"::text`).join(', ');
         const where = table === 'audit_events' || table === 'audit_event_changes' ? undated[table] : '';
         const query = `select json_build_array(${values})::text from ${table} e ${where}`;
@@ -110,17 +134,17 @@ export const readState = async (
           client,
           query,
           ({ bytes, starts: [from = 0], lengths: [length = 0] }) => {
-            lines.push(Buffer.from(bytes.subarray(from, from + length)), NEW_LINE);
+            add(Buffer.from(bytes.subarray(from, from + length)));
           },
           { signal, long: true },
         );
       }
-      return { head, lines: Buffer.concat(lines), rareSha256: await rareOf(client) };
+      compressor.end(Buffer.concat(text));
+      await once(compressor, 'end');
+      return { head, bytes: Buffer.concat(parts), rareSha256: await rareOf(client) };
     },
     signal,
   );
-
-const NEW_LINE = Buffer.from('\n');
 
 const months = `select to_date(right(c.relname, 7), 'YYYY_MM') as month from pg_inherits i join pg_class c on c.oid = i.inhrelid
   where i.inhparent = 'audit_events'::regclass and c.relname ~ '^audit_events_\\d{4}_\\d{2}$'`;

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
@@ -10,6 +10,7 @@ import { createTestDatabase } from '../../support/postgres/database.ts';
 import { firstValue, rowsOf, valuesOf } from '../../support/postgres/rows.ts';
 import { commit, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 /** Found out again, of a process alone, or what the account of a daemon may not read: docs/archive.md says so. */
 const leftOut = [
@@ -37,7 +38,8 @@ const openEmpty = async () => {
   const made = await createTestDatabase();
   return { ...made, [Symbol.asyncDispose]: made.close };
 };
-const restoreInto = (world: ArchiveWorld, url: string, ...args: readonly string[]) =>
+const { folder: copy } = temporaryFolder();
+const restoreInto = (world: Pick<ArchiveWorld, 'env'>, url: string, ...args: readonly string[]) =>
   runInProcess(['archive', 'restore', '--into', '--json', ...args], { ...world.env, DATABASE_URL: url });
 const all = (pool: Pool, table: string, without = '') =>
   valuesOf<string>(
@@ -185,7 +187,10 @@ describe('a lost database', () => {
     await world.owner.query(`insert into holds (reason) values ('later')`);
     for (const args of [[], ['--state', 'none', '--feed', feed_id]]) {
       await using lost = await openEmpty();
-      expect(await restoreInto(world, lost.url, ...args)).toMatchObject({ code: 0 });
+      // The second time from a copy at another address.
+      await cp(world.directory, copy, { recursive: true });
+      const env = args.length === 0 ? world.env : { ...world.env, ORGTRAIL_ARCHIVE: `file://${copy}` };
+      expect(await restoreInto({ env }, lost.url, ...args)).toMatchObject({ code: 0 });
       expect(await textsOf(lost.pool)).toEqual(before);
       expect(await rowsOf(lost.pool, counted)).toEqual(objects);
       expect(await firstValue(lost.pool, 'select position::float8 >= $1 from feed_head', [highest])).toBe(true);
