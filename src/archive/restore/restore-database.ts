@@ -88,7 +88,7 @@ const restore = async (context: RestoreContext, { without, ...asked }: Asked): P
   return { state: { ...open, head: readStateHead(lines) }, months, events };
 };
 
-const openRestore = async ({ pool, store, signal }: RestoreContext, asked: Omit<Asked, 'without'>) => {
+const openRestore = async ({ pool, store, logger, signal }: RestoreContext, asked: Omit<Asked, 'without'>) => {
   const open = await readOpenRestore(pool);
   if (open !== undefined && open.archive !== store.name)
     throw new OrgtrailError('usage', `this database is being restored from ${open.archive}, not from ${store.name}`);
@@ -98,6 +98,11 @@ const openRestore = async ({ pool, store, signal }: RestoreContext, asked: Omit<
   const manifest = await fetchManifest(store, head.feed_id, signal);
   if (state.key === NO_STATE && manifest === undefined)
     throw new OrgtrailError('usage', `${store.name} has no manifest of the feed ${head.feed_id}`);
+  if (manifest === undefined)
+    logger.warn(
+      { feedId: head.feed_id },
+      'there is no manifest of the archive: objects that are newer than the state are not known',
+    );
   await beginRestore(pool, { archive: store.name, ...state }, head, manifest);
   const begun = await readOpenRestore(pool);
   if (begun === undefined) throw new Error('the restore did not begin');

@@ -17,7 +17,7 @@ import { readWholeFeed } from './read-feed.ts';
 const help = `Usage: npm run lab bench-archive -- [--events 10000000] [--data DIR] [--archive DIR] [--report docs/development/benchmarks.md]
 
 Makes events of the 18 months before today, archives and drops the oldest 15 into a directory, verifies, restores a month, reads the feed
-and from its beginning. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
+from its beginning, and restores all into an empty database. Prints progress on stderr, and a table on stdout; --report puts that into a file, in the
 place of the one before. It needs some 30 GB of disk below TMPDIR for 10,000,000 events, 5 GB of it for WAL.
 
 --data DIR uses the events that \`npm run lab bench-history -- --keep DIR\` has made, and drops its oldest months. --archive DIR keeps the
@@ -119,7 +119,16 @@ const measure = async (url: string, pool: Pool, directory: string): Promise<Arch
   const after = await readNumbers(pool);
   progress('orgtrail feed');
   const feed = await readWholeFeed(env, postmaster, { lastCold: archived.last, last: before.events });
+  const lost = new URL(url);
+  lost.pathname = '/restored';
+  await pool.query('drop database if exists restored');
+  await pool.query('create database restored');
+  const empty = createPool(lost.href, 2, () => {});
+  await migrateDatabase(empty).finally(() => empty.end());
+  progress('orgtrail archive restore --into');
+  const into = await runMeasured(['archive', 'restore', '--into'], { ...env, DATABASE_URL: lost.href }, postmaster);
   return {
+    into,
     events: before.events,
     rawBytes: before.raw,
     bytesBefore: before.bytes,

@@ -18,6 +18,8 @@ export interface ArchiveFigures {
   readonly verify: CommandCost;
   readonly restore: CommandCost & { readonly month: string; readonly events: number };
   readonly drop: CommandCost;
+  /** All that was archived, as a thaw does it. */
+  readonly into: CommandCost;
   readonly feed: FeedReading;
 }
 
@@ -54,7 +56,7 @@ const verdicts = ({ archived, write, feed }: ArchiveFigures): readonly string[] 
 
 /** As Markdown. */
 export const renderArchive = (figures: ArchiveFigures): string => {
-  const { events, rawBytes, bytesBefore, bytesAfter, archived, write, verify, restore, drop, feed } = figures;
+  const { events, rawBytes, bytesBefore, bytesAfter, archived, write, verify, restore, drop, into, feed } = figures;
   return [
     `${whole(events)} events of 18 months, ${rawBytes.toFixed(0)} B of raw text each; ${archived.months} months with ${whole(archived.events)} events archived and dropped.`,
     '',
@@ -71,6 +73,7 @@ export const renderArchive = (figures: ArchiveFigures): string => {
     rowOf('`archive verify --contents`', archived.events, verify),
     rowOf(`\`archive restore ${restore.month}\``, restore.events, restore),
     rowOf('`archive run --drop`: read back, compared twice, dropped', archived.events, drop),
+    rowOf('`archive restore --into`, an empty database', archived.events, into),
     rowOf('`orgtrail feed`, all events, not a position left out', events, feed),
     ...readings(feed),
     ...verdicts(figures).flatMap((line) => ['', line]),
