@@ -5,7 +5,7 @@ import { BusyError, OrgtrailError, SearchError } from '../base/errors.ts';
 import type { StreamLimits } from '../base/limits.ts';
 import { MAX_WAIT_MS } from '../base/memory.ts';
 import { unknownParameter } from '../base/text.ts';
-import { databaseTrouble } from '../postgres/sql-state.ts';
+import { databaseCause, databaseTrouble } from '../postgres/sql-state.ts';
 
 interface Failure {
   /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
@@ -53,10 +53,11 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
     logger.warn({ ...facts, reason: error.message }, `a request failed: the database is ${trouble}`);
   const { status, reason } = troubles[trouble];
   const known = error instanceof OrgtrailError ? error.message : reason;
+  const hasAction = trouble === 'unreachable' || trouble === 'full';
   return {
     code: 503,
     status,
-    reason: known,
+    reason: hasAction ? `${known}. Try: ${databaseCause(error).action}` : known,
     ...(trouble !== 'unreachable' && { retryAfterSeconds: RETRY_AFTER_SECONDS }),
   };
 };

@@ -4,7 +4,7 @@ import { parseDurationMs } from '../base/time.ts';
 import { eventInstant } from '../formats/format.ts';
 import { cleanText, oneLine } from '../formats/text.ts';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from './delivery.ts';
-import { placeOfFinding, titleOf } from './findings/finding.ts';
+import { type FindingKind, kindOf, placeOfFinding, titleOf } from './findings/finding.ts';
 import {
   type Checks,
   createHttpPost,
@@ -61,7 +61,7 @@ export const createMessageSink = (settings: MessageSinkSettings, options: Messag
 
 /** What a message says of one finding. Any of it may be text of others, on one line each. */
 export type Message = Readonly<Record<'title' | 'severity' | 'place' | 'summary' | 'key', string>> &
-  Readonly<{ facts: readonly (readonly [string, string])[]; link: string | undefined }>;
+  Readonly<{ kind: FindingKind; facts: readonly (readonly [string, string])[]; link: string | undefined }>;
 
 /** Removes control characters, those that turn the direction of writing too. */
 const line = (text: string): string =>
@@ -81,6 +81,7 @@ export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: st
     ['Key', key],
   ] as const;
   return {
+    kind: finding === undefined ? 'detection' : kindOf(finding),
     title: finding === undefined ? 'Event' : line(titleOf(finding)),
     severity: finding?.severity ?? 'low',
     place: line(placeOfFinding(event)) || line(event.sourceId) || 'Cloudflare',
@@ -91,8 +92,15 @@ export const messageOf = ({ event, finding, key }: OutgoingEvent, consoleUrl: st
   };
 };
 
-export const worstOf = (messages: readonly Message[]): string =>
-  ['critical', 'high', 'medium'].find((severity) => messages.some((message) => message.severity === severity)) ?? 'low';
+/** Of several, which are of one kind. */
+export const headlineOf = (messages: readonly Message[]): string => {
+  const worst =
+    ['critical', 'high', 'medium'].find((severity) => messages.some((message) => message.severity === severity)) ??
+    'low';
+  const [count, kind] = [messages.length, messages[0]?.kind];
+  if (kind === 'search') return `orgtrail: ${count} messages about saved searches`;
+  return `orgtrail: ${count} ${kind === 'alarm' ? 'alarms' : 'findings'}, ${worst} at most`;
+};
 
 const MAX_PAUSE_MS = 60_000;
 

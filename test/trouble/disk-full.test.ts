@@ -47,7 +47,8 @@ describe.skipIf(disk.reason !== undefined)('the disk of PostgreSQL', () => {
     troubled.generate(30);
     await expectTroubleSaid(troubled, /No space left on device/);
     const named = /the disk of the database is full/;
-    expect(await (await fetch(`${troubled.httpUrl}/healthz`)).text()).toMatch(named);
+    for (const path of ['/healthz', '/'])
+      expect(await (await fetch(`${troubled.httpUrl}${path}`)).text()).toMatch(named);
     for (const command of [['status', '--fail-on', 'failing'], ['check']]) {
       const env = { DATABASE_URL: url, CLOUDFLARE_API_TOKEN: 'x', CLOUDFLARE_BASE_URL: troubled.simulator.baseUrl };
       const { code, stdout, stderr } = await runOrgtrail(command, env);

@@ -42,7 +42,7 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
       faults.push(
         ...(issue.code === 'unrecognized_keys'
           ? issue.keys.map((key) => unknownKey(path, named(key), values['type']))
-          : [describe(path, issue, named, isMissing(values, issue.path))]),
+          : [describe(path, issue, named, valueAt(values, issue.path))]),
       );
     }
     return undefined;
@@ -67,26 +67,25 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
   return { values, fromFile };
 };
 
-const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
-  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
-  undefined;
+const valueAt = (values: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values);
 
 /** Never shows the value. */
 const describe = (
   path: string,
   issue: z.core.$ZodIssue,
   named: (key: PropertyKey) => string,
-  missing: boolean,
+  value: unknown,
 ): string => {
   const at = [path, ...issue.path.map(named)].join('.');
   const said = isSentence(issue.message) ? issue.message : undefined;
   switch (issue.code) {
     case 'invalid_union':
-      return `${at} must be one of ${sinkTypes.join(', ')}`;
+      return `${at} must be one of ${sinkTypes.join(', ')}${didYouMean(nearest(String(value), sinkTypes, 1))}`;
     case 'invalid_value':
       return `${at} must be one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_type':
-      return missing ? `${at} ${said ?? 'is missing'}` : `${at} must be ${article(issue.expected)}`;
+      return value === undefined ? `${at} ${said ?? 'is missing'}` : `${at} must be ${article(issue.expected)}`;
     case 'too_small':
       return issue.origin === 'string' || issue.origin === 'array'
         ? `${at} is empty`

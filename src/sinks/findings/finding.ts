@@ -73,7 +73,8 @@ export const ownFinding = (
 export const severities = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof severities)[number];
 
-const kindOf = ({ alarm, search }: Finding): string =>
+export type FindingKind = 'alarm' | 'search' | 'detection';
+export const kindOf = ({ alarm, search }: Finding): FindingKind =>
   alarm !== undefined ? 'alarm' : search !== undefined ? 'search' : 'detection';
 
 export const findingKeyParts = ({ finding, sourceKind, sourceId, id }: FoundEvent): readonly string[] => [

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { cut } from '../../formats/text.ts';
 import {
   createMessageSink,
+  headlineOf,
   type Message,
   messageOf,
   pauseSetting,
   peopleContradictions,
   peopleSettings,
   peopleWarnings,
-  worstOf,
 } from '../chat.ts';
 import { secretsOfAddress } from '../http/http-settings.ts';
 import { batchEventsSetting, sinkKind, urlOf } from '../sink-kind.ts';
@@ -65,7 +65,7 @@ const slackMessage = (messages: readonly Message[]): string => {
   const [first] = messages;
   const isDigest = messages.length > 1;
   const headline = isDigest
-    ? `orgtrail: ${messages.length} findings, ${worstOf(messages)} at most`
+    ? headlineOf(messages)
     : `orgtrail: ${first?.severity} · ${first?.title} · ${first?.place}: ${first?.summary}`;
   const head = isDigest ? [{ type: 'section', text: markdown(`*${escaped(headline)}*`) }] : [];
   return JSON.stringify({ text: fitting(headline, MAX_FALLBACK), blocks: [...head, ...messages.flatMap(blocksOf)] });
@@ -111,8 +111,7 @@ export const teams = webhookKind('teams', {
 
 /** Starts a workflow "when a Teams webhook request is received": a message with one adaptive card. */
 const teamsMessage = (messages: readonly Message[]): string => {
-  const headline = `orgtrail: ${messages.length} findings, ${worstOf(messages)} at most`;
-  const head = messages.length > 1 ? [text([[headline, { weight: 'bolder', size: 'medium' }]])] : [];
+  const head = messages.length > 1 ? [text([[headlineOf(messages), { weight: 'bolder', size: 'medium' }]])] : [];
   const content = {
     $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
     type: 'AdaptiveCard',

@@ -6,6 +6,7 @@ import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.t
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';
 import type { Delivery, OutgoingEvent } from '../../../src/sinks/delivery.ts';
+import type { Finding } from '../../../src/sinks/findings/finding.ts';
 import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
@@ -63,6 +64,20 @@ describe.each(['slack', 'teams', 'pagerduty'] as const)('%s', (kind) => {
     expect(await attempt(world.sink, [first])).toEqual(delivered);
     expect(await attempt(world.sink, [second])).toMatchObject({ kind: 'failed', retryAfterMs: 1_000 });
   });
+});
+
+test.each(['slack', 'teams'] as const)('%s: the first line of a digest says what it is of', async (kind) => {
+  await using world = await open(kind);
+  const link = '/events?q=action%3Adelete';
+  const digests: readonly (readonly [Partial<Finding>, string])[] = [
+    [{}, 'orgtrail: 2 findings, high at most'],
+    [{ alarm: { state: 'resolved', opened: 1 } }, 'orgtrail: 2 alarms, high at most'],
+    [{ search: { name: 'mine', link } }, 'orgtrail: 2 messages about saved searches'],
+  ];
+  for (const [more, said] of digests) {
+    expect(await attempt(world.sink, [outgoingFinding(1, more), outgoingFinding(2, more)])).toEqual(delivered);
+    expect(world.receiver.bodies.at(-1)).toContain(said);
+  }
 });
 
 test('slack: a digest of 24 findings is one message, with each of them; one of 25 is not sent', async () => {

@@ -44,7 +44,7 @@ it('ORGTRAIL_SINKS has all its faults named at once, by path', () => {
     faultsOf({
       a: { type: 'file' },
       b: { type: 'webhook', url: 'ftp://x', secret: 'short', batch_events: 0, timeout: 'soon', tokn: 1 },
-      c: { type: 'pigeon' },
+      c: { type: 'webhok' },
       d: { type: 'elasticsearch', url: 'https://e', index: 'logs', format: 'cef', organizations: [], start: 3 },
       e: 'file',
       'Not A Name': { type: 'file', path: '/x' },
@@ -62,7 +62,7 @@ it('ORGTRAIL_SINKS has all its faults named at once, by path', () => {
     'ORGTRAIL_SINKS.b.tokn is not a setting of this type of sink',
     // These names are a contract; there may be more.
     expect.stringMatching(
-      /^ORGTRAIL_SINKS\.c\.type must be one of syslog, splunk_hec, elasticsearch, webhook, file(, \w+)*$/,
+      /^ORGTRAIL_SINKS\.c\.type must be one of syslog, splunk_hec, elasticsearch, webhook, file(, \w+)*; did you mean "webhook"\?$/,
     ),
     'ORGTRAIL_SINKS.d.start must be one of beginning, now',
     'ORGTRAIL_SINKS.d.organizations is empty',

@@ -25,19 +25,23 @@ export const stateLine = (
   causes: readonly Cause[],
   reading: Html | null,
 ): Html => {
-  const wrong = causes.filter(({ state }) => state !== 'ok');
+  const named = causes.filter(({ cause, state }) => state !== 'ok' || notes.includes(cause));
+  const isWrong = named.some(({ state }) => state !== 'ok');
   const counts = stateCounted(status, sinks);
-  if (wrong.length === 0 && counts.length === 0 && reading !== null)
+  if (named.length === 0 && counts.length === 0 && reading !== null)
     return readingSection(reading, 'State of everything');
   const groups = status.groups.filter(({ sources, firstReading }) => sources > firstReading);
-  const state = worst([...groups.map((group) => group.state), ...wrong.map((cause) => cause.state)]);
+  const state = worst([...groups.map((group) => group.state), ...named.map((cause) => cause.state)]);
   const line =
-    counts.length > 0 || wrong.length > 0
+    counts.length > 0 || isWrong
       ? counts.map((count, index) => html`${index === 0 ? null : ' · '}${count}`)
       : allIsWell(status);
   return html`${reading === null ? null : readingSection(reading, 'First reading')}<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
-<p>${line}</p>${wrong.length === 0 ? null : html`<ul class="causes">${wrong.map(causeItem)}</ul>`}</section>`;
+<p>${line}</p>${named.length === 0 ? null : html`<ul class="causes">${named.map(causeItem)}</ul>`}</section>`;
 };
+
+/** Nothing is late because of them, but someone has to act. */
+const notes: readonly string[] = ['listing_fails', 'retention_waits', 'retention_held_up'];
 
 const causeItem = ({ what, since, action }: Cause): Html =>
   html`<li><strong>${what}</strong>${since === null ? null : html` <span class="sub">since ${timeOf(Date.parse(since))}</span>`} <span>${action}</span></li>`;
