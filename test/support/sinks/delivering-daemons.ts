@@ -32,7 +32,11 @@ const EVENTS_BETWEEN_KILLS = 1_500;
 export const startDeliveringDaemons = async (
   stack: AsyncDisposableStack,
   env: Readonly<Record<string, string>>,
-  { pool, seed }: { readonly pool: Pool; readonly seed: number },
+  {
+    pool,
+    seed,
+    eventsBetweenKills = EVENTS_BETWEEN_KILLS,
+  }: { readonly pool: Pool; readonly seed: number; readonly eventsBetweenKills?: number },
 ): Promise<DeliveringDaemons> => {
   const ports = await freePorts(2);
   const running: OrgtrailProcess[] = [];
@@ -78,7 +82,7 @@ export const startDeliveringDaemons = async (
   };
   const kill = async () => {
     const { position, turns } = await untilDelivered(killFrom);
-    killFrom = position + EVENTS_BETWEEN_KILLS;
+    killFrom = position + eventsBetweenKills;
     // Mostly the one that delivers to more sinks.
     const busier = (turns[1] ?? 0) > (turns[0] ?? 0) ? 1 : 0;
     const victim = random() < 0.8 ? busier : 1 - busier;

@@ -13,7 +13,7 @@ import { startPlainReceiver } from './http/plain-receiver.ts';
 import { documentedKey } from './judge-received.ts';
 import { startObjectStorages } from './object-storages.ts';
 import { startKafkaReceiver } from './receivers/kafka.ts';
-import { startOtlpReceiver } from './receivers/otlp.ts';
+import { type OtlpReceiver, startOtlpReceiver } from './receivers/otlp.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 
 /** The receiver of one sink, and what can be done to it. */
@@ -179,8 +179,8 @@ const plainHttp = async (stack: AsyncDisposableStack, seed: number): Promise<Sin
 };
 
 /** Behind it is a process that reads protobuf. */
-const otlp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkReceiver> => {
-  const collector = stack.use(await startOtlpReceiver({ refusesPoison: false, tls: true }));
+export const otlp = async (stack: AsyncDisposableStack, seed: number, refusesPoison = false) => {
+  const collector = stack.use(await startOtlpReceiver({ refusesPoison, tls: true }));
   const { url: _, ...settings } = collector.settings;
   return {
     ...(await behindCuts(stack, http(collector.http, settings), {
@@ -190,13 +190,14 @@ const otlp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkRece
     })),
     received: async () =>
       (await collector.received()).map(({ text = '', key = '', position = 0 }) => ({ text, key, position })),
-  };
+    collector,
+  } satisfies SinkReceiver & { readonly collector: OtlpReceiver };
 };
 
 /** One partition, so that all is in one order. Its brokers go away, which cuts connections, and keep what they have. */
-const kafka = async (stack: AsyncDisposableStack): Promise<SinkReceiver> => {
+export const kafka = async (stack: AsyncDisposableStack) => {
   const cluster = stack.use(await startKafkaReceiver(1));
-  return {
+  const receiver: SinkReceiver = {
     settings: { ...cluster.settings, max_request_bytes: 2_000_000, ...common },
     format: 'native',
     received: async () =>
@@ -209,6 +210,7 @@ const kafka = async (stack: AsyncDisposableStack): Promise<SinkReceiver> => {
     },
     cuts: () => 0,
   };
+  return { ...receiver, cluster };
 };
 
 /** Its trouble is that the directory is away for a while. */
