@@ -363,8 +363,9 @@ export const readLockRoom = async (pool: Pool): Promise<LockRoom> => {
 /**
  * What `drizzle/` holds. `schema/` is the schema, by subject: an empty database gets it as a whole, recorded under the number of the newest
  * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same tables, views and
- * indexes. Behind the last one all functions are replaced by those of `schema/`, so a migration has only functions that it needs itself, and
- * drops those whose parameters or result change. test/long/postgres/baseline.test.ts compares the two, in every detail.
+ * indexes. A line `-- schema/subject.sql` stands for a subject that is made anew: what is added to that later is added if it is not there yet.
+ * Behind the last one all functions are replaced by those of `schema/`, so a migration has only functions that it needs itself, and drops those
+ * whose parameters or result change. test/long/postgres/baseline.test.ts compares the two, in every detail.
  */
 const folder = packageFile('drizzle');
 
@@ -395,6 +396,8 @@ const ofTexts = (number: number, texts: readonly string[], statements: readonly 
   statements,
 });
 
+const readSubject = (subject: string): string => readFileSync(join(folder, 'schema', `${subject}.sql`), 'utf8');
+
 /** Those since 0.2.0, in order. */
 export const readMigrations = (): readonly Migration[] =>
   readdirSync(folder)
@@ -402,12 +405,16 @@ export const readMigrations = (): readonly Migration[] =>
     .sort()
     .map((name) => {
       const text = readFileSync(join(folder, name), 'utf8');
-      return ofTexts(Number(name.slice(0, 4)), [text], text.split('--> statement-breakpoint'));
+      const whole = text.replace(/^-- schema\/(\w+)\.sql$/m, (_, subject: string) => {
+        const made = readSubject(subject).replace(/^create (function|trigger)/gm, 'create or replace $1');
+        return made.replace(/^create (table|index)/gm, 'create $1 if not exists');
+      });
+      return ofTexts(Number(name.slice(0, 4)), [text], whole.split('--> statement-breakpoint'));
     });
 
 /** `subjects`: the schema as a whole, a statement each. `functions`: what of it may be repeated: functions, and who may call them. */
 const readBaseline = () => {
-  const subjects = SUBJECTS.map((subject) => readFileSync(join(folder, 'schema', `${subject}.sql`), 'utf8'));
+  const subjects = SUBJECTS.map(readSubject);
   // Functions name each other and views, in whatever order. Those with the rights of their owner find nothing but what is PostgreSQL's or
   // orgtrail's own: they keep the path that is set here (`set search_path from current`), in whichever schema that is.
   const settings = `set local check_function_bodies = off;
