@@ -2,9 +2,16 @@ import { emptyRoot, nodeHash } from './tiles.ts';
 
 /** Chapter 6 of the format: subtrees from the left, so that the root of every prefix that ends between two of them is known. */
 export class Fold {
+  /** Of the prefixes that are wanted, as far as no subtree hides where they end. */
+  readonly roots = new Map<number, Buffer>([[0, emptyRoot]]);
+  readonly #wanted: ReadonlySet<number>;
   readonly #heights: number[] = [];
   readonly #hashes: Uint8Array[] = [];
   #size = 0;
+
+  constructor(wanted: Iterable<number> = []) {
+    this.#wanted = new Set(wanted);
+  }
 
   get size(): number {
     return this.#size;
@@ -22,6 +29,7 @@ export class Fold {
     }
     this.#hashes.push(top);
     this.#heights.push(at);
+    if (this.#wanted.has(this.#size)) this.roots.set(this.#size, this.root());
   }
 
   /** Of all leaves so far. */

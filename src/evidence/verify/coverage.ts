@@ -17,17 +17,8 @@ import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
 
-/** The rows that a statement counts, and what it says of them. */
-interface StatedRows {
-  readonly index: number;
-  readonly source: number;
-  readonly filterHash: string;
-  readonly first: number;
-  readonly last: number;
-  readonly sha256: string;
-  readonly windows: readonly RangeUs[];
-  readonly asOf: string;
-}
+/** What a statement says of the rows that it counts. */
+type StatedRows = Pick<Coverage, 'index' | 'source' | 'filter' | 'rows' | 'as_of'>;
 
 /** Of one source and filter, as its last statement has it. */
 interface Stated {
@@ -52,8 +43,8 @@ export class StatedCoverage {
   readonly #isSearch: boolean;
   readonly #stated = new Map<string, Stated>();
   readonly #rows: StatedRows[] = [];
-  /** Of each source. */
-  readonly #newest = new Map<number, Pick<StatedRows, 'last' | 'asOf'>>();
+  /** Of each source: its last row, and its newest `as_of`. */
+  readonly #newest = new Map<number, { readonly last: number; readonly asOf: string }>();
   /** Where reads.ndjson is: the place in #rows, and what has been read of it. */
   #at = 0;
   #taken = nothingTaken();
@@ -83,12 +74,9 @@ export class StatedCoverage {
       holes.some(({ range }) => shared(usOf([range]), read).length > 0),
       'has holes within what it has read',
     );
-    if (this.#isSearch) {
-      fault(this.last.has(source), 'is not the last one of its source alone');
-      this.last.set(source, statement);
-      return;
-    }
+    fault(this.#isSearch && this.last.has(source), 'is not the last one of its source alone');
     this.last.set(source, statement);
+    if (this.#isSearch) return;
     const key = `${source} ${filter.hash}`;
     const before = this.#stated.get(key);
     const windows = united([...(before?.windows ?? []), ...usOf(statement.rows.windows)]);
@@ -104,23 +92,18 @@ export class StatedCoverage {
     this.#countRows(statement, fault);
   }
 
-  #countRows(
-    { index, source, filter, rows, as_of: asOf }: Coverage,
-    fault: (when: boolean, what: string) => void,
-  ): void {
+  #countRows(stated: StatedRows, fault: (when: boolean, what: string) => void): void {
+    const { index, source, filter, rows, as_of } = stated;
     const before = this.#newest.get(source);
-    this.#newest.set(source, {
-      last: rows.last,
-      asOf: before !== undefined && before.asOf > asOf ? before.asOf : asOf,
-    });
+    const asOf = before !== undefined && before.asOf > as_of ? before.asOf : as_of;
+    this.#newest.set(source, { last: rows.last, asOf });
     fault(
       rows.first !== (before?.last ?? 0) + 1 || rows.last < rows.first - 1,
       'counts requests that do not follow those before',
     );
     if (rows.last < rows.first)
       fault(rows.windows.length > 0 || rows.sha256 !== EMPTY_SHA256, 'says something of requests, and counts none');
-    const windows = usOf(rows.windows);
-    this.#rows.push({ index, source, filterHash: filter.hash, ...rows, windows, asOf });
+    this.#rows.push({ index, source, filter, rows, as_of });
   }
 
   /** A line of reads.ndjson, without its end: after all statements, in order. */
@@ -130,12 +113,16 @@ export class StatedCoverage {
     );
     if (row === undefined) return;
     const isNext = () => {
-      const rows = this.#rows[this.#at];
-      return rows?.source === row.source && row.number === rows.first + this.#taken.count && row.number <= rows.last;
+      const { source, rows } = this.#rows[this.#at] ?? {};
+      return (
+        source === row.source &&
+        row.number === (rows?.first ?? 0) + this.#taken.count &&
+        row.number <= (rows?.last ?? 0)
+      );
     };
     while (!isNext() && this.#at < this.#rows.length) this.#endRows();
-    const rows = this.#rows[this.#at];
-    if (rows === undefined) {
+    const stated = this.#rows[this.#at];
+    if (stated === undefined) {
       this.#report.fault(
         'reads',
         `reads.ndjson: request ${row.number} of source ${row.source} is of no statement here, or not in order`,
@@ -145,29 +132,26 @@ export class StatedCoverage {
     this.#taken.count += 1;
     this.#taken.hash.update(line).update(lineEnd);
     const window = windowOf(row);
-    if (row.filter_hash === rows.filterHash && window !== undefined) this.#taken.windows.push(window);
+    if (row.filter_hash === stated.filter.hash && window !== undefined) this.#taken.windows.push(window);
     // The first statement of a source may count as many requests as there were.
     if (this.#taken.windows.length > MOST_WINDOWS) this.#taken.windows = united(this.#taken.windows);
   }
 
   #endRows(): void {
     const { count, hash, windows } = this.#taken;
-    const rows = this.#rows[this.#at];
+    const stated = this.#rows[this.#at];
     this.#at += 1;
     this.#taken = nothingTaken();
-    if (rows === undefined || rows.last < rows.first) return;
-    const fault = (what: string) => this.#report.fault('reads', `statement ${rows.index}: its requests ${what}`);
+    if (stated === undefined || stated.rows.last < stated.rows.first) return;
+    const { index, source, rows, as_of: asOf } = stated;
+    const fault = (what: string) => this.#report.fault('reads', `statement ${index}: its requests ${what}`);
+    const ageUs = (microsecondsOf(this.#newest.get(source)?.asOf ?? asOf) ?? 0n) - (microsecondsOf(asOf) ?? 0n);
     if (count === 0) {
-      if (this.#ageUs(rows) <= KEPT_US) fault('are not here, and are not old enough to be gone');
+      if (ageUs <= KEPT_US) fault('are not here, and are not old enough to be gone');
     } else if (count !== rows.last - rows.first + 1) fault('are not all here');
     else if (hash.digest('hex') !== rows.sha256) fault('are not those that it counted');
-    else if (!isSaid(united(windows).map(String), rows.windows.map(String)))
+    else if (!isSaid(united(windows).map(String), usOf(rows.windows).map(String)))
       fault('asked for other times than it says');
-  }
-
-  /** Before the newest statement of its source. */
-  #ageUs({ source, asOf }: StatedRows): bigint {
-    return (microsecondsOf(this.#newest.get(source)?.asOf ?? asOf) ?? 0n) - (microsecondsOf(asOf) ?? 0n);
   }
 
   /** After the last line. */
@@ -178,33 +162,25 @@ export class StatedCoverage {
   }
 
   #claim(name: string, statement: Coverage): void {
-    const { read, again, adopted, holes, wanted_since: since, as_of: asOf, left_out: leftOut } = statement;
+    const { read, again, adopted, wanted_since: since, as_of: asOf, left_out: leftOut } = statement;
+    const holes = statement.holes.map(({ range }) => range);
     const wanted: RangeText[] = since !== null && since < asOf ? [[since, asOf]] : [];
-    const known = united(usOf([...read, ...holes.map(({ range }) => range)]));
-    const gaps = without(usOf(wanted), known);
-    const list = (ranges: readonly RangeUs[]) =>
-      ranges.slice(0, MAX_LISTED).map(rangeText).join(', ') +
-      (ranges.length > MAX_LISTED ? ` and ${ranges.length - MAX_LISTED} more` : '');
-    const parts = [
-      ['read', usOf(read)],
-      ['read again', usOf(again)],
-      ['not read', gaps],
-      ['cannot be had', usOf(holes.map(({ range }) => range))],
-    ] as const;
+    const lists = {
+      read: usOf(read),
+      'read again': usOf(again),
+      'not read': without(usOf(wanted), united(usOf([...read, ...holes]))),
+      'cannot be had': usOf(holes),
+      "adopted, the operator's word alone": usOf(adopted),
+    };
+    const texts = Object.entries(lists).flatMap(([word, ranges]) => {
+      const more = ranges.length > MAX_LISTED ? ` and ${ranges.length - MAX_LISTED} more` : '';
+      return ranges.length === 0 ? [] : [`${word}: ${ranges.slice(0, MAX_LISTED).map(rangeText).join(', ')}${more}`];
+    });
+    if (adopted.length === 0 && !this.#isSearch) texts.push('asked for, from the first day on');
+    if (leftOut.ranges + leftOut.holes > 0)
+      texts.push(`${leftOut.ranges} more ranges and ${leftOut.holes} holes are not stated`);
     const filter = statement.filter.text === '' ? '' : ` by the filter ${statement.filter.text}`;
-    const asked =
-      adopted.length === 0
-        ? 'asked for, from the first day on'
-        : `adopted: ${list(usOf(adopted))}, the operator's word alone`;
-    const texts = parts.flatMap(([word, ranges]) => (ranges.length === 0 ? [] : [`${word}: ${list(ranges)}`]));
-    const left =
-      leftOut.ranges + leftOut.holes > 0
-        ? [`${leftOut.ranges} more ranges and ${leftOut.holes} holes are not stated`]
-        : [];
-    this.#report.claim(
-      'reads',
-      `${name}${filter}, as of ${asOf}: ${[...texts, this.#isSearch ? '' : asked, ...left].filter((text) => text !== '').join('; ')}`,
-    );
+    this.#report.claim('reads', `${name}${filter}, as of ${asOf}: ${texts.join('; ')}`);
   }
 }
 

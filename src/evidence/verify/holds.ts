@@ -9,18 +9,12 @@ interface Drop {
   readonly numbers: Set<number>;
 }
 
-interface DroppedRange {
-  readonly from: number;
-  readonly to: number;
-  readonly drop: Drop;
-}
-
 /** Chapter 8: what was dropped, and the legal holds at that time. */
 export class Holds {
   readonly #report: Report;
   readonly #holds: StatementOf<'hold'>[] = [];
   readonly #drops: Drop[] = [];
-  #ranges: DroppedRange[] = [];
+  readonly #ranges: { readonly from: number; readonly to: number; readonly drop: Drop }[] = [];
   /** Leaves come in order. */
   #place = 0;
   #kept = 0;
@@ -36,18 +30,14 @@ export class Holds {
 
   take(statement: StatementOf<'hold'>): void {
     const { index, action, id, source } = statement;
-    const isOfOther = this.#holds.some((one) => one.id === id && one.source !== source);
-    const isThere = (other: 'added' | 'released') => this.#holds.some((one) => one.id === id && one.action === other);
-    const fault = (what: string) => this.#report.fault('drops', `statement ${index} ${what} hold ${id}`);
-    if (action === 'added' && isThere('added')) {
-      fault('adds again');
-      return;
-    }
-    if (action === 'released' && (!isThere('added') || isThere('released') || isOfOther)) {
-      fault('releases what is not in force:');
-      return;
-    }
-    this.#holds.push(statement);
+    const before = this.#holds.filter((one) => one.id === id);
+    const isInForce = before.length === 1 && before[0]?.source === source;
+    if (action === 'added' ? before.length === 0 : isInForce) this.#holds.push(statement);
+    else
+      this.#report.fault(
+        'drops',
+        `statement ${index} says of hold ${id} that it is ${action}: it is so, or was not in force`,
+      );
   }
 
   drop(statement: StatementOf<'drop'>): void {
@@ -93,20 +83,15 @@ export class Holds {
 
   end(): void {
     for (const drop of this.#drops) {
-      const { month, events, retention, dropped_at: at, dropped_by: by } = drop.statement;
+      const { index, month, events, retention, dropped_at: at, dropped_by: by } = drop.statement;
       this.#report.claim('drops', `${month}: ${events} events dropped at ${at} by ${by}, retention ${retention}`);
-      this.#judge(drop);
+      const before = this.#holds.filter((hold) => hold.index < index);
+      const { whole, part } = holdsAgainst(before, drop.statement, drop.numbers);
+      for (const id of whole)
+        this.#report.fault('drops', `statement ${index} drops ${month}, which hold ${id} was to keep`);
+      for (const id of part) this.#report.say(`hold ${id} was of a part of ${month}, which was dropped`);
     }
     if (this.#kept > 0) this.#report.say(`${this.#kept} events are here although a statement drops them`);
     if (this.#drops.length === 0) this.#report.claim('drops', 'nothing was dropped');
-  }
-
-  #judge({ statement, numbers }: Drop): void {
-    const { index, month } = statement;
-    const before = this.#holds.filter((hold) => hold.index < index);
-    const { whole, part } = holdsAgainst(before, statement, numbers);
-    for (const id of whole)
-      this.#report.fault('drops', `statement ${index} drops ${month}, which hold ${id} was to keep`);
-    for (const id of part) this.#report.say(`hold ${id} was of a part of ${month}, which was dropped`);
   }
 }

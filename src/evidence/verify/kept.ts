@@ -1,9 +1,10 @@
 import { EvidenceFault } from '../bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../notes/checkpoint.ts';
 import { keyOfLog, type Policy } from '../notes/policy.ts';
-import { parseNote, type VerifierKey, verifyNote } from '../notes/signed-note.ts';
+import { parseNote, verifyNote } from '../notes/signed-note.ts';
+import type { Fold } from '../tree/fold.ts';
 import type { Report } from './report.ts';
-import { logNumber, type Statements } from './statements.ts';
+import { type Begin, logNumber, type Statements } from './statements.ts';
 
 /** A checkpoint that was kept elsewhere, or that the operator's database remembers. */
 export interface KeptNote {
@@ -13,21 +14,17 @@ export interface KeptNote {
   readonly isOfBundle?: boolean;
 }
 
-interface Kept extends KeptNote {
-  readonly checkpoint: Checkpoint;
-}
-
 /** Chapter 5: every kept checkpoint is the root of a prefix. */
 export class KeptCheckpoints {
   readonly #report: Report;
-  readonly #kept: Kept[];
+  readonly #kept: { readonly kept: KeptNote; readonly checkpoint: Checkpoint }[] = [];
 
   constructor(report: Report, notes: readonly KeptNote[]) {
     this.#report = report;
-    this.#kept = notes.flatMap((kept) => {
-      const checkpoint = this.#attempt(kept, () => parseCheckpoint(parseNote(kept.note).text));
-      return checkpoint === undefined ? [] : [{ ...kept, checkpoint }];
-    });
+    for (const kept of notes)
+      this.#attempt(kept, () => {
+        this.#kept.push({ kept, checkpoint: parseCheckpoint(parseNote(kept.note).text) });
+      });
   }
 
   get sizes(): number[] {
@@ -35,103 +32,72 @@ export class KeptCheckpoints {
   }
 
   /** After the leaves. */
-  judge(statements: Statements, policy: Policy, size: number, roots: ReadonlyMap<number, Buffer | undefined>): void {
-    for (const kept of this.#kept) this.#judge(kept, statements, policy, size, roots);
-  }
-
-  #judge(
-    kept: Kept,
-    statements: Statements,
-    policy: Policy,
-    size: number,
-    roots: ReadonlyMap<number, Buffer | undefined>,
-  ): void {
-    const { checkpoint } = kept;
+  judge(statements: Statements, policy: Policy, { size, roots }: Pick<Fold, 'size' | 'roots'>): void {
     const last = statements.begins.at(-1);
-    if (last === undefined) return;
-    const number = logNumber(checkpoint.origin, last);
-    if (number === undefined) {
-      if (checkpoint.origin.startsWith(`${last.base}/`)) this.#fault(kept, `is of another feed, ${checkpoint.origin}`);
-      else this.#report.say(`${kept.name} is of another log, ${checkpoint.origin}: it tells nothing of this one`);
-      return;
-    }
-    if (number > last.number) {
-      this.#fault(kept, `is of log ${number}, which is later than this one`);
-      return;
-    }
-    if (checkpoint.size > size) {
-      this.#fault(
-        kept,
-        `has ${checkpoint.size} leaves, and there are ${size}${this.#stated(kept, number, statements)}`,
-      );
-      return;
-    }
-    const root = roots.get(checkpoint.size);
-    if (root === undefined) {
-      this.#report.say(`${kept.name} cannot be compared: roots hide where it ends. Export with --anchor for it`);
-      return;
-    }
-    if (!root.equals(checkpoint.root)) {
-      this.#fault(
-        kept,
-        `is not the root of the first ${checkpoint.size} leaves${this.#stated(kept, number, statements)}`,
-      );
-      return;
-    }
-    const signers = this.#attempt(kept, () => this.#signersOf(kept, number, statements, policy));
-    if (signers === undefined) return;
-    const [only, ...others] = signers.map(({ publicKey }) => Buffer.from(publicKey).toString('hex'));
-    const isStolen = only !== undefined && [only, ...others].every((key) => statements.stolenKeys.has(key));
-    if (isStolen) this.#report.say(`${kept.name} is signed by a stolen key alone`);
-    if (kept.isOfBundle === true) {
-      this.#report.say(
-        `${kept.name}, ${checkpoint.size} leaves, agrees; that it was kept elsewhere is the word of the bundle`,
-      );
-      return;
-    }
-    this.#report.claim('kept', `${kept.name}: the first ${checkpoint.size} leaves are those of when it was kept`);
-    if (!isStolen) this.#report.keptSize = Math.max(this.#report.keptSize, checkpoint.size);
+    for (const { kept, checkpoint } of last === undefined ? [] : this.#kept)
+      this.#attempt(kept, () => this.#judge(kept, checkpoint, last as Begin, { statements, policy, size, roots }));
   }
 
-  /** Of keys that this tree names for that log, or of the policy. */
-  #signersOf(
-    { note, checkpoint }: Kept,
-    number: number,
-    { keys }: Statements,
-    { logs, witnesses }: Policy,
-  ): VerifierKey[] {
-    const own = keys
-      .filter((one) => one.number === number)
-      .map(({ key }) => keyOfLog(checkpoint.origin, Buffer.from(key, 'hex')));
-    const known = [...own, ...logs, ...witnesses];
-    const unique = known.filter(
-      (key, at) => known.findIndex(({ name, id }) => name === key.name && id === key.id) === at,
+  /** Throws an EvidenceFault. */
+  #judge({ name, note, isOfBundle }: KeptNote, checkpoint: Checkpoint, last: Begin, tree: Judged): void {
+    const { origin, size, root } = checkpoint;
+    const { statements, policy } = tree;
+    const number = logNumber(origin, last);
+    if (number === undefined && !origin.startsWith(`${last.base}/`)) {
+      this.#report.say(`${name} is of another log, ${origin}: it tells nothing of this one`);
+      return;
+    }
+    if (number === undefined) throw new EvidenceFault(`is of another feed, ${origin}`);
+    if (number > last.number) throw new EvidenceFault(`is of log ${number}, which is later than this one`);
+    const loss = statements.begins.find(
+      (begin) => begin.number > number && begin.before !== undefined && begin.carried < size,
     );
-    const { signers } = verifyNote(parseNote(note), unique);
-    const signed = signers.map(({ key }) => key).filter(({ name }) => name === checkpoint.origin);
-    if (signed.length === 0) throw new EvidenceFault('is not signed by a key of its log');
-    return signed;
+    const stated =
+      loss === undefined ? '' : `; leaf ${loss.index} states that log ${loss.number} carries ${loss.carried}`;
+    if (size > tree.size) throw new EvidenceFault(`has ${size} leaves, and there are ${tree.size}${stated}`);
+    const here = tree.roots.get(size);
+    if (here === undefined) {
+      this.#report.say(`${name} cannot be compared: roots hide where it ends. Export with --anchor for it`);
+      return;
+    }
+    if (!here.equals(root)) throw new EvidenceFault(`is not the root of the first ${size} leaves${stated}`);
+    const isStolen = signersOf(note, origin, number, statements, policy).every((key) => statements.stolenKeys.has(key));
+    if (isStolen) this.#report.say(`${name} is signed by a stolen key alone`);
+    if (isOfBundle === true) {
+      this.#report.say(`${name}, ${size} leaves, agrees; that it was kept elsewhere is the word of the bundle`);
+      return;
+    }
+    this.#report.claim('kept', `${name}: the first ${size} leaves are those of when it was kept`);
+    if (!isStolen) this.#report.keptSize = Math.max(this.#report.keptSize, size);
   }
 
-  #stated({ checkpoint }: Kept, number: number, { begins }: Statements): string {
-    const loss = begins.find(
-      (begin) => begin.number > number && begin.before !== undefined && begin.carried < checkpoint.size,
-    );
-    return loss === undefined ? '' : `; leaf ${loss.index} states that log ${loss.number} carries ${loss.carried}`;
-  }
-
-  #attempt<T>(kept: KeptNote, read: () => T): T | undefined {
+  #attempt({ name }: KeptNote, judge: () => void): void {
     try {
-      return read();
+      judge();
     } catch (error) {
       if (!(error instanceof EvidenceFault)) throw error;
-      this.#fault(kept, error.message);
-      return undefined;
+      this.#report.fault('kept', `${name} ${error.message}`);
+      this.#report.first.push(`a kept checkpoint does not agree: ${name} ${error.message}`);
     }
   }
-
-  #fault({ name }: KeptNote, what: string): void {
-    this.#report.fault('kept', `${name} ${what}`);
-    this.#report.first.push(`a kept checkpoint does not agree: ${name} ${what}`);
-  }
 }
+
+interface Judged extends Pick<Fold, 'size' | 'roots'> {
+  readonly statements: Statements;
+  readonly policy: Policy;
+}
+
+/** In hexadecimal: of keys that this tree names for that log, or of the policy. Throws an EvidenceFault if there is none. */
+const signersOf = (
+  note: Uint8Array,
+  origin: string,
+  number: number,
+  { keys }: Statements,
+  { logs, witnesses }: Policy,
+): string[] => {
+  const own = keys.filter((one) => one.number === number).map(({ key }) => keyOfLog(origin, Buffer.from(key, 'hex')));
+  const { signers } = verifyNote(parseNote(note), [...own, ...logs, ...witnesses]);
+  const signed = signers.map(({ key }) => key).filter(({ name }) => name === origin);
+  if (signed.length === 0) throw new EvidenceFault('is not signed by a key of its log');
+  return signed.map(({ publicKey }) => Buffer.from(publicKey).toString('hex'));
+};

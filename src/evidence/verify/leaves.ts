@@ -20,21 +20,17 @@ interface Numbered {
 
 /** Chapters 2 and 6: records and statements make the tree, leaf by leaf. */
 export class Leaves {
-  /** Of the prefixes that were asked for; undefined: roots hide it. */
-  readonly roots = new Map<number, Buffer | undefined>();
-  readonly counts = { content: 0, withheld: 0, dropped: 0, hidden: 0 };
+  readonly counts = { content: 0, withheld: 0, dropped: 0 };
   readonly #report: Report;
   readonly #statements: Statements;
   readonly #selection: Selection;
   readonly #kind: Kind;
   readonly #size: number;
-  readonly #sizes: readonly number[];
   readonly #take: TakeEvent | undefined;
-  readonly #fold = new Fold();
+  readonly #fold: Fold;
   readonly #numbers = new Map<number, Numbered>();
   readonly #bounds: readonly [sinceUs: bigint | undefined, beforeUs: bigint | undefined];
   #nextStatement = 0;
-  #nextSize = 0;
   #position = 0;
   #changesFound = 0;
   /** Sources with content here. */
@@ -48,24 +44,17 @@ export class Leaves {
   constructor(
     report: Report,
     statements: Statements,
-    {
-      selection,
-      size,
-      sizes,
-      take,
-    }: {
-      readonly selection: Selection;
-      readonly size: number;
-      readonly sizes: Iterable<number>;
-      readonly take?: TakeEvent | undefined;
-    },
+    selection: Selection,
+    size: number,
+    sizes: Iterable<number>,
+    take: TakeEvent | undefined,
   ) {
     this.#report = report;
     this.#statements = statements;
     this.#selection = selection;
     this.#kind = kindOf(selection);
     this.#size = size;
-    this.#sizes = [...new Set(sizes)].sort((a, b) => a - b);
+    this.#fold = new Fold(sizes);
     this.#take = take;
     this.#bounds = [usOf(selection.since), usOf(selection.before)];
     this.#pass();
@@ -94,7 +83,8 @@ export class Leaves {
     if (records === 0) this.#report.fault('leaves', `${path} has no record`);
   }
 
-  end(): { readonly size: number; readonly root: Buffer } {
+  /** The tree. */
+  end(): Fold {
     const { size } = this.#fold;
     const { endedAt = size } = this.#statements;
     if (size > endedAt + 1) this.#report.fault('leaves', `leaf ${endedAt + 1} follows the end of the log`);
@@ -110,21 +100,14 @@ export class Leaves {
       for (const { index, number } of this.#statements.leaves)
         if (number !== LOG_NUMBER && !this.#shown.has(number))
           this.#report.fault('complete', `statement ${index} is of source ${number}, and nothing of that was found`);
-    return { size, root: this.#fold.root() };
+    return this.#fold;
   }
 
-  /** Takes what stands at this index: prefixes that are asked for, statements. */
+  /** Takes the statements that stand here. */
   #pass(): void {
     for (;;) {
-      const { size } = this.#fold;
-      const asked = this.#sizes[this.#nextSize];
-      if (asked !== undefined && asked <= size) {
-        this.roots.set(asked, asked === size ? this.#fold.root() : undefined);
-        this.#nextSize += 1;
-        continue;
-      }
       const statement = this.#statements.leaves[this.#nextStatement];
-      if (statement?.index !== size || size >= this.#size) return;
+      if (statement?.index !== this.#fold.size || statement.index >= this.#size) return;
       this.#nextStatement += 1;
       this.#statement(statement);
     }
@@ -199,25 +182,19 @@ export class Leaves {
   #subtree(hash: Buffer, height: number): void {
     const index = this.#fold.size;
     const end = index + 2 ** height;
-    const fault = (what: string) =>
-      this.#report.fault('leaves', `the root of ${2 ** height} leaves at ${index} ${what}`);
-    this.counts.hidden += 2 ** height;
     if (this.#kind === 'everything' || (this.#kind === 'time' && this.#selection.source === null))
       this.#report.fault('complete', `leaves ${index} to ${end - 1} are not here`);
-    if (index % 2 ** height !== 0) {
-      fault('does not stand at a multiple of that');
-      return;
-    }
-    if (end > this.#size) {
-      fault('reaches beyond the checkpoint');
-      return;
-    }
-    if ((this.#statements.leaves[this.#nextStatement]?.index ?? end) < end) {
-      fault('has a statement that is here');
-      return;
-    }
+    const wrong =
+      index % 2 ** height !== 0
+        ? 'does not stand at a multiple of that'
+        : end > this.#size
+          ? 'reaches beyond the checkpoint'
+          : (this.#statements.leaves[this.#nextStatement]?.index ?? end) < end
+            ? 'has a statement that is here'
+            : undefined;
+    if (wrong !== undefined) this.#report.fault('leaves', `the root of ${2 ** height} leaves at ${index} ${wrong}`);
     // The record is a view, and the fold keeps what it gets.
-    this.#fold.push(Buffer.from(hash), height);
+    else this.#fold.push(Buffer.from(hash), height);
   }
 
   /** By the table of selections. */

@@ -47,23 +47,21 @@ export const verifyBundle = async (reader: BundleReader, options: VerifierOption
   statements.holds.order();
   const carried = statements.begins.flatMap(({ before, carried: size }) => (before?.size === size ? [size] : []));
   const { size } = checkpoint;
-  const leaves = new Leaves(report, statements, {
-    selection,
-    size,
-    sizes: [...kept.sizes, ...carried],
-    take: sample && ((...event) => sample.take(...event)),
-  });
+  const take = sample && ((...event: Parameters<Sample['take']>) => sample.take(...event));
+  const leaves = new Leaves(report, statements, selection, size, [...kept.sizes, ...carried], take);
   await readLeaves(report, reader, leaves);
   const tree = leaves.end();
   report.size = size;
-  judgeTree(report, checkpoint, tree);
+  if (tree.size !== size) report.fault('leaves', `the checkpoint has ${size} leaves, and ${tree.size} are here`);
+  else if (!tree.root().equals(checkpoint.root))
+    report.fault('leaves', 'these leaves do not have the root that was signed');
   judgeSignature(report, opened, options.policy !== undefined);
   for (const { index, before, carried: prefix } of statements.begins) {
-    const root = before?.size === prefix ? leaves.roots.get(prefix) : undefined;
+    const root = before?.size === prefix ? tree.roots.get(prefix) : undefined;
     if (root !== undefined && before !== undefined && !root.equals(before.root))
       report.fault('leaves', `statement ${index} carries ${prefix} leaves of another tree`);
   }
-  kept.judge(statements, policy, size, leaves.roots);
+  kept.judge(statements, policy, { size, roots: tree.roots });
   statements.holds.end();
   sample?.end(statements);
   describe(report, opened, leaves);
@@ -144,18 +142,20 @@ const attempt = async <T>(
   chapter: 'files' | 'leaves' = 'leaves',
 ) => {
   if (!reader.paths.includes(path)) return undefined;
+  const bytes = await bytesOf(reader, path);
+  return report.attempt(chapter, path, () => read(bytes));
+};
+
+const bytesOf = async (reader: BundleReader, path: string): Promise<Buffer> => {
   const pieces: Buffer[] = [];
   for await (const piece of reader.pieces(path)) pieces.push(Buffer.from(piece));
-  return report.attempt(chapter, path, () => read(Buffer.concat(pieces)));
+  return Buffer.concat(pieces);
 };
 
 const anchorsOf = async (reader: BundleReader): Promise<KeptNote[]> => {
   const notes: KeptNote[] = [];
-  for (const name of reader.paths.filter((path) => anchorPath.test(path))) {
-    const pieces: Buffer[] = [];
-    for await (const piece of reader.pieces(name)) pieces.push(Buffer.from(piece));
-    notes.push({ name, note: Buffer.concat(pieces), isOfBundle: true });
-  }
+  for (const name of reader.paths.filter((path) => anchorPath.test(path)))
+    notes.push({ name, note: await bytesOf(reader, name), isOfBundle: true });
   return notes;
 };
 
@@ -221,17 +221,6 @@ const readLeaves = async (report: Report, reader: BundleReader, leaves: Leaves):
       return;
     }
   }
-};
-
-const judgeTree = (
-  report: Report,
-  checkpoint: Checkpoint,
-  tree: { readonly size: number; readonly root: Buffer },
-): void => {
-  if (tree.size !== checkpoint.size)
-    report.fault('leaves', `the checkpoint has ${checkpoint.size} leaves, and ${tree.size} are here`);
-  else if (!tree.root.equals(checkpoint.root))
-    report.fault('leaves', 'these leaves do not have the root that was signed');
 };
 
 /** The key that the journal says is in force must have signed, and be in the policy. */
