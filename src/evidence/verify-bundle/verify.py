@@ -50,12 +50,9 @@ def strict_json(data):
         json.dumps(value, ensure_ascii=False).encode()  # refuses half of a surrogate pair
     return value
 
-def instant(value):
-    return micros_of(value if type(value) is str else repr(value))
-
 @functools.lru_cache(maxsize=1 << 16)
-def micros_of(value):
-    """Microseconds since 1970."""
+def instant(value):
+    """Microseconds since 1970. A TypeError for what is no text."""
     match = re.fullmatch(r'([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z', value)
     need(match, '%.60r is no instant', value)
     year, *others = map(int, match.groups())  # Python has no year 0: the year 400 is 146,097 days later
@@ -79,7 +76,7 @@ def integer(low=0, high=MAX_NUMBER):
     return lambda value: checked(value, type(value) is int and low <= value < high, 'number that fits')
 
 def like(pattern, what):
-    return lambda value: checked(value, type(value) is str and re.fullmatch(pattern, value, re.DOTALL), what)
+    return lambda value: checked(value, re.fullmatch(pattern, value, re.DOTALL), what)
 
 def or_null(form):
     return lambda value: None if value is None else form(value)
@@ -108,7 +105,7 @@ def fields(**forms):
             need(type(value) is dict and name in value, 'the field "%s" is missing', name)
             try:
                 setattr(result, name, one(value[name]))
-            except Fault as problem:
+            except (Fault, TypeError) as problem:
                 raise Fault('"%s": %s' % (name, problem)) from None
         return result
     return form
@@ -125,10 +122,6 @@ def outside(inner, outer):
     """The first range that does not lie within one of `outer`, which is merged; None: all do."""
     places = ((one, bisect.bisect_right(outer, (one[0], float('inf'))) - 1) for one in inner)
     return next((one for one, at in places if at < 0 or one[1] > outer[at][1]), None)
-
-def gaps_in(start, end, taken):
-    taken = [(start, start)] + [(first, min(last, end)) for first, last in merged(taken) if start < last and first < end] + [(end, end)]
-    return [(one[1], other[0]) for one, other in zip(taken, taken[1:]) if one[1] < other[0]]
 
 def lines_of(stream):
     """Each line without its line feed."""
@@ -768,7 +761,7 @@ class Sample:
             if unit in drawn if self.is_drawn else shown(unit[1] * DAY)[:7] not in months:
                 self.there.setdefault((*unit, entry['id']), set()).add(same(entry))
         self.days = self.days if self.is_drawn else sorted({key[:2] for key in self.there})
-        self.wanted, self.missing, self.only_here, self.other = set(self.days), [], [], []
+        self.wanted, self.missing, self.other, self.only_here = set(self.days), [], [], []
 
     def draw(self, units, many):
         found, k = {}, 0
@@ -778,13 +771,12 @@ class Sample:
         return list(found)
 
     def unit_of(self, entry):
-        numbers = {one[:2]: number for number, one in self.journal.sources.items()}
         try:
-            named = [(kind, entry[kind]['id']) for kind in ('organization', 'account') if type(entry.get(kind)) is dict and 'id' in entry[kind]]
-            number = next((numbers[name] for name in named if name in numbers), next(iter(numbers.values())) if len(numbers) == 1 else None)
+            named = [(kind, entry[kind].get('id')) for kind in ('organization', 'account') if type(entry.get(kind)) is dict]
+            found = [number for number, one in self.journal.sources.items() if one[:2] in named or len(self.journal.sources) == 1]
             day = re.fullmatch(r'([0-9-]{10})T\d\d:\d\d:\d\d(\.\d+)?Z', entry['action']['time']).group(1)
-            need(number is not None and type(entry['id']) is str, 'of no source')
-            return number, instant(day + 'T00:00:00.000000Z') // DAY
+            need(found and type(entry['id']) is str, 'of no source')
+            return found[0], instant(day + 'T00:00:00.000000Z') // DAY
         except (AttributeError, KeyError, TypeError, ValueError):
             raise NoBundle('an entry is of no source here, or has no id or time: %.200s' % json.dumps(entry)) from None
 
@@ -818,8 +810,7 @@ class Sample:
                            ('ONLY HERE: Cloudflare has deleted it, or it was invented', self.only_here)):
             yield from ('%s: source %d, %s, %s' % (what, number, shown(day * DAY), identity) for number, day, identity in keys[:50])
 
-def same(value):
-    """Equal for equal JSON."""
+def same(value):  # equal for equal JSON
     return sha256(json.dumps(value, sort_keys=True).encode()).digest()
 
 def json_or_text(raw):
@@ -833,13 +824,12 @@ def entries_of(path):
     while data:
         try:
             value, end = json.JSONDecoder().raw_decode(data)
-        except (ValueError, RecursionError) as problem:
-            raise NoBundle('%s is no JSON: %s' % (path, problem)) from None
-        data = data[end:].lstrip()
-        if type(value) is dict and 'success' in value:
-            if value['success'] is not True or value.get('errors') or type(value.get('result')) is not list:
-                raise NoBundle('%s has an answer without success: fetch it again' % path)
-            cursor, value = (value.get('result_info') or {}).get('cursor'), value['result']
+            data = data[end:].lstrip()
+            if type(value) is dict and 'success' in value:
+                need(value['success'] is True and not value.get('errors') and type(value.get('result')) is list, 'an answer without success: fetch it again')
+                cursor, value = (value.get('result_info') or {}).get('cursor'), value['result']
+        except (Fault, RecursionError) as problem:
+            raise NoBundle('%s has what is no answer: %s' % (path, problem)) from None
         yield from value if type(value) is list else [value]
     if cursor:
         raise NoBundle('%s is not complete: its last answer has a cursor, so there are more pages' % path)
@@ -898,7 +888,9 @@ def tell(chosen, journal, walk, kept, options, report):
         report.claims[4].append('No event was dropped.')
     for number, one in sorted(journal.coverage.items()):
         holes = [hole.range for hole in one.holes]
-        gaps = gaps_in(one.wanted_since, one.as_of, one.read + holes) if one.wanted_since is not None else []
+        start, end = one.as_of if one.wanted_since is None else one.wanted_since, one.as_of
+        taken = [(start, start)] + [(first, min(last, end)) for first, last in merged(one.read + holes) if start < last and first < end] + [(end, end)]
+        gaps = [(before[1], behind[0]) for before, behind in zip(taken, taken[1:]) if before[1] < behind[0]]
         lists = {'read once or more': one.read, 'read again': one.again, 'gaps, never read': gaps, 'holes, not to be had': holes,
                  'adopted, the word of the operator alone': one.adopted}
         told = ['%s: %s' % (what, ', '.join('%s to %s' % tuple(map(shown, span)) for span in found[:8]) + (' and %d more' % (len(found) - 8) if len(found) > 8 else ''))
