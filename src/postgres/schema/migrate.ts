@@ -363,7 +363,7 @@ export const readLockRoom = async (pool: Pool): Promise<LockRoom> => {
 /**
  * What `drizzle/` holds. `schema/` is the schema, by subject: an empty database gets it as a whole, recorded under the number of the newest
  * migration, and no migration. `NNNN_name.sql` are the migrations since 0.2.0: they bring an older database to the same tables, views and
- * indexes. A line `-- schema/subject.sql` stands for a subject that is made anew: what is added to that later is added if it is not there yet.
+ * indexes. A line `-- schema/subject.sql` stands for a subject that is made again: what is added to that later is added if it is not there yet.
  * Behind the last one all functions are replaced by those of `schema/`, so a migration has only functions that it needs itself, and drops those
  * whose parameters or result change. test/long/postgres/baseline.test.ts compares the two, in every detail.
  */
