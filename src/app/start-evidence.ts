@@ -6,7 +6,7 @@ import type { Time } from '../base/time.ts';
 import { anchorForever, readAnchors } from '../evidence/anchors/anchor-forever.ts';
 import { openAnchors } from '../evidence/anchors/open-anchors.ts';
 import { anchorOfSink, createAnchorStore, keysAtAnchors } from '../evidence/anchors/stored-anchors.sql.ts';
-import { type BuildingOptions, buildForever, refuse } from '../evidence/builder/build-forever.ts';
+import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../evidence/builder/coverage-schedule.ts';
 import { createEvidenceStore, noteBuilderSettings } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
@@ -170,7 +170,7 @@ export const startEvidenceOnceUsable = (
   const store = createEvidenceStore(pool, app.owner, config.leaseMs);
   const waiting = async (): Promise<void> => {
     for (let reason: string | undefined = told; reason !== undefined; reason = signal.aborted ? undefined : start()) {
-      await refuse(store, reason).catch(() => {});
+      await store.refuse(reason).catch(() => {});
       await app.sync.time.sleep(evidence.intervalMs, signal).catch(() => {});
     }
     await running?.ended;

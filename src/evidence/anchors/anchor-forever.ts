@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import type { Anchor, AnchoredCheckpoint, AnchorObserver, AnchorStore, LogToAnchor } from '../anchor.ts';
@@ -123,12 +124,9 @@ const signedBy = (logs: readonly VerifierKey[], note: Buffer) =>
   unlessFault(() => openCheckpoint(note, { logs, witnesses: [] }));
 
 const withTimeout = async <T>(reading: Promise<T>): Promise<T> => {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('the anchor does not answer')), READ_TIMEOUT_MS);
-  reading.catch(() => {});
-  try {
-    return await Promise.race([reading, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const over = new AbortController();
+  const late = sleep(READ_TIMEOUT_MS, undefined, { signal: over.signal }).then(() => {
+    throw new Error('the anchor does not answer');
+  });
+  return await Promise.race([reading, late]).finally(() => over.abort());
 };

@@ -40,15 +40,10 @@ export const buildForever = async (options: BuildingOptions): Promise<void> => {
       const reason = reasonOf(error);
       if (!signal.aborted && reason !== told) onError(reason);
       told = reason;
-      if (error instanceof OrgtrailError) await refuse(options.store, error.message).catch(() => {});
+      if (error instanceof OrgtrailError) await options.store.refuse(error.message).catch(() => {});
     }
     await time.sleep(intervalMs, signal).catch(() => {});
   }
-};
-
-/** The database knows whether another process can sign. */
-export const refuse = async (store: EvidenceStore, reason: string): Promise<void> => {
-  await store.refuse(reason);
 };
 
 export interface LeaseOfBuilder {

@@ -6,7 +6,7 @@ import { type Checkpoint, parseCheckpoint } from '../notes/checkpoint.ts';
 import { keyOfLog, writePolicy } from '../notes/policy.ts';
 import { parseNote, printVerifierKey, type VerifierKey, whoSigned } from '../notes/signed-note.ts';
 import type { KeptNote } from '../verify/kept.ts';
-import { copyLeaves, leavesOf } from './copy-leaves.sql.ts';
+import { copyLeaves, findLeaves } from './copy-leaves.sql.ts';
 import { copyReads, copyStatements, readAnchors, writeAnchors } from './copy-statements.sql.ts';
 import type { WrittenBundle } from './readme.ts';
 import type { ExportedLog } from './snapshot.sql.ts';
@@ -51,7 +51,7 @@ export const writeContent = async (
 ): Promise<Omit<WrittenBundle, 'report' | 'log'>> => {
   const { kept = [], witnesses = [], publicKeys = [], isPacked = false, signal, observer } = options;
   const selection = await selectionOf(client, options);
-  const found = await orFails(() => leavesOf(client, options.search?.positions ?? [], log.size));
+  const found = await orFails(() => findLeaves(client, options.search?.positions ?? [], log.size));
   const copied = await copyStatements(client, log, { selection, found, signal }, writer);
   await copyReads(client, copied, writer, signal);
   const anchors = await readAnchors(client, log, witnesses);

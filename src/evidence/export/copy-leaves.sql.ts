@@ -3,6 +3,8 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { eventFields, rawOfRow, readEventRow } from '../append/event-row.ts';
+import { readMonthKeys } from '../builder/load-log.sql.ts';
+import { leavesOf } from '../builder/read-due.sql.ts';
 import { kindOf, type Selection } from '../bundle/layout.ts';
 import { writeRecord } from '../bundle/records.ts';
 import { EvidenceFault, HASH_BYTES, sha256 } from '../bytes.ts';
@@ -103,18 +105,15 @@ class LeafCopy {
     this.#bounds = [since, before].map((instant) => (instant === null ? undefined : microsecondsOf(instant)));
   }
 
-  shownOf({ n, hashes, positions, sources }: LeafTile): ShownLeaf[] {
+  shownOf(tile: LeafTile): ShownLeaf[] {
     const { selection, size, found } = this.#options;
     const { source } = selection;
-    const shown: ShownLeaf[] = [];
-    for (let at = 0; at < hashes.length / HASH_BYTES && n * TILE_WIDTH + at < size; at += 1) {
-      const index = n * TILE_WIDTH + at;
-      const [position, number] = [Number(positions.readBigUInt64BE(8 * at)), sources.readUInt32BE(4 * at)];
+    return leavesOf(tile).flatMap(({ index, position, number }) => {
       const isEvent = this.#kind === 'search' ? found.indexes.has(index) : source === null || number === source;
-      if (position === 0 ? this.#statements.has(index) : isEvent)
-        shown.push({ index, number, position, hash: hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES) });
-    }
-    return shown;
+      const isShown = index < size && (position === 0 ? this.#statements.has(index) : isEvent);
+      const at = (index % TILE_WIDTH) * HASH_BYTES;
+      return isShown ? [{ index, number, position, hash: tile.hashes.subarray(at, at + HASH_BYTES) }] : [];
+    });
   }
 
   begin(leaves: readonly ShownLeaf[], contents: ReadonlyMap<number, readonly Buffer[]>): void {
@@ -265,13 +264,8 @@ const readUpperTiles = async (client: PoolClient): Promise<ReadonlyMap<string, B
   return new Map(rows.map(({ level, n, hashes }) => [`${level}/${n}`, hashes]));
 };
 
-const readMonthKeys = async (client: PoolClient): Promise<ReadonlyMap<string, Buffer>> => {
-  const { rows } = await client.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
-  return new Map(rows.map(({ month, key }) => [month, key]));
-};
-
 /** Where these events stand; those that are not signed yet are left out. Throws an EvidenceFault for one that is to have a leaf and has none. */
-export const leavesOf = async (
+export const findLeaves = async (
   client: PoolClient,
   positions: readonly number[],
   size: number,
@@ -288,13 +282,10 @@ export const leavesOf = async (
         [wanted.slice(at, at + POSITIONS_AT_ONCE)],
       ),
     );
-    for (const { n, positions: stored, sources } of rows) {
-      for (let place = 0; place < stored.length / 8; place += 1) {
-        const index = n * TILE_WIDTH + place;
-        if (!left.delete(Number(stored.readBigUInt64BE(8 * place))) || index >= size) continue;
-        indexes.add(index);
-        numbers.add(sources.readUInt32BE(4 * place));
-      }
+    for (const { index, position, number } of rows.flatMap(leavesOf)) {
+      if (!left.delete(position) || index >= size) continue;
+      indexes.add(index);
+      numbers.add(number);
     }
   }
   const { rows } = await client.query<{ position: number }>('select position::float8 as position from evidence_log');
