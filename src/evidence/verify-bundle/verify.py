@@ -820,11 +820,11 @@ def json_or_text(raw):
         return raw.decode('utf-8', 'backslashreplace')
 
 def entries_of(path):
-    data, cursor = pathlib.Path(path).read_bytes().decode('utf-8', 'replace').strip(), None
-    while data:
+    data, at, cursor = pathlib.Path(path).read_bytes().decode('utf-8', 'replace').strip(), 0, None
+    while at < len(data):
         try:
-            value, end = json.JSONDecoder().raw_decode(data)
-            data = data[end:].lstrip()
+            value, end = json.JSONDecoder().raw_decode(data, at)
+            at = re.compile(r'\s*').match(data, end).end()
             if type(value) is dict and 'success' in value:
                 need(value['success'] is True and not value.get('errors') and type(value.get('result')) is list, 'an answer without success: fetch it again')
                 cursor, value = (value.get('result_info') or {}).get('cursor'), value['result']
