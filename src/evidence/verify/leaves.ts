@@ -117,9 +117,8 @@ export class Leaves {
     this.#statements.holds.leaf(index, 'statement', number);
     if (counts !== undefined) {
       const [own, log] = [this.#numbered(number), this.#numbered(LOG_NUMBER)];
-      const isOwn =
-        own.events === counts.events && own.leaves === counts.leaves && own.chain.toString('hex') === counts.chain;
-      const isOfLog = log.leaves === counts.log_leaves && log.chain.toString('hex') === counts.log_chain;
+      const isOwn = counts.own === [own.leaves, own.events, own.chain.toString('hex')].join(' ');
+      const isOfLog = counts.log === [log.leaves, log.chain.toString('hex')].join(' ');
       // A search has all statements of the log, and not all of a source.
       if (!isOfLog || (!isOwn && this.#kind !== 'search'))
         this.#report.fault(

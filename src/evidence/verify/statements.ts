@@ -14,8 +14,8 @@ export interface StatementLeaf {
   readonly index: number;
   readonly hash: Buffer;
   readonly number: number;
-  /** What a `coverage` says of the leaves below it: leaves, events, chain of its source, leaves and chain of the log. */
-  readonly counts: string | undefined;
+  /** What a `coverage` says of the leaves below it: leaves, events, chain of its source; leaves and chain of the log. */
+  readonly counts: { readonly own: string; readonly log: string } | undefined;
 }
 
 type AnyStatement = ReadStatement['statement'];
@@ -193,8 +193,10 @@ export class Statements {
   }
 }
 
-const countsOf = ({ leaves, events, chain, log_leaves, log_chain }: StatementOf<'coverage'>): string =>
-  [leaves, events, chain, log_leaves, log_chain].join(' ');
+const countsOf = ({ leaves, events, chain, log_leaves, log_chain }: StatementOf<'coverage'>) => ({
+  own: [leaves, events, chain].join(' '),
+  log: [log_leaves, log_chain].join(' '),
+});
 
 const lostHolds = ({ lost_holds: holds }: StatementOf<'begin'>): string => {
   if (holds === null) return '; whether holds are lost with them is not known';
