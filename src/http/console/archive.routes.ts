@@ -87,13 +87,16 @@ const statePanel = ({
   ...archive
 }: ShownArchive): Html => html`<section class="panel" aria-labelledby="state"><h2 id="state">${configured === undefined ? 'No archive configured' : 'Archive in use'}</h2><div class="stack">
 ${configured === undefined ? html`<p>This process has no <code>ORGTRAIL_ARCHIVE</code>: it archives nothing. With it, closed months go to object storage as Parquet, and are read back and compared before <code>ORGTRAIL_RETENTION</code> drops them; docs/archive.md has all of it.</p>` : html`<p><code>${configured}</code></p>`}
-${useOf(configured, archive.inUse)}</div></section>`;
+${useOf(configured, archive)}</div></section>`;
 
 /** The database decides what may be dropped, whatever a process is set to. */
-const useOf = (configured: string | undefined, inUse: string | undefined): Html | null => {
+const useOf = (
+  configured: string | undefined,
+  { inUse, retentionMs }: Omit<ShownArchive, 'configured'>,
+): Html | null => {
   if (inUse === undefined) {
     return configured === undefined
-      ? html`<p>The database has none in use either: months that are old enough are dropped without one.</p>`
+      ? html`<p>The database has none in use either${keepsAll(retentionMs) ? '' : ': months that are old enough are dropped without one'}.</p>`
       : html`<p class="fault">The database does not have it in use: <code>orgtrail archive run</code>, or the start of a daemon, changes that.</p>`;
   }
   if (inUse === configured) return html`<p>No month is dropped by any process before it is there.</p>`;
@@ -111,13 +114,15 @@ const faultsPanel = (
     html`<tr><th scope="row">${month}<p class="sub">${isDropped ? 'in the archive alone' : 'in the database as well'}</p></th><td>${key}<p class="sub">${archive}</p></td><td class="error-text">${fault}</td></tr>`,
 )}</tbody></table></div></section>`;
 
+const keepsAll = (retentionMs: number): boolean => retentionMs === Number.POSITIVE_INFINITY;
+
 const duePanel = (archive: ShownArchive): Html => {
-  const { retentionMs, months, nextDueAt, nextDueMonth } = archive;
+  const { configured, retentionMs, months, nextDueAt, nextDueMonth } = archive;
   const due = months.filter(({ isOld }) => isOld);
   return html`<section class="panel" aria-labelledby="due"><h2 id="due">Due next</h2><div class="stack">
 ${
-  retentionMs === Number.POSITIVE_INFINITY
-    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database. Closed months are archived nevertheless, as <code>ORGTRAIL_ARCHIVE_AFTER</code> says.</p>`
+  keepsAll(retentionMs)
+    ? html`<p>Nothing: without <code>ORGTRAIL_RETENTION</code> everything stays in the database.${configured === undefined ? null : html` Closed months are archived nevertheless, as <code>ORGTRAIL_ARCHIVE_AFTER</code> says.`}</p>`
     : html`<p>Months leave the database ${formatDuration(retentionMs)} after they ended (<code>ORGTRAIL_RETENTION</code>). A daemon looks once a day, and again ten minutes after it failed.</p>
 <p>${due.length === 0 ? 'No month is old enough now.' : html`<strong>${countOf(due.length, 'month')}</strong> old enough and still in the database: ${due.map(({ month }) => month).join(', ')}.`}
 ${nextDueAt === null ? null : html`${nextDueMonth} is old enough from ${timeOf(nextDueAt)} (${zoneLabel()}) on.`}</p>`

@@ -110,15 +110,13 @@ const tile = (name: string, value: string, note: Html): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
 
 const readOnceTile = ({ groups }: StatusWithStates): Html | null => {
-  if (sumOf(groups, 'readOnce') === 0) return null;
-  const of = countedOwners(countsOf(groups, 'readOnce'));
-  return tile('Read once', spanText(sumOf(groups, 'readOnceSeconds')), html`of ${of}, read again a day later`);
+  const logs = sumOf(groups, 'readOnce');
+  return logs === 0 ? null : tile('Read once', countOf(logs, 'log'), html`history that is read again a day later`);
 };
 
 const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
-  if (sumOf(groups, 'unproven') === 0) return null;
-  const of = countedOwners(countsOf(groups, 'unproven'));
-  return tile('Not proven yet', spanText(sumOf(groups, 'unprovenSeconds')), html`of ${of}, claimed by version 0.1`);
+  const logs = sumOf(groups, 'unproven');
+  return logs === 0 ? null : tile('Not proven yet', countOf(logs, 'log'), html`history that version 0.1 claimed`);
 };
 
 const accountsTile = ({ groups }: StatusWithStates): Html | null => {
