@@ -12,10 +12,6 @@ import type { Picture, World } from './picture.ts';
 const showList = (page: Page): Promise<void> =>
   page.evaluate("document.querySelector('[aria-label=Result]').scrollIntoView()");
 
-/** Filters, count, bars and top values. */
-const showSummary = (page: Page): Promise<void> =>
-  page.evaluate("document.querySelector('[aria-label=Summary]').scrollIntoView()");
-
 /** The event of the first row, beside the list. */
 const openFirst = async (page: Page): Promise<void> => {
   await page.locator('[data-row]').first().click();
@@ -73,21 +69,18 @@ export const guidePictures: readonly Picture[] = [
       ),
     height: 560,
     lightOnly: true,
-    prepare: showSummary,
   },
   {
     name: 'investigate-sign-ins',
     path: () => asked('action:login result:failure ip:203.0.113.0/24'),
     height: 560,
     lightOnly: true,
-    prepare: showSummary,
   },
   {
     name: 'investigate-sso',
     path: () => asked('resource_type:identity_provider,sso_connector -action:view'),
     height: 560,
     lightOnly: true,
-    prepare: showSummary,
   },
   {
     name: 'investigate-ray',
@@ -109,6 +102,7 @@ export const guidePictures: readonly Picture[] = [
     height: 700,
     lightOnly: true,
     prepare: async (page) => {
+      await page.getByText('Use result').click();
       // A key first: the ring of the focus is for the keyboard.
       await page.keyboard.press('Shift');
       await page.getByRole('link', { name: 'Evidence bundle' }).focus();
