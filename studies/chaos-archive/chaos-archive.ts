@@ -32,10 +32,12 @@ if (values.help || !Number.isSafeInteger(seeds) || !Number.isSafeInteger(from)) 
   process.exit(values.help ? 0 : 2);
 }
 const say = (line: string) => process.stdout.write(`${line}\n`);
+const readLake = async (kind: string): Promise<void> => {
+  await using servers = await startServers(kind);
+  await runLake(servers, { seed: from, events: Number(values.events), kills: Number(values.kills), say });
+};
 if (values.lake !== undefined) {
-  await using servers = await startServers(values.lake);
-  const [events, kills] = [Number(values.events), Number(values.kills)];
-  await runLake(servers, { seed: from, events, kills, say });
+  await readLake(values.lake);
   process.exit(0);
 }
 const kills = new Map<string, number>();
