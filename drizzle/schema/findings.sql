@@ -134,7 +134,7 @@ select e.position, e.action_time, e.received_at, e.organization_id, o.name as or
     as about_api_token,
   k.names ~* 'member|invite|scim[ _-]?user' or k.path ~* '/members(/|$)|/scim/v2/users(/|$)' as about_member,
   k.path ~* '/members(/|$)' and k.path ~* '/organizations/' as about_organization_member,
-  concat_ws(' ', p.request, p.response) ~* 'super[ _-]?admin' as names_super_administrator,
+  concat_ws(' ', p.request, p.response) ~* 'super[ _-]?admin|33666b9c79b9a5273fc7344ff42f953d' as names_super_administrator,
   coalesce(p.request, '') ~* 'role' as requests_role,
   k.names ~* '(^|[; _-])(sso|mfa|2fa)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider'
     or k.path ~* '/sso_connectors|/identity_providers|/two_factor'
@@ -203,7 +203,7 @@ comment on column audit_event_traits.creates is 'Creates something, whether it f
 comment on column audit_event_traits.about_api_token is 'API tokens or keys by type, product, description or path.';
 comment on column audit_event_traits.about_member is 'Members, invitations or users of SCIM, by name or by path.';
 comment on column audit_event_traits.about_organization_member is 'Members of an organization, by path.';
-comment on column audit_event_traits.names_super_administrator is 'The request or the response names that role.';
+comment on column audit_event_traits.names_super_administrator is 'The request or the response names that role, or its id at Cloudflare.';
 comment on column audit_event_traits.requests_role is 'The request names a role in any way.';
 comment on column audit_event_traits.about_sso_or_mfa is 'Single sign-on, identity providers or two factors by name, by path, or in the request '
   '(enforce_twofactor of account settings).';

@@ -72,6 +72,7 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['organization member without a role', { action: type('create'), raw: api('POST', orgMembers), resource: { request: invitation } }, [...member, ...superAdministrator]],
   ['organization member with a harmless role', { action: type('create'), raw: api('POST', orgMembers), resource: { request: { ...invitation, roles: ['Billing'] } } }, member],
   ['account member made super administrator', { action: { ...type('create'), description: 'Add Member' }, raw: api('POST', `/accounts/${ACCOUNT}/members`), resource: { request: { roles: ['33666b9c'] }, response: role('Super Administrator - All Privileges') } }, [...member, ...superAdministrator]],
+  ['account member made super administrator by the id of a role', { raw: api('PUT', `/accounts/${ACCOUNT}/members/m1`), resource: { request: { roles: [{ id: '33666b9c79b9a5273fc7344ff42f953d' }] } } }, superAdministrator],
   ['account member, another role', { action: type('create'), raw: api('POST', `/accounts/${ACCOUNT}/members`), resource: { response: role('Billing') } }, member],
   ['member promoted', { raw: api('PUT', `/accounts/${ACCOUNT}/members/m1`), resource: { request: { roles: ['Organization super-administrator'] } } }, superAdministrator],
   ['member of a group', { action: type('invent'), raw: api('POST', `/accounts/${ACCOUNT}/iam/user_groups/g1/members`) }, member],
