@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { compareColumns } from '../../../src/evidence/stored/compare-columns.sql.ts';
 import {
   anyEntries,
   type ExpectedEvent,
@@ -73,6 +74,10 @@ describe(`hostile entries (seed ${SEED})`, () => {
     );
     const all = totals.stored;
     expect(rows).toEqual([{ events: all, positions: all, first: 1, last: all, head: all }]);
+  });
+
+  test('invariant 15: the evidence, when it verifies itself, finds every column to be what the entry says', async () => {
+    expect(await compareColumns(world.database.pool, 0, totals.stored)).toEqual([]);
   });
 
   test('no view fails over any of them, and the history has the payload of all that jsonb can hold', async () => {
