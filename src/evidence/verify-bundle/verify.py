@@ -931,7 +931,7 @@ def writer_of(file):
 def verify(options, report):
     """Returns the sample, None if there is none."""
     bundle, sample, sees = Bundle(options.dir), None, []
-    if not bundle.paths & {'README.txt', 'checkpoint', 'selection.json', 'statements.ndjson'}:
+    if not bundle.paths & {'checkpoint', 'statements.ndjson'}:
         raise NoBundle('%s is no bundle' % options.dir)
     with contextlib.ExitStack() as files:
         try:
