@@ -107,14 +107,18 @@ describe('who takes the password of the collector', () => {
     }
     expect(found).toEqual([]);
     expect([...written].sort()).toEqual([
+      // Derived: docs/places.md.
+      'delete address_places',
       // This ends sessions of the console, and hides nothing.
       'delete console_sessions',
       'update account_listings',
       'update account_organizations',
       'update accounts',
+      'update address_places',
       'update api_budget',
       'update discovery',
       'update organizations',
+      'update place_head',
       'update sources',
     ]);
   });
@@ -252,7 +256,8 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
     }
     expect(locked.sort()).toEqual(
       words(`
-      account_listings account_organizations accounts api_budget console_sessions discovery organizations sources`),
+      account_listings account_organizations accounts address_places api_budget console_sessions discovery organizations
+      place_head sources`),
     );
     await using daemon = await startDaemonProcess(world.env);
     expect((await daemon.get('/livez')).code).toBe(200);
