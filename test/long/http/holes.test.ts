@@ -149,7 +149,7 @@ test('what version 0.1 claimed shows as not proven until it is', async () => {
   expect(await served.get('/healthz')).toMatchObject({
     body: { status: 'ok', sources: [{}, {}, {}].map(() => ({ unproven_seconds: 36_000 })) },
   });
-  expect(await served.text('/')).toContain('of 3 organizations, claimed by version 0.1');
+  expect(await served.text('/')).toContain('history that version 0.1 claimed');
   const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
   expect(await served.text(`/organizations/${id}`)).toContain('claimed by version 0.1');
   const { stdout } = await runInProcess(['status'], world.env);
