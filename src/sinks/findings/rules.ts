@@ -30,7 +30,7 @@ export const detectionRules: readonly DetectionRule[] = [
   {
     name: 'super_administrator_added',
     severity: 'high',
-    what: 'A super administrator: a member added or changed whose role is named so, or one added to an organization without a role',
+    what: 'A super administrator: a member added or changed whose role is named so or has its id, or one added to an organization without a role',
     alsoFinds: 'any change of a member who is one already; one who loses the role, if the answer still names it',
     sigma: 'deploy/sigma/cloudflare_super_administrator_added.yml',
   },
