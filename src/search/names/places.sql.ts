@@ -25,7 +25,7 @@ export const lookUpForever = async ({ pool, geoip, logger, time, signal }: Parts
     for (const step of [geoip.refresh, lookUp]) await step().catch((error: unknown) => faults.push(reasonOf(error)));
     const reason = faults[0];
     if (reason !== undefined && reason !== told && !signal.aborted)
-      logger.warn({ reason }, 'addresses are not looked up; events are collected all the same');
+      logger.warn({ reason }, 'addresses are not looked up; events are still collected');
     if (reason === undefined && told !== undefined) logger.info('addresses are looked up again');
     told = reason;
     await time.sleep(EVERY_MS, signal).catch(() => {});

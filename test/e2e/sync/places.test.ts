@@ -28,7 +28,7 @@ test('a file of countries may be missing, change and break while a daemon runs: 
     return { ids: answer.events.map(({ id }: { id: string }) => id), because: answer.incomplete_because };
   };
   const said = (words: string) => daemon.process.stdout().split(words).length - 1;
-  const unread = 'addresses are not looked up; events are collected all the same';
+  const unread = 'addresses are not looked up; events are still collected';
 
   append('first');
   await until('all is stored', stored);
