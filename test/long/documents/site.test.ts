@@ -4,11 +4,11 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
-import { leadTo } from '../../docs/.vitepress/config.ts';
-import { temporaryFolder } from '../support/process/temporary-folder.ts';
+import { leadTo } from '../../../docs/.vitepress/config.ts';
+import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 
 // The site of the docs, built as `npm run docs:build` does. The build itself fails at a link of the site that leads nowhere.
-const checkout = fileURLToPath(new URL('../..', import.meta.url));
+const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 const { folder } = temporaryFolder();
 const site = join(folder, 'site');
 
