@@ -25,6 +25,7 @@ export default defineConfig({
         test: {
           name: 'documents',
           include: ['test/{deploy,documents}/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts'],
           ...patient,
           maxWorkers: 3,
@@ -60,6 +61,7 @@ export default defineConfig({
         test: {
           name: 'smoke',
           include: ['test/smoke/**/*.test.ts'],
+          isolate: false,
           globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           maxWorkers: 3,

@@ -190,7 +190,7 @@ test('no secret, wherever it is given, is in what check and print say the file i
   );
   await forAllAsync(
     [marks, fc.nat(), breaks, fc.integer({ min: 0, max: 2 })],
-    { numRuns: 100 },
+    { numRuns: 40 },
     async (mark, at, put, taken) => {
       const text = inYaml(settingsWith(mark));
       const index = at % text.length;
