@@ -5,7 +5,7 @@ import { LISTING_ENDS, REFUSED_LISTINGS } from '../ingest/sync/discovery/account
 import type { CoverageHole } from '../ingest/sync/store/sources.sql.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { feedHead } from '../postgres/tables/events.ts';
-import { discovery, organizations, requestsBlocked, sources, syncStatus } from '../postgres/tables/sources.ts';
+import { discovery, organizations, sources, syncStatus } from '../postgres/tables/sources.ts';
 import {
   claimsFuture,
   type GoneFacts,
@@ -152,7 +152,7 @@ const headColumns = {
   /** Null: requests are sent. */
   requestsBlocked: sql<{ readonly seconds: number; readonly because: string } | null>`(
     select json_build_object('seconds', extract(epoch from blocked_until - clock_timestamp()), 'because', because)
-    from ${requestsBlocked} where blocked_until is not null)`,
+    from requests_blocked where blocked_until is not null)`,
   /** Since a daemon noted that it is at work, or anything was stored; null: not known. */
   aliveSecondsAgo: sql<number | null>`extract(epoch from clock_timestamp() - ${feedHead.aliveAt})::float8`,
   /** After a failover or restore that may have lost commits. */

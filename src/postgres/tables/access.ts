@@ -17,26 +17,21 @@ export const accessTokens = pgTable('access_tokens', {
   createdAs: text('created_as').notNull().default(sessionUser),
   revokedAt: instant('revoked_at'),
   revokedAs: text('revoked_as'),
-  /** SHA-256 of `accessLogProof` of the token; null: made before there was one. */
-  accessLogProof: bytea('access_log_proof'),
   /** Its sessions of the console see all rows of access_log, not only those of the token. */
   seesAccessLog: boolean('sees_access_log').notNull().default(false),
   /** Its sessions of the console may set a sink back. */
   replaysSinks: boolean('replays_sinks').notNull().default(false),
-  madeBy: integer64('made_by'),
 });
 
 export const consoleSessions = pgTable('console_sessions', {
   key: bytea('key').notNull(),
   tokenId: integer64('token_id'),
-  createdAt: instant('created_at').notNull().default(databaseTime),
   expiresAt: instant('expires_at').notNull(),
 });
 
 /** Who read what of the history, and who was refused. Written by the function orgtrail_note_access. */
 export const accessLog = pgTable('access_log', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
-  at: instant('at').notNull().default(databaseTime),
   kind: text('kind').notNull(),
   outcome: text('outcome').notNull(),
   who: text('who'),
@@ -68,10 +63,7 @@ export const searchTells = pgTable('search_tells', {
   everySeconds: integer('every_seconds').notNull(),
   toldBy: text('told_by'),
   toldSince: instant('told_since').notNull().default(databaseTime),
-  position: integer64('position').notNull(),
-  askedAt: instant('asked_at'),
   matched: integer64('matched').notNull().default(0),
   lastMatchAt: instant('last_match_at'),
-  failedAt: instant('failed_at'),
   error: text('error'),
 });

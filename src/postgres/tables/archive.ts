@@ -1,15 +1,12 @@
 import { sql } from 'drizzle-orm';
-import { boolean, date, integer, interval, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import { bytea, databaseTime, instant, integer64, jsonb, positionRanges } from './column-types.ts';
+import { boolean, date, integer, interval, pgTable, text } from 'drizzle-orm/pg-core';
+import { bytea, databaseTime, instant, integer64, jsonb } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
 
 /** One row or none: the archive in which a month must be before it is dropped. */
 export const archivePolicy = pgTable('archive_policy', {
-  onlyRow: boolean('only_row').notNull().default(true),
   archive: text('archive').notNull(),
-  setAt: instant('set_at').notNull().default(databaseTime),
-  setAs: text('set_as').notNull().default(sessionUser),
 });
 
 /** The catalogue: what was written to an archive, read back and compared. */
@@ -20,7 +17,6 @@ export const archiveObjects = pgTable('archive_objects', {
   /** `events` or `changes`. */
   kind: text('kind').notNull(),
   month: date('month').notNull(),
-  feedId: uuid('feed_id').notNull(),
   firstPosition: integer64('first_position').notNull(),
   lastPosition: integer64('last_position').notNull(),
   events: integer64('events').notNull(),
@@ -29,25 +25,17 @@ export const archiveObjects = pgTable('archive_objects', {
   idsSha256: text('ids_sha256').notNull(),
   rawSha256: text('raw_sha256').notNull(),
   columnsSha256: text('columns_sha256').notNull(),
-  organizations: jsonb('organizations').notNull(),
   versionId: text('version_id'),
   lockedUntil: instant('locked_until'),
   writtenAt: instant('written_at').notNull().default(databaseTime),
-  writtenAs: text('written_as').notNull().default(sessionUser),
   verifiedAt: instant('verified_at').notNull().default(databaseTime),
   fault: text('fault'),
   /** Another object has taken its place. */
   supersededAt: instant('superseded_at'),
   /** Its rows are in the archive alone. */
   droppedAt: instant('dropped_at'),
-  /** Of each 262,144 bytes; null: not known. */
-  blocksSha256: bytea('blocks_sha256'),
   /** By the id of a field: what an object has at least and at most. Null: not known. */
   bounds: jsonb('bounds'),
-  footerBytes: integer64('footer_bytes'),
-  /** Numbers of snapshots of the Iceberg table; null: in none yet. */
-  addedIn: integer64('added_in'),
-  removedIn: integer64('removed_in'),
 });
 
 /** Months that came back from the archive, or are to. Written by functions alone. */
@@ -63,12 +51,6 @@ export const archiveThaws = pgTable('archive_thaws', {
   state: text('state').notNull().default('asked'),
   events: integer64('events').notNull(),
   copied: integer64('copied').notNull().default(0),
-  /** The oid of the table that was compared with the catalogue. */
-  checkedTable: integer64('checked_table'),
-  lastPosition: integer64('last_position'),
-  foundTo: integer64('found_to'),
-  leaseOwner: text('lease_owner'),
-  leaseUntil: instant('lease_until'),
   error: text('error'),
   thawedAt: instant('thawed_at'),
   endedAt: instant('ended_at'),
@@ -96,7 +78,6 @@ export const holds = pgTable('holds', {
 /** What ORGTRAIL_RETENTION has dropped, one row per month that had events. */
 export const retentionDrops = pgTable('retention_drops', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
-  partition: text('partition').notNull(),
   month: date('month').notNull(),
   events: integer64('events').notNull(),
   /** Later contents of these events, in audit_event_changes. */
@@ -104,11 +85,6 @@ export const retentionDrops = pgTable('retention_drops', {
   firstPosition: integer64('first_position'),
   lastPosition: integer64('last_position'),
   bytes: integer64('bytes').notNull(),
-  idsSha256: text('ids_sha256'),
-  retention: interval('retention').notNull(),
-  droppedAt: instant('dropped_at').notNull().default(databaseTime),
-  droppedAs: text('dropped_as').notNull().default(sessionUser),
-  positions: positionRanges('positions'),
 });
 
 /** One row or none: the shortest retention that accounts other than the owner may drop by. */
@@ -120,29 +96,20 @@ export const retentionPolicy = pgTable('retention_policy', {
 
 /** The Merkle log: one row, or none. Written by functions alone. */
 export const evidenceLog = pgTable('evidence_log', {
-  onlyRow: boolean('only_row').primaryKey().default(true),
-  base: text('base').notNull(),
-  feedId: uuid('feed_id').notNull(),
   number: integer('number').notNull().default(1),
   size: integer64('size').notNull().default(0),
   root: bytea('root').notNull(),
   position: integer64('position').notNull().default(0),
   adoptedPosition: integer64('adopted_position').notNull().default(0),
-  adoptedAt: instant('adopted_at').notNull().default(databaseTime),
   leaseOwner: text('lease_owner'),
-  leaseEpoch: integer64('lease_epoch').notNull().default(0),
   leaseUntil: instant('lease_until'),
   state: text('state').notNull().default('building'),
   stateReason: text('state_reason'),
-  timeline: text('timeline'),
   signedSize: integer64('signed_size'),
   signedPosition: integer64('signed_position'),
   signedAt: instant('signed_at'),
-  schemaVersion: text('schema_version'),
   endedAt: instant('ended_at'),
-  endedBy: text('ended_by'),
   endedReason: text('ended_reason'),
-  anchors: text('anchors').array(),
   statementsEvery: interval('statements_every'),
   keyOrdered: text('key_ordered'),
   oldKeyUntil: instant('old_key_until'),

@@ -23,11 +23,5 @@ export const jsonb = jsonType('jsonb');
 
 export const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
 
-/** Ranges of time, as PostgreSQL writes them: SQL takes them apart. */
-export const multirange = customType<{ data: string }>({ dataType: () => 'tstzmultirange' });
-
-/** Ranges of positions, likewise. */
-export const positionRanges = customType<{ data: string }>({ dataType: () => 'int8multirange' });
-
 /** The time of the database at the moment of the statement: the default of all times of its own. */
 export const databaseTime = sql<Date>`clock_timestamp()`;

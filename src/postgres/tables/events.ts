@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { boolean, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import { databaseTime, instant, integer64, json } from './column-types.ts';
 
 const eventKey = {
@@ -57,22 +57,15 @@ export const auditEventChanges = pgTable('audit_event_changes', {
   sourceKind: eventKey.sourceKind,
   sourceId: eventKey.sourceId,
   eventId: text('event_id').notNull(),
-  position: place.position,
   raw: json('raw').notNull(),
-  rawSha256: text('raw_sha256').notNull(),
   seenAt: instant('seen_at').notNull().default(databaseTime),
 });
 
 /** One row: the last position that was given out. */
 export const feedHead = pgTable('feed_head', {
-  onlyRow: boolean('only_row').notNull().default(true),
   feedId: uuid('feed_id').notNull().default(sql`gen_random_uuid()`),
   position: integer64('position').notNull().default(0),
-  timeline: text('timeline'),
-  timelineSince: instant('timeline_since'),
   aliveAt: instant('alive_at'),
-  pacedUntil: instant('paced_until'),
-  databaseOid: integer64('database_oid'),
 });
 
 /** What the detections found, once each, as sinks follow it. */
@@ -84,8 +77,6 @@ export const findings = pgTable('findings', {
   position: integer64('position').notNull(),
   eventPosition: integer64('event_position').notNull(),
   severity: text('severity').notNull(),
-  actionTime: instant('action_time').notNull(),
-  receivedAt: instant('received_at').notNull(),
   organizationId: text('organization_id'),
   organizationName: text('organization_name'),
   accountId: text('account_id'),
@@ -99,18 +90,12 @@ export const findings = pgTable('findings', {
   resourceType: text('resource_type'),
   resourceId: text('resource_id'),
   events: integer('events').notNull(),
-  firstTime: instant('first_time').notNull(),
   summary: text('summary').notNull(),
-  notedAt: instant('noted_at').notNull().default(databaseTime),
-  /** Of a copy in the log of another account: the position of the event that was found. */
-  copiesOfPosition: integer64('copies_of_position'),
 });
 
 /** One row, or none before a sink has wanted detections: up to which position of the feed they have been asked. */
 export const findingHead = pgTable('finding_head', {
-  onlyRow: boolean('only_row').notNull().default(true),
   position: integer64('position').notNull(),
-  beganAt: integer64('began_at').notNull(),
   notedAt: instant('noted_at').notNull().default(databaseTime),
 });
 
@@ -123,16 +108,12 @@ export const detectionMutes = pgTable('detection_mutes', {
   mutedUntil: instant('muted_until'),
   upToPosition: integer64('up_to_position'),
   createdBy: text('created_by').notNull(),
-  createdAs: text('created_as').notNull().default(sql`SESSION_USER`),
   createdAt: instant('created_at').notNull().default(databaseTime),
-  endedBy: text('ended_by'),
-  endedAs: text('ended_as'),
   endedAt: instant('ended_at'),
 });
 
 export const alarmCursors = pgTable('alarm_cursors', {
   sink: text('sink').notNull(),
-  number: integer64('number').notNull(),
   notedAt: instant('noted_at'),
 });
 
@@ -144,16 +125,12 @@ export const sinks = pgTable('sinks', {
   position: integer64('position').notNull(),
   batchUntil: integer64('batch_until'),
   leaseOwner: text('lease_owner'),
-  leaseEpoch: integer64('lease_epoch').notNull().default(0),
   leaseUntil: instant('lease_until'),
   failures: integer('failures').notNull().default(0),
-  refusedInRow: integer('refused_in_row').notNull().default(0),
   nextAttemptAt: instant('next_attempt_at'),
   delivered: integer64('delivered').notNull().default(0),
-  lastAttemptAt: instant('last_attempt_at'),
   lastSuccessAt: instant('last_success_at'),
   lastError: text('last_error'),
-  createdAt: instant('created_at').notNull().default(databaseTime),
   skipped: integer64('skipped').notNull().default(0),
   maxAgeSeconds: integer64('max_age_seconds'),
 });

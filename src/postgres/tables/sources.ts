@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { boolean, doublePrecision, integer, interval, pgTable, pgView, text } from 'drizzle-orm/pg-core';
+import { doublePrecision, integer, interval, pgTable, pgView, text } from 'drizzle-orm/pg-core';
 import { databaseTime, instant, integer64, jsonb } from './column-types.ts';
 
 const sourceKey = { sourceKind: text('source_kind').notNull(), sourceId: text('source_id').notNull() };
@@ -19,26 +19,17 @@ export const sources = pgTable('sources', {
   id: text('id').notNull(),
   /** Null for the log of an account. */
   organizationId: text('organization_id'),
-  filterHash: text('filter_hash').notNull(),
   wantedSince: instant('wanted_since').notNull(),
   leaseOwner: text('lease_owner'),
   leaseEpoch: integer64('lease_epoch').notNull().default(0),
   leaseUntil: instant('lease_until'),
-  commitSeq: integer64('commit_seq').notNull().default(0),
-  lastAttemptAt: instant('last_attempt_at'),
-  lastEventAt: instant('last_event_at'),
   eventRate: doublePrecision('event_rate'),
   recentEventRate: doublePrecision('recent_event_rate'),
   largestPage: integer('largest_page').notNull().default(0),
   wantedHistory: interval('wanted_history'),
   /** Null for the log of an organization. */
   accountId: text('account_id'),
-  access: text('access', { enum: ['granted', 'refused'] })
-    .notNull()
-    .default('granted'),
-  refusedSince: instant('refused_since'),
   credential: text('credential'),
-  reader: text('reader'),
 });
 
 /** Time that the API serves neither by itself nor in parts. */
@@ -50,25 +41,13 @@ export const coverageHoles = pgTable('coverage_holes', {
   before: instant('before').notNull(),
   reason: text('reason').notNull(),
   message: text('message').notNull(),
-  attempts: integer('attempts').notNull().default(1),
-  foundAt: instant('found_at').notNull().default(databaseTime),
-  lastAttemptAt: instant('last_attempt_at').notNull().default(databaseTime),
-  nextAttemptAt: instant('next_attempt_at').notNull(),
 });
 
 /** How much may be asked of Cloudflare: one row per credential, and one for the scrub lane's share of it. */
 export const apiBudget = pgTable('api_budget', {
   credential: text('credential').notNull(),
   nextFreeAt: instant('next_free_at').notNull().default(longAgo),
-  blockedUntil: instant('blocked_until').notNull().default(longAgo),
-  blockedBecause: text('blocked_because'),
 });
-
-/** Until when requests wait, and why; its one row has nulls if they do not. */
-export const requestsBlocked = pgView('requests_blocked', {
-  blockedUntil: instant('blocked_until'),
-  because: text('because'),
-}).existing();
 
 /** One row per source: how far behind, what is missing, which replica holds it, what went wrong last. */
 export const syncStatus = pgView('sync_status', {
@@ -77,26 +56,14 @@ export const syncStatus = pgView('sync_status', {
   organizationState: text('organization_state'),
   accountState: text('account_state'),
   access: text('access').notNull(),
-  refusedSince: instant('refused_since'),
-  credential: text('credential'),
   leaseOwner: text('lease_owner'),
   leaseEpoch: integer64('lease_epoch').notNull(),
   leaseUntil: instant('lease_until'),
-  failures: integer('failures').notNull(),
-  nextAttemptAt: instant('next_attempt_at'),
-  lastAttemptAt: instant('last_attempt_at'),
   lastSuccessAt: instant('last_success_at'),
   lastEventAt: instant('last_event_at'),
-  lastFailure: text('last_failure'),
-  lastError: text('last_error'),
-  wantedSince: instant('wanted_since').notNull(),
   lagSeconds: doublePrecision('lag_seconds').notNull(),
   gapSeconds: doublePrecision('gap_seconds').notNull(),
   retentionSlackSeconds: doublePrecision('retention_slack_seconds').notNull(),
-  openWalks: integer('open_walks').notNull(),
-  walkingPages: integer('walking_pages'),
-  walkingEntries: integer64('walking_entries'),
-  failingLanes: text('failing_lanes'),
   holes: integer('holes').notNull(),
   unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
   readOnceSeconds: doublePrecision('read_once_seconds').notNull(),
@@ -106,24 +73,13 @@ export const syncStatus = pgView('sync_status', {
 export const organizations = pgTable('organizations', {
   id: text('id').notNull(),
   name: text('name'),
-  parentId: text('parent_id'),
-  managedBy: text('managed_by'),
-  createTime: instant('create_time'),
-  meta: jsonb('meta'),
   profile: jsonb('profile'),
   profileReadAt: instant('profile_read_at'),
-  listedUnder: text('listed_under'),
   childrenListedAt: instant('children_listed_at'),
   state: text('state', { enum: ['active', 'refused', 'gone'] })
     .notNull()
     .default('active'),
-  missedListings: integer('missed_listings').notNull().default(0),
   firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
-  lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
-  logAskedAt: instant('log_asked_at'),
-  logOpenAtMisses: integer('log_open_at_misses'),
-  listedBy: text('listed_by'),
-  leftAt: instant('left_at'),
 });
 
 /** What became of organizations, as orgtrail saw it. */
@@ -138,8 +94,6 @@ export const organizationChanges = pgTable('organization_changes', {
 
 /** One row: how the last listing of the organizations went, and which replica lists. */
 export const discovery = pgTable('discovery', {
-  onlyRow: boolean('only_row').notNull().default(true),
-  lastAttemptAt: instant('last_attempt_at'),
   lastSuccessAt: instant('last_success_at'),
   lastError: text('last_error'),
   organizations: integer('organizations'),
@@ -153,16 +107,9 @@ export const discovery = pgTable('discovery', {
 export const accounts = pgTable('accounts', {
   id: text('id').notNull(),
   name: text('name'),
-  type: text('type'),
   /** The organization that it belongs to now. */
   organizationId: text('organization_id'),
-  createTime: instant('create_time'),
-  settings: jsonb('settings'),
   state: text('state', { enum: ['active', 'gone'] })
     .notNull()
     .default('active'),
-  namedByHand: boolean('named_by_hand').notNull().default(false),
-  firstSeenAt: instant('first_seen_at').notNull().default(databaseTime),
-  lastSeenAt: instant('last_seen_at').notNull().default(databaseTime),
-  leftAt: instant('left_at'),
 });

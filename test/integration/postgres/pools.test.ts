@@ -213,9 +213,9 @@ describe('the query builder', () => {
 
   test('runs on the connection of a transaction, and is rolled back with it', async () => {
     const ended = inTransaction(database.pool, async (client) => {
-      await db(client).insert(organizations).values({ id: 'o1', meta: 'a "text" that is JSON' });
+      await db(client).insert(organizations).values({ id: 'o1', profile: 'a "text" that is JSON' });
       const [row] = await db(client).select().from(organizations).where(eq(organizations.id, 'o1'));
-      expect(row).toMatchObject({ id: 'o1', meta: 'a "text" that is JSON', state: 'active', createTime: null });
+      expect(row).toMatchObject({ id: 'o1', profile: 'a "text" that is JSON', state: 'active', name: null });
       expect(Math.abs((row?.firstSeenAt.getTime() ?? 0) - Date.now())).toBeLessThan(3_600_000);
       await db(client).insert(organizations).values({ id: 'o1' });
     });

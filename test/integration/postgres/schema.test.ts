@@ -119,10 +119,9 @@ describe('the schema', () => {
   });
 });
 
-test('the columns of src/postgres/tables are those of the database, with their types, nulls and defaults', () => {
+test('the columns that src/postgres/tables declares are in the database, with these types, nulls and defaults', () => {
   const known = [...tables.flatMap(ofTable), ...views.flatMap(ofView)];
-  const names = new Set(known.map(({ relation }) => relation));
-  expect(inOrder(known)).toEqual(inOrder(stored.filter(({ relation }) => names.has(relation))));
+  expect(stored).toEqual(expect.arrayContaining(known));
 });
 
 describe('SQL for operators', () => {
@@ -174,6 +173,3 @@ const ofView = ({ name, selectedFields }: (typeof views)[number]): readonly Colu
     notNull: null,
     default: null,
   }));
-
-const inOrder = (columns: readonly Column[]): readonly Column[] =>
-  columns.toSorted((a, b) => `${a.relation} ${a.column}`.localeCompare(`${b.relation} ${b.column}`));
