@@ -14,13 +14,6 @@ export const uint32 = (value: number): Buffer => {
   return bytes;
 };
 
-export const uint64 = (value: number): Buffer => {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no safe integer`);
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
-};
-
 /** Towards minus infinity. */
 export const floorDivide = (value: bigint, by: bigint): bigint => value / by - (value % by < 0n ? 1n : 0n);
 

@@ -99,11 +99,6 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
 export const statementLeaf = (text: string | Uint8Array): Buffer =>
   Buffer.concat([statementTag, typeof text === 'string' ? Buffer.from(text) : text]);
 
-export const rawFacts = (raw: Uint8Array): Pick<EventLeaf, 'rawBytes' | 'rawSha256'> => ({
-  rawBytes: raw.length,
-  rawSha256: sha256(raw),
-});
-
 /** Of each month, dropped with it. */
 const MONTH_KEY_BYTES = 32;
 
@@ -139,7 +134,7 @@ export interface NumberChain {
   /** Events and statements. */
   readonly leaves: number;
   readonly events: number;
-  readonly chain: Uint8Array;
+  readonly chain: Buffer;
 }
 
 /** Before the first leaf of a number: 32 zero bytes. */
@@ -147,20 +142,13 @@ export const chainStart: NumberChain = { leaves: 0, events: 0, chain: Buffer.all
 
 const input = Buffer.alloc(2 * HASH_BYTES);
 
-/** SHA-256(chain ‖ leaf hash). */
-export const nextLink = (chain: Uint8Array, leafHash: Uint8Array): Buffer => {
-  input.set(chain);
+/** The chain goes on with SHA-256(chain ‖ leaf hash). In place, since there are millions of leaves. */
+export const addLeaf = (to: Growing<NumberChain>, leafHash: Uint8Array, isEvent: boolean): void => {
+  to.leaves += 1;
+  if (isEvent) to.events += 1;
+  input.set(to.chain);
   input.set(leafHash, HASH_BYTES);
-  return sha256(input);
+  to.chain = sha256(input);
 };
 
-/** After one more leaf. */
-export const chained = (
-  { leaves, events, chain }: NumberChain,
-  leafHash: Uint8Array,
-  isEvent: boolean,
-): NumberChain => ({
-  leaves: leaves + 1,
-  events: events + Number(isEvent),
-  chain: nextLink(chain, leafHash),
-});
+export type Growing<T> = { -readonly [Field in keyof T]: T[Field] };

@@ -1,12 +1,13 @@
 import { EvidenceFault } from '../bytes.ts';
 import { type Fields, type StatementType, writeStatement } from '../journal/statement.ts';
 import {
+  addLeaf,
   chainStart,
   type EventLeaf,
+  type Growing,
   LOG_NUMBER,
   monthOf,
   type NumberChain,
-  nextLink,
   saltOf,
   statementLeaf,
   writeEventLeaf,
@@ -63,7 +64,7 @@ export interface Appended {
   readonly statements: readonly NewStatement[];
 }
 
-type GrowingNumber = { -readonly [Field in keyof StoredNumber]: StoredNumber[Field] };
+type GrowingNumber = Growing<StoredNumber>;
 
 /** After a failed commit all of this is to be forgotten, the keys of months above all: another process has made others. */
 export class LogInMemory {
@@ -166,9 +167,7 @@ export class LogInMemory {
     this.#tree.append(hash);
     this.#positions.push(position);
     this.#sources.push(number);
-    of.leaves += 1;
-    if (position > 0) of.events += 1;
-    of.chain = nextLink(of.chain, hash);
+    addLeaf(of, hash, position > 0);
     this.#changed.add(number);
   }
 

@@ -109,8 +109,8 @@ export const stateCoverage = (
     left_out,
     events,
     leaves,
-    chain: Buffer.from(chain).toString('hex'),
+    chain: chain.toString('hex'),
     log_leaves: log.leaves,
-    log_chain: Buffer.from(log.chain).toString('hex'),
+    log_chain: log.chain.toString('hex'),
   });
 };

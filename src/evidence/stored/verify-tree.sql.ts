@@ -4,7 +4,7 @@ import { statementOf } from '../append/keys-in-force.ts';
 import { rootOfFirst } from '../builder/known-checkpoints.ts';
 import { readTiles } from '../builder/load-log.sql.ts';
 import { HASH_BYTES } from '../bytes.ts';
-import { type NumberChain, nextLink } from '../leaf.ts';
+import { addLeaf, chainStart, type Growing, type NumberChain } from '../leaf.ts';
 import { hashesOnLevel, perfectRoot, TILE_WIDTH, widthOfTile } from '../tree/tiles.ts';
 
 /** What is wrong with the log as a whole: tiles above the leaves, the root, the feed, positions that were never given out, chains, coverage. */
@@ -73,11 +73,11 @@ const faultsOfChains = async (pool: Pool): Promise<string[]> => {
     from evidence_log l, evidence_sources s order by s.number`),
   );
   const size = stored[0]?.size ?? 0;
-  const chains = new Map<number, { from: number; leaves: number; events: number; chain: Buffer }>();
+  const chains = new Map<number, Growing<NumberChain> & { readonly from: number }>();
   for (const { number, text } of stored) {
     const said = text === null ? undefined : statementOf(text);
     if (said?.type !== 'coverage') {
-      chains.set(number, { from: 0, leaves: 0, events: 0, chain: Buffer.alloc(HASH_BYTES) });
+      chains.set(number, { from: 0, ...chainStart });
       continue;
     }
     const [leaves, events, chain] =
@@ -96,15 +96,14 @@ const faultsOfChains = async (pool: Pool): Promise<string[]> => {
       for (let leaf = 0; leaf < sources.length / 4 && at * TILE_WIDTH + leaf < size; leaf += 1) {
         const chain = chains.get(sources.readUInt32BE(4 * leaf));
         if (chain === undefined || at * TILE_WIDTH + leaf < chain.from) continue;
-        chain.leaves += 1;
-        if (positions.readBigUInt64BE(8 * leaf) > 0n) chain.events += 1;
-        chain.chain = nextLink(chain.chain, hashes.subarray(leaf * HASH_BYTES, (leaf + 1) * HASH_BYTES));
+        const hash = hashes.subarray(leaf * HASH_BYTES, (leaf + 1) * HASH_BYTES);
+        addLeaf(chain, hash, positions.readBigUInt64BE(8 * leaf) > 0n);
       }
     }
   }
   return stored.flatMap(({ number, leaves, events, chain }) => {
     const made = chains.get(number);
-    return made?.leaves === leaves && made.events === events && made.chain.equals(Buffer.from(chain))
+    return made?.leaves === leaves && made.events === events && made.chain.equals(chain)
       ? []
       : [`the stored chain of number ${number} is not that of its leaves`];
   });

@@ -3,7 +3,15 @@ import { type LeafRecord, RecordSplitter } from '../bundle/records.ts';
 import { HASH_BYTES, sha256 } from '../bytes.ts';
 import { microsecondsOf } from '../journal/instants.ts';
 import type { StatementOf } from '../journal/statement.ts';
-import { chainStart, type EventLeaf, LOG_NUMBER, nextLink, readEventLeaf } from '../leaf.ts';
+import {
+  addLeaf,
+  chainStart,
+  type EventLeaf,
+  type Growing,
+  LOG_NUMBER,
+  type NumberChain,
+  readEventLeaf,
+} from '../leaf.ts';
 import { Fold } from '../tree/fold.ts';
 import { leafHash } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
@@ -11,12 +19,6 @@ import type { StatementLeaf, Statements } from './statements.ts';
 
 /** An event that is here, with its content or without. */
 export type TakeEvent = (number: number, leaf: EventLeaf, contents: readonly Uint8Array[]) => void;
-
-interface Numbered {
-  leaves: number;
-  events: number;
-  chain: Buffer;
-}
 
 /** Chapters 2 and 6: records and statements make the tree, leaf by leaf. */
 export class Leaves {
@@ -28,7 +30,7 @@ export class Leaves {
   readonly #size: number;
   readonly #take: TakeEvent | undefined;
   readonly #fold: Fold;
-  readonly #numbers = new Map<number, Numbered>();
+  readonly #numbers = new Map<number, Growing<NumberChain>>();
   readonly #bounds: readonly [sinceUs: bigint | undefined, beforeUs: bigint | undefined];
   #nextStatement = 0;
   #position = 0;
@@ -252,19 +254,14 @@ export class Leaves {
   }
 
   #append(hash: Uint8Array, number: number, isEvent: boolean): void {
-    const numbered = this.#numbered(number);
-    numbered.leaves += 1;
-    if (isEvent) numbered.events += 1;
-    numbered.chain = nextLink(numbered.chain, hash);
+    addLeaf(this.#numbered(number), hash, isEvent);
     this.#fold.push(hash);
   }
 
-  #numbered(number: number): Numbered {
-    const known = this.#numbers.get(number);
-    if (known !== undefined) return known;
-    const made = { leaves: 0, events: 0, chain: Buffer.from(chainStart.chain) };
-    this.#numbers.set(number, made);
-    return made;
+  #numbered(number: number): Growing<NumberChain> {
+    const known = this.#numbers.get(number) ?? { ...chainStart };
+    this.#numbers.set(number, known);
+    return known;
   }
 }
 

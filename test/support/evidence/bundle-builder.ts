@@ -16,14 +16,7 @@ import {
 import { writeRecord } from '../../../src/evidence/bundle/records.ts';
 import { sha256 } from '../../../src/evidence/bytes.ts';
 import { unpacked } from '../../../src/evidence/files/folder-reader.ts';
-import {
-  chained,
-  chainStart,
-  type NumberChain,
-  rawFacts,
-  statementLeaf,
-  writeEventLeaf,
-} from '../../../src/evidence/leaf.ts';
+import { addLeaf, chainStart, type NumberChain, statementLeaf, writeEventLeaf } from '../../../src/evidence/leaf.ts';
 import { writeCheckpoint } from '../../../src/evidence/notes/checkpoint.ts';
 import { printVerifierKey, writeNote } from '../../../src/evidence/notes/signed-note.ts';
 import { Fold } from '../../../src/evidence/tree/fold.ts';
@@ -144,7 +137,8 @@ export class TestLog {
       organizationId: undefined,
       id: `e-${position}`,
       defects: [],
-      ...rawFacts(content),
+      rawBytes: content.length,
+      rawSha256: sha256(content),
     });
     this.leaves.push({ index: this.size, number, hash: leafHash(data), data, raw: content, timeUs });
     return this.size - 1;
@@ -248,10 +242,10 @@ export class TestLog {
   }
 
   chain(number: number, size = this.size): NumberChain {
-    return this.leaves
-      .slice(0, size)
-      .filter((leaf) => leaf.number === number)
-      .reduce((chain, { hash, data }) => chained(chain, hash, data !== undefined), chainStart);
+    const chain = { ...chainStart };
+    for (const { hash, data } of this.leaves.slice(0, size).filter((leaf) => leaf.number === number))
+      addLeaf(chain, hash, data !== undefined);
+    return chain;
   }
 
   root(size = this.size): Buffer {

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
-import { publicBytes, signatureOf, uint64 } from '../../../src/evidence/bytes.ts';
+import { publicBytes, signatureOf } from '../../../src/evidence/bytes.ts';
 import type { NoteSignature } from '../../../src/evidence/notes/signed-note.ts';
 import {
   cosignedMessage,
@@ -38,9 +38,11 @@ export const witnessSigner = (
 ): TestSigner => {
   const privateKey = privateKeyOf(word);
   const key = verifierKey(name, signatureTypes.cosignature, publicBytes(privateKey));
-  const sign = (text: string): NoteSignature => {
-    const signature = signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey);
-    return { name, keyId: key.id, signature: Buffer.concat([uint64(atSeconds), signature]) };
-  };
-  return { key, sign };
+  return { key, sign: (text) => ({ name, keyId: key.id, signature: cosignatureOf(text, atSeconds, privateKey) }) };
+};
+
+export const cosignatureOf = (text: string, atSeconds: number, privateKey: KeyObject): Buffer => {
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64BE(BigInt(atSeconds));
+  return Buffer.concat([time, signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey)]);
 };

@@ -1,9 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
-import { publicBytes, signatureOf, uint64 } from '../../../../src/evidence/bytes.ts';
+import { publicBytes } from '../../../../src/evidence/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
 import {
-  cosignedMessage,
   parseNote,
   signatureTypes,
   type VerifierKey,
@@ -12,6 +11,7 @@ import {
 } from '../../../../src/evidence/notes/signed-note.ts';
 import { listen } from '../../network/listen.ts';
 import { isConsistent } from '../consistency.ts';
+import { cosignatureOf } from '../test-keys.ts';
 
 /** A witness of c2sp.org/tlog-witness on loopback, as the specification says it. */
 export interface TestWitness extends AsyncDisposable {
@@ -38,10 +38,9 @@ export const startWitness = async (logs: readonly VerifierKey[]): Promise<TestWi
 
   const cosign = (text: string): string => {
     const atSeconds = Math.floor(Date.now() / 1_000);
-    const signature = signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey);
     const id = Buffer.alloc(4);
     id.writeUInt32BE(key.id);
-    const line = Buffer.concat([id, uint64(atSeconds), signature]).toString('base64');
+    const line = Buffer.concat([id, cosignatureOf(text, atSeconds, privateKey)]).toString('base64');
     return `\u2014 ${key.name} ${line}\n`;
   };
 
