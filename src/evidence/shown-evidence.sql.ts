@@ -2,11 +2,11 @@ import type { Pool } from 'pg';
 import { explainForbidden } from '../postgres/sql-state.ts';
 import { keysInForce } from './append/keys-in-force.ts';
 import { readKeyHistory } from './builder/evidence-store.sql.ts';
-import { readStatementsOf } from './builder/load-log.sql.ts';
+import { readNewestCheckpoint, readStatementsOf } from './builder/load-log.sql.ts';
 import { vkeyOf } from './builder/signing-keys.ts';
 import { bundleWriterOf } from './export/export-bundle.ts';
 import type { StatementOf } from './journal/statement.ts';
-import { readEvidenceStatus, readNewestCheckpoint } from './stored/evidence-status.sql.ts';
+import { readEvidenceStatus } from './stored/evidence-status.sql.ts';
 
 const SHOWN_SOURCES = 20;
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StreamLimits, StreamPlace } from '../base/limits.ts';
+import type { NewestCheckpoint } from '../evidence/builder/ports.ts';
 import type { ShownEvidence } from '../evidence/shown-evidence.sql.ts';
-import type { NewestCheckpoint } from '../evidence/stored/evidence-status.sql.ts';
 import {
   conflictOf,
   type FeedHead,

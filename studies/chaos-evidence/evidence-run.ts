@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { compareWithTruth } from '../../src/cli/demo/verdict.sql.ts';
 import { publicKeyOfFile } from '../../src/evidence/keys.ts';
-import { keyOfLog } from '../../src/evidence/notes/policy.ts';
+import { keyOfLog } from '../../src/evidence/notes/checkpoint.ts';
 import { seededRandom } from '../../test/support/process/seeded-random.ts';
 import { until } from '../../test/support/process/until.ts';
 import { createAim } from '../chaos/aim.ts';

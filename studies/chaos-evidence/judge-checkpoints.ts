@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Policy } from '../../src/evidence/notes/policy.ts';
-import { openCheckpoint } from '../../src/evidence/notes/policy.ts';
+import { openCheckpoint, type Policy } from '../../src/evidence/notes/checkpoint.ts';
 import { GrowingTree } from '../../src/evidence/tree/growing-tree.ts';
 import { consistencyRanges, hashOfRange } from '../../src/evidence/tree/proofs.ts';
 import { isConsistent } from '../../test/support/evidence/consistency.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { verifyStored } from '../../src/evidence/stored/verify-stored.ts';
+import { verifyStored } from '../../src/evidence/stored/verify-forever.ts';
 import { createPool } from '../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { archivedEventsOf } from '../../app/archive.ts';
 import { accountIds, organizationIds } from '../../app/chosen-sources.ts';
 import { OrgtrailError, reasonOf } from '../../base/errors.ts';
-import { readNewestCheckpoint } from '../../evidence/stored/evidence-status.sql.ts';
+import { readNewestCheckpoint } from '../../evidence/builder/load-log.sql.ts';
 import {
   conflictOf,
   copiesChoices,

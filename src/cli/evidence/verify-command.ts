@@ -6,9 +6,9 @@ import { exitCodes, OrgtrailError, reasonOf } from '../../base/errors.ts';
 import { bundleFiles } from '../../evidence/bundle/layout.ts';
 import { EvidenceFault } from '../../evidence/bytes.ts';
 import { openFolder } from '../../evidence/files/folder-reader.ts';
-import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
+import { type Policy, parsePolicy } from '../../evidence/notes/checkpoint.ts';
 import { parseNote } from '../../evidence/notes/signed-note.ts';
-import { verifyStored } from '../../evidence/stored/verify-stored.ts';
+import { verifyStored } from '../../evidence/stored/verify-forever.ts';
 import { Report, reportJson, reportLines } from '../../evidence/verify/report.ts';
 import {
   type Draw,

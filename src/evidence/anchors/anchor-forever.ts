@@ -3,7 +3,7 @@ import { reasonOf } from '../../base/errors.ts';
 import type { Time } from '../../base/time.ts';
 import type { Anchor, AnchoredCheckpoint, AnchorObserver, AnchorStore, LogToAnchor } from '../anchor.ts';
 import { unlessFault } from '../bytes.ts';
-import { keyOfLog, openCheckpoint, originOf } from '../notes/policy.ts';
+import { keyOfLog, openCheckpoint, originOf } from '../notes/checkpoint.ts';
 import type { VerifierKey } from '../notes/signed-note.ts';
 
 interface AnchoringOptions {

@@ -1,6 +1,6 @@
 import { unlessFault } from '../bytes.ts';
 import { readStatement, type Statement, type StatementOf } from '../journal/statement.ts';
-import { keyOfLog } from '../notes/policy.ts';
+import { keyOfLog } from '../notes/checkpoint.ts';
 import type { VerifierKey } from '../notes/signed-note.ts';
 
 /** Statements `begin` and `key`, in their order. */

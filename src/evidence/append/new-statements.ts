@@ -1,7 +1,12 @@
 import { EvidenceFault } from '../bytes.ts';
-import { holdsAgainst } from '../journal/holds.ts';
 import { microsecondsOf, type NumberRange, rangeText, timesOfMonth } from '../journal/instants.ts';
-import { type Fields, MAX_STATEMENT_BYTES, type StatementOf, writeStatement } from '../journal/statement.ts';
+import {
+  type Fields,
+  holdsAgainst,
+  MAX_STATEMENT_BYTES,
+  type StatementOf,
+  writeStatement,
+} from '../journal/statement.ts';
 import { LOG_NUMBER } from '../leaf.ts';
 import type { LogInMemory } from './log.ts';
 

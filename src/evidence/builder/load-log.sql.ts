@@ -3,10 +3,9 @@ import { statementOf } from '../append/keys-in-force.ts';
 import type { StoredNumber } from '../append/log.ts';
 import { EvidenceFault } from '../bytes.ts';
 import type { StatementOf, StatementType } from '../journal/statement.ts';
-import { writeOrigin } from '../notes/checkpoint.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 import { edgeOf, type TileId } from '../tree/tiles.ts';
-import type { LoadedLog, SignedCheckpoint, StoredLog } from './ports.ts';
+import type { LoadedLog, NewestCheckpoint, StoredLog } from './ports.ts';
 
 /** Another process may commit meanwhile: the next commit, which compares the sizes, shows it. */
 export const loadLog = async (pool: Pool, log: StoredLog): Promise<LoadedLog> => {
@@ -31,20 +30,17 @@ export const loadLog = async (pool: Pool, log: StoredLog): Promise<LoadedLog> =>
     numbers,
     monthKeys: await readMonthKeys(pool),
     isHere: here[0]?.isHere === true,
-    checkpoint: await readNewestCheckpoint(pool, log),
+    checkpoint: await readNewestCheckpoint(pool),
   };
 };
 
-/** Of this log, by its number. */
-const readNewestCheckpoint = async (
-  pool: Pick<Pool, 'query'>,
-  log: Pick<StoredLog, 'number' | 'base' | 'feedId'>,
-): Promise<SignedCheckpoint | undefined> => {
-  const { rows } = await pool.query<Omit<SignedCheckpoint, 'origin'>>(
-    'select size::float8 as size, root, note from evidence_checkpoints where number = $1 order by size desc limit 1',
-    [log.number],
+/** Undefined: nothing is signed yet. */
+export const readNewestCheckpoint = async (pool: Pick<Pool, 'query'>): Promise<NewestCheckpoint | undefined> => {
+  const { rows } = await pool.query<NewestCheckpoint>(
+    `select l.base || '/' || l.feed_id || '.' || l.number as origin, c.number, c.size::float8 as size, c.root, c.note, c.made_at as "madeAt"
+     from evidence_log l join evidence_checkpoints c on c.number = l.number order by c.size desc limit 1`,
   );
-  return rows[0] && { ...rows[0], origin: writeOrigin(log) };
+  return rows[0];
 };
 
 export const readMonthKeys = async (pool: Pick<Pool, 'query'>): Promise<ReadonlyMap<string, Buffer>> => {

@@ -80,6 +80,13 @@ export interface SignedCheckpoint extends Checkpoint {
   readonly note: string;
 }
 
+export interface NewestCheckpoint extends SignedCheckpoint {
+  /** Of its log. */
+  readonly number: number;
+  readonly root: Buffer;
+  readonly madeAt: Date;
+}
+
 export interface EvidenceObserver {
   grown?(growth: { readonly leaves: number; readonly statements: number }): void;
   signed?(checkpoint: SignedCheckpoint): void;

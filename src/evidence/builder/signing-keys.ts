@@ -4,8 +4,7 @@ import type { LogInMemory } from '../append/log.ts';
 import { EvidenceFault, isSigned } from '../bytes.ts';
 import { instantText, microsecondsOf } from '../journal/instants.ts';
 import { LOG_NUMBER } from '../leaf.ts';
-import { type Checkpoint, writeCheckpoint } from '../notes/checkpoint.ts';
-import { keyOfLog } from '../notes/policy.ts';
+import { type Checkpoint, keyOfLog, writeCheckpoint } from '../notes/checkpoint.ts';
 import { hexOfId, type NoteSignature, parseNote, printVerifierKey, writeNote } from '../notes/signed-note.ts';
 import type { LogSigner } from './ports.ts';
 

@@ -3,8 +3,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { Anchor, AnchorHistory, AnchorTarget } from '../anchor.ts';
 import { openAnchors, type S3Settings } from '../anchors/open-anchors.ts';
 import { EvidenceFault, unlessFault } from '../bytes.ts';
-import { type Checkpoint, type LogOrigin, parseOrigin } from '../notes/checkpoint.ts';
-import { keyOfLog, openCheckpoint } from '../notes/policy.ts';
+import { type Checkpoint, keyOfLog, type LogOrigin, openCheckpoint, parseOrigin } from '../notes/checkpoint.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import { readAnchorStatus } from '../stored/evidence-status.sql.ts';
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { EvidenceFault } from '../bytes.ts';
 import { tags } from '../leaf.ts';
 import { MAX_LEAF_BYTES } from '../tree/tiles.ts';
-import { microsecondsOf } from './instants.ts';
+import { microsecondsOf, timesOfMonth } from './instants.ts';
 import { readStrictJson } from './strict-json.ts';
 
 /* Chapters 4 and 7 of the format. A contract: fields that are not named here are left alone. */
@@ -212,3 +212,27 @@ export const readLine = z.object({
   bodies_sha256: hash,
 });
 export type ReadLine = z.infer<typeof readLine>;
+
+/** Chapter 8 of the format: ids of the holds that were in force when a month was dropped, by what they contain of it. */
+export const holdsAgainst = (
+  holds: readonly StatementOf<'hold'>[],
+  { month, dropped_at }: Pick<StatementOf<'drop'>, 'month' | 'dropped_at'>,
+  numbers: ReadonlySet<number>,
+): { readonly whole: number[]; readonly part: number[] } => {
+  const [whole, part]: [number[], number[]] = [[], []];
+  const times = timesOfMonth(month);
+  if (times === undefined) return { whole, part };
+  const released = new Set(
+    holds.filter(({ action, done_at }) => action === 'released' && done_at <= dropped_at).map(({ id }) => id),
+  );
+  for (const { action, id, source, since, before, done_at } of holds) {
+    const isInForce = action === 'added' && done_at <= dropped_at && !released.has(id);
+    if (!isInForce || (source !== 0 && !numbers.has(source))) continue;
+    const sinceUs = since === null ? undefined : microsecondsOf(since);
+    const beforeUs = before === null ? undefined : microsecondsOf(before);
+    const [from, to] = [sinceUs ?? times[0], beforeUs ?? times[1]];
+    if (from <= times[0] && to >= times[1]) whole.push(id);
+    else if (from < times[1] && to > times[0]) part.push(id);
+  }
+  return { whole, part };
+};

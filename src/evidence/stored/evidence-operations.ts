@@ -1,16 +1,10 @@
 import { z } from 'zod';
-import { exitCodes, OrgtrailError } from '../../base/errors.ts';
+import { exitCodes } from '../../base/errors.ts';
 import { instant, operation } from '../../base/operation.ts';
 import { alignColumns, counted } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import type { Pool } from '../../postgres/pool.ts';
-import {
-  anchorStatus,
-  isStopped,
-  isUnanchored,
-  readEvidenceStatus,
-  readNewestCheckpoint,
-} from './evidence-status.sql.ts';
+import { anchorStatus, isStopped, isUnanchored, readEvidenceStatus, requireCheckpoint } from './evidence-status.sql.ts';
 
 const root = z.string().describe('Base64.');
 const status = z.object({
@@ -79,10 +73,7 @@ Examples:
   input: z.strictObject({}),
   output: z.array(checkpoint).readonly().describe('One. `note` is of c2sp.org/tlog-checkpoint.'),
   run: async ({ pool }: { readonly pool: Pool }) => {
-    const found = await readNewestCheckpoint(pool);
-    if (found === undefined)
-      throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
-    const { root: bytes, madeAt, ...one } = found;
+    const { root: bytes, madeAt, ...one } = await requireCheckpoint(pool);
     return [{ ...one, root: bytes.toString('base64'), made_at: madeAt }];
   },
   show: (found) => found.map(({ note }) => note).join(''),

@@ -1,8 +1,11 @@
 import { sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { z } from 'zod';
+import { OrgtrailError } from '../../base/errors.ts';
 import { db, type Row } from '../../postgres/queries.ts';
 import { evidenceLog } from '../../postgres/tables/archive.ts';
+import { readNewestCheckpoint } from '../builder/load-log.sql.ts';
+import type { NewestCheckpoint } from '../builder/ports.ts';
 import { BLOCK_LEAVES } from './verify-block.ts';
 
 export const evidenceStates = ['building', 'ok', 'behind', 'halted', 'no key', 'ended'] as const;
@@ -112,20 +115,9 @@ from shown s cross join log
     order by a.size desc limit 1) kept on true
 order by s.anchor`;
 
-export interface NewestCheckpoint {
-  readonly origin: string;
-  readonly number: number;
-  readonly size: number;
-  readonly root: Buffer;
-  readonly note: string;
-  readonly madeAt: Date;
-}
-
-/** Undefined: nothing is signed yet. */
-export const readNewestCheckpoint = async (pool: Pick<Pool, 'query'>): Promise<NewestCheckpoint | undefined> => {
-  const { rows } = await pool.query<NewestCheckpoint>(
-    `select l.base || '/' || l.feed_id || '.' || l.number as origin, c.number, c.size::float8 as size, c.root, c.note, c.made_at as "madeAt"
-     from evidence_log l join evidence_checkpoints c on c.number = l.number order by c.size desc limit 1`,
-  );
-  return rows[0];
+/** Throws OrgtrailError `usage` if nothing is signed yet. */
+export const requireCheckpoint = async (pool: Pool): Promise<NewestCheckpoint> => {
+  const newest = await readNewestCheckpoint(pool);
+  if (newest !== undefined) return newest;
+  throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
 };

@@ -1,6 +1,5 @@
-import { holdsAgainst } from '../journal/holds.ts';
 import { microsecondsOf, timesOfMonth } from '../journal/instants.ts';
-import type { StatementOf } from '../journal/statement.ts';
+import { holdsAgainst, type StatementOf } from '../journal/statement.ts';
 import type { Report } from './report.ts';
 
 interface Drop {

@@ -1,8 +1,7 @@
 import { EvidenceFault } from '../bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../notes/checkpoint.ts';
-import { keyOfLog, type Policy } from '../notes/policy.ts';
+import { type Checkpoint, keyOfLog, type Policy, parseCheckpoint } from '../notes/checkpoint.ts';
 import { parseNote, verifyNote } from '../notes/signed-note.ts';
-import type { Fold } from '../tree/fold.ts';
+import type { Fold } from './leaves.ts';
 import type { Report } from './report.ts';
 import { type Begin, logNumber, type Statements } from './statements.ts';
 

@@ -13,8 +13,7 @@ import {
 } from '../bundle/layout.ts';
 import { MAX_DATA_BYTES } from '../bundle/records.ts';
 import { EvidenceFault, textOf } from '../bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../notes/checkpoint.ts';
-import { keyOfLog, type Policy, parsePolicy } from '../notes/policy.ts';
+import { type Checkpoint, keyOfLog, type Policy, parseCheckpoint, parsePolicy } from '../notes/checkpoint.ts';
 import { hexOfId, parseNote, verifyNote } from '../notes/signed-note.ts';
 import { StatedCoverage } from './coverage.ts';
 import { KeptCheckpoints, type KeptNote } from './kept.ts';

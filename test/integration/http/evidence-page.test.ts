@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import { endLog } from '../../../src/evidence/generations/end-log.sql.ts';
-import { openCheckpoint } from '../../../src/evidence/notes/policy.ts';
+import { openCheckpoint } from '../../../src/evidence/notes/checkpoint.ts';
 import { parseVerifierKey } from '../../../src/evidence/notes/signed-note.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { newSigner, next, openBuilder } from '../../support/evidence/builder-world.ts';

@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { createSinkCheckpoints } from '../../../src/evidence/anchors/stored-anchors.sql.ts';
-import { keyOfLog } from '../../../src/evidence/notes/policy.ts';
+import { keyOfLog } from '../../../src/evidence/notes/checkpoint.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { checkpointDelivery } from '../../../src/sinks/deliver-checkpoint.ts';

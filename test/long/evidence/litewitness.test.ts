@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { witnessAt } from '../../../src/evidence/anchors/open-anchors.ts';
-import { keyOfLog } from '../../../src/evidence/notes/policy.ts';
+import { keyOfLog } from '../../../src/evidence/notes/checkpoint.ts';
 import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
 import { openAnchoringBuilder } from '../../support/evidence/anchors/anchoring-builder.ts';
 import { type Litewitness, missingLitewitness, startLitewitness } from '../../support/evidence/anchors/litewitness.ts';

@@ -19,8 +19,8 @@ import { unpacked } from '../../../src/evidence/files/folder-reader.ts';
 import { addLeaf, chainStart, type NumberChain, statementLeaf, writeEventLeaf } from '../../../src/evidence/leaf.ts';
 import { writeCheckpoint } from '../../../src/evidence/notes/checkpoint.ts';
 import { printVerifierKey, writeNote } from '../../../src/evidence/notes/signed-note.ts';
-import { Fold } from '../../../src/evidence/tree/fold.ts';
 import { leafHash } from '../../../src/evidence/tree/tiles.ts';
+import { Fold } from '../../../src/evidence/verify/leaves.ts';
 import { logSigner, type TestSigner } from './test-keys.ts';
 
 export type Files = Map<string, Buffer>;

@@ -5,7 +5,7 @@ import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
 import type { ExportOptions } from '../../../src/evidence/export/content.sql.ts';
 import { type ExportedBundle, exportBundle } from '../../../src/evidence/export/export-bundle.ts';
 import { type EvidenceStatus, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
-import { verifyStored } from '../../../src/evidence/stored/verify-stored.ts';
+import { verifyStored } from '../../../src/evidence/stored/verify-forever.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { commit, entryText, seconds, T0, takeLease } from '../postgres/store-fixture.ts';
 import { type AddedEvents, addEvents, newSigner, openBuilder, type TestBuilder } from './builder-world.ts';

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { KeyOrder } from '../../../src/evidence/append/keys-in-force.ts';
 import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../../../src/evidence/builder/ports.ts';
-import { keyOfLog } from '../../../src/evidence/notes/policy.ts';
+import { keyOfLog } from '../../../src/evidence/notes/checkpoint.ts';
 import { parseNote } from '../../../src/evidence/notes/signed-note.ts';
 import { orderKey } from '../../../src/evidence/stored/orders.sql.ts';
 import { newestNote } from './builder-world.ts';

@@ -1,11 +1,7 @@
 import { parseInstantMs } from '../../../base/time.ts';
+import type { NewestCheckpoint } from '../../../evidence/builder/ports.ts';
 import type { NamedSource, ShownEvidence, ShownLog } from '../../../evidence/shown-evidence.sql.ts';
-import {
-  type EvidenceStatus,
-  isStopped,
-  isUnanchored,
-  type NewestCheckpoint,
-} from '../../../evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, isStopped, isUnanchored } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../../search/answer.ts';
 import type { SourceHealth } from '../../../status/health.ts';
 import { type Html, html } from '../html.ts';

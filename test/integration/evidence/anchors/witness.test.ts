@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { witnessAt } from '../../../../src/evidence/anchors/open-anchors.ts';
-import { keyOfLog } from '../../../../src/evidence/notes/policy.ts';
+import { keyOfLog } from '../../../../src/evidence/notes/checkpoint.ts';
 import { parseNote, verifyNote } from '../../../../src/evidence/notes/signed-note.ts';
 import { openAnchoringBuilder } from '../../../support/evidence/anchors/anchoring-builder.ts';
 import { startWitness, type TestWitness } from '../../../support/evidence/anchors/test-witness.ts';

@@ -12,11 +12,11 @@ import {
   statementLeaf,
   writeEventLeaf,
 } from '../../../../src/evidence/leaf.ts';
-import { openCheckpoint } from '../../../../src/evidence/notes/policy.ts';
+import { openCheckpoint } from '../../../../src/evidence/notes/checkpoint.ts';
 import { parseVerifierKey } from '../../../../src/evidence/notes/signed-note.ts';
-import { Fold } from '../../../../src/evidence/tree/fold.ts';
 import { GrowingTree } from '../../../../src/evidence/tree/growing-tree.ts';
 import { leafHash } from '../../../../src/evidence/tree/tiles.ts';
+import { Fold } from '../../../../src/evidence/verify/leaves.ts';
 
 /* Made by a program in Python that shares nothing with this one, from the specification. */
 const vectors = JSON.parse(readFileSync(new URL('../../../fixtures/evidence/vectors.json', import.meta.url), 'utf8'));

@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
 import {
   faultOfBase,
+  openCheckpoint,
   parseCheckpoint,
   parseOrigin,
+  parsePolicy,
   writeCheckpoint,
   writeOrigin,
+  writePolicy,
 } from '../../../../src/evidence/notes/checkpoint.ts';
-import { openCheckpoint, parsePolicy, writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { printVerifierKey, writeNote } from '../../../../src/evidence/notes/signed-note.ts';
 import {
   logLine,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bundleFiles } from '../../../../src/evidence/bundle/layout.ts';
 import { writeRecord } from '../../../../src/evidence/bundle/records.ts';
-import { parsePolicy } from '../../../../src/evidence/notes/policy.ts';
+import { parsePolicy } from '../../../../src/evidence/notes/checkpoint.ts';
 import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
 import {
   at,
