@@ -35,11 +35,13 @@ export const countEvents = async (
   const { bucketMs } = barTimesOf(query, nowMs);
   const { firstMs } = limits;
   const all = firstMs > 0 ? await ask({ low: undefined, high: undefined }, bucketMs, firstMs) : undefined;
-  if (all !== undefined)
-    return await wholeCount(all, range, bucketMs, (finerMs) => askAll(ask, finerMs, deadlineMs - clockMs()));
-  const { rows, countedSinceMs } = await countPieces(ask, bucketMs, range, () => deadlineMs - clockMs());
-  const sinceMs = countedSinceMs ?? range.sinceMs;
-  const shown = range.sinceMs === undefined && sinceMs !== undefined ? bucketMsOf(sinceMs, range.beforeMs) : bucketMs;
+  const { rows, countedSinceMs } =
+    all === undefined
+      ? await countPieces(ask, bucketMs, range, () => deadlineMs - clockMs())
+      : { rows: all, countedSinceMs: null };
+  if (countedSinceMs === null)
+    return await wholeCount(rows, range, bucketMs, (finerMs) => askAll(ask, finerMs, deadlineMs - clockMs()));
+  const shown = range.sinceMs === undefined ? bucketMsOf(countedSinceMs, range.beforeMs) : bucketMs;
   return countOf(rows, Math.max(shown, bucketMs), range, countedSinceMs);
 };
 
