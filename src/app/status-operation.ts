@@ -48,8 +48,8 @@ totals; with --state it names those in these states. --all reads and names every
 --json also has what was read a second time (checks): the last run of verify, and what the rounds of the daemon found.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
-refused or has vanished, a sink is failing, the listing of organizations failed or was never made, no daemon has written for a
-minute, the database refuses to write, or evidence is no longer signed. With --fail-on behind:
+refused or has vanished, a sink is failing, the listing of organizations failed or was never made, no daemon has written for
+45 seconds, the database refuses to write, or evidence is no longer signed. With --fail-on behind:
 1 also if an organization is behind or incomplete, a sink is behind, or a listing names fewer than it counts. --organization and
 --account limit what is judged; --state and --limit do not. If accounts are read (ORGTRAIL_SOURCES), all of this is said of their logs, too.
 

@@ -123,8 +123,8 @@ const made = (cause: keyof typeof kinds, state: Cause['state'], what: string, mo
   return { cause, state, severity, count: 1, what, since: null, action, ...more };
 };
 
-/** A daemon notes every 5 seconds that it is at work. */
-const NO_DAEMON_SECONDS = 60;
+/** A daemon notes every 5 seconds that it is at work. With the time that a command takes, less than a minute. */
+const NO_DAEMON_SECONDS = 45;
 /** Shorter waits, and smaller differences, are not noticed. */
 const NOTICED_SECONDS = 60;
 /** As in the alert OrgtrailNotFresh. */

@@ -156,18 +156,16 @@ const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
   });
 
 const unprovenLine = (groups: readonly SourceGroup[]): readonly string[] => {
-  if (sumOf(groups, 'unproven') === 0) return [];
-  const span = formatDuration(sumOf(groups, 'unprovenSeconds') * 1_000);
-  return [`not proven: ${span} of ${countedOwners(countsOf(groups, 'unproven'))}, claimed as read by version 0.1`];
+  const logs = sumOf(groups, 'unproven');
+  return logs === 0 ? [] : [`not proven: history of ${counted(logs, 'log')} that version 0.1 claimed as read`];
 };
 
 /** Until a second reading, a day later, has confirmed it. */
 const readOnceLine = (groups: readonly SourceGroup[]): readonly string[] => {
-  if (sumOf(groups, 'readOnce') === 0) return [];
-  const span = formatDuration(sumOf(groups, 'readOnceSeconds') * 1_000);
-  return [
-    `read once: ${span} of ${countedOwners(countsOf(groups, 'readOnce'))}; it is read again a day later, with spare requests`,
-  ];
+  const logs = sumOf(groups, 'readOnce');
+  return logs === 0
+    ? []
+    : [`read once: history of ${counted(logs, 'log')}; it is read again a day later, with spare requests`];
 };
 
 /** With holes, and how soon Cloudflare will delete part of it, if within a month. */

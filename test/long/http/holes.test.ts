@@ -153,7 +153,7 @@ test('what version 0.1 claimed shows as not proven until it is', async () => {
   const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
   expect(await served.text(`/organizations/${id}`)).toContain('claimed by version 0.1');
   const { stdout } = await runInProcess(['status'], world.env);
-  expect(stdout).toContain('not proven: 1d 6h of 3 organizations, claimed as read by version 0.1');
+  expect(stdout).toContain('not proven: history of 3 logs that version 0.1 claimed as read');
 });
 
 test('coverage of the future is cut and counted, and the difference of the clocks shows', async () => {

@@ -170,8 +170,8 @@ it.each<[string, Report, boolean, boolean]>([
     true,
     true,
   ],
-  ['a dead daemon', report(healthy, { aliveSecondsAgo: 61 }), true, true],
-  ['a daemon that is alive', report(healthy, { aliveSecondsAgo: 60 }), false, false],
+  ['a dead daemon', report(healthy, { aliveSecondsAgo: 46 }), true, true],
+  ['a daemon that is alive', report(healthy, { aliveSecondsAgo: 45 }), false, false],
 ])('fails %s: failing %s, behind %s', (_, of, failing, behind) =>
   expect({ failing: fails(of, 'failing'), behind: fails(of, 'behind') }).toEqual({ failing, behind }),
 );

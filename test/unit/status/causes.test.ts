@@ -105,7 +105,7 @@ test('each cause is in the table of docs/operations/troubleshooting.md', () => {
 });
 
 test('nothing wrong has no cause, nor has what is too little to notice', () => {
-  const more = { clockAheadSeconds: 60, aliveSecondsAgo: 60, requestsBlocked: { seconds: 60, because: 'retry_after' } };
+  const more = { clockAheadSeconds: 60, aliveSecondsAgo: 45, requestsBlocked: { seconds: 60, because: 'retry_after' } };
   expect(report([fine, source('Delta', 'quiet')], more, { isBudgetUsedUp: true }).causes).toEqual([]);
   expect(report([fine], { aliveSecondsAgo: null }).causes).toEqual([]);
 });
