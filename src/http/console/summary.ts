@@ -31,7 +31,7 @@ export const exactLinkOf = (search: Search): string => {
 
 export const countLine = ({ search, summary, isExact }: SummaryView): Html => {
   const { events, isAtLeast, countedSinceMs, untimed } = summary.count;
-  const without = untimed === 0 ? null : html` <span class="muted">${countText(untimed)} without a usable time</span>`;
+  const without = untimed === 0 ? null : html` <span class="muted">${countText(untimed)} without time</span>`;
   if (!isAtLeast || countedSinceMs === null)
     return html`<p class="match-count"><strong>${countOf(events, 'event')}</strong>${without}</p>`;
   return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> back to <span class="mono">${timeOf(countedSinceMs)}</span>${without}${isExact ? null : html` <a href="${exactLinkOf(search)}">Count for up to 10 seconds</a>`}</p>`;

@@ -14,7 +14,7 @@ import { batchDeletionsOf } from '../../../search/run-search.ts';
 import { NOT_COLLECTED } from '../../../status/health.ts';
 import { linkOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
-import { agoText, countOf, countText, instantOf, spanText } from '../words.ts';
+import { agoText, countOf, countText, instantOf } from '../words.ts';
 
 const SHOWN_GAPS = 5;
 
@@ -81,7 +81,7 @@ const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | nu
 };
 
 const onceNote = ({ readOnceSeconds }: SearchCoverage): Html | null =>
-  readOnceSeconds === 0 ? null : html` ${spanText(readOnceSeconds)} was read once so far.`;
+  readOnceSeconds === 0 ? null : html` Part of it was read once so far.`;
 
 const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | null =>
   beginsEarlier && collectedSince !== null

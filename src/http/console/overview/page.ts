@@ -44,7 +44,11 @@ export const stateLine = (
 const notes: readonly string[] = ['listing_fails', 'retention_waits', 'retention_held_up'];
 
 const causeItem = ({ what, since, action }: Cause): Html =>
-  html`<li><strong>${what}</strong>${since === null ? null : html` <span class="sub">since ${timeOf(Date.parse(since))}</span>`} <span>${action}</span></li>`;
+  html`<li><strong>${what}</strong>${since === null ? null : html` <span class="sub">since ${timeOf(Date.parse(since))}</span>`} <span>${withCode(action)}</span></li>`;
+
+/** Between backticks: a command. */
+const withCode = (text: string): readonly (string | Html)[] =>
+  text.split('`').map((part, index) => (index % 2 === 0 ? part : html`<code>${part}</code>`));
 
 const readingSection = (reading: Html, name: string): Html =>
   html`<section class="verdict verdict-reading" aria-label="${name}"><span class="state state-reading">${stateName('reading')}</span><p>${reading}</p></section>`;
