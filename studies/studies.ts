@@ -24,6 +24,11 @@ export const studies: readonly Study[] = [
     runs: 'studies/bench/history.ts',
     is: 'ten million events, and the questions that people ask',
   },
+  {
+    name: 'bench-thaw',
+    runs: 'studies/bench/archive/thaw-bench.ts',
+    is: 'a month of 500,000 events that is thawed: rate, CPU time, and 28 summaries as before',
+  },
   { name: 'bundle', runs: 'studies/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
   {
     name: 'chaos',

@@ -41,7 +41,7 @@ export const orderThaw = operation({
   tool: 'thaw_month',
   needs: { scope: 'manage' },
   help: `
-A daemon that has the archive does it, some 20,000 events a second: the month is one like any other then, with the same positions, for
+A daemon that has the archive does it: the month is one like any other then, with the same positions, for
 searches, counts, detections, the feed and evidence. \`orgtrail archive list\` shows how far it is. At the end of its time it leaves the database
 again, unless a hold or a sink needs it. Asked for again, it stays for that long from now on; --for 0s ends it.
 
