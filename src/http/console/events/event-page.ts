@@ -7,7 +7,7 @@ import { prettyJson } from '../../../search/json-difference.ts';
 import { printCursor, printSearch, type Search } from '../../../search/query/search.ts';
 import type { EventMarks } from '../detections/page.ts';
 import { actorOf, effectOf, entityHref, linkOf, resourceOf, resultMark, timeOf, withinTime } from '../event-links.ts';
-import { proofPanel } from '../evidence/page.ts';
+import { proofPanel } from '../evidence.routes.ts';
 import { type Html, html } from '../html.ts';
 import { countText, exactInstantOf } from '../words.ts';
 import { changesOf } from './changes.ts';

@@ -3,11 +3,11 @@ import { instantOfBound, printLine, printSearch, type Search } from '../../../se
 import type { SearchSummary } from '../../../search/summary/summary.ts';
 import { actorOf, effectMark, filterLink, resourceOf, resultMark, timeOf } from '../event-links.ts';
 import { type Html, html } from '../html.ts';
-import { saveThis, searchesMenu } from '../saved/page.ts';
 import { chipsOf, countFilters, countLine, exactLinkOf, facetsPanel, histogramOf } from '../summary.ts';
 import { countOf, instantOf, shortened, zonedText, zoneLabel } from '../words.ts';
 import { copyAs, type EventsView, searchForm } from './events-form.ts';
 import { extraCells, extraHeads, liveBar, tableClasses, viewChoice } from './result-view.ts';
+import { saveThis, searchesMenu } from './saved.routes.ts';
 import { eventHref } from './search-steps.ts';
 import { batchNote, coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 

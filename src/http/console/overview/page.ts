@@ -14,7 +14,7 @@ import {
   worst,
 } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
-import { sinkHref } from '../sinks/page.ts';
+import { sinkHref } from '../sinks.routes.ts';
 import { shownCounts, shownStates, stateMark, stateName } from '../source-states.ts';
 import { agoOf, agoText, countOf, countText, spanText, timeOf } from '../words.ts';
 import { nameOf, organizationHref } from './organizations.ts';

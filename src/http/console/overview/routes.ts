@@ -14,7 +14,7 @@ import {
 } from '../../../status/source-state.ts';
 import { httpError } from '../../failure.ts';
 import type { HealthOptions } from '../../health.routes.ts';
-import { evidenceLine } from '../evidence/page.ts';
+import { evidenceLine } from '../evidence.routes.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { isLosing, pacesOf, readingLine, shownState, stateMark } from '../source-states.ts';

@@ -1,13 +1,58 @@
-import { parseInstantMs } from '../../../base/time.ts';
-import type { NewestCheckpoint } from '../../../evidence/builder/ports.ts';
-import type { NamedSource, ShownEvidence, ShownLog } from '../../../evidence/shown-evidence.sql.ts';
-import { type EvidenceStatus, isStopped, isUnanchored } from '../../../evidence/stored/evidence-status.sql.ts';
-import type { FoundEvent } from '../../../search/answer.ts';
-import type { SourceHealth } from '../../../status/health.ts';
-import { type Html, html } from '../html.ts';
-import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from '../words.ts';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { parseInstantMs } from '../../base/time.ts';
+import type { NewestCheckpoint } from '../../evidence/builder/ports.ts';
+import type { NamedSource, ShownEvidence, ShownLog } from '../../evidence/shown-evidence.sql.ts';
+import { type EvidenceStatus, isStopped, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
+import type { FoundEvent } from '../../search/answer.ts';
+import type { SourceHealth } from '../../status/health.ts';
+import { httpError } from '../failure.ts';
+import { type Html, html } from './html.ts';
+import { type Frame, hidden, sendPage } from './page.ts';
+import { agoOf, agoText, countOf, countText, exactInstantOf, spanText, timeOf } from './words.ts';
 
-export const evidenceBody = (view: EvidenceView): Html => html`<div class="stack">
+const REFRESH_SECONDS = 30;
+
+/** `evidence` is undefined for a server without a database of one. */
+export const evidencePages = (pages: FastifyInstance, frame: Frame, evidence: ShownEvidence | undefined): void => {
+  pages.get(EVIDENCE_PATH, { schema: hidden }, async (request, reply) => {
+    const view = evidence && (await readView(evidence));
+    const body = view === undefined ? noEvidenceBody(evidence?.isConfigured ?? false) : evidenceBody(view);
+    const refresh = view === undefined ? {} : { refreshSeconds: REFRESH_SECONDS };
+    return sendPage(request, reply, frame, { title: 'Evidence', current: EVIDENCE_PATH, body, ...refresh });
+  });
+  pages.get(`${EVIDENCE_PATH}/checkpoint`, { schema: hidden }, async (_, reply) => {
+    const checkpoint = await evidence?.checkpoint();
+    if (checkpoint === undefined) throw httpError(404, 'There is no signed checkpoint.');
+    const { number, size, note } = checkpoint;
+    return sendFile(reply, `log-${number}-${size}.checkpoint`, note);
+  });
+  pages.get(`${EVIDENCE_PATH}/key`, { schema: hidden }, async (_, reply) => {
+    const vkey = (await evidence?.log())?.vkey;
+    if (vkey === undefined) throw httpError(404, 'There is no key of a log.');
+    return sendFile(reply, 'log.vkey', `${vkey}\n`);
+  });
+};
+
+const readView = async (evidence: ShownEvidence): Promise<EvidenceView | undefined> => {
+  const status = await evidence.status();
+  if (status === undefined) return undefined;
+  const [log, checkpoint, statements] = await Promise.all([
+    evidence.log(),
+    evidence.checkpoint(),
+    evidence.statements(),
+  ]);
+  return { status, log, checkpoint, statements, isConfigured: evidence.isConfigured, nowMs: Date.now() };
+};
+
+/** A type that no browser renames or shows: bytes must stay as they are. */
+const sendFile = (reply: FastifyReply, name: string, text: string): FastifyReply =>
+  reply
+    .header('content-type', 'application/octet-stream')
+    .header('content-disposition', `attachment; filename="${name}"`)
+    .header('cache-control', 'no-store')
+    .send(Buffer.from(text));
+
+const evidenceBody = (view: EvidenceView): Html => html`<div class="stack">
 <div class="row between"><h1>Evidence</h1><p class="muted live" data-connection-note role="status"></p></div>
 ${verdict(view)}
 ${anchorNote(view)}
@@ -107,7 +152,7 @@ const verifyPanel = html`<section class="panel" aria-labelledby="verify"><h2 id=
 <li><code>orgtrail evidence sample</code> draws days that an auditor fetches from Cloudflare, to see that nothing was left out.</li>
 <li>Give the key to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
 
-export const noEvidenceBody = (isConfigured: boolean): Html => html`<div class="stack"><h1>Evidence</h1>
+const noEvidenceBody = (isConfigured: boolean): Html => html`<div class="stack"><h1>Evidence</h1>
 <section class="panel" aria-labelledby="none"><h2 id="none">${isConfigured ? 'No log has been begun' : 'Evidence is not configured'}</h2>
 <div class="stack"><p>orgtrail can keep a signed Merkle log of what it stores, so that an auditor can verify offline that nothing was changed, removed or put in between.
 ${isConfigured ? html`It is configured here, and there is no log in the database yet: the process that has the key begins it, or a command does.` : html`Until it is begun, nothing here is signed, and what is stored now will be proven from that day on only.`}</p>
@@ -274,7 +319,7 @@ const troublesOf = (status: EvidenceStatus): readonly string[] => {
 };
 
 /** Undefined parts: the account may not read them. */
-export interface EvidenceView {
+interface EvidenceView {
   readonly status: EvidenceStatus;
   readonly log: ShownLog | undefined;
   readonly checkpoint: NewestCheckpoint | undefined;
@@ -284,4 +329,4 @@ export interface EvidenceView {
 }
 
 /** Of the page and what is below it. */
-export const EVIDENCE_PATH = '/evidence-log';
+const EVIDENCE_PATH = '/evidence-log';
