@@ -370,7 +370,7 @@ export const readLockRoom = async (pool: Pool): Promise<LockRoom> => {
 const folder = packageFile('drizzle');
 
 /** In the order in which they are applied: views and triggers need what they name, functions do not. */
-const SUBJECTS = 'sources events coverage commit feed sinks findings archive evidence access search roles'.split(' ');
+const SUBJECTS = 'sources events coverage commit feed sinks findings archive evidence access search places roles';
 
 /**
  * A migration is known by its number, and recorded as so many milliseconds after this: as 0.2.0 did, which used drizzle's table. The function
@@ -414,7 +414,7 @@ export const readMigrations = (): readonly Migration[] =>
 
 /** `subjects`: the schema as a whole, a statement each. `functions`: what of it may be repeated: functions, and who may call them. */
 const readBaseline = () => {
-  const subjects = SUBJECTS.map(readSubject);
+  const subjects = SUBJECTS.split(' ').map(readSubject);
   // Functions name each other and views, in whatever order. Those with the rights of their owner find nothing but what is PostgreSQL's or
   // orgtrail's own: they keep the path that is set here (`set search_path from current`), in whichever schema that is.
   const settings = `set local check_function_bodies = off;
