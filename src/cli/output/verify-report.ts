@@ -6,6 +6,7 @@ import { keyOf, type SourceKey } from '../../ingest/planning/source.ts';
 import { kindOf } from '../../ingest/sources/registry.ts';
 import type { Findings, SourceVerification, VerifyOptions } from '../../ingest/verify/comparison.ts';
 import type { VerifyScope } from '../../ingest/verify/verify.ts';
+import { totalsOf } from '../../ingest/verify/verify-store.sql.ts';
 import type { CliContext } from '../command.ts';
 import { countedSources, drawLine } from './terminal.ts';
 
@@ -27,7 +28,7 @@ export interface VerifyOutcome {
 
 /** 0 if everything was compared and nothing is missing or changed, or all is fixed. */
 export const exitCodeOf = (outcome: VerifyOutcome): number => {
-  const { missing, changed, fixedMissing, fixedChanged, failed } = totalsOf(outcome);
+  const { missing, changed, fixedMissing, fixedChanged, failed } = totalsOf(outcome.results);
   const left = missing - fixedMissing + changed - fixedChanged;
   return left + failed + outcome.scope.unknown.length === 0 ? exitCodes.done : exitCodes.sourceFailed;
 };
@@ -37,7 +38,7 @@ export const toJson = (outcome: VerifyOutcome) => ({
   since: new Date(outcome.window.fromMs).toISOString(),
   before: new Date(outcome.window.toMs).toISOString(),
   organizations: outcome.results.length - accountsOf(outcome).length,
-  ...totalsOf(outcome),
+  ...totalsOf(outcome.results),
   unknownOrganizations: outcome.scope.unknown,
   listingRefused: outcome.scope.listingRefused,
   sources: inOrder(outcome).map(({ source, findings, ...result }) => ({
@@ -85,21 +86,6 @@ const inOrder = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
     (a, b) =>
       Number(isAccountSource(a.source)) - Number(isAccountSource(b.source)) || (a.source.id < b.source.id ? -1 : 1),
   );
-
-const totalsOf = ({ results }: VerifyOutcome) => {
-  const sum = (value: (result: SourceVerification) => number): number =>
-    results.reduce((total, result) => total + value(result), 0);
-  return {
-    compared: sum(({ findings }) => findings.compared),
-    missing: sum(({ findings }) => findings.missing.entries),
-    extra: sum(({ findings }) => findings.extra),
-    changed: sum(({ findings }) => findings.changed.entries),
-    fixedMissing: sum(({ findings }) => findings.missing.fixed),
-    fixedChanged: sum(({ findings }) => findings.changed.fixed),
-    storedUnderOtherFilters: sum(({ otherFilters }) => otherFilters),
-    failed: results.filter(({ failure }) => failure !== undefined).length,
-  };
-};
 
 const table = (outcome: VerifyOutcome): string[] => {
   const shown = inOrder(outcome).filter((result) => outcome.all || differs(result));
@@ -176,7 +162,7 @@ const notes = ({ window, scope, settledUntilMs }: VerifyOutcome): string[] => {
 };
 
 const summary = (outcome: VerifyOutcome): string => {
-  const totals = totalsOf(outcome);
+  const totals = totalsOf(outcome.results);
   const { compared, missing, extra, changed, fixedMissing, fixedChanged, failed } = totals;
   const [since, before] = [outcome.window.fromMs, outcome.window.toMs].map((ms) => new Date(ms).toISOString());
   const fixed = outcome.fix ? ` (fixed: ${count(fixedMissing)} missing, ${count(fixedChanged)} changed)` : '';

@@ -134,25 +134,27 @@ export const noteVerification = async (pool: Pool, run: VerificationRun): Promis
   await pool.query('select orgtrail_note_verification($1::jsonb)', [JSON.stringify(runOf(run), storable)]);
 };
 
-const runOf = ({ window, beganAt, fix, by, results }: VerificationRun) => {
+const runOf = ({ window, beganAt, fix, by, results }: VerificationRun) => ({
+  since: new Date(window.fromMs),
+  before: new Date(window.toMs),
+  beganAt,
+  fixes: fix,
+  by,
+  counts: { sources: results.length, ...totalsOf(results) },
+  findings: results.filter(differs).slice(0, MAX_SOURCES).map(findingOf),
+});
+
+export const totalsOf = (results: readonly SourceVerification[]) => {
   const sum = (of: (result: SourceVerification) => number): number => results.reduce((all, each) => all + of(each), 0);
   return {
-    since: new Date(window.fromMs),
-    before: new Date(window.toMs),
-    beganAt,
-    fixes: fix,
-    by,
-    counts: {
-      sources: results.length,
-      compared: sum(({ findings }) => findings.compared),
-      missing: sum(({ findings }) => findings.missing.entries),
-      extra: sum(({ findings }) => findings.extra),
-      changed: sum(({ findings }) => findings.changed.entries),
-      fixedMissing: sum(({ findings }) => findings.missing.fixed),
-      fixedChanged: sum(({ findings }) => findings.changed.fixed),
-      failed: sum(({ failure }) => Number(failure !== undefined)),
-    },
-    findings: results.filter(differs).slice(0, MAX_SOURCES).map(findingOf),
+    compared: sum(({ findings }) => findings.compared),
+    missing: sum(({ findings }) => findings.missing.entries),
+    extra: sum(({ findings }) => findings.extra),
+    changed: sum(({ findings }) => findings.changed.entries),
+    fixedMissing: sum(({ findings }) => findings.missing.fixed),
+    fixedChanged: sum(({ findings }) => findings.changed.fixed),
+    storedUnderOtherFilters: sum(({ otherFilters }) => otherFilters),
+    failed: sum(({ failure }) => Number(failure !== undefined)),
   };
 };
 
