@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { OrgtrailError } from '../base/errors.ts';
+import { codeOf, OrgtrailError } from '../base/errors.ts';
 import type { Config } from './config/config.ts';
 
 /** One Ctrl-C comes up to three times: from the terminal, and passed on by npm and by bin/orgtrail.js. Milliseconds. */
@@ -64,7 +64,7 @@ export const gracefulStop = (asked: AbortSignal) => {
 
 /** A port that is taken, or an address that is not this machine's, is for the operator to mend; anything else is a bug. */
 export const cannotListen = (error: unknown, { host, port }: Config['http'], what: string): unknown => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
   const message =
     code === 'EADDRINUSE'

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { showStatus } from '../app/status-operation.ts';
 import { holdGroup } from '../archive/hold-operations.ts';
-import { ApiError, exitCodes, OrgtrailError, SearchError } from '../base/errors.ts';
+import { ApiError, codeOf, exitCodes, OrgtrailError, SearchError } from '../base/errors.ts';
 import { version } from '../base/package-files.ts';
 import { tokenGroup } from '../postgres/access/token-operations.ts';
 import { explainForbidden, sqlState } from '../postgres/sql-state.ts';
@@ -155,7 +155,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
 
 const isConnectionFault = (error: unknown): error is Error => {
   const state = sqlState(error) ?? '';
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   const lost = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENOTFOUND)/.test(code) || /^(08|57P)/.test(state);
   return (
     lost ||

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, fchmodSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { OrgtrailError } from '../base/errors.ts';
+import { codeOf, OrgtrailError } from '../base/errors.ts';
 import type { LogSigner } from './builder/ports.ts';
 import { publicBytes, SIGNATURE_BYTES, signatureOf } from './bytes.ts';
 
@@ -31,7 +31,7 @@ const keyOf = (path: string, setting: string, read: (pem: Buffer) => KeyObject):
   try {
     pem = readFileSync(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     throw fault(setting, `cannot be read (${code})`, `make one with \`orgtrail evidence init\` or \`${MAKE}\``);
   }
   let key: KeyObject | undefined;
@@ -52,7 +52,7 @@ export const makeKeyFile = (path: string, setting = SETTING): boolean => {
   try {
     file = openSync(path, 'wx', 0o600);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     if (code === 'EEXIST') return false;
     throw fault(
       setting,

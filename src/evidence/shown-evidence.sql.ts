@@ -3,6 +3,7 @@ import { explainForbidden } from '../postgres/sql-state.ts';
 import { keysInForce } from './append/keys-in-force.ts';
 import { readKeyHistory } from './builder/evidence-store.sql.ts';
 import { readNewestCheckpoint, readStatementsOf } from './builder/load-log.sql.ts';
+import type { NamedSource } from './builder/ports.ts';
 import { vkeyOf } from './builder/signing-keys.ts';
 import { bundleWriterOf } from './export/export-bundle.ts';
 import type { StatementOf } from './journal/statement.ts';
@@ -38,13 +39,13 @@ const joined = `left join accounts a on a.id = s.account_id
   left join organizations o on o.id = s.organization_id and s.account_id is null`;
 
 const readStatements = async (pool: Pool) => {
-  const { rows: unstated } = await pool.query<NamedSource>(
+  const { rows: unstated } = await pool.query<ShownSource>(
     `select s.kind, s.id, ${named} from sources s ${joined}
      where not exists (select from evidence_coverage c where c.source_kind = s.kind and c.source_id = s.id and c.index is not null)
      order by 3, 1, 2 limit ${SHOWN_SOURCES}`,
   );
   // Of a source that is gone nothing is stated any more.
-  const { rows: oldest } = await pool.query<NamedSource & { readonly statedAt: Date }>(
+  const { rows: oldest } = await pool.query<ShownSource & { readonly statedAt: Date }>(
     `select s.kind, s.id, ${named}, c.stated_at as "statedAt"
      from sources s ${joined} cross join lateral (select max(c.stated_at) as stated_at from evidence_coverage c
        where c.source_kind = s.kind and c.source_id = s.id) as c
@@ -77,8 +78,6 @@ const readShown = async (pool: Pool): Promise<ShownLog> => {
   };
 };
 
-export interface NamedSource {
-  readonly kind: string;
-  readonly id: string;
+export interface ShownSource extends NamedSource {
   readonly name: string | null;
 }

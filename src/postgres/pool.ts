@@ -7,7 +7,7 @@ import {
   type PoolClient,
   type QueryConfig,
 } from 'pg';
-import { OrgtrailError, reasonOf } from '../base/errors.ts';
+import { codeOf, OrgtrailError, reasonOf } from '../base/errors.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
 import { databaseCause, databaseTrouble, sqlState } from './sql-state.ts';
 
@@ -229,7 +229,7 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
 ];
 
 const adviceOn = (error: unknown): string => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   if (databaseTrouble(error) === 'full') return `the disk of the database is full: ${databaseCause(error).action}`;
   return (
     advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??

@@ -5,7 +5,8 @@ import { publicKeysOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
 import { witnessesOf } from '../../evidence/anchor.ts';
-import type { ExportOptions, OneSource } from '../../evidence/export/content.sql.ts';
+import type { NamedSource } from '../../evidence/builder/ports.ts';
+import type { ExportOptions } from '../../evidence/export/content.sql.ts';
 import { type ExportedBundle, exportBundle } from '../../evidence/export/export-bundle.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
@@ -104,7 +105,7 @@ const signedBy = ({ evidence }: Config): Pick<ExportOptions, 'publicKeys' | 'wit
 const sourceOf = async (
   pool: Pool,
   { organization, account }: Pick<ExportCommandOptions, 'organization' | 'account'>,
-): Promise<OneSource | undefined> => {
+): Promise<NamedSource | undefined> => {
   if (organization !== undefined && account !== undefined)
     throw new OrgtrailError('usage', 'a bundle is of one log: give --organization or --account');
   const [organizationId] = await organizationIds(pool, organization === undefined ? [] : [organization]);

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { EvidenceConfig } from '../../app/config/config.ts';
 import { nextSignerOf, signerOf } from '../../app/start-evidence.ts';
 import { processTime } from '../../app/sync-context.ts';
-import { OrgtrailError } from '../../base/errors.ts';
+import { codeOf, OrgtrailError } from '../../base/errors.ts';
 import { version } from '../../base/package-files.ts';
 import { type LeaseOfBuilder, withLease } from '../../evidence/builder/build-forever.ts';
 import { Builder } from '../../evidence/builder/builder.ts';
@@ -132,7 +132,7 @@ export const readInput = (file: string): Buffer => {
   try {
     return readFileSync(file);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     throw new OrgtrailError('usage', `${file} cannot be read (${code})`);
   }
 };

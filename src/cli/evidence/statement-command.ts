@@ -6,8 +6,9 @@ import { coverageOf } from '../../app/start-evidence.ts';
 import { exitCodes, OrgtrailError } from '../../base/errors.ts';
 import { alignColumns } from '../../base/text.ts';
 import { buildOnce } from '../../evidence/builder/build-forever.ts';
+import type { NamedSource } from '../../evidence/builder/ports.ts';
 import type { StatementOf } from '../../evidence/journal/statement.ts';
-import { askCoverage, countUnanswered, readAnswers, type StatedSource } from '../../evidence/stored/orders.sql.ts';
+import { askCoverage, countUnanswered, readAnswers } from '../../evidence/stored/orders.sql.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { type CliContext, withDatabase } from '../command.ts';
 import { builderOf, collect } from './lifecycle.ts';
@@ -78,7 +79,7 @@ const sourcesOf = async (pool: Pool, { organization, account, all }: Options) =>
 };
 
 /** Waits for the process that builds, or builds. `stopped`: nothing is signed. */
-const untilAnswered = async (pool: Pool, config: Config, sources: readonly StatedSource[] | undefined) => {
+const untilAnswered = async (pool: Pool, config: Config, sources: readonly NamedSource[] | undefined) => {
   const { evidence, leaseMs } = config;
   const coverage = evidence && { ...coverageOf(config, evidence.statementsMs), lookMs: 0 };
   const building = builderOf(pool, evidence, leaseMs, coverage);
@@ -100,7 +101,7 @@ const untilAnswered = async (pool: Pool, config: Config, sources: readonly State
 
 const header = ['source', '', 'events', 'leaf', 'as of', 'read from', 'until', 'ranges', 'again', 'holes'];
 
-const rowOf = ({ kind, id, statement }: StatedSource & { readonly statement: StatementOf<'coverage'> }): string[] => {
+const rowOf = ({ kind, id, statement }: NamedSource & { readonly statement: StatementOf<'coverage'> }): string[] => {
   const { index, events, as_of, read, again, holes, left_out } = statement;
   const [from, until] = [read[0]?.[0] ?? 'nothing yet', read.at(-1)?.[1] ?? ''];
   const counts = [events, index].map(String);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { codeOf } from '../../base/errors.ts';
 import type { S3Bucket } from '../../base/s3/bucket.ts';
 import { S3Fault } from '../../base/s3/errors.ts';
 import type { Anchor, AnchorStore, LogToAnchor } from '../anchor.ts';
@@ -166,8 +167,6 @@ const syncDirectory = async (directory: string): Promise<void> => {
   await using handle = await open(directory, 'r');
   await handle.sync();
 };
-
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
 const PAGE = 1_000;
 

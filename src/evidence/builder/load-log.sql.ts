@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { longStatement } from '../../postgres/pool.ts';
 import { statementOf } from '../append/keys-in-force.ts';
 import type { StoredNumber } from '../append/log.ts';
 import { EvidenceFault } from '../bytes.ts';
@@ -61,6 +62,26 @@ export const readStatementsOf = async <T extends StatementType>(
     const statement = statementOf(text);
     return statement?.type === type ? [statement as StatementOf<T>] : [];
   });
+};
+
+/** Beside the hashes of level 0: positions (0: a statement) and numbers of their leaves. */
+export interface LeafTile {
+  readonly n: number;
+  readonly hashes: Buffer;
+  readonly positions: Buffer;
+  readonly sources: Buffer;
+  /** Of its first event. */
+  readonly firstPosition: number | null;
+}
+
+export const readLeafTiles = async (
+  pool: Pick<Pool, 'query'>,
+  condition: string,
+  values: unknown[],
+): Promise<LeafTile[]> => {
+  const sql = `select n::float8 as n, hashes, positions, sources, first_position::float8 as "firstPosition"
+    from evidence_tiles where level = 0 and ${condition}`;
+  return (await pool.query<LeafTile>(longStatement(sql, values))).rows;
 };
 
 /** In order, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */

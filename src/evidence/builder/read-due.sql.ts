@@ -3,6 +3,7 @@ import { type DueDrop, type DueFacts, MAX_HOLDS } from '../append/new-statements
 import type { NumberRange } from '../journal/instants.ts';
 import { holdsNumber } from '../journal/instants.ts';
 import { TILE_WIDTH } from '../tree/tiles.ts';
+import { type LeafTile, readLeafTiles } from './load-log.sql.ts';
 
 const MAX_CHANGES = 500;
 /** Characters: enough to know a hold by. */
@@ -54,18 +55,14 @@ from audit_event_changes c
     order by t.first_position desc limit 1) t on true
 where c.position <= $1 and not ${isStated('change', 'c.id::text')} order by c.id limit ${MAX_CHANGES}`;
 
+type TileOfPositions = Pick<LeafTile, 'n' | 'positions' | 'sources'>;
+
 interface ChangeRow extends TileOfPositions {
   readonly id: number;
   readonly position: number;
   readonly raw_sha256: string;
   readonly raw_bytes: number;
   readonly seen_at: string;
-}
-
-interface TileOfPositions {
-  readonly n: number;
-  readonly positions: Buffer;
-  readonly sources: Buffer;
 }
 
 /** `position`: each event up to it has its leaf, in a stored tile. */
@@ -97,20 +94,17 @@ const dropOf = async (pool: Pool, { id, drop, first, last, positions }: DropRow)
   const indexes: [number, number][] = [];
   const numbers = new Set<number>();
   for (let after = await tileBefore(pool, first); ; ) {
-    const { rows } = await pool.query<TileOfPositions>(
-      `select n::float8 as n, positions, sources from evidence_tiles
-       where level = 0 and n > $1 and coalesce(first_position, 0) <= $2 order by n limit ${TILES_AT_ONCE}`,
-      [after, last],
-    );
-    for (const { index, position, number } of rows.flatMap(leavesOf)) {
+    const which = `n > $1 and coalesce(first_position, 0) <= $2 order by n limit ${TILES_AT_ONCE}`;
+    const tiles = await readLeafTiles(pool, which, [after, last]);
+    for (const { index, position, number } of tiles.flatMap(leavesOf)) {
       if (position === 0 || !holdsNumber(positions, position)) continue;
       numbers.add(number);
       const before = indexes.at(-1);
       if (before?.[1] === index) before[1] = index + 1;
       else indexes.push([index, index + 1]);
     }
-    if (rows.length < TILES_AT_ONCE) return { id, drop, indexes, numbers };
-    after = rows.at(-1)?.n ?? after;
+    if (tiles.length < TILES_AT_ONCE) return { id, drop, indexes, numbers };
+    after = tiles.at(-1)?.n ?? after;
   }
 };
 

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
+import type { NamedSource } from '../builder/ports.ts';
 import { bundleFiles, type Selection, writeSelection } from '../bundle/layout.ts';
 import { EvidenceFault, unlessFault } from '../bytes.ts';
 import { type Checkpoint, keyOfLog, parseCheckpoint, writePolicy } from '../notes/checkpoint.ts';
@@ -11,16 +12,11 @@ import type { WrittenBundle } from './readme.ts';
 import type { ExportedLog } from './snapshot.sql.ts';
 import type { BundleWriter } from './writer.ts';
 
-export interface OneSource {
-  readonly kind: string;
-  readonly id: string;
-}
-
 export interface ExportOptions {
   readonly isPacked?: boolean;
   /** Also if what is stored is not what is signed. */
   readonly despiteFaults?: boolean;
-  readonly source?: OneSource | undefined;
+  readonly source?: NamedSource | undefined;
   readonly since?: string | null;
   readonly before?: string | null;
   /** The third selection: its words, and what was found. */

@@ -3,7 +3,7 @@ import { OrgtrailError } from '../../base/errors.ts';
 import { type BinaryRow, copyWithin } from '../../postgres/copy.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { eventFields, rawOfRow, readEventRow } from '../append/event-row.ts';
-import { readMonthKeys } from '../builder/load-log.sql.ts';
+import { type LeafTile, readLeafTiles, readMonthKeys } from '../builder/load-log.sql.ts';
 import { leavesOf } from '../builder/read-due.sql.ts';
 import { kindOf, type Selection } from '../bundle/layout.ts';
 import { writeRecord } from '../bundle/records.ts';
@@ -30,13 +30,6 @@ export interface LeavesToCopy {
   readonly onLeaf?: ((index: number) => void) | undefined;
 }
 
-interface LeafTile {
-  readonly n: number;
-  readonly hashes: Buffer;
-  readonly positions: Buffer;
-  readonly sources: Buffer;
-}
-
 /** Tiles of one query: 700 kB. */
 const TILES_AT_ONCE = 64;
 
@@ -55,7 +48,8 @@ export const copyLeaves = async (client: PoolClient, writer: BundleWriter, optio
   const needed = await neededTiles(client, options);
   try {
     for (let at = 0; at < needed.length; at += TILES_AT_ONCE) {
-      const chunk = await readTiles(client, needed.slice(at, at + TILES_AT_ONCE));
+      const some = needed.slice(at, at + TILES_AT_ONCE);
+      const chunk = await readLeafTiles(client, 'n = any ($1::bigint[]) order by n', [some]);
       tiles = new Map(chunk.map((tile) => [tile.n, tile]));
       await copyEvents(
         client,
@@ -244,16 +238,6 @@ const neededTiles = async (
     });
   }
   return [...needed].sort((a, b) => a - b);
-};
-
-const readTiles = async (client: PoolClient, tiles: readonly number[]): Promise<LeafTile[]> => {
-  const { rows } = await client.query<LeafTile>(
-    longStatement(
-      'select n::float8 as n, hashes, positions, sources from evidence_tiles where level = 0 and n = any ($1::bigint[]) order by n',
-      [tiles],
-    ),
-  );
-  return rows;
 };
 
 /** 32 bytes for 256 leaves. */

@@ -3,7 +3,7 @@ import { createReadStream, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
-import { OrgtrailError } from '../../base/errors.ts';
+import { codeOf, OrgtrailError } from '../../base/errors.ts';
 import type { BundleReader } from '../bundle/layout.ts';
 import { EvidenceFault } from '../bytes.ts';
 
@@ -49,7 +49,7 @@ const contentsOf = (folder: string): Pick<BundleReader, 'paths' | 'others'> => {
         .sort();
     return { paths: paths(({ isFile }) => isFile), others: paths(({ isFile, isFolder }) => !isFile && !isFolder) };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     throw new OrgtrailError('usage', `${folder} cannot be read as a folder (${code})`);
   }
 };
@@ -80,8 +80,7 @@ export async function* unpacked(packed: AsyncIterable<Buffer>): AsyncGenerator<B
       yield piece;
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).startsWith('Z_'))
-      throw new EvidenceFault(NOT_UNPACKED);
+    if (codeOf(error)?.startsWith('Z_') === true) throw new EvidenceFault(NOT_UNPACKED);
     throw error;
   }
   const isOneMember =

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { constants, crc32, deflateRawSync } from 'node:zlib';
-import { OrgtrailError } from '../../base/errors.ts';
+import { codeOf, OrgtrailError } from '../../base/errors.ts';
 import { packageFile } from '../../base/package-files.ts';
 import { sha256 } from '../bytes.ts';
 
@@ -149,12 +149,10 @@ const inFolder = (folder: string, act: () => void): void => {
 };
 
 const cannotBeWritten = (folder: string, error: unknown): OrgtrailError =>
-  new OrgtrailError('usage', `${folder} cannot be made (${codeOf(error)})`, {
+  new OrgtrailError('usage', `${folder} cannot be made (${codeOf(error) ?? 'unknown'})`, {
     hint: 'name a folder that does not exist yet, in one that you may write to: it gets its name once all of it is there',
     cause: error,
   });
-
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
 
 /** RFC 1952: deflate, no flags, no time, an unknown system. So the same content gives the same file. */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../../base/errors.ts';
 import { type KeyOrder, statementOf } from '../append/keys-in-force.ts';
+import type { NamedSource } from '../builder/ports.ts';
 import type { StatementOf } from '../journal/statement.ts';
 
 interface NewKeyOrder extends Pick<KeyOrder, 'reason' | 'bothForMs' | 'by'> {
@@ -37,17 +38,12 @@ export const readStated = async (pool: Pool, id: number): Promise<StatedOrder> =
   return { isSigned, until: until ?? undefined, heldBy };
 };
 
-export interface StatedSource {
-  readonly kind: string;
-  readonly id: string;
-}
-
 /** Undefined: of all. */
-export const askCoverage = async (pool: Pool, sources: readonly StatedSource[] | undefined): Promise<number> => {
-  const { rows } = await pool.query<{ asked: number }>('select orgtrail_ask_coverage($1, $2)::float8 as asked', [
-    sources?.map(({ kind }) => kind) ?? null,
-    sources?.map(({ id }) => id) ?? null,
-  ]);
+export const askCoverage = async (pool: Pool, sources: readonly NamedSource[] | undefined): Promise<number> => {
+  const { rows } = await pool.query<{ asked: number }>(
+    'select orgtrail_ask_coverage($1, $2)::float8 as asked',
+    parametersOf(sources),
+  );
   return rows[0]?.asked ?? 0;
 };
 
@@ -57,7 +53,7 @@ from sources s join evidence_asked a on a.source_kind = s.kind and a.source_id =
     and c.stated_at > a.asked_at and c.index < (select l.signed_size from evidence_log l)
 where ($1::text[] is null or (s.kind, s.id) in (select u.kind, u.id from unnest($1, $2::text[]) as u (kind, id)))`;
 
-export const countUnanswered = async (pool: Pool, sources: readonly StatedSource[] | undefined): Promise<number> => {
+export const countUnanswered = async (pool: Pool, sources: readonly NamedSource[] | undefined): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*) filter (where c.index is null)::float8 as count ${answered}`,
     parametersOf(sources),
@@ -68,9 +64,9 @@ export const countUnanswered = async (pool: Pool, sources: readonly StatedSource
 /** In order of their sources. */
 export const readAnswers = async function* (
   pool: Pool,
-  sources: readonly StatedSource[] | undefined,
-): AsyncGenerator<StatedSource & { readonly statement: StatementOf<'coverage'> }> {
-  const { rows: found } = await pool.query<StatedSource & { readonly index: number }>(
+  sources: readonly NamedSource[] | undefined,
+): AsyncGenerator<NamedSource & { readonly statement: StatementOf<'coverage'> }> {
+  const { rows: found } = await pool.query<NamedSource & { readonly index: number }>(
     `select s.kind, s.id, c.index::float8 as index ${answered} and c.index is not null order by s.kind, s.id`,
     parametersOf(sources),
   );
@@ -83,7 +79,7 @@ export const readAnswers = async function* (
   }
 };
 
-const parametersOf = (sources: readonly StatedSource[] | undefined) => [
+const parametersOf = (sources: readonly NamedSource[] | undefined) => [
   sources?.map(({ kind }) => kind) ?? null,
   sources?.map(({ id }) => id) ?? null,
 ];

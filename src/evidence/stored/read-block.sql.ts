@@ -3,12 +3,12 @@ import { copyOut } from '../../postgres/copy.ts';
 import { inTransaction, longStatement } from '../../postgres/pool.ts';
 import { eventFields } from '../append/event-row.ts';
 import { statementOf } from '../append/keys-in-force.ts';
-import { readMonthKeys, readStatementsOf } from '../builder/load-log.sql.ts';
+import { readLeafTiles, readMonthKeys, readStatementsOf } from '../builder/load-log.sql.ts';
 import { HASH_BYTES } from '../bytes.ts';
 import { united } from '../journal/instants.ts';
 import { TILE_WIDTH } from '../tree/tiles.ts';
 import { compareColumns } from './compare-columns.sql.ts';
-import { BLOCK_LEAVES, BlockCheck, type BlockTile } from './verify-block.ts';
+import { BLOCK_LEAVES, BlockCheck } from './verify-block.ts';
 
 const REPEATABLE = 'set transaction isolation level repeatable read, read only';
 
@@ -67,13 +67,7 @@ const readBlock = async (pool: Pool, block: number) =>
     const from = block * BLOCK_LEAVES;
     if (log === undefined || from >= log.signedSize) return undefined;
     const to = Math.min(log.signedSize, from + BLOCK_LEAVES);
-    const { rows: tiles } = await client.query<BlockTile>(
-      longStatement(
-        `select n::float8 as n, hashes, positions, sources, first_position::float8 as "firstPosition" from evidence_tiles
-         where level = 0 and n >= $1 and n < $2`,
-        [from / TILE_WIDTH, Math.ceil(to / TILE_WIDTH)],
-      ),
-    );
+    const tiles = await readLeafTiles(client, 'n >= $1 and n < $2', [from / TILE_WIDTH, Math.ceil(to / TILE_WIDTH)]);
     const isLast = to === log.signedSize;
     // Gaps between positions are looked at as well.
     const after = block === 0 ? SMALLEST : (await firstPositionFrom(client, from)) - 1;

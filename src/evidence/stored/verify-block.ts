@@ -1,4 +1,5 @@
 import { type BinaryFields, readEventRow } from '../append/event-row.ts';
+import type { LeafTile } from '../builder/load-log.sql.ts';
 import { leavesOf } from '../builder/read-due.sql.ts';
 import { HASH_BYTES } from '../bytes.ts';
 import { holdsNumber, type NumberRange } from '../journal/instants.ts';
@@ -14,7 +15,7 @@ export interface StoredBlock {
   /** Leaves [from, to), which are signed. */
   readonly from: number;
   readonly to: number;
-  readonly tiles: readonly BlockTile[];
+  readonly tiles: readonly LeafTile[];
   /** Roots of full tiles, by the number of the tile. */
   readonly parents: ReadonlyMap<number, Buffer>;
   readonly statements: ReadonlyMap<number, { readonly text: string; readonly source: number }>;
@@ -23,14 +24,6 @@ export interface StoredBlock {
   /** Indexes of leaves whose events were dropped, by a statement or as retention notes. */
   readonly dropped: readonly NumberRange[];
   readonly droppedPositions: readonly NumberRange[];
-}
-
-export interface BlockTile {
-  readonly n: number;
-  readonly hashes: Buffer;
-  readonly positions: Buffer;
-  readonly sources: Buffer;
-  readonly firstPosition: number | null;
 }
 
 interface Leaf {
@@ -64,7 +57,7 @@ export class BlockCheck {
     this.faults.push(text);
   }
 
-  #takeTile(tile: BlockTile, width: number, before: number): number {
+  #takeTile(tile: LeafTile, width: number, before: number): number {
     const { parents } = this.#stored;
     const { n, hashes, firstPosition } = tile;
     const parent = parents.get(n);

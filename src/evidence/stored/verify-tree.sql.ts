@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { longStatement } from '../../postgres/pool.ts';
 import { statementOf } from '../append/keys-in-force.ts';
 import { rootOfFirst } from '../builder/known-checkpoints.ts';
-import { readTiles } from '../builder/load-log.sql.ts';
+import { readLeafTiles, readTiles } from '../builder/load-log.sql.ts';
 import { HASH_BYTES } from '../bytes.ts';
 import { addLeaf, chainStart, type Growing, type NumberChain } from '../leaf.ts';
 import { hashesOnLevel, perfectRoot, TILE_WIDTH, widthOfTile } from '../tree/tiles.ts';
@@ -86,12 +86,7 @@ const faultsOfChains = async (pool: Pool): Promise<string[]> => {
   }
   const first = Math.min(size, ...[...chains.values()].map(({ from }) => from));
   for (let n = Math.floor(first / TILE_WIDTH); n * TILE_WIDTH < size; n += TILES_AT_ONCE) {
-    const { rows: tiles } = await pool.query<{ n: number; hashes: Buffer; positions: Buffer; sources: Buffer }>(
-      longStatement(
-        'select n::float8 as n, hashes, positions, sources from evidence_tiles where level = 0 and n >= $1 and n < $2 order by n',
-        [n, n + TILES_AT_ONCE],
-      ),
-    );
+    const tiles = await readLeafTiles(pool, 'n >= $1 and n < $2 order by n', [n, n + TILES_AT_ONCE]);
     for (const { n: at, hashes, positions, sources } of tiles) {
       for (let leaf = 0; leaf < sources.length / 4 && at * TILE_WIDTH + leaf < size; leaf += 1) {
         const chain = chains.get(sources.readUInt32BE(4 * leaf));

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { parseInstantMs } from '../../base/time.ts';
 import type { NewestCheckpoint } from '../../evidence/builder/ports.ts';
-import type { NamedSource, ShownEvidence, ShownLog } from '../../evidence/shown-evidence.sql.ts';
+import type { ShownEvidence, ShownLog, ShownSource } from '../../evidence/shown-evidence.sql.ts';
 import { type EvidenceStatus, isStopped, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { FoundEvent } from '../../search/answer.ts';
 import type { SourceHealth } from '../../status/health.ts';
@@ -201,7 +201,7 @@ const lastStated = ({ status: { statedSecondsAgo }, statements: { oldest }, nowM
   }; <code>orgtrail evidence statement</code> makes one now.</li>`;
 };
 
-const nameOf = ({ kind, id, name }: NamedSource): string => (name === null ? `${kind} ${id}` : `${name} (${kind})`);
+const nameOf = ({ kind, id, name }: ShownSource): string => (name === null ? `${kind} ${id}` : `${name} (${kind})`);
 
 /** Newest first. Nothing for a first log that goes on. */
 const historyPanel = ({ status, log }: EvidenceView): Html | null => {
