@@ -164,7 +164,7 @@ test('a run of verify is kept with who, what and how it ended; the page has the 
   await using run = await world.open();
   await run.cycle();
   await using served = await serve(run);
-  const window = ['--since', '2d', '--before', 'now'];
+  const window = ['--since', new Date(Date.now() - 2 * 86_400_000).toISOString(), '--before', 'now'];
   expect(await checksOf(served)).toContain('orgtrail verify --since 30d --before now');
   expect(await runInProcess(['verify', ...window, '--by', 'jane.doe'], world.env)).toMatchObject({
     code: 0,
