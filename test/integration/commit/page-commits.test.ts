@@ -32,12 +32,14 @@ beforeAll(async () => {
 });
 
 let plugs = 0;
+/** A busy machine takes seconds for a call: what waits must not go alone for that. */
+const NEVER_SLOW_MS = LEASE_MS;
 
 describe('pages of several sources that wait', () => {
   test('are stored in one transaction, in the order of their sources, with positions without a gap (invariant 6)', async () => {
     const ids = ['one-c', 'one-a', 'one-b'];
     const pages = await Promise.all(ids.map((id) => plain(id)));
-    const results = await together(createPageCommits(pool, LEASE_MS, 60_000), pages);
+    const results = await together(createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS), pages);
     const done = { kind: 'committed', stored: 2, duplicates: 0 };
     expect(results.map((result) => result.status === 'fulfilled' && result.value)).toMatchObject([done, done, done]);
     expect(await transactionsOf(ids)).toBe(1);
@@ -65,7 +67,7 @@ describe('pages of several sources that wait', () => {
       ];
     };
     const [grouped, single] = [await pagesOf('grouped-'), await pagesOf('single-')];
-    const results = await together(createPageCommits(pool, LEASE_MS), grouped);
+    const results = await together(createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS), grouped);
     const expected: unknown[] = [];
     for (const page of single) {
       const [settled] = await Promise.allSettled([commitPage(pool, page, LEASE_MS)]);
@@ -92,7 +94,7 @@ describe('pages of several sources that wait', () => {
     await pool.query("alter table audit_events add constraint no_end check (id <> 'ends-d-1')");
     const stale = { ...c, lease: { ...c.lease, epoch: c.lease.epoch - 1 } };
     const pages = [{ ...a, endsTurn: true }, b, { ...stale, endsTurn: true }, { ...d, endsTurn: true }];
-    const settled = await together(createPageCommits(pool, LEASE_MS), pages);
+    const settled = await together(createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS), pages);
     await pool.query('alter table audit_events drop constraint no_end');
     const kinds = settled.map((each) => each.status === 'fulfilled' && each.value.kind);
     expect(kinds).toEqual(['committed', 'committed', 'fenced', false]);
@@ -105,7 +107,7 @@ describe('pages of several sources that wait', () => {
 
   test('one fails: it alone, and it goes apart from the others until it is stored (invariant 10)', async () => {
     await pool.query("alter table audit_events add constraint no_poison check (id <> 'poison')");
-    const commits = createPageCommits(pool, LEASE_MS);
+    const commits = createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS);
     const ids = ['apart-a', 'apart-b', 'apart-c'];
     const [a, poisoned, c] = await Promise.all([plain('apart-a'), plain('apart-b', ['poison']), plain('apart-c')]);
     const settled = await together(commits, [a, poisoned, c]);
@@ -127,9 +129,9 @@ describe('pages of several sources that wait', () => {
   test('the source of one is locked: the others do not wait for it (invariant 10)', async () => {
     const ids = ['locked-a', 'locked-b', 'locked-c'];
     const pages = await Promise.all(ids.map((id) => plain(id)));
-    const commits = createPageCommits(pool, LEASE_MS);
+    const commits = createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS);
     const held = await withLock(pool, "select from sources where id = 'locked-a' for update", async () => {
-      const waiting = await whileBusy(commits, () => pages.map((page) => commits(page)));
+      const waiting = await whileBusy(commits, () => pages.map(commits));
       expect(await Promise.all(waiting.slice(1))).toMatchObject([{ stored: 2 }, { stored: 2 }]);
       await waitingBackends(pool, 1);
       return { first: waiting[0] };
@@ -141,13 +143,11 @@ describe('pages of several sources that wait', () => {
   test('the connection breaks: none is stored, each fails, and each can be sent again', async () => {
     const ids = ['broken-a', 'broken-b'];
     const pages = await Promise.all(ids.map((id) => plain(id)));
-    const commits = createPageCommits(pool, LEASE_MS);
+    const commits = createPageCommits(pool, LEASE_MS, NEVER_SLOW_MS);
     // Another transaction has begun to claim something of one of them.
     const claim = "insert into coverage select 'organization', 'broken-b', 'filters-in-force', 0";
     const lost = await withLock(pool, claim, async () => {
-      const { ended } = await whileBusy(commits, () => ({
-        ended: Promise.allSettled(pages.map((page) => commits(page))),
-      }));
+      const { ended } = await begun(commits, pages);
       await until('the statement for both is ended', async () => {
         const { rows } = await pool.query(
           `select pg_terminate_backend(pid) from pg_stat_activity
@@ -186,10 +186,10 @@ const whileBusy = async <T>(commits: CommitPages, begin: () => T): Promise<T> =>
   });
 };
 
-const together = async (commits: CommitPages, pages: readonly PageCommit[]) => {
-  const { ended } = await whileBusy(commits, () => ({ ended: Promise.allSettled(pages.map((page) => commits(page))) }));
-  return await ended;
-};
+const begun = async (commits: CommitPages, pages: readonly PageCommit[]) =>
+  await whileBusy(commits, () => ({ ended: Promise.allSettled(pages.map(commits)) }));
+
+const together = async (commits: CommitPages, pages: readonly PageCommit[]) => (await begun(commits, pages)).ended;
 
 const transactionsOf = (ids: readonly string[]) =>
   firstValue<number>(
