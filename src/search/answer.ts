@@ -21,12 +21,6 @@ export interface FilterReport {
   readonly near: readonly NearValue[];
 }
 
-/** Why a value does not occur, if it says more than that: of most fields, a `*` at the beginning is no wildcard. */
-export const starHint = ({ field, value }: { readonly field: string; readonly value: string }): string =>
-  field !== 'text' && /^-?(?!(?:uri|agent|method|actor_type|context|network|text):)(?:\w+:)?"?\*[^",]/.test(value)
-    ? ' A * at its beginning stands for itself: a word without a field is found anywhere in an entry.'
-    : '';
-
 export interface EmptyReport {
   /** Whether anything is stored of the time and organization searched. Null: it could not be looked up in time. */
   readonly anyInRange: boolean | null;

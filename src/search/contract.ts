@@ -34,7 +34,7 @@ const fields = {
   account: text('The name or the id of an account. Only events of account audit logs have one.'),
   zone: text('The name, case-insensitive, or the id of a zone. Only events of account audit logs have one.'),
   q: text(
-    'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at the end stands for any rest, quotes enclose values with spaces. docs/console.md lists the fields.',
+    'A query line. All of its terms and the other parameters must hold: `action:create,delete -actor:ci* status:4xx uri:/accounts/* "some text"`. A minus excludes, commas separate alternatives, `*` at either end stands for any text, quotes enclose values with spaces. docs/console.md lists the fields.',
   ),
   archive: text('true is refused: months that are in the archive alone are not searched; a thaw brings one back.'),
   copies: text(

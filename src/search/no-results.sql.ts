@@ -6,7 +6,7 @@ import { conditionsOf, everything, nothingInTime, withSpellings } from './condit
 import { textsOfNetwork } from './query/address-starts.ts';
 import { type EventQuery, mayHaveName, patternOf } from './query/event-query.ts';
 import { actorTerms, type SearchField } from './query/search.ts';
-import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress, printTerm, readActor } from './query/terms.ts';
+import { type Actor, coarseNetworkOf, isAddress, prefixOf, printTerm, readActor } from './query/terms.ts';
 
 /** As a query calls them. The flags are left out: they name no value that could be misspelt. */
 const valueFields = {
@@ -165,7 +165,7 @@ const sample = async (look: Look, columns: readonly string[], events = SAMPLED_E
 
 /** Those of all of history that begin so, by an index; else those of the newest events that differ a little. */
 const nearActors = async (look: Look, actor: Actor, columns: readonly string[]): Promise<readonly NearValue[]> => {
-  const given = actorPrefixOf(actor.value) ?? actor.value;
+  const given = prefixOf(actor.value) ?? actor.value;
   const network = networkOf(given);
   const found = network === undefined ? [] : await addressesIn(look, network);
   found.push(...(await beginningWith(look, given)));

@@ -39,7 +39,7 @@ const question = {
     .max(2_000)
     .optional()
     .describe(
-      'A query line: field:value terms that must all hold, a minus to exclude, commas between alternatives, * for any rest, quotes around values with spaces, such as "actor:mira* -action:view,login status:4xx". Fields: actor, email, ip, token, actor_id, actor_type, context, action, result, product, resource_type, resource, organization, account, zone, ray, method, status, uri, agent, id, text. A word without a field is looked for in the text of entries.',
+      'A query line: field:value terms that must all hold, a minus to exclude, commas between alternatives, * at either end for any text, quotes around values with spaces, such as "actor:mira* -action:view,login status:4xx". Fields: actor, email, ip, token, actor_id, actor_type, context, action, result, product, resource_type, resource, organization, account, zone, ray, method, status, uri, agent, id, text. A word without a field is looked for in the text of entries.',
     ),
   since: time
     .optional()

@@ -1,7 +1,7 @@
 import { alignColumns, counted, printable } from '../../base/text.ts';
 import { formatDuration } from '../../base/time.ts';
 import { member } from '../../formats/audit-entry.ts';
-import { incompleteReasons, starHint } from '../../search/answer.ts';
+import { incompleteReasons } from '../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../search/archived-months.sql.ts';
 import { type Coverage, type HistoryPage, historyPage, type Summary } from '../../search/contract.ts';
 import { type HistoryStep, historySteps } from '../../search/entities.ts';
@@ -67,8 +67,7 @@ const emptyLines = ({ empty, incomplete_because: because }: ShownAnswer): readon
     const named = `${field} ${printable(value, 60)}`;
     const nearest = near.map((one) => `${printable(one.value, 60)} (${one.at_least ? 'at least ' : ''}${one.events})`);
     const others = nearest.length === 0 ? '' : `; near: ${nearest.join(', ')}`;
-    const hint = starHint({ field, value });
-    if (occurs === false) return [`${named} occurs in no event that is in PostgreSQL${others}${hint && `.${hint}`}`];
+    if (occurs === false) return [`${named} occurs in no event that is in PostgreSQL${others}`];
     return occursInRange === false ? [`${named} occurs, but not in the time and organizations searched`] : [];
   });
   return because.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;

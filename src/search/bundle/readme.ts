@@ -99,7 +99,7 @@ const ofTerm = ({ field, isNegated, values }: Term): string => {
   return `the ${names[field] ?? field} is ${isNegated ? 'not ' : ''}${list}${hasStar(values) ? ANY_REST : ''}`;
 };
 
-const ANY_REST = ' (* is any rest)';
+const ANY_REST = ' (* is any text)';
 
 const hasStar = (values: readonly string[]): boolean => values.some((value) => value.includes('*'));
 

@@ -15,8 +15,9 @@ import {
 import type { SearchField } from '../query/search.ts';
 import {
   type Actor,
-  actorPrefixOf,
   isAddress,
+  isOpenAtFront,
+  prefixOf,
   readActor,
   statusRange,
   type Term,
@@ -115,41 +116,7 @@ const termCondition = ({ field, isNegated, values }: Term, rows: Rows): string =
 const comparisonWith = (value: string, start: string | undefined, parameter: AddParameter): string =>
   start === undefined ? `= lower(${parameter(value)})` : `like lower(${parameter(patternOf(start))})`;
 
-/** Whatever the case of letters, with `*` at the end if it is not meant as it is. */
-const spelled =
-  (column: SpelledColumn, isAsItIs = false): ValueCondition =>
-  (value, { parameter, spellings }) => {
-    const start = isAsItIs ? undefined : actorPrefixOf(value);
-    const known = start === undefined ? spellings?.get(spellingKey(column, value)) : undefined;
-    if (known !== undefined) return anyOf(column, known, parameter);
-    const comparison = comparisonWith(value, start, parameter);
-    const same = `(${column} ${comparison} or (${column} <> lower(${column}) and lower(${column}) ${comparison}))`;
-    return start === undefined ? same : beginsWholly(same, { text: column, start, lower: true }, parameter);
-  };
-
-/** As `spelled`, of columns that the index of names has: of e-mail addresses those that are not in small letters. */
-const named =
-  (column: 'actor_email' | 'actor_token_name'): ValueCondition =>
-  (value, { parameter }) => {
-    const start = actorPrefixOf(value);
-    const comparison = comparisonWith(value, start, parameter);
-    const isName = `lower(${column}) ${comparison}`;
-    // The cheaper one first, for rows that are not read by the index.
-    const inNames = `${surely(isName)} and ${mayHaveName(column, parameter(start ?? value), start !== undefined)}`;
-    const same = column === 'actor_email' ? `(${column} ${comparison} or (${inNames}))` : `(${inNames})`;
-    return start === undefined ? same : beginsWholly(same, { text: column, start, lower: true }, parameter);
-  };
-
-const email = named('actor_email');
-
-const exact =
-  (column: string): ValueCondition =>
-  (value, { parameter }) => {
-    const start = actorPrefixOf(value);
-    return start === undefined ? `${column} = ${parameter(value)}` : exactBeginning(column, start, parameter);
-  };
-
-/** Whatever the case of letters, with `*` at either end. No index helps. */
+/** Whatever the case of letters, with `*` at either end. */
 const loose =
   (column: string): ValueCondition =>
   (value, { parameter }) => {
@@ -159,10 +126,47 @@ const loose =
     return `${column} ilike ${parameter(`${front}${likeText(inner)}${end}`)}`;
   };
 
-const ofAddress: ValueCondition = (value, { parameter }) => {
-  const start = actorPrefixOf(value);
+const openAtFront =
+  (column: string, condition: ValueCondition): ValueCondition =>
+  (value, rows) =>
+    (isOpenAtFront(value) ? loose(column) : condition)(value, rows);
+
+/** Whatever the case of letters, with `*` at the end if it is not meant as it is. */
+const spelled =
+  (column: SpelledColumn, isAsItIs = false): ValueCondition =>
+  (value, { parameter, spellings }) => {
+    const start = isAsItIs ? undefined : prefixOf(value);
+    const known = start === undefined ? spellings?.get(spellingKey(column, value)) : undefined;
+    if (known !== undefined) return anyOf(column, known, parameter);
+    const comparison = comparisonWith(value, start, parameter);
+    const same = `(${column} ${comparison} or (${column} <> lower(${column}) and lower(${column}) ${comparison}))`;
+    return start === undefined ? same : beginsWholly(same, { text: column, start, lower: true }, parameter);
+  };
+
+/** As `spelled`, of columns that the index of names has: of e-mail addresses those that are not in small letters. */
+const named = (column: 'actor_email' | 'actor_token_name'): ValueCondition =>
+  openAtFront(column, (value, { parameter }) => {
+    const start = prefixOf(value);
+    const comparison = comparisonWith(value, start, parameter);
+    const isName = `lower(${column}) ${comparison}`;
+    // The cheaper one first, for rows that are not read by the index.
+    const inNames = `${surely(isName)} and ${mayHaveName(column, parameter(start ?? value), start !== undefined)}`;
+    const same = column === 'actor_email' ? `(${column} ${comparison} or (${inNames}))` : `(${inNames})`;
+    return start === undefined ? same : beginsWholly(same, { text: column, start, lower: true }, parameter);
+  });
+
+const email = named('actor_email');
+
+const exact = (column: string): ValueCondition =>
+  openAtFront(column, (value, { parameter }) => {
+    const start = prefixOf(value);
+    return start === undefined ? `${column} = ${parameter(value)}` : exactBeginning(column, start, parameter);
+  });
+
+const ofAddress = openAtFront('actor_ip_address', (value, { parameter }) => {
+  const start = prefixOf(value);
   return start === undefined ? `(${addressParts(value, parameter).join(' or ')})` : addressStartPart(start, parameter);
-};
+});
 
 const either =
   (...all: readonly ValueCondition[]): ValueCondition =>
@@ -179,7 +183,7 @@ const actorKinds: Readonly<Record<Actor['kind'], ValueCondition>> = {
   id: actorId,
   token,
   any: (value, rows) =>
-    actorPrefixOf(value) === undefined
+    prefixOf(value) === undefined
       ? either(email, actorId, token, exact('actor_ip_address'))(value, rows)
       : either(email, tokenName)(value, rows),
 };
@@ -197,7 +201,8 @@ export const effects = 'orgtrail_effects(action_type, raw_uri, raw::json)';
 const conditions: Readonly<Record<TermField, ValueCondition>> = {
   organization: exact('organization_id'),
   account: exact('account_id'),
-  zone: zoneCondition,
+  zone: (value, rows) =>
+    (/^\*|\*$/.test(value) ? either(loose('zone_id'), loose('zone_name')) : zoneCondition)(value, rows),
   actor: (text, rows) => {
     const { kind, value } = readActor(text);
     return actorKinds[kind](value, rows);
@@ -208,10 +213,10 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   actor_id: actorId,
   actor_type: loose('actor_type'),
   context: loose('actor_context'),
-  action: spelled('action_type'),
-  result: spelled('action_result'),
-  product: spelled('resource_product'),
-  resource_type: spelled('resource_type'),
+  action: openAtFront('action_type', spelled('action_type')),
+  result: openAtFront('action_result', spelled('action_result')),
+  product: openAtFront('resource_product', spelled('resource_product')),
+  resource_type: openAtFront('resource_type', spelled('resource_type')),
   resource: exact('resource_id'),
   ray: exact('raw_cf_ray_id'),
   status: (value, { parameter }) => {
@@ -223,10 +228,8 @@ const conditions: Readonly<Record<TermField, ValueCondition>> = {
   agent: loose('raw_user_agent'),
   id: exact('id'),
   text: (value, { parameter }) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`,
-  detection: (value, { parameter }) => {
-    const start = value === ANY_RULE ? '' : actorPrefixOf(value);
-    const rule =
-      start === undefined ? `f.detection = ${parameter(value)}` : `starts_with(f.detection, ${parameter(start)})`;
+  detection: (value, rows) => {
+    const rule = value === ANY_RULE ? 'true' : exact('f.detection')(value, rows);
     return `(position, action_time) in (select f.event_position, f.action_time from findings f where ${rule})`;
   },
   country: ofPlace((value, { parameter }) => `p.country = upper(${parameter(value)})`),

@@ -11,7 +11,7 @@ import {
   spellingKey,
 } from '../query/event-query.ts';
 import type { SearchCursor } from '../query/search.ts';
-import { actorPrefixOf } from '../query/terms.ts';
+import { isOpenAtFront, prefixOf } from '../query/terms.ts';
 import { plainConditions } from './filter-conditions.sql.ts';
 
 /** The search that all events meet. */
@@ -102,7 +102,7 @@ const spelledValues = (query: EventQuery): readonly (readonly [column: SpelledCo
   }),
   ...(query.terms ?? []).flatMap(({ field, values }) => {
     const column = field === 'resource_type' ? field : enumerations[field as keyof typeof enumerations];
-    const whole = values.filter((value) => actorPrefixOf(value) === undefined);
+    const whole = values.filter((value) => prefixOf(value) === undefined && !isOpenAtFront(value));
     return column === undefined ? [] : whole.map((value) => [column, value] as const);
   }),
 ];

@@ -315,8 +315,8 @@ const plainOf = ({ field, isNegated, values }: Term): [PlainField, string] | und
   if (kind !== undefined) return ['actor', `${kind}:${text}`];
   const plain = plainFields.find((one) => one === field);
   if (plain === undefined) return undefined;
-  // A beginning is for actors alone; elsewhere a star is meant as it is.
-  return plain !== 'actor' && plain !== 'text' && text.endsWith('*') ? undefined : [plain, text];
+  // A star stands for any text in the parameter `actor` alone; in others it is meant as it is.
+  return plain !== 'actor' && plain !== 'text' && /^\*|\*$/.test(text) ? undefined : [plain, text];
 };
 
 /** Where a page begins: beside this event, in the order (time, position). */

@@ -160,7 +160,7 @@ type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
 
 export interface Actor {
   readonly kind: ActorKind;
-  /** `*` at the end: all that begin so. */
+  /** `*` at an end: any text. */
   readonly value: string;
 }
 
@@ -172,7 +172,7 @@ export const readActor = (text: string): Actor => {
   const match = named.exec(text);
   if (match !== null) return { kind: match[1] as ActorKind, value: match[2] as string };
   if (text.includes('@')) return { kind: 'email', value: text };
-  const start = actorPrefixOf(text);
+  const start = prefixOf(text);
   const isIp = start === undefined ? isAddress(text) : addressStart.test(start);
   return { kind: isIp ? 'ip' : 'any', value: text };
 };
@@ -183,9 +183,12 @@ export const printActor = ({ kind, value }: Actor): string => {
   return read.kind === kind && read.value === value ? value : kind === 'any' ? value : `${kind}:${value}`;
 };
 
-/** Without the `*` at its end; undefined for a value that is meant as it is. */
-export const actorPrefixOf = (value: string): string | undefined =>
-  value.length > 1 && value.endsWith('*') ? value.slice(0, -1) : undefined;
+/** A `*` at the beginning stands for any text. No index helps. */
+export const isOpenAtFront = (value: string): boolean => value.length > 1 && value.startsWith('*');
+
+/** Without the `*` at its end; undefined for a value that is no beginning. */
+export const prefixOf = (value: string): string | undefined =>
+  value.length > 1 && value.endsWith('*') && !isOpenAtFront(value) ? value.slice(0, -1) : undefined;
 
 /** Of what PostgreSQL reads as `inet`: an address, or a network such as 198.51.100.0/24. */
 export const isAddress = (value: string): boolean => {

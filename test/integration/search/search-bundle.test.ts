@@ -95,13 +95,13 @@ describe('a search as a bundle', () => {
     expect(question.words).toEqual([
       'at 2026-01-01T00:00:00Z or later',
       `the entry contains ${JSON.stringify(forged)}`,
-      'the action is "create" or "del*" (* is any rest)',
+      'the action is "create" or "del*" (* is any text)',
       'the result is not "failure"',
     ]);
     expect(question.line).toContain('action:create,del* -result:failure');
     expect(question.address).toMatch(/^\/events\?since=2026-01-01T00%3A00%3A00Z&text=x%0A0000/);
     expect(question.command).toMatch(/^orgtrail search /);
-    expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any rest)\n');
+    expect(read('README.txt')).toContain('\n                and the action is "create" or "del*" (* is any text)\n');
     expect(read('README.txt')).toMatch(/^Complete {12}(yes, up to 20\S+Z|no: )/m);
     expect(read('README.txt')).not.toMatch(/^0{64}|\u202e/m);
     expect(inShell(listed)).toBe('');

@@ -39,25 +39,23 @@ const stored = {
 
 const starred = (text: string): string => `${text.slice(0, 1 + Math.floor(random() * text.length))}*`;
 const otherCase = (text: string): string => (random() < 0.5 ? text.toUpperCase() : text.toLowerCase());
-/** As it is stored, in another case, or its beginning. */
+const openAtFront = (text: string): string =>
+  random() < 0.25 ? `*${text.slice(Math.floor((random() * text.length) / 2))}` : text;
+/** As it is stored, in another case, its beginning, or a part of these. */
 const near = (all: readonly string[]) => (): string => {
   const text = pick(all);
-  return pick([text, otherCase(text), starred(text), starred(otherCase(text))]);
-};
-const bothEnds = (all: readonly string[]) => (): string => {
-  const text = near(all)();
-  return random() < 0.3 ? `*${text.slice(Math.floor((random() * text.length) / 2))}` : text;
+  return openAtFront(pick([text, otherCase(text), starred(text), starred(otherCase(text))]));
 };
 const address = (): string => {
   const text = pick(stored.address.filter((one) => /[.:]/.test(one) && one !== '192.0.2'));
   const bits = Math.floor(random() * (text.includes(':') ? 129 : 33));
-  return pick([text, `${text}/${bits}`, starred(text), otherCase(text)]);
+  return openAtFront(pick([text, `${text}/${bits}`, starred(text), otherCase(text)]));
 };
 
 const values: Readonly<Record<string, () => string>> = {
   organization: () => pick(['q', 'r']),
   account: () => pick(['a', 'b']),
-  zone: () => pick([...stored.zone, 'EXAMPLE.COM', 'z-1']),
+  zone: near([...stored.zone, 'z-1']),
   email: near(stored.email),
   ip: address,
   token: near([...stored.tokenId, ...stored.tokenName]),
@@ -73,8 +71,8 @@ const values: Readonly<Record<string, () => string>> = {
       () => `token:${near(stored.tokenName)()}`,
       () => `id:${near(stored.actorId)()}`,
     ])(),
-  actor_type: bothEnds(stored.type),
-  context: bothEnds(stored.context),
+  actor_type: near(stored.type),
+  context: near(stored.context),
   action: near(stored.action),
   result: near(stored.result),
   product: near(stored.product),
@@ -82,9 +80,9 @@ const values: Readonly<Record<string, () => string>> = {
   resource: near(stored.resource),
   ray: near(['ray-1', 'ray-2']),
   status: () => pick(['200', '4xx', '2XX', '200-403', '>=404', '>403', '<201', '<=403']),
-  method: bothEnds(stored.method),
-  uri: bothEnds(stored.uri),
-  agent: bothEnds(stored.agent),
+  method: near(stored.method),
+  uri: near(stored.uri),
+  agent: near(stored.agent),
   id: () => pick(['e-1', 'e-1*', 'bare', 'E-1', 'e-20']),
   effect: () => pick(['create', 'update', 'Delete', 'mixed', 'view']),
   text: () => pick(['mira', 'TERRAFORM', '50%', 'ünique', 'note', '\\u0000', 'quo\\"te', '_', 'ray-3"', '\u2028']),

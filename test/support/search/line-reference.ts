@@ -13,12 +13,15 @@ export const meets = (row: Row, { field, text: value }: Value): boolean => {
     return found === null || found === undefined ? undefined : String(found);
   };
   const low = (one: string | undefined) => one?.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-  const start = value.length > 1 && value.endsWith('*') ? value.slice(0, -1) : undefined;
+  const isOpenAtFront = value.length > 1 && value.startsWith('*');
+  const start = value.length > 1 && value.endsWith('*') && !isOpenAtFront ? value.slice(0, -1) : undefined;
   const exactly = (column: string): boolean =>
-    start === undefined ? text(column) === value : (text(column)?.startsWith(start) ?? false);
-  const anyCase = (column: string): boolean =>
-    start === undefined ? low(text(column)) === low(value) : (low(text(column))?.startsWith(low(start) ?? '') ?? false);
-  const bothEnds = (column: string): boolean => {
+    isOpenAtFront
+      ? anyCase(column)
+      : start === undefined
+        ? text(column) === value
+        : (text(column)?.startsWith(start) ?? false);
+  const anyCase = (column: string): boolean => {
     const found = low(text(column));
     if (found === undefined) return false;
     const [front, end] = [value.startsWith('*'), value.endsWith('*')];
@@ -30,6 +33,7 @@ export const meets = (row: Row, { field, text: value }: Value): boolean => {
   const ip = (): boolean => {
     const found = text('actor_ip_address');
     if (found === undefined) return false;
+    if (isOpenAtFront) return anyCase('actor_ip_address');
     if (start !== undefined) return low(found)?.startsWith(low(start) ?? '') ?? false;
     const [address = '', length] = value.split('/');
     const [wanted, has] = [bitsOf(address), bitsOf(found)];
@@ -77,12 +81,15 @@ export const meets = (row: Row, { field, text: value }: Value): boolean => {
     actor_id: kinds['id'] as () => boolean,
     organization: () => text('organization_id') === value,
     account: () => text('account_id') === value,
-    zone: () => text('zone_id') === value || low(text('zone_name')) === low(value),
-    actor_type: () => bothEnds('actor_type'),
-    context: () => bothEnds('actor_context'),
-    method: () => bothEnds('raw_method'),
-    uri: () => bothEnds('raw_uri'),
-    agent: () => bothEnds('raw_user_agent'),
+    zone: () =>
+      /^\*|\*$/.test(value)
+        ? anyCase('zone_id') || anyCase('zone_name')
+        : text('zone_id') === value || low(text('zone_name')) === low(value),
+    actor_type: () => anyCase('actor_type'),
+    context: () => anyCase('actor_context'),
+    method: () => anyCase('raw_method'),
+    uri: () => anyCase('raw_uri'),
+    agent: () => anyCase('raw_user_agent'),
     action: () => anyCase('action_type'),
     result: () => anyCase('action_result'),
     product: () => anyCase('resource_product'),

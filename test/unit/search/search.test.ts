@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { starHint } from '../../../src/search/answer.ts';
 import {
   instantOfBound,
   printCursor,
@@ -13,14 +12,6 @@ import { printTerms, readTerms, type Term, termFields } from '../../../src/searc
 import { readSavedName } from '../../../src/search/saved-searches.sql.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { forAll } from '../for-all.ts';
-
-test('a star at the beginning is said to be none, but of fields that take one', () => {
-  const hints = (values: readonly string[]) => values.map((value) => starHint({ field: 'q', value }) !== '');
-  expect(starHint({ field: 'actor', value: '*@demo-company.example' })).toMatch(/ stands for itself: /);
-  expect(starHint({ field: 'text', value: '*x' })).toBe('');
-  expect(hints(['-email:*x', 'token:"*x y"'])).toEqual([true, true]);
-  expect(hints(['uri:*x*', '-agent:*x', 'text:"*x"', 'actor:mira*'])).toEqual([false, false, false, false]);
-});
 
 it('a search is read, and printed as the same link', () => {
   const query =

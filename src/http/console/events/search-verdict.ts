@@ -6,7 +6,6 @@ import {
   type NearValue,
   type SearchAnswer,
   type SearchCoverage,
-  starHint,
 } from '../../../search/answer.ts';
 import { archivedMonthsSentence, droppedMonthsSentence } from '../../../search/archived-months.sql.ts';
 import { printSearch, type Search, type SearchField } from '../../../search/query/search.ts';
@@ -130,8 +129,7 @@ const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
     near.length === 0
       ? null
       : html` Near: ${near.map((one, n) => html`${n === 0 ? '' : ', '}${nearLink(search, filter, one)}`)}.`;
-  if (occurs === false)
-    return html`<li>No event that is in PostgreSQL has ${subject}, of any time.${hint}${starHint(filter)}</li>`;
+  if (occurs === false) return html`<li>No event that is in PostgreSQL has ${subject}, of any time.${hint}</li>`;
   if (occurs === null) return html`<li>Whether any event has ${subject} could not be looked up in time.${hint}</li>`;
   if (occursInRange === false) {
     return html`<li>${subject} alone has no event in the time and organization searched, but has some elsewhere.</li>`;
