@@ -17,6 +17,8 @@ export interface KilledRun {
   readonly moment: Moment;
   /** Of the requests for objects, and of the objects that come into the catalogue. */
   readonly nth: number;
+  /** Of objects with such a key alone. */
+  readonly of?: RegExp;
   /** So that a month has several. Default: the command itself, for which it has one. */
   readonly hasSmallObjects?: boolean;
   /** Default: `archive run --drop`, and the settings of the world. */
@@ -32,7 +34,15 @@ const smallObjects = fileURLToPath(new URL('small-objects.ts', import.meta.url))
 export const runAndKill = async (
   { proxy }: ArchiveServers,
   world: SeedWorld,
-  { moment, nth, hasSmallObjects = false, afterMs, args = ['archive', 'run', '--drop'], env = world.env }: KilledRun,
+  {
+    moment,
+    nth,
+    of,
+    hasSmallObjects = false,
+    afterMs,
+    args = ['archive', 'run', '--drop'],
+    env = world.env,
+  }: KilledRun,
 ): Promise<{ readonly isKilled: boolean; readonly output: string }> => {
   const held = await hold(world.owner, moment);
   const within = hasSmallObjects ? [process.execPath, smallObjects] : [];
@@ -42,7 +52,7 @@ export const runAndKill = async (
     isKilled = running.child.exitCode === null;
     running.child.kill('SIGKILL');
   };
-  if (isOfStorage(moment)) proxy.stopAt(moment, nth, kill);
+  if (isOfStorage(moment)) proxy.stopAt(moment, nth, kill, of);
   else if (moment === 'any time') setTimeout(kill, afterMs).unref();
   else killOnce(world.owner, moment, moment === 'catalogued' ? nth : 1, running, kill).catch(() => kill());
   await running.ended;

@@ -18,6 +18,17 @@ const months = Array.from({ length: MONTHS }, (_, n) => new Date(Date.UTC(2024, 
 const run = ['archive', 'run', ...months.flatMap((month) => ['--month', month])];
 /** Nothing is dropped. */
 const killedAt = moments.filter((moment) => !['dropping', 'dropped'].includes(moment));
+const putAt = moments.filter((moment) => moment.startsWith('put'));
+/** In the order of writing; objects many times, all others once or twice. */
+const steps: readonly (readonly [name: string, keys: RegExp, most: number])[] = [
+  ['object', /\/v1\/(events|changes)\//, 16],
+  ['manifest of a month', /\/m-[^/]+\.avro/, 2],
+  ['manifest list', /\/snap-/, 2],
+  ['metadata', /\.metadata\.json/, 2],
+  ['hint', /version-hint/, 2],
+  ['state', /\/v1\/state\//, 1],
+  ['manifest of the archive', /\/v1\/manifest\//, 1],
+];
 
 /** Throws what a reader has otherwise than the database. */
 const compared = (what: string, found: unknown, expected: unknown): void => {
@@ -46,14 +57,18 @@ export const runLake = async (
     const seen: { readonly snapshot: string; readonly digests: unknown }[] = [];
     const killed = new Map<string, number>();
     for (let round = 1; round <= ROUNDS; round += 1) {
-      const changed: string[] = [];
+      let [changed, late] = [0, 0];
       for (let n = 0; n < kills / ROUNDS; n += 1) {
-        const moment = killedAt[Math.floor(random() * killedAt.length)] ?? 'any time';
-        const [nth, afterMs] = [1 + Math.floor(random() * 16), 600 + random() * 6_000];
-        const { isKilled } = await runAndKill(servers, world, { args: run, env, moment, nth, afterMs });
-        if (isKilled) killed.set(moment, (killed.get(moment) ?? 0) + 1);
-        if (random() < 0.3) changed.push((await tamper(world, random, 'v1/events')) ?? '');
-        if (random() < 0.3) changed.push((await addLate(world.owner, random, `${seed}-${round}-${n}`)) ?? '');
+        const any = n % 2 === 0 ? putAt : killedAt;
+        const moment = any[Math.floor(random() * any.length)] ?? 'any time';
+        const isPut = putAt.includes(moment);
+        const [name, of, most] = (isPut && steps[(n + round) % steps.length]) || ['', /./, 16];
+        const [nth, afterMs] = [1 + Math.floor(random() * most), 600 + random() * 6_000];
+        const { isKilled } = await runAndKill(servers, world, { args: run, env, moment, nth, of, afterMs });
+        const where = isPut ? `${moment} of ${name}` : moment;
+        if (isKilled) killed.set(where, (killed.get(where) ?? 0) + 1);
+        if (random() < 0.3) changed += (await tamper(world, random, 'v1/events')) === undefined ? 0 : 1;
+        if (random() < 0.7) late += (await addLate(world.owner, random, `${seed}-${round}-${n}`)) === undefined ? 0 : 1;
       }
       // Other bytes of the same rows take the place of objects that were changed.
       const version = { ORGTRAIL_ARCHIVE_PARQUET: String(1 + (round % 2)) };
@@ -97,7 +112,7 @@ export const runLake = async (
       );
       const all = digests.reduce((sum, { rows }) => sum + rows, 0);
       say(
-        `round ${round}: ${all.toLocaleString('en')} events in ${files.length} objects, ${(bytes / 1e6).toFixed(1)} MB of objects that count (${Math.round(bytes / all)} B an event), last run ${seconds.toFixed(1)} s; ${seen.length} snapshots as they were; changed outside or late: ${changed.length}`,
+        `round ${round}: ${all.toLocaleString('en')} events in ${files.length} objects, ${(bytes / 1e6).toFixed(1)} MB of objects that count (${Math.round(bytes / all)} B an event), last run ${seconds.toFixed(1)} s; ${seen.length} snapshots as they were; changed outside: ${changed}, late: ${late}`,
       );
     }
     say(

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { commit, entryText, takeLease } from '../../test/support/postgres/store-fixture.ts';
-import { months, type SeedWorld } from './archive-world.ts';
+import type { SeedWorld } from './archive-world.ts';
 
 /** Does something to the objects of months that are still in the database: of what was dropped there is no other copy. Says what. */
 export const tamper = async (
@@ -45,8 +45,8 @@ export const addLate = async (owner: Pool, random: () => number, name: string): 
     "select distinct to_char(action_time at time zone 'UTC', 'YYYY-MM') as month from audit_events order by 1",
   );
   const month = rows[Math.floor(random() * rows.length)]?.month;
-  const fromMs = months[month ?? ''];
-  if (month === undefined || fromMs === undefined) return undefined;
+  if (month === undefined) return undefined;
+  const fromMs = Date.parse(`${month}-03T00:00:00Z`);
   const isChange = random() < 0.4;
   const id = isChange ? `${month}-${Math.floor(random() * 40)}` : `late-${name}`;
   await commit(owner, await takeLease(owner, 'o'), [entryText(id, fromMs + 3_600_000, { late: name })]);

@@ -8,8 +8,8 @@ export type StorageMoment = (typeof storageMoments)[number];
 /** Stands between a process and a storage. */
 export interface StorageProxy extends AsyncDisposable {
   readonly endpoint: string;
-  /** Calls once, at the nth such moment from now on; the request goes no further. */
-  stopAt(moment: StorageMoment, nth: number, call: () => void): void;
+  /** Calls once, at the nth such moment from now on, of the keys that match; the request goes no further. */
+  stopAt(moment: StorageMoment, nth: number, call: () => void, of?: RegExp): void;
   /** Nothing is stopped any more. */
   clear(): void;
 }
@@ -17,6 +17,7 @@ export interface StorageProxy extends AsyncDisposable {
 interface Watch {
   readonly moment: StorageMoment;
   left: number;
+  readonly of: RegExp;
   readonly call: () => void;
 }
 
@@ -24,8 +25,8 @@ interface Watch {
 export const startStorageProxy = async (upstream: string): Promise<StorageProxy> => {
   let watch: Watch | undefined;
   /** True: this is the moment, and the request ends here. */
-  const reached = (moment: StorageMoment): boolean => {
-    if (watch?.moment !== moment) return false;
+  const reached = (moment: StorageMoment, url: string): boolean => {
+    if (watch?.moment !== moment || !watch.of.test(url)) return false;
     watch.left -= 1;
     if (watch.left > 0) return false;
     const { call } = watch;
@@ -40,8 +41,8 @@ export const startStorageProxy = async (upstream: string): Promise<StorageProxy>
   const { port } = server.address() as AddressInfo;
   return {
     endpoint: `http://127.0.0.1:${port}`,
-    stopAt: (moment, nth, call) => {
-      watch = { moment, left: nth, call };
+    stopAt: (moment, nth, call, of = /./) => {
+      watch = { moment, left: nth, of, call };
     },
     clear: () => {
       watch = undefined;
@@ -57,9 +58,10 @@ const handOn = async (
   upstream: string,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  reached: (moment: StorageMoment) => boolean,
+  reachedOf: (moment: StorageMoment, url: string) => boolean,
 ): Promise<void> => {
   const kind = incoming.method === 'PUT' ? 'put' : 'get';
+  const reached = (moment: StorageMoment) => reachedOf(moment, decodeURIComponent(incoming.url ?? ''));
   const body = await bytesOf(incoming);
   if (reached(kind)) return;
   if (kind === 'put' && reached('put half')) {
