@@ -816,17 +816,23 @@ begin
 end
 $function$;
 
--- Every p_parts-th index of a month, so that as many connections build them at once.
+-- Every p_parts-th index of a month, so that several connections build them at once. Part 0 comes first, by itself: it has the index that
+-- orgtrail_check_thaw reads by, and from then on the month cannot be written to.
 create function orgtrail_index_thaw(p_thaw bigint, p_owner text, p_part integer, p_parts integer) returns void
 language plpgsql security definer set search_path from current as $function$
 declare
   held archive_thaws := orgtrail_hold_thaw(p_thaw, p_owner, null);
+  events_table text := 'thawing_' || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text);
   made text;
 begin
+  if p_part = 0 then
+    execute pg_catalog.format('revoke all on %I, %I from %I', events_table, events_table || '_changes', session_user);
+    execute pg_catalog.format('grant all on %I, %I to current_user', events_table, events_table || '_changes');
+  end if;
   for made in
-    select pg_catalog.regexp_replace(d.definition, ' INDEX \S+ ON ONLY \S+ '::text, pg_catalog.format(' INDEX ON %I ',
-      'thawing_'::text || pg_catalog.to_char(held.month::timestamp, 'YYYY_MM'::text)))
-    from (select pg_catalog.pg_get_indexdef(x.indexrelid) as definition, row_number() over (order by x.indexrelid) as n
+    select pg_catalog.regexp_replace(d.definition, ' INDEX \S+ ON ONLY \S+ '::text, pg_catalog.format(' INDEX ON %I ', events_table))
+    from (select pg_catalog.pg_get_indexdef(x.indexrelid) as definition,
+        row_number() over (order by x.indexrelid <> 'audit_events_position'::regclass, x.indexrelid) - 1 as n
       from pg_index x where x.indrelid = 'audit_events'::regclass) as d
     where d.n % p_parts = p_part
   loop
@@ -835,7 +841,7 @@ begin
 end
 $function$;
 
--- Compares all that was copied with the catalogue: why it is not the month, or null. From then on it cannot be written to. It takes long.
+-- Compares all that was copied with the catalogue: why it is not the month, or null. It takes long; indexes are built meanwhile.
 create function orgtrail_check_thaw(p_thaw bigint, p_owner text) returns text
 language plpgsql security definer set search_path from current set lock_timeout = '10s' as $function$
 declare
@@ -848,9 +854,10 @@ declare
   stored bigint;
 begin
   execute pg_catalog.format('lock table %I, %I in share mode', events_table, changes_table);
-  execute pg_catalog.format('revoke all on %I, %I from %I', events_table, changes_table, session_user);
-  execute pg_catalog.format('grant all on %I, %I to current_user', events_table, changes_table);
-  execute pg_catalog.format('analyze %I', events_table);
+  if exists (select from pg_class c, lateral pg_catalog.aclexplode(c.relacl) as a
+    where c.oid in (events_table::regclass, changes_table::regclass) and a.grantee = session_user::regrole and a.grantee <> c.relowner) then
+    raise exception 'the month can still be written to';
+  end if;
   for object in select o.* from archive_objects o
     where o.month = held.month and o.superseded_at is null and o.dropped_at is not null order by o.kind, o.first_position
   loop
@@ -888,6 +895,7 @@ declare
   own_index text;
 begin
   if held.checked_table is distinct from to_regclass(events_table)::oid::bigint then raise exception 'the month was not compared with the catalogue'; end if;
+  execute pg_catalog.format('analyze %I', events_table);
   select min(o.first_position), max(o.last_position) into first, last from archive_objects o
   where o.month = held.month and o.kind = 'events' and o.superseded_at is null and o.dropped_at is not null;
   -- As in orgtrail_create_partitions: page commits and readers wait before they look up the partitions.

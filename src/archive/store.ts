@@ -3,7 +3,7 @@ import { constants, rmSync } from 'node:fs';
 import { access, type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { OrgtrailError, reasonOf } from '../base/errors.ts';
+import { codeOf, OrgtrailError, reasonOf } from '../base/errors.ts';
 import { parseS3Address, type S3Address } from '../base/s3/address.ts';
 import { type BucketOptions, openBucket } from '../base/s3/bucket.ts';
 import { S3Fault } from '../base/s3/errors.ts';
@@ -95,8 +95,6 @@ const wordsOf = (code: unknown, reason: string): string => {
   if (code === 'ENOENT') return 'the directory does not exist: make it, or mount the disk that it is on';
   return code === 'ENOSPC' || code === 'EDQUOT' ? `the disk or the quota of the directory is full: ${reason}` : reason;
 };
-
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
 const ifThere = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
   try {

@@ -15,6 +15,8 @@ import { attachThaw, beginThaw, type ClaimedThaw, checkThaw, findThawed, indexTh
 
 /** More need more processors. */
 const INDEX_CONNECTIONS = 2;
+/** As many as there are indexes, or more. */
+const INDEX_PARTS = 16;
 const ATTACH_ATTEMPTS = 30;
 const ATTACH_PAUSE_MS = 1_000;
 const FOUND_AT_ONCE = 5_000;
@@ -40,16 +42,29 @@ export const thawMonth = async (context: ThawContext, thaw: ClaimedThaw): Promis
   if (elsewhere !== undefined)
     throw new OrgtrailError('usage', `${elsewhere.key} is in the archive ${elsewhere.archive}, not in ${store.name}`);
   await withDirectory((directory) => copyObjects(context, thaw, objects, directory));
-  const parts = Array.from({ length: INDEX_CONNECTIONS }, (_, part) => part);
-  const built = await Promise.allSettled(parts.map((part) => indexThaw(pool, thaw, part, INDEX_CONNECTIONS)));
-  for (const each of built) if (each.status === 'rejected') throw each.reason;
-  signal.throwIfAborted();
-  const difference = await checkThaw(pool, thaw);
-  if (difference !== undefined) throw new OrgtrailError('verification_failed', difference);
+  await indexAndCheck(pool, thaw, signal);
   for (let attempt = 0; !(await attachThaw(pool, thaw)); attempt += 1) {
     if (attempt === ATTACH_ATTEMPTS) throw new Error('others read the history for long: ask for it again');
     await sleep(ATTACH_PAUSE_MS, undefined, { signal });
   }
+};
+
+/** The comparison, which is the longest, and the indexes wait for a connection in turn. */
+const indexAndCheck = async (pool: Pool, thaw: ClaimedThaw, signal: AbortSignal): Promise<void> => {
+  const index = (part: number) => indexThaw(pool, thaw, part, INDEX_PARTS);
+  const check = async () => {
+    const difference = await checkThaw(pool, thaw);
+    if (difference !== undefined) throw new OrgtrailError('verification_failed', difference);
+  };
+  await index(0);
+  const work = [check, ...Array.from({ length: INDEX_PARTS - 1 }, (_, part) => () => index(part + 1))].values();
+  const workers = Array.from({ length: INDEX_CONNECTIONS }, async () => {
+    for (const each of work) {
+      signal.throwIfAborted();
+      await each();
+    }
+  });
+  for (const each of await Promise.allSettled(workers)) if (each.status === 'rejected') throw each.reason;
 };
 
 /** Its findings went with it. Sinks are behind them, and get none. */
