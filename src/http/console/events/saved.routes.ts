@@ -203,7 +203,7 @@ const tableOf = (rows: readonly SavedRow[], nowMs: number): Html => html`<table 
 const rowOf = ({ saved, mayChange }: SavedRow, nowMs: number): Html => html`<tr id="search-${saved.id}">
 <th scope="row"><a href="${hrefOf(saved)}">${saved.name}</a></th>
 <td data-label="Search"><span class="mono">${lineOf(saved)}</span></td>
-<td data-label="Saved by">${whoOf(saved.savedBy)}</td>
+<td data-label="Saved by">${saved.savedBy ?? html`<span class="muted">no token</span>`}</td>
 <td data-label="Saved">${agoOf(saved.savedAt, nowMs)}</td>
 <td data-label="Tells">${tellsOf(saved, nowMs)}</td>
 <td><a href="/searches/${saved.id}">${mayChange ? 'Change' : 'Details'}<span class="unseen"> ${saved.name}</span></a></td>
@@ -224,7 +224,7 @@ ${searchesMenu('/searches')}
 <div class="row between"><h1>${saved.name}</h1><a class="button" href="${hrefOf(saved)}">Open</a></div>
 <section class="panel stack" aria-label="Search">
 <p class="mono">${lineOf(saved)}</p>
-<p class="muted">Saved by ${whoOf(saved.savedBy)}, ${timeOf(saved.savedAt)}${renamedOf(saved)}.</p>
+<p class="muted">Saved ${byOf(saved.savedBy)}, ${timeOf(saved.savedAt)}${renamedOf(saved)}.</p>
 ${saved.tells === null ? null : html`<p>Tells ${tellsOf(saved, view.nowMs)}${saved.tells.matched === 0 ? null : html` ${countOf(saved.tells.matched, 'event')} so far`}, since ${timeOf(saved.tells.toldSince)}.</p>`}
 </section>
 ${mayChange ? changeForms(view) : html`<p class="muted">${saved.savedBy === null ? 'ORGTRAIL_FEED_TOKEN may' : html`${saved.savedBy}, and ORGTRAIL_FEED_TOKEN, may`} rename and delete it, and say which sink it tells.</p>`}
@@ -276,9 +276,9 @@ ${tellForm({ saved, given, fault, ...rest })}
 </form></details>`;
 
 const renamedOf = ({ renamedAt, renamedBy }: SavedSearch): Html | null =>
-  renamedAt === null ? null : html`; renamed by ${whoOf(renamedBy)}, ${timeOf(renamedAt)}`;
+  renamedAt === null ? null : html`; renamed ${byOf(renamedBy)}, ${timeOf(renamedAt)}`;
 
-const whoOf = (who: string | null): Html => (who === null ? html`<span class="muted">no token</span>` : html`${who}`);
+const byOf = (who: string | null): string => (who === null ? 'without a token' : `by ${who}`);
 
 const hrefOf = ({ search }: SavedSearch): string => (search === '' ? '/events' : `/events?${search}`);
 
