@@ -34,7 +34,8 @@ export const countLine = ({ search, summary, isExact }: SummaryView): Html => {
   const without = untimed === 0 ? null : html` <span class="muted">${countText(untimed)} without time</span>`;
   if (!isAtLeast || countedSinceMs === null)
     return html`<p class="match-count"><strong>${countOf(events, 'event')}</strong>${without}</p>`;
-  return html`<p class="match-count"><strong>At least ${countOf(events, 'event')}</strong> back to <span class="mono">${timeOf(countedSinceMs)}</span>${without}${isExact ? null : html` <a href="${exactLinkOf(search)}">Count for up to 10 seconds</a>`}</p>`;
+  const since = events === 0 ? null : html` back to <span class="mono">${timeOf(countedSinceMs)}</span>`;
+  return html`<p class="match-count"><strong>${events === 0 ? 'Not counted in time' : html`At least ${countOf(events, 'event')}`}</strong>${since}${without}${isExact ? null : html` <a href="${exactLinkOf(search)}">Count for up to 10 seconds</a>`}</p>`;
 };
 
 const BAR = 10;

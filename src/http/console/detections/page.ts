@@ -102,7 +102,7 @@ const MAX_GROUPS = 200;
 const groupTable = (
   given: DetectionsGiven,
   { groups, seen }: FindingList,
-): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
+): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks cards">
 <thead><tr><th scope="col">Last (${zoneLabel()})</th><th scope="col">Severity</th><th scope="col">Finding</th><th scope="col" class="number">Found</th><th scope="col">Actor</th><th scope="col">Organization or account</th></tr></thead>
 <tbody>${groups.slice(0, MAX_GROUPS).map((group) => groupRow(given, group, seen))}</tbody></table></div>
 ${groups.length > MAX_GROUPS ? html`<p class="hint">And ${countOf(groups.length - MAX_GROUPS, 'more row')}: choose a rule or a severity.</p>` : null}`;
@@ -114,7 +114,7 @@ const groupRow = (
 ): Html => html`<tr><th scope="row">${instantOf(last)}${found > 1 ? html`<p class="sub">since ${instantOf(first)}</p>` : null}</th>
 <td>${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor, seen)}</td>
 <td class="finding">${ruleLink(detection)}${muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${found > 1 ? 'last: ' : null}${summary}</p></td>
-<td class="number"><a href="${detectionsHref(given, { detection, actor: actor ?? '' })}" aria-label="${countOf(found, 'finding')}: ${detectionTitle(detection)} by ${actor ?? 'no actor'}">${countText(found)}</a></td>
+<td class="number" data-label="Found"><a href="${detectionsHref(given, { detection, actor: actor ?? '' })}" aria-label="${countOf(found, 'finding')}: ${detectionTitle(detection)} by ${actor ?? 'no actor'}">${countText(found)}</a></td>
 <td class="actor">${actor === null ? null : html`<a href="/actors/${encodeURIComponent(actor)}">${actor}</a>`}</td>
 <td>${owners.slice(0, MAX_NAMED_OWNERS).join(', ')}${owners.length > MAX_NAMED_OWNERS ? ' and others' : null}</td></tr>`;
 
@@ -150,7 +150,7 @@ const empty = ({ given, list }: DetectionsView, all: number, counts: readonly Fi
 const table = ({
   findings,
   seen,
-}: FindingList): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks">
+}: FindingList): Html => html`<div class="scroll" tabindex="0" role="region" aria-label="Table of findings"><table class="sinks cards">
 <thead><tr><th scope="col">Time (${zoneLabel()})</th><th scope="col">Severity</th><th scope="col">Finding</th><th scope="col">Actor</th><th scope="col">Organization or account</th></tr></thead>
 <tbody>${findings.map((finding) => findingRow(finding, seen))}</tbody></table></div>`;
 
