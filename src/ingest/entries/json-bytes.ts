@@ -49,8 +49,8 @@ export const isOddNumber = (number: string): boolean => {
   return exponent !== -1 && Math.abs(Number(number.slice(exponent + 1))) > PLAIN_EXPONENT;
 };
 
-/** Finds the array of a top-level key in valid JSON, without changing a byte. As with JSON.parse, the last of several
- * equal keys counts. Undefined if the key is missing or holds something else. */
+/** Finds the array of a top-level key in valid JSON, without changing a byte. Undefined if the key is missing, is there
+ * twice or holds something else. */
 export const findArray = (text: string, key: string): ArraySpan | undefined => {
   let found: ArraySpan | undefined;
   let index = text.indexOf('{') + 1;
@@ -61,12 +61,10 @@ export const findArray = (text: string, key: string): ArraySpan | undefined => {
       const end = endOfString(text, index);
       const valueAt = depth === 1 ? valueOfKey(text, index, end, key) : undefined;
       if (valueAt === undefined) index = end;
-      else if (text.charCodeAt(valueAt) === openBracket) {
+      else {
+        if (found !== undefined || text.charCodeAt(valueAt) !== openBracket) return undefined;
         found = scanArray(text, valueAt);
         index = found.end;
-      } else {
-        found = undefined;
-        index = valueAt;
       }
       continue;
     }

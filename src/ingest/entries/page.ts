@@ -99,7 +99,7 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   if (!Array.isArray(result)) return { ...emptyPage, ...facts };
   const array = findArray(text, 'result');
   if (array === undefined || array.elements.length !== result.length) {
-    throw new UnreadablePageError('the result array could not be found in the text of the response');
+    throw new UnreadablePageError('the body has more than one result');
   }
   const readings = readEntries(text, array, result);
   const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);

@@ -70,7 +70,7 @@ class PlainPageReader {
         json.skipValue();
         continue;
       }
-      // Which of two counts, JSON.parse says.
+      // Two are refused by `readPage`.
       if (start !== -1 || json.peek() !== openBracket) throw notPlain;
       start = json.at;
       end = this.#entries();

@@ -210,6 +210,8 @@ describe('readPage', () => {
     ['an object for a result', '{"result":{"0":1}}'],
     ['a text for a result', '{"result":"[]"}'],
     ['a result that is overwritten', '{"result":[1],"result":null}'],
+    ['two results', `{"success":true,"result":[${plain('a')}],"result":[${plain('b')}]}`],
+    ['two results, one written otherwise', '{"success":true,"result":[1],"r\\u0065sult":[2]}'],
     ['a result of the prototype', '{"__proto__":{"result":[1]}}'],
     ['a cursor that is a number', '{"result":[],"result_info":{"cursor":7}}'],
     ['a cursor that is an object', '{"result":[],"result_info":{"cursor":{}}}'],
