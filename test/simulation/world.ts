@@ -5,6 +5,7 @@ import { drawEntries, type Entry } from './entries.ts';
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+const MOST_WINDOWS = 300;
 
 export interface SimulatedOrganization {
   readonly id: string;
@@ -145,12 +146,12 @@ export const drawWorld = (dice: Dice): World => {
   const faultsMs = dice.between(2, dice.chance(0.03) ? 20 : 5) * MINUTE_MS;
   const faultsUntilMs = startMs + faultsMs;
   const horizonMs = Math.floor((startMs - dice.pick([HOUR_MS, 3 * HOUR_MS, DAY_MS, 12 * DAY_MS])) / 1_000) * 1_000;
-  const drawn = drawApiTraits(dice, { startMs, faultsUntilMs });
+  const base = { startMs, faultsUntilMs, horizonMs, settleDelaysMs };
+  const drawn = drawApiTraits(dice, base);
   // Where no cursor works, an order that changes with every request can deceive each question alike: that is not proven (completeness.md).
   // So can pages without entries whose cursors are dead.
   const api = drawn.deadCursors ? { ...drawn, displaceRate: 0, emptyPageRate: 0 } : drawn;
   const dense = api.cursors === 'none' || api.order === 'newest' ? dice.chance(0.8) : dice.chance(0.03);
-  const base = { startMs, faultsUntilMs, horizonMs, settleDelaysMs };
   const replicas = dice.pick([1, 1, 1, 2, 2, 2, 3, 4]);
   // Much of both at once is slow, and shows nothing else.
   const count = dice.pick(replicas > 2 ? [1, 1, 2] : [1, 1, 1, 2, 3]);
@@ -230,7 +231,8 @@ export const drawOrganization = (dice: Dice, base: Base, index: number, dense: n
   };
 };
 
-const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>): ApiTraits => {
+const drawApiTraits = (dice: Dice, base: Base): ApiTraits => {
+  const { startMs, horizonMs } = base;
   const cursors = dice.pick(['snapshot', 'snapshot', 'snapshot', 'keyed', 'keyed', 'keyed', 'none'] as const);
   const order =
     cursors === 'none'
@@ -251,13 +253,17 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
     miscountBy: counts === 'page' && lastPage !== 'refused' && dice.chance(0.08) ? dice.pick([1, 40]) : 0,
     windowLimit: dice.chance(0.15)
       ? {
-          widthMs: dice.pick([5 * MINUTE_MS, 2 * HOUR_MS, DAY_MS]),
+          // A look far back over more windows is only longer.
+          widthMs: Math.max(
+            dice.pick([5 * MINUTE_MS, 2 * HOUR_MS, DAY_MS]),
+            Math.ceil((startMs - horizonMs) / MOST_WINDOWS),
+          ),
           failure: dice.pick(['bad_request', 'server', 'timeout'] as const),
         }
       : undefined,
     deadCursors: cursors !== 'none' && dice.chance(0.05),
     cursorFailure: dice.pick(['bad_request', 'bad_request', 'not_found', 'server'] as const),
-    wrongDate: dice.chance(0.1) ? drawWrongDate(dice, span) : undefined,
+    wrongDate: dice.chance(0.1) ? drawWrongDate(dice, base) : undefined,
     inclusive: dice.chance(0.5),
     precisionMs: dice.pick([1, 1, 1_000]),
     largestPage: dice.chance(0.05) ? dice.pick([20, 60]) : Number.POSITIVE_INFINITY,
