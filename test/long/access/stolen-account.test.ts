@@ -93,9 +93,14 @@ describe('who takes the password of the collector', () => {
   test('writes to few tables, and by none of that do source and sink look well', async () => {
     const written = new Set<string>();
     const found: string[] = [];
+    // Refused for want of the right to it, a column is refused with every other value.
+    const withoutRight = new Set<string>();
     for (const statement of await hostileWrites(database.pool)) {
+      const [right = ''] = statement.sql.split(' = ');
+      if (withoutRight.has(right)) continue;
       const { seen, refusedBy } = await attempt(statement);
       expect(refusedBy, statement.sql).not.toBe('57014');
+      if (refusedBy === '42501') withoutRight.add(right);
       if (seen === undefined) continue;
       written.add(statement.what);
       const well = [

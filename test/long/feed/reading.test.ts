@@ -52,7 +52,7 @@ beforeAll(async () => {
   ]);
   const bulk = { blob: 'x'.repeat(300_000) };
   await commit(pool, await takeLease(pool, 'large'), [
-    ...Array.from({ length: 30 }, (_, n) => entryText(`l-${n}`, T0, bulk)),
+    ...Array.from({ length: 18 }, (_, n) => entryText(`l-${n}`, T0, bulk)),
     entryText('l-single', T0, { blob: 'y'.repeat(4_000_000) }),
     // Each of these characters is one byte here, and six of JSON in a line that holds the entry twice.
     ...Array.from({ length: 12 }, (_, n) => entryText(`l-longer-${n}`, T0, { blob: '\x7f'.repeat(50_000) })),
