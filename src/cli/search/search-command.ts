@@ -155,8 +155,8 @@ role orgtrail_ingest, or the owner of the schema.
 tells of what happens from now on. --list-saved shows the last match, and what fails.
 
 A query line says the same and more in one argument: field:value terms that must all hold, a minus to exclude, commas between
-alternatives, * at either end for any text, quotes around values with spaces. Its fields are the options without their dashes, and email, ip, token,
-actor_id, actor_type, context, status, method, uri, agent and id. A word without a field is looked for in the text.
+alternatives, * at either end for any text, quotes around values with spaces. Its fields are the options without their dashes, and email,
+ip, token, actor_id, actor_type, context, status, method, uri, agent and id. A word without a field is looked for in the text.
 A line that begins with a minus comes after --.
 
 --count prints how many events match and when they happened, --facet the most frequent values of a field: actor, action, result,
