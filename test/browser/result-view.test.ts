@@ -211,7 +211,7 @@ describe('saved searches', () => {
     await page.getByLabel('Name', { exact: true }).fill('Today, but views');
     await page.getByRole('button', { name: 'Rename' }).click();
     await page.getByRole('link', { name: 'Change Today, but views' }).click();
-    await page.getByText(/renamed by/).waitFor();
+    await page.getByText(/renamed without a token/).waitFor();
     // It asks.
     expect(await page.getByRole('button', { name: 'Delete this search' }).isVisible()).toBe(false);
     await page.getByText('Delete…').click();

@@ -1,7 +1,5 @@
 import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
@@ -9,6 +7,7 @@ import { createSink, secretsOfSink, sinkSettings, sinkTypes } from '../../../src
 import { makeCertificates } from '../../support/network/server-certificates.ts';
 import { startTlsGate } from '../../support/network/tls-gate.ts';
 import { forAllTests } from '../../support/process/for-all-tests.ts';
+import { heldBytes } from '../../support/process/held-bytes.ts';
 import { until } from '../../support/process/until.ts';
 import { closedAfterEach } from '../../support/sinks/closed-after-each.ts';
 import type { Fault, HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
@@ -164,15 +163,6 @@ const startDeafServer = async (): Promise<AsyncDisposable & { readonly port: num
   const { port } = server.address() as AddressInfo;
   // The client has broken off all connections by then.
   return { port, [Symbol.asyncDispose]: async () => void server.close() };
-};
-
-/** What this process holds once all garbage is gone. */
-const heldBytes = (): number => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 };
 
 test('an answer that comes before a large body is sent counts; one without end is given up', async () => {

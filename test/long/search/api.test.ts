@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { printCursor, type SearchCursor } from '../../../src/search/query/search.ts';
 import { openFullWorld } from '../../support/feed/many-events.ts';
+import { heldBytes } from '../../support/process/held-bytes.ts';
 import { ofAllTests } from '../../support/process/of-tests.ts';
 import { words } from '../../support/process/words.ts';
 import { serve } from '../../support/sync/served.ts';
@@ -113,7 +114,6 @@ describe('an export of 100,000 events', () => {
       "select count(*)::integer as failures from audit_events where action_result = 'failure'",
     );
     const response = await download(format);
-    const heldBytes = () => process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
     await sleep(100);
     const before = heldBytes();
     // Nothing is read meanwhile: were it not for back-pressure, the whole answer would be made in that time.

@@ -1,9 +1,6 @@
 const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^\s"[\]{},:]+/gs;
 
-/**
- * The exact texts of the elements of `result`, found in another way than orgtrail's. The text must be valid JSON. Undefined
- * where the last `result` of the top level is no array.
- */
+/** The exact texts of its elements, if the top level of this JSON has one `result`, an array: not by orgtrail's way. */
 export const resultElements = (text: string): readonly string[] | undefined => {
   let elements: string[] | undefined;
   let depth = 0;
@@ -11,11 +8,13 @@ export const resultElements = (text: string): readonly string[] | undefined => {
   let key = '';
   let inside = false;
   let from = 0;
+  let results = 0;
   for (const { 0: token, index } of text.matchAll(tokens)) {
     if (depth === 1 && token === ':') key = JSON.parse(previous);
     const begins = depth === 1 && previous === ':' && key === 'result';
-    if (begins) elements = token === '[' ? [] : undefined;
+    if (begins) results += 1;
     if (begins && token === '[') {
+      elements = [];
       inside = true;
       from = index + 1;
     } else if (inside && depth === 2 && (token === ',' || token === ']')) {
@@ -28,5 +27,5 @@ export const resultElements = (text: string): readonly string[] | undefined => {
     if (token === ']' || token === '}') depth -= 1;
     previous = token;
   }
-  return elements;
+  return results === 1 ? elements : undefined;
 };

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'vitest';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import { outgoingEvents } from '../sinks/syslog-events.ts';
@@ -14,4 +16,13 @@ export const mostHeldBytes = async (sink: Sink): Promise<number> => {
   clearInterval(looking);
   expect(outcome).toMatchObject({ kind: 'failed', reason: expect.stringContaining('has not read everything') });
   return most;
+};
+
+/** What this process holds once all garbage is gone. */
+export const heldBytes = (): number => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 };
