@@ -112,7 +112,7 @@ export class SimulatedAuditLog {
   /** The oddity of the world, if it is of this kind and this organization has it. */
   #oddity<K extends Oddity['kind']>(kind: K): Extract<Oddity, { kind: K }> | undefined {
     const { oddity } = this.#world;
-    const isOfOne = kind.startsWith('ignores') || kind === 'one_entry_again';
+    const isOfOne = /^ignores|^one_entry_again/.test(kind) || (oddity?.kind === 'shows_part' && oddity.ofOne);
     if (oddity?.kind !== kind || (isOfOne && this.#organization.id !== ODD_ORGANIZATION)) return undefined;
     return oddity as Extract<Oddity, { kind: K }>;
   }

@@ -80,7 +80,10 @@ const makers: readonly ((world: World, dice: Dice) => World)[] = [
     readsText: true,
     redactions: 0,
   }),
-  (world, dice) => withWidth(world, dice, (widthMs) => ({ kind: 'shows_part', widthMs, side: dice.pick(SIDES) })),
+  (world, dice) =>
+    withWidth(world, dice, (widthMs) => {
+      return { kind: 'shows_part', widthMs, side: dice.pick(SIDES), ofOne: dice.chance(0.5) };
+    }),
   // Of a look far back, a silence of two hours is believed.
   (world, dice) =>
     withWidth(world, dice, (widthMs) => ({

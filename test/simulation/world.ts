@@ -82,6 +82,8 @@ interface ProcessFaults {
   readonly stops: number;
 }
 
+type Side = 'newest' | 'oldest' | 'first';
+
 /** What the API gets wrong in a way that only some worlds have (oddities.ts). That of one organization is that of `o0`. */
 export type Oddity =
   /** While the world is faulty, pages name an error and leave entries out. */
@@ -94,8 +96,8 @@ export type Oddity =
   | { readonly kind: 'ignores_direction'; readonly pageCap: number }
   /** Wider windows are answered with nothing. */
   | { readonly kind: 'wide_is_empty'; readonly widthMs: number }
-  /** Of wider windows, a part is shown: the newest one, the oldest one, or the one that is asked for first. */
-  | { readonly kind: 'shows_part'; readonly widthMs: number; readonly side: 'newest' | 'oldest' | 'first' }
+  /** Of wider windows, of one organization or of all, a part is shown: the newest one, the oldest one, or the one that is asked for first. */
+  | { readonly kind: 'shows_part'; readonly widthMs: number; readonly side: Side; readonly ofOne: boolean }
   /** Wider windows show nothing that is newer than this: an older copy answers them. */
   | { readonly kind: 'wide_lags'; readonly widthMs: number; readonly lagMs: number }
   /** Pages come from the oldest one on; the direction sorts only within each of them. */

@@ -186,8 +186,8 @@ export const silenceLimit = (
 
 /**
  * What of its claim a walk may count. An API may show only the newest or the oldest part of a wide window, however
- * whole that looks. So silence counts only as far from the other end of the window as such silence is believed at all:
- * as the window was made by, as the API has shown entries, or, without any entry, some times what has been read beside
+ * whole that looks, and of one log alone. So silence counts only as far from the other end of the window as such silence
+ * is believed at all: as the window was made by, or, without an entry in the claim, some times what has been read beside
  * it. What is left is asked for by itself.
  */
 export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Walk | undefined => {
@@ -196,9 +196,9 @@ export const withoutSilence = (walk: Walk, shownMs: number, read: Coverage): Wal
   const window = requestWindow(walk);
   const beside = read.find(({ fromMs, toMs }) => fromMs <= claim.toMs && toMs > claim.toMs);
   const besideMs = beside === undefined || claimEntries > 0 ? 0 : beside.toMs - claim.toMs;
-  const believedMs = Math.max(silenceMs, shownMs, SILENCE_GROWTH * besideMs);
+  const believedMs = Math.max(silenceMs, SILENCE_GROWTH * besideMs);
   if (oldestMs === undefined || newestMs === undefined) {
-    return isLookBack(walk) && window.toMs - window.fromMs > believedMs ? undefined : walk;
+    return isLookBack(walk) && window.toMs - window.fromMs > Math.max(believedMs, shownMs) ? undefined : walk;
   }
   const believed = newestPart({ ...claim, toMs: window.toMs }, believedMs);
   const fromMs = Math.min(nextFullSecond(oldestMs), believed.fromMs, newestPart(claim, NARROWEST_MS).fromMs);

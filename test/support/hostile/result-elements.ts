@@ -4,11 +4,9 @@ const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^\s"[\]{},:]+/gs;
 export const resultElements = (text: string): readonly string[] | undefined => {
   let elements: string[] | undefined;
   let depth = 0;
-  let previous = '';
-  let key = '';
+  let [previous, key] = ['', ''];
   let inside = false;
-  let from = 0;
-  let results = 0;
+  let [from, results] = [0, 0];
   for (const { 0: token, index } of text.matchAll(tokens)) {
     if (depth === 1 && token === ':') key = JSON.parse(previous);
     const begins = depth === 1 && previous === ':' && key === 'result';

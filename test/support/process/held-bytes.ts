@@ -21,8 +21,7 @@ export const mostHeldBytes = async (sink: Sink): Promise<number> => {
 /** What this process holds once all garbage is gone. */
 export const heldBytes = (): number => {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  runInNewContext('gc')();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 };
