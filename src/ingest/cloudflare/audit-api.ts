@@ -21,7 +21,7 @@ import {
   type Parameter,
   walkByToken,
 } from './client.ts';
-import { type ApiText, pathSegment } from './wire/request.ts';
+import { type ApiRequest, type ApiText, pathSegment } from './wire/request.ts';
 
 export interface AuditApiOptions extends Omit<CloudflareClientDeps, 'userAgent'> {
   readonly filtersOf: (source: SourceKey) => readonly Filter[];
@@ -61,11 +61,11 @@ export const connectAuditApi = ({
   };
   const api: AuditApi = {
     fetchPage: async (source, walk, signal, attemptMs) => {
-      const window = requestWindow(walk);
-      return await fetchAuditPage(client, {
+      const { fromMs, toMs } = requestWindow(walk);
+      const page = {
         source,
-        since: window.fromMs,
-        before: window.toMs,
+        since: fromMs,
+        before: toMs,
         cursor: walk.cursor,
         limit: walk.pageLimit,
         direction: walk.direction,
@@ -73,7 +73,21 @@ export const connectAuditApi = ({
         signal,
         attemptMs,
         decode: read(source),
-      });
+      };
+      const mayBeTooWide = walk.cursor === undefined && toMs - fromMs > PROBE_WINDOW_MS;
+      try {
+        return await fetchAuditPage(client, { ...page, mayBeTooWide });
+      } catch (error) {
+        if (!mayBeTooWide || !(error instanceof ApiError) || error.failure !== 'throttled') throw error;
+        // A block refuses a narrow window as well.
+        const narrow = { ...page, since: toMs - PROBE_WINDOW_MS, once: true };
+        const isBlock = await fetchAuditPage(client, narrow).then(
+          () => false,
+          () => true,
+        );
+        if (isBlock) return await fetchAuditPage(client, page);
+        throw new ApiError('bad_request', error.message, { status: 429 });
+      }
     },
     probeAuditLog: async (source, signal) => {
       const before = clock.nowMs();
@@ -330,21 +344,16 @@ const placeBehind = ({ page, received, total }: Place, items: number, totalCount
   return { page: page - back, received: Math.max(0, received - back * perPage), total: totalCount };
 };
 
-export interface AuditPageRequest<T> extends PageQuery {
+export interface AuditPageRequest<T> extends PageQuery, Omit<ApiRequest<T>, 'endpoint' | 'path' | 'query'> {
   readonly source: SourceKey;
-  readonly signal: AbortSignal;
-  readonly attemptMs?: number | undefined;
-  readonly decode: (answer: ApiText) => T;
 }
 
 export const fetchAuditPage = async <T>(client: CloudflareClient, page: AuditPageRequest<T>): Promise<T> => {
   const kind = kindOf(page.source);
   return await client.get({
+    ...page,
     endpoint: `${kind.name}_audit_logs`,
     path: kind.path(pathSegment(page.source.id)),
     query: new URLSearchParams(kind.query(page).map(([name, value]): [string, string] => [name, value])),
-    signal: page.signal,
-    attemptMs: page.attemptMs,
-    decode: page.decode,
   });
 };

@@ -6,6 +6,7 @@ import { type Credential, type CredentialSource, isBroken, sourceOfCredential } 
 import {
   type ApiEndpoint,
   type ApiRequest,
+  isBlind,
   nextRetry,
   type Outcome,
   pacing,
@@ -114,6 +115,7 @@ function withRetry(
       const { failure, status, retryAfterMs } = outcome.error;
       const facts = { failure, status, retryAfterMs, rateLimitResetMs: resetOf(outcome.rateLimits) };
       const kind = failure === 'throttled' ? 'throttled' : 'other';
+      if (kind === 'throttled' && request.mayBeTooWide === true && isBlind(facts)) return outcome;
       failures[kind] += 1;
       const decision = request.once === true ? 'give_up' : nextRetry(facts, failures[kind], random);
       if (kind === 'throttled') {

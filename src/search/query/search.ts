@@ -46,19 +46,14 @@ export interface Search {
   readonly terms?: readonly Term[];
 }
 
+const ofEvents = ['actor', 'action', 'result', 'product', 'resource_type', 'resource', 'ray', 'text'] as const;
+
 /** The names of the parameters, in the order in which a link has them. A contract: people keep links, and new ones come last. */
 export const searchFields = [
   'since',
   'before',
   'organization',
-  'actor',
-  'action',
-  'result',
-  'product',
-  'resource_type',
-  'resource',
-  'ray',
-  'text',
+  ...ofEvents,
   'defects',
   'changed',
   'account',
@@ -259,19 +254,7 @@ export const printSearch = (search: Search): URLSearchParams => {
 };
 
 /** They say the same as a term with one value. */
-const plainFields = [
-  'organization',
-  'account',
-  'zone',
-  'actor',
-  'action',
-  'result',
-  'product',
-  'resource_type',
-  'resource',
-  'ray',
-  'text',
-] as const satisfies readonly TermField[];
+const plainFields = ['organization', 'account', 'zone', ...ofEvents] as const satisfies readonly TermField[];
 type PlainField = (typeof plainFields)[number];
 
 type Given = Partial<Record<SearchField, string>>;

@@ -112,11 +112,11 @@ const groupRow = (
   { detection, severity, actor, found, first, last, summary, owners, muted }: FindingGroup,
   seen: number,
 ): Html => html`<tr><th scope="row">${instantOf(last)}${found > 1 ? html`<p class="sub">since ${instantOf(first)}</p>` : null}</th>
-<td>${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor, seen)}</td>
-<td class="finding">${ruleLink(detection)}${muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${found > 1 ? 'last: ' : null}${summary}</p></td>
+<td data-label="Severity">${severityMark(severity)}${muted || !canBeMuted(detection) ? null : hideLinks(detection, actor, seen)}</td>
+<td class="finding" data-label="Finding">${ruleLink(detection)}${muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${found > 1 ? 'last: ' : null}${summary}</p></td>
 <td class="number" data-label="Found"><a href="${detectionsHref(given, { detection, actor: actor ?? '' })}" aria-label="${countOf(found, 'finding')}: ${detectionTitle(detection)} by ${actor ?? 'no actor'}">${countText(found)}</a></td>
-<td class="actor">${actor === null ? null : html`<a href="/actors/${encodeURIComponent(actor)}">${actor}</a>`}</td>
-<td>${owners.slice(0, MAX_NAMED_OWNERS).join(', ')}${owners.length > MAX_NAMED_OWNERS ? ' and others' : null}</td></tr>`;
+<td class="actor" data-label="Actor">${actor === null ? null : html`<a href="/actors/${encodeURIComponent(actor)}">${actor}</a>`}</td>
+<td data-label="In">${owners.slice(0, MAX_NAMED_OWNERS).join(', ')}${owners.length > MAX_NAMED_OWNERS ? ' and others' : null}</td></tr>`;
 
 const MAX_NAMED_OWNERS = 3;
 
@@ -158,10 +158,10 @@ const findingRow = (
   finding: ListedFinding,
   seen: number,
 ): Html => html`<tr><th scope="row"><a href="${eventHref(finding)}">${instantOf(finding.actionTime)}</a></th>
-<td>${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : hideLinks(finding.detection, finding.actor, seen)}</td>
-<td class="finding">${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
-<td class="actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
-<td>${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
+<td data-label="Severity">${severityMark(finding.severity)}${finding.muted || !canBeMuted(finding.detection) ? null : hideLinks(finding.detection, finding.actor, seen)}</td>
+<td class="finding" data-label="Finding">${ruleLink(finding.detection)}${finding.muted ? html` <span class="muted">(muted)</span>` : null}<p class="sub">${finding.summary}</p>${finding.events > 1 ? html`<p class="sub"><a href="${burstHref(finding)}">its events</a>, since ${instantOf(finding.firstTime)}</p>` : null}</td>
+<td class="actor" data-label="Actor">${finding.actor === null ? null : html`<a href="/actors/${encodeURIComponent(finding.actor)}">${finding.actor}</a>`}${finding.actorIpAddress === null ? null : html`<p class="sub address">${finding.actorIpAddress}</p>`}</td>
+<td data-label="In">${finding.organizationId === null ? finding.ownerName : html`<a href="/organizations/${encodeURIComponent(finding.organizationId)}">${finding.ownerName}</a>`}</td></tr>`;
 
 /** By the entry, the same in any database: the position of a burst is that of another event. */
 const eventHref = ({ sourceKind, sourceId, id }: ListedFinding): string =>

@@ -24,6 +24,8 @@ export interface ApiRequest<T> {
   readonly attemptMs?: number | undefined;
   /** Nothing is retried, but for a newer credential. */
   readonly once?: boolean;
+  /** A 429 that says nothing of its end is the caller's to judge, and stops no other request. */
+  readonly mayBeTooWide?: boolean;
   /** Runs inside the attempt. Throws ApiError `unreadable` for what is to be sent again, as after a 5xx; else it ends
    * the call. */
   readonly decode: (answer: ApiText) => T;
@@ -201,6 +203,9 @@ export function nextRetry(
   if (floorMs > MAX_BACKOFF_MS) return 'give_up';
   return { retryInMs: Math.max(floorMs, backoffMs(attempt, random)) };
 }
+
+export const isBlind = ({ retryAfterMs, rateLimitResetMs }: Omit<RetryFacts, 'failure' | 'status'>): boolean =>
+  retryAfterMs === undefined && rateLimitResetMs === undefined;
 
 /** For how long none may send after a 429. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier
  * prolongs the block. */

@@ -1,8 +1,11 @@
+import type { RequestListener } from 'node:http';
 import { expect, it } from 'vitest';
-import { type AuditPageRequest, fetchAuditPage } from '../../../../src/ingest/cloudflare/audit-api.ts';
-import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
-import { answer } from './local-server.ts';
-import { apiErrorOf, startApi } from './test-client.ts';
+import type { ApiError } from '../../../../src/base/errors.ts';
+import { type AuditPageRequest, connectAuditApi, fetchAuditPage } from '../../../../src/ingest/cloudflare/audit-api.ts';
+import { type ApiText, createServerClock } from '../../../../src/ingest/cloudflare/wire/request.ts';
+import { startWalk } from '../../../../src/ingest/planning/walk.ts';
+import { answer, startHttpServer } from './local-server.ts';
+import { apiErrorOf, startApi, TOKEN } from './test-client.ts';
 
 it('fetchPage asks for both bounds in UTC with milliseconds, in its direction, with repeated filters', async () => {
   await using test = await startApi(answer(200, '{"result":[ ]}'));
@@ -49,6 +52,33 @@ it('fetchPage keeps an odd organization id in its place in the path', async () =
     );
   }
   expect(test.server.requests).toHaveLength(1);
+});
+
+it('a 429 without a time is about the window if a narrow one is answered, and a block of all else', async () => {
+  const day = startWalk('backfill', { fromMs: 0, toMs: 86_400_000 }, { readAtMs: 86_400_000 });
+  const [refused, entries] = [answer(429), answer(200, '{"success":true,"result":[]}')];
+  const ask = async (handlers: RequestListener[]) => {
+    const waits: number[] = [];
+    await using server = await startHttpServer(...handlers);
+    const { api, close } = connectAuditApi({
+      baseUrl: server.baseUrl,
+      credential: { kind: 'token', token: TOKEN },
+      budget: { acquire: async () => {}, pause: async (durationMs) => void waits.push(durationMs) },
+      clock: createServerClock(() => 0),
+      filtersOf: () => [],
+      onUnreadable: () => {},
+      version: '1',
+    });
+    const asked = api.fetchPage({ kind: 'organization', id: 'o1' }, day, new AbortController().signal);
+    const failure = await asked.then(
+      () => undefined,
+      (error: ApiError) => error.failure,
+    );
+    await close();
+    return { failure, waits };
+  };
+  expect(await ask([refused, entries])).toEqual({ failure: 'bad_request', waits: [] });
+  expect(await ask([refused, refused, entries])).toEqual({ failure: undefined, waits: [30_000] });
 });
 
 const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
