@@ -20,7 +20,7 @@ const fields = {
   before: text('Exclusive, in the same forms.'),
   organization: text('The name or the id of an organization.'),
   actor: text(
-    'E-mail address, name or id of a token, id, IP address or network (198.51.100.0/24), e-mail address and name case-insensitive; with `*` at the end: all values that begin with it. `email:`, `ip:`, `id:` and `token:` in front say which.',
+    'E-mail address, name or id of a token, id, IP address or network (198.51.100.0/24), e-mail address and name case-insensitive; with `*`: how an e-mail address or token begins. `email:`, `ip:`, `id:` and `token:` in front say which.',
   ),
   action: text('action_type, case-insensitive.'),
   result: text('action_result, case-insensitive.'),

@@ -130,8 +130,8 @@ const writeBundle = async (
 const searchHelp = `
 Runs the same searches as GET /v1/search and the console, on the database alone; with --url, it asks a daemon over HTTP, and needs no
 database. An event must meet all conditions. The answer says whether it is complete: whether all of the time searched has been
-collected. --actor takes an e-mail address, an IP address or network, the name or id of a token, an id, or a beginning (mira*); --text any
-part of an entry. On a terminal the table is as wide as the terminal: long names are cut, times and positions never.
+collected. --actor takes an e-mail address, an IP address or network, the name or id of a token, an id, or how an e-mail address or
+token begins (mira*); --text any part of an entry. On a terminal the table is as wide as the terminal: long names are cut, times and positions never.
 
 --json prints a page as GET /v1/search does; continue with --cursor and its "next". --ndjson prints all matching events, newest
 first, one per line in the native format of the feed, and --csv the same as CSV (RFC 4180, the columns of the console's export; a text

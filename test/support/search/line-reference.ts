@@ -54,7 +54,7 @@ export const meets = (row: Row, { field, text: value }: Value): boolean => {
     if (bitsOf(value.split('/')[0] ?? '') !== undefined) return ip();
     if (start !== undefined && (/^\d{1,3}\.[\d.]*$/.test(start) || /^[0-9a-f]{1,4}:[0-9a-f:]*$/i.test(start)))
       return ip();
-    if (start !== undefined) return anyCase('actor_email') || anyCase('actor_token_name');
+    if (start !== undefined) return anyCase('actor_email') || (kinds['token']?.() ?? false);
     return (
       anyCase('actor_email') || exactly('actor_id') || exactly('actor_ip_address') || (kinds['token']?.() ?? false)
     );

@@ -87,10 +87,8 @@ const isActor = (columns: ReferenceEvent['columns'], written: string): boolean =
   if (isWord) {
     const isAddress = kind === 'ip' || (kind === 'any' && /^[\d.]+\.[\d.]*\*$|^[0-9a-f]*:[0-9a-f:]*\*$/i.test(value));
     if (isAddress) return begins(address);
-    return (
-      (kind !== 'token' && begins(actor_email)) ||
-      (kind !== 'email' && !value.includes('@') && begins(actor_token_name))
-    );
+    const beginsToken = begins(actor_token_name) || actor_token_id?.startsWith(value.slice(0, -1)) === true;
+    return (kind !== 'token' && begins(actor_email)) || (kind !== 'email' && !value.includes('@') && beginsToken);
   }
   if (kind === 'email' || (kind === 'any' && value.includes('@'))) return same(actor_email, value);
   if (kind === 'id') return actor_id === value;
