@@ -141,6 +141,8 @@ export const readState = async (
       }
       compressor.end(Buffer.concat(text));
       await once(compressor, 'end');
+      // Behind `end`, a stream does not say that it has drained.
+      stream.resume();
       return { head, bytes: Buffer.concat(parts), rareSha256: await rareOf(client) };
     },
     signal,

@@ -210,7 +210,8 @@ describe('a lost database', () => {
     const first = await writeState(at);
     expect((await writeState(at, undefined, { ifRare: true })).key).toBe(first.key);
     await world.owner.query(`insert into holds (reason) values ('case 8');
-      insert into access_log (kind, outcome, what, requests) values ('search', 'ok', '{"q": "mira"}', 1)`);
+      insert into access_log (kind, outcome, what, requests)
+        select 'search', 'ok', jsonb_build_object('q', 'mira', 'large', string_agg(md5(n::text), '')), 1 from generate_series(1, 300000) n`);
     // Whatever each session is set to.
     await world.owner.query(`set timezone = 'Asia/Tokyo'`);
     const second = await writeState({ ...at, pool: world.owner }, undefined, { ifRare: true });
