@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Dispatcher } from 'undici';
@@ -10,6 +11,7 @@ import type { DeliveryOutcome, Sink } from '../delivery.ts';
 /** `_bulk` answers with some 50 bytes per event, and up to 500 for a refused one. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
+const PIECE_BYTES = 65_536;
 const gzipped = promisify(gzip);
 
 export interface HttpPostOptions {
@@ -66,7 +68,14 @@ export const createHttpPost = (given: HttpPostOptions) => {
     reasonText,
     /** Rejects with NoAnswer or the reason of `signal`. */
     post: async (body: string | Uint8Array, options: PostOptions): Promise<HttpAnswer> => {
-      const packed = options.gzip === true ? await gzipped(body) : body;
+      const packed = options.gzip === true ? await gzipped(body) : Buffer.from(body);
+      let isSent = packed.length === 0;
+      const pieces = async function* () {
+        for (let at = 0; at < packed.length; at += PIECE_BYTES) {
+          isSent = at + PIECE_BYTES >= packed.length;
+          yield packed.subarray(at, at + PIECE_BYTES);
+        }
+      };
       const timeout = AbortSignal.timeout(timeoutMs);
       try {
         const response = await agent.request({
@@ -78,11 +87,15 @@ export const createHttpPost = (given: HttpPostOptions) => {
             ...headers,
             ...options.headers,
             ...(options.gzip === true && { 'content-encoding': 'gzip' }),
+            'content-length': String(packed.length),
           },
-          body: packed,
+          body: Readable.from(pieces()),
           signal: AbortSignal.any([options.signal, timeout]),
         });
-        return await readAnswer(response, target);
+        const answer = await readAnswer(response, target);
+        // A refusal may come early; what has not been read is not delivered.
+        if (isSuccess(answer) && !isSent) throw new Error(`HTTP ${answer.status} came before all was sent`);
+        return answer;
       } catch (error) {
         options.signal.throwIfAborted();
         const code = codeOf(error) ?? '';

@@ -165,12 +165,14 @@ const startDeafServer = async (): Promise<AsyncDisposable & { readonly port: num
   return { port, [Symbol.asyncDispose]: async () => void server.close() };
 };
 
-test('an answer that comes before a large body is sent counts; one without end is given up', async () => {
+test('a refusal that comes before a large body is sent counts, a success does not; an answer without end is given up', async () => {
   await using receiver = await startWebhookReceiver();
   const http = postTo(receiver.url, 600_000);
   const { signal } = new AbortController();
   receiver.faults.push({ kind: 'answer', status: 413, early: true, body: 'too large' });
   expect(await http.post('x'.repeat(20 * MIB), { signal })).toMatchObject({ status: 413, body: 'too large' });
+  receiver.faults.push({ kind: 'answer', status: 200, early: true });
+  await expect(http.post('x'.repeat(20 * MIB), { signal })).rejects.toThrow(/^HTTP 200 came before all was sent$/);
   receiver.faults.push({ kind: 'answer', status: 500, body: 'x'.repeat(17 * MIB) });
   await expect(http.post('', { signal })).rejects.toThrow(/^the answer is larger than 16777216 bytes$/);
   receiver.faults.push({ kind: 'answer', status: 200, body: 'ok' });
