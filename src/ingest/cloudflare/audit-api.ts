@@ -78,7 +78,8 @@ export const connectAuditApi = ({
       try {
         return await fetchAuditPage(client, { ...page, mayBeTooWide });
       } catch (error) {
-        if (!mayBeTooWide || !(error instanceof ApiError) || error.failure !== 'throttled') throw error;
+        const isThrottled = error instanceof ApiError && error.failure === 'throttled';
+        if (!mayBeTooWide || !isThrottled || error.retryAfterMs !== undefined) throw error;
         // A block refuses a narrow window as well.
         const narrow = { ...page, since: toMs - PROBE_WINDOW_MS, once: true };
         const isBlock = await fetchAuditPage(client, narrow).then(

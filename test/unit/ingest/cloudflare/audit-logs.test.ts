@@ -78,6 +78,8 @@ it('a 429 without a time is about the window if a narrow one is answered, and a 
     return { failure, waits };
   };
   expect(await ask([refused, entries])).toEqual({ failure: 'bad_request', waits: [] });
+  const ten = Array<RequestListener>(10).fill(answer(429, {}, { 'retry-after': '1' }));
+  expect(await ask([...ten, entries])).toMatchObject({ failure: 'throttled' });
   expect(await ask([refused, refused, entries])).toEqual({ failure: undefined, waits: [30_000] });
 });
 
