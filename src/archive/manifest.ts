@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { OrgtrailError } from '../base/errors.ts';
 import { S3Fault } from '../base/s3/errors.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { type CataloguedObject, readCatalogue, readEnteredKeys, readFeedId } from './catalogue.sql.ts';
@@ -64,12 +65,9 @@ const compare = async (pool: Pool, store: ObjectStore, signal: AbortSignal | und
   const found = objects.length === 0 ? undefined : await findObject(store, key, signal);
   // After the manifest: what another replica has entered meanwhile is known.
   const entered = found === undefined ? new Set<string>() : await readEnteredKeys(pool, store.name);
-  const unknownKeys =
-    found === undefined
-      ? []
-      : (parsed(found)?.objects ?? []).map(({ key: each }) => each).filter((each) => !entered.has(each));
-  const result: ManifestFound = { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys };
-  return { result, bytes, found };
+  const named = (found && parsed(found)?.objects) ?? [];
+  const unknownKeys = named.map((object) => object.key).filter((each) => !entered.has(each));
+  return { result: { key, state: stateOf(objects, bytes, found, unknownKeys), unknownKeys }, bytes, found };
 };
 
 /** Amazon refuses what is missing to a key that may not list the bucket. */
@@ -140,11 +138,15 @@ const manifest = z.object({
   ),
 });
 
-/** Undefined: there is none, or it is another text. */
+/** Undefined: there is none. Throws OrgtrailError for any other text: what it named would be missing without a word. */
 export const fetchManifest = async (store: ObjectStore, feedId: string, signal?: AbortSignal) => {
   const bytes = await findObject(store, keyOfManifest(feedId), signal);
   const found = bytes && parsed(bytes);
-  return found?.feed_id === feedId ? found.objects : undefined;
+  if (bytes === undefined || found?.feed_id === feedId) return found?.objects;
+  const what = `${keyOfManifest(feedId)} in ${store.name} is not what orgtrail writes`;
+  throw new OrgtrailError('verification_failed', what, {
+    hint: 'nothing was restored; an earlier version of the object may still be in the bucket. Without the object, a restore has what its state names, and no newer objects',
+  });
 };
 
 const parsed = (bytes: Buffer): z.output<typeof manifest> | undefined => {

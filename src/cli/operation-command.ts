@@ -17,13 +17,13 @@ export const operationCommand = (operation: Asked, context: CliContext, report: 
   const command = new Command(name.slice(name.lastIndexOf(' ') + 1)).description(says);
   const named = fieldsOfPath(operation);
   const others = Object.keys(input.shape).filter((field) => !named.includes(field));
-  for (const field of named) command.argument(`<${field}>`, helpOf(operation, field));
-  command.option('--json', isLines ? 'print one JSON object per line' : 'print JSON');
   const properties = propertiesOf(operation);
+  for (const field of named) command.argument(`<${field}>`, helpOf(properties[field]));
+  command.option('--json', isLines ? 'print one JSON object per line' : 'print JSON');
   for (const field of others) {
     const { type } = properties[field] ?? {};
     const value = type === 'boolean' ? '' : ` <${values?.[field] ?? 'value'}${type === 'array' ? '...' : ''}>`;
-    command.option(`${optionOf(field)}${value}`, helpOf(operation, field));
+    command.option(`${optionOf(field)}${value}`, helpOf(properties[field]));
   }
   if (operation.help !== undefined) command.addHelpText('after', operation.help);
   return command
@@ -83,15 +83,13 @@ export const groupCommand = ({ name, says, help }: Group, context: CliContext, r
 };
 
 /** A default is said and not given: it is that of the one who answers. */
-const helpOf = (operation: Asked, field: string): string => {
-  const { description = '', default: whenAbsent } = propertiesOf(operation)[field] ?? {};
-  return whenAbsent === undefined ? description : `${description} (default: ${JSON.stringify(String(whenAbsent))})`;
-};
+const helpOf = ({ description = '', default: whenAbsent }: Property = {}): string =>
+  whenAbsent === undefined ? description : `${description} (default: ${JSON.stringify(String(whenAbsent))})`;
+
+type Property = Readonly<{ description?: string; default?: unknown; type?: string }>;
 
 const propertiesOf = ({ input }: Asked) =>
-  (input.toJSONSchema({ io: 'input' }).properties ?? {}) as Readonly<
-    Record<string, { readonly description?: string; readonly default?: unknown; readonly type?: string }>
-  >;
+  (input.toJSONSchema({ io: 'input' }).properties ?? {}) as Readonly<Record<string, Property>>;
 
 /** A segment of dots would lead to another route. */
 const inPath = (text: string): string => {

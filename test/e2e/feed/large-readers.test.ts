@@ -51,7 +51,7 @@ test.each([
   ['page', 'originals', (reader: number) => `/events/${at(reader)}/original`],
   ['page', 'arrivals', () => '/v1/search/arrivals?after=0'],
 ])(
-  '%s: 16 readers that take nothing of events of 40 MB (%s) fit into 512 MB, and are cut off',
+  '%s: 10 readers that take nothing of events of 40 MB (%s) fit into 512 MB, and are cut off',
   async (kind, of, path) => {
     await using daemon = await startDaemonProcess({
       ...world.env,
@@ -121,6 +121,6 @@ test('readers of all kinds together that take nothing of events of 64 KB to 40 M
 const MAX_RESIDENT_BYTES = 512 * 1_048_576;
 
 const LARGE_BYTES = 40_000_000;
-const READERS = 16;
+const READERS = 10;
 /** Of 64 KB to 2.5 MB. No compression makes them small. */
-const MEDIUM = 120;
+const MEDIUM = 60;

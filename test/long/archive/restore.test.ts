@@ -16,22 +16,9 @@ import { temporaryFolder } from '../../support/process/temporary-folder.ts';
 const leftOut = [
   ...['lanes', 'api_budget', 'archive_thaws', 'archive_restores'],
   ...['access_log', 'access_tokens', 'console_sessions', 'console_session_proofs'],
-  ...[
-    'evidence_anchors',
-    'evidence_asked',
-    'evidence_checkpoints',
-    'evidence_coverage',
-    'evidence_key_orders',
-    'evidence_log',
-  ],
-  ...[
-    'evidence_month_keys',
-    'evidence_reads',
-    'evidence_sources',
-    'evidence_statements',
-    'evidence_tiles',
-    'evidence_verified',
-  ],
+  ...['evidence_anchors', 'evidence_asked', 'evidence_checkpoints', 'evidence_coverage', 'evidence_key_orders'],
+  ...['evidence_log', 'evidence_month_keys', 'evidence_reads', 'evidence_sources', 'evidence_statements'],
+  ...['evidence_tiles', 'evidence_verified'],
 ];
 /** Nothing else is stored in a new database. */
 const openEmpty = async () => {
@@ -272,12 +259,18 @@ describe('a lost database', () => {
       code: 2,
       stderr: expect.stringContaining('has no state of a database'),
     });
-    const { key } = await writeState({ pool: world.daemon, store: world.store });
-    await writeFile(join(world.directory, key), 'other');
+    const at = { pool: world.daemon, store: world.store };
+    await writeFile(join(world.directory, (await writeState(at)).key), 'other');
     expect(await restoreInto(world, lost.url)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('it has other bytes (5 of them)'),
     });
+    await world.archive('2024-01');
+    await writeState(at);
+    const manifest = await writeManifest(at);
+    await writeFile(join(world.directory, manifest.key), '{"version":1,"objects":[]}');
+    const stderr = expect.stringContaining(`${manifest.key} in ${world.store.name} is not what orgtrail writes`);
+    expect(await restoreInto(world, lost.url)).toMatchObject({ code: 1, stderr });
     expect(await rowsOf(lost.pool, 'select from archive_restores')).toEqual([]);
     for (const args of [['--into', '2024-01'], [], ['2024-01', '--without', '2024-01']])
       expect(await runInProcess(['archive', 'restore', ...args], world.env)).toMatchObject({ code: 2 });

@@ -34,7 +34,7 @@ const all = 'limit=1000000000';
 export const behaviours = (head: number, ids: readonly string[]) =>
   ({
     'stalled readers': { readers: 50, path: () => `/v1/events?after=0&${all}`, reads: false },
-    'fast readers': { readers: 50, path: () => '/v1/events?after=0&limit=12000', reads: true },
+    'fast readers': { readers: 50, path: () => '/v1/events?after=0&limit=6000', reads: true },
     'stalled exports': { readers: 50, path: () => '/v1/search?format=ndjson', reads: false },
     'long polls': {
       readers: 200,
