@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
+import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('paging that the documentation does not rule out', () => {
@@ -84,6 +85,31 @@ describe.concurrent('paging that the documentation does not rule out', () => {
     await world.expectExactTruth();
   });
 });
+
+test.each([/=/, /action_type=delete/])(
+  'parts of a second that lack what the whole of it has shown (%s brings nothing) prove nothing',
+  async (lost) => {
+    const faults = { page_cap: { size: 200, cursors: 'none' as const } };
+    await using world = await openWorld({ organizations: 1, entries: 20, pageCap: 1_000, faults });
+    const { organizations, nowMs } = world.simulator.summary();
+    world.simulator.generate(organizations[0]?.id ?? '', 450, { actionTimeMs: nowMs - 30 * MINUTE_MS });
+    await using front = await startDistortedApi(world.simulator.baseUrl);
+    front.distort((distortion) => {
+      const { url, answer } = distortion;
+      const body = JSON.parse(answer.body.toString()) as Body;
+      const filters = [...url.searchParams].filter(([name]) => /^(action|actor|resource)_\w+$/.test(name));
+      const isLost = filters.some(([name, value]) => lost.test(`${name}=${value}`));
+      sendBody(distortion, isLost ? { ...body, result: [], result_info: {} } : body);
+    });
+    await using run = await world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+    for (let cycles = 0; cycles < 4; cycles += 1) {
+      await run.cycle();
+      await world.endRests();
+    }
+    expect(await expectStoredOrVisible(world.database.pool, world.simulator)).toBeGreaterThan(0);
+    await expectClaimedImpliesStored(world.database.pool, world.simulator);
+  },
+);
 
 test('an API that prints seconds, filters by milliseconds and refuses the cursor of each last page: all is read and claimed, without a hole', async () => {
   const options = {

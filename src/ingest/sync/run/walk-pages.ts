@@ -339,37 +339,40 @@ const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> =>
   context.observer.holeFound?.({ source, ...hole });
 };
 
-/** True if all of it was read. What fails like all beside it is not told apart further. */
-const readPart = async (reading: SecondReading, filters: readonly Filter[], depth: number): Promise<boolean> => {
-  const fault = await readToEnd(reading, filters);
-  if (fault === undefined) return true;
+/** Its ids if all of it was read. What fails like all beside it is not told apart further. */
+const readPart = async (
+  reading: SecondReading,
+  filters: readonly Filter[],
+  depth: number,
+): Promise<ReadonlySet<string> | undefined> => {
+  const ids = new Set<string>();
+  const fault = await readPages(reading, filters, ids).catch((error: unknown) => {
+    if (error instanceof PageRefusedError) return error.error.failure;
+    throw error;
+  });
+  if (fault === undefined) return ids;
+  const fail = (): undefined => void reading.faults.push(fault);
   const parts = reading.splits[depth];
-  if (parts === undefined) {
-    reading.faults.push(fault);
-    return false;
-  }
+  if (parts === undefined) return fail();
+  const come = new Set<string>();
   let read = 0;
   for (const [index, part] of parts.entries()) {
     const isHopeless = (index >= FAILED_PARTS && read === 0) || reading.timeouts >= MAX_TIMEOUTS;
-    if (isHopeless) {
-      reading.faults.push(fault);
-      return false;
-    }
-    if (await readPart(reading, [...filters, ...part], depth + 1)) read += 1;
+    if (isHopeless) return fail();
+    const ofPart = await readPart(reading, [...filters, ...part], depth + 1);
+    if (ofPart !== undefined) read += 1;
+    for (const id of ofPart ?? []) come.add(id);
   }
-  return read === parts.length;
+  if (read < parts.length) return undefined;
+  // Parts that lack what came without them have been answered wrongly.
+  return [...ids].every((id) => come.has(id)) ? come : fail();
 };
 
-const readToEnd = async (reading: SecondReading, filters: readonly Filter[]): Promise<string | undefined> => {
-  try {
-    return await readPages(reading, filters);
-  } catch (error) {
-    if (error instanceof PageRefusedError) return error.error.failure;
-    throw error;
-  }
-};
-
-const readPages = async (reading: SecondReading, filters: readonly Filter[]): Promise<string | undefined> => {
+const readPages = async (
+  reading: SecondReading,
+  filters: readonly Filter[],
+  ids: Set<string>,
+): Promise<string | undefined> => {
   const { turn, claim } = reading;
   const { pageLimit } = turn.state;
   const { windows } = turn.context;
@@ -386,6 +389,7 @@ const readPages = async (reading: SecondReading, filters: readonly Filter[]): Pr
     }
     const step = afterPage(walk, page, suspicion(turn));
     if (page.entries > 0) lastIds = idsOf(page);
+    for (const id of idsOf(page)) ids.add(id);
     noteAnswer(turn, page);
     await commitPart(turn, page, undefined);
     page.release?.();
