@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { requireNoRestore } from '../archive/restore/restores.sql.ts';
+import { requireNoRestore } from '../archive/catalogue.sql.ts';
 import { reasonOf } from '../base/errors.ts';
 import { createStreamLimits } from '../base/limits.ts';
 import { version } from '../base/package-files.ts';

@@ -1,5 +1,6 @@
 import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { OrgtrailError } from '../base/errors.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { db, type Row } from '../postgres/queries.ts';
 import { archiveObjects, archivePolicy } from '../postgres/tables/archive.ts';
@@ -168,4 +169,12 @@ export const noteRead = async (
 ): Promise<void> => {
   const [sha256, fault] = 'fault' in outcome ? [null, outcome.fault] : [outcome.sha256, null];
   await pool.query('select orgtrail_note_archive_read($1, $2, $3)', [id, sha256, fault]);
+};
+
+/** Throws OrgtrailError `configuration` while a lost database comes back into this one. */
+export const requireNoRestore = async (pool: Pool): Promise<void> => {
+  if ((await pool.query('select from archive_restores where ended_at is null')).rowCount === 0) return;
+  throw new OrgtrailError('configuration', 'this database is being restored from the archive, and is not whole yet', {
+    hint: '`orgtrail archive restore --into` goes on with it; then start again',
+  });
 };

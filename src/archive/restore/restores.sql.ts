@@ -57,14 +57,6 @@ export const restoringAlone = async <T>(pool: Pool, restore: () => Promise<T>): 
     return await restore();
   });
 
-/** Throws OrgtrailError `configuration` while a lost database comes back into this one. */
-export const requireNoRestore = async (pool: Pool): Promise<void> => {
-  if ((await readOpenRestore(pool)) === undefined) return;
-  throw new OrgtrailError('configuration', 'this database is being restored from the archive, and is not whole yet', {
-    hint: '`orgtrail archive restore --into` goes on with it; then start again',
-  });
-};
-
 /**
  * Enters the state in one transaction: from then on the holds are in force, and each month is in the archive alone, to be thawed. Nothing is stored
  * before the end of the restore. Throws OrgtrailError `usage` if the database is in use.

@@ -4,7 +4,7 @@ import { instant, operation, text } from '../../base/operation.ts';
 import { counted, printable } from '../../base/text.ts';
 import { parseDurationMs } from '../../base/time.ts';
 import { giveOrder, type OperationSource } from '../../postgres/access/access-log.sql.ts';
-import { readCatalogue } from '../catalogue.sql.ts';
+import { readCatalogue, requireNoRestore } from '../catalogue.sql.ts';
 import { countThawed, readThaw, type Thaw } from './thaws.sql.ts';
 
 /** Of a table with its indexes, for an event. As much again is the write-ahead log meanwhile. */
@@ -69,6 +69,7 @@ Examples:
   values: { for: 'duration', reason: 'text', by: 'name' },
   run: async (source: ThawSource, { month, for: wanted, reason, by }) => {
     const { pool, config } = source;
+    await requireNoRestore(pool);
     const forMs = parseDurationMs(wanted) ?? 0;
     if (forMs > 0) await requireRoom(source, month, config.thawMaxBytes);
     const given = { month, for: `${forMs} milliseconds`, reason, by };

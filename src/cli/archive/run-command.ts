@@ -7,7 +7,7 @@ import {
   type ArchiveObserver,
   archiveMonth,
 } from '../../archive/archive-month.ts';
-import { useArchive } from '../../archive/catalogue.sql.ts';
+import { requireNoRestore, useArchive } from '../../archive/catalogue.sql.ts';
 import { writeTables } from '../../archive/iceberg/write-table.ts';
 import { type WrittenManifest, writeManifest } from '../../archive/manifest.ts';
 import { loadDuck, type ParquetVersion } from '../../archive/parquet/parquet.ts';
@@ -93,6 +93,7 @@ const faultOf = (error: unknown, signal: AbortSignal): { readonly fault: string 
 const run = async (archive: ArchiveContext, config: Config, options: Options, signal: AbortSignal): Promise<Result> => {
   const { retentionMs } = config;
   const { pool, store } = archive;
+  await requireNoRestore(pool);
   const archived: ArchivedMonth[] = [];
   const archiveOne = async (month: string, trustsCatalogue = false) => {
     archived.push(await archiveMonth({ ...archive, trustsCatalogue }, month, signal));
@@ -116,7 +117,13 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
     }
   };
   if (options.drop === true) {
-    const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveOne, readUnread);
+    // Before anything leaves the database: should this process die, a lost database comes back by them.
+    await manifest();
+    const archiveNamed = async (month: string) => {
+      await archiveOne(month);
+      await writeManifest(archive, signal).catch(() => {});
+    };
+    const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveNamed, readUnread);
     await archiveYounger();
     const failed = kept.filter(({ reason }) => reason.startsWith('archiving it failed')).map(({ month }) => month);
     signal.throwIfAborted();

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { requireNoRestore } from '../../archive/catalogue.sql.ts';
 import { loadDuck } from '../../archive/parquet/parquet.ts';
 import type { QueryResult, QueryValue } from '../../archive/parquet/query-duck.ts';
 import { type QueriedHistory, queryHistory } from '../../archive/query/query-history.ts';
@@ -48,6 +49,7 @@ const runQuery = async (sql: string, options: Options, context: CliContext): Pro
   const range = rangeOf(options, nowMs);
   await loadDuck('orgtrail query');
   await withDatabase(context, async (pool, { config }) => {
+    await requireNoRestore(pool);
     const { archive } = config;
     const store = archive && openObjectStore(archive.target, archive.s3);
     const work = showWork(context);

@@ -158,6 +158,18 @@ test('is never believed: objects that it names and the bucket does not have are 
   ]);
 });
 
+test('is there before a month leaves the database, and so is a state', async () => {
+  await using fresh = await openFileArchive(3);
+  await fresh.owner.query(`create function die() returns trigger language plpgsql as $$ begin raise 'killed'; end $$;
+    create trigger die before insert on retention_drops for each row execute function die()`);
+  const args = ['archive', 'run', '--drop'];
+  expect(await runInProcess(args, fresh.env)).not.toMatchObject({ code: 0 });
+  const [name = ''] = await readdir(join(fresh.directory, 'v1/manifest'));
+  const months = JSON.parse(await readFile(join(fresh.directory, 'v1/manifest', name), 'utf8')).objects;
+  expect(months).toMatchObject([{ month: '2024-01' }]);
+  expect(await readdir(join(fresh.directory, 'v1/state'))).toContain('latest.json');
+});
+
 test('two readers agree on all rows to the byte', async () => {
   const others = await bytesOfParquet(await readFile(january));
   const hexOf = ({ name, type }: Column) => {

@@ -132,6 +132,15 @@ describe('a lost database', () => {
       code: 1,
       stderr: expect.stringContaining('it is not there'),
     });
+    for (const args of [
+      ['archive', 'run'],
+      ['archive', 'thaw', '2024-02', '--for', '0s'],
+      ['query', 'select 1'],
+    ])
+      expect(await runInProcess(args, { ...world.env, DATABASE_URL: lost.url })).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('this database is being restored from the archive, and is not whole yet'),
+      });
     const restored = await restoreInto(world, lost.url, '--without', '2024-01');
     expect(JSON.parse(restored.stdout)).toMatchObject({
       feed_id,
