@@ -55,7 +55,9 @@ export const readMissedEvents = async (
        from retention_drops d where last_position > $1 and id > $2 and ${isGone('d', options)}) drops
      left join (
        select json_build_object('from', from_position, 'to', to_position) as jump
-       from position_jumps where from_position < $1 and to_position > $1 and id > $2) jumps on true
+       from position_jumps j where from_position < $1 and id > $2
+         -- At the end of one that another one follows, the event was lost, too: nothing was given out between them.
+         and (to_position > $1 or to_position = $1 and exists (select from position_jumps n where n.from_position = j.to_position))) jumps on true
      where last is not null or jump is not null`,
     [after, knownDrop],
   );

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { compareWithTruth } from '../../../src/cli/demo/verdict.sql.ts';
-import { countPositions, eachFeedRow, positionOfNth } from '../../../src/feed/feed.sql.ts';
+import { countPositions, eachFeedRow, positionOfNth, readMissedEvents } from '../../../src/feed/feed.sql.ts';
 import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
@@ -50,6 +50,13 @@ describe('invariant 6: after a failover no position is given twice', () => {
     expect(await positions()).toEqual([1, 2, 3, 4, 5, 6, ...[1, 2, 3, 4, 5, 6].map((n) => jump.to + n)]);
     expect(await head()).toEqual({ position: jump.to + 6, timeline });
     expect(await jumps()).toBe(1);
+  });
+
+  test('a reader anywhere among lost positions is told, also where one jump ends and the next one begins', async () => {
+    await pool.query(`insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline)
+      values (1, 5, 9, 'a', 'b'), (2, 9, 100, 'b', 'c')`);
+    const told = async (after: number) => (await readMissedEvents(pool, after, 0, { hasArchive: false })) !== undefined;
+    expect(await Promise.all([5, 6, 9, 10, 99, 100].map(told))).toEqual([false, true, true, true, true, false]);
   });
 
   test('the longer ago the last commit that is left, the further', async () => {
