@@ -105,10 +105,17 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
     const months = await readSettledMonths({ pool, archive: store.name, afterMs, readUnread });
     for (const month of months) await archiveOne(month, true);
   };
+  let named: WrittenManifest | undefined;
+  const nameObjects = async () => {
+    const written = await writeManifest(archive, signal);
+    const [isWritten, keptAs] = [written.isWritten || named?.isWritten === true, written.keptAs ?? named?.keptAs];
+    named = { ...written, isWritten, keptAs };
+    return named;
+  };
   const manifest = async () => {
     const tableBase = config.archive?.tableBase ?? store.name;
     try {
-      const written = await writeManifest(archive, signal);
+      const written = await nameObjects();
       await writeTables({ pool, store, tableBase }, signal);
       await writeState({ pool, store }, signal);
       return written;
@@ -117,11 +124,13 @@ const run = async (archive: ArchiveContext, config: Config, options: Options, si
     }
   };
   if (options.drop === true) {
-    // Before anything leaves the database: should this process die, a lost database comes back by them.
-    await manifest();
+    // Before anything leaves the database: should this process die, a lost database comes back by them. A fault is told at the end.
+    await nameObjects()
+      .then(() => writeState({ pool, store }, signal))
+      .catch(() => {});
     const archiveNamed = async (month: string) => {
       await archiveOne(month);
-      await writeManifest(archive, signal).catch(() => {});
+      await nameObjects().catch(() => {});
     };
     const { dropped, kept } = await dropOldMonths(pool, retentionMs, archiveNamed, readUnread);
     await archiveYounger();

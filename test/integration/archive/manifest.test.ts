@@ -168,6 +168,10 @@ test('is there before a month leaves the database, and so is a state', async () 
   const months = JSON.parse(await readFile(join(fresh.directory, 'v1/manifest', name), 'utf8')).objects;
   expect(months).toMatchObject([{ month: '2024-01' }]);
   expect(await readdir(join(fresh.directory, 'v1/state'))).toContain('latest.json');
+  await fresh.owner.query('drop trigger die on retention_drops');
+  await rm(join(fresh.directory, 'v1/manifest', name));
+  const { stdout } = await runInProcess([...args, '--json'], fresh.env);
+  expect(JSON.parse(stdout)).toMatchObject({ manifest: { isWritten: true } });
 });
 
 test('two readers agree on all rows to the byte', async () => {
