@@ -268,8 +268,8 @@ const halveWindow = async (turn: Turn, walk: Walk, reason: string, error?: ApiEr
   if (range !== undefined && (await failsThroughout(turn, walk, reason))) {
     return await leaveHole(turn, { range, pass, reason, message }, walk.claim);
   }
-  // Of what is older no sentinel would be known before this has been read.
-  const state = narrowed(turn.state, walk, reason !== SHORT_ANSWER);
+  // Older history has no sentinel before this has been read, and its answers may be cut, too.
+  const state = narrowed(turn.state, walk, reason !== SHORT_ANSWER && reason !== 'cut');
   if (state === undefined && reason === SHORT_ANSWER) {
     // Its parts would look as whole, and have no sentinel.
     const hole = { range: walk.claim, pass, reason, message: 'the answer ends before a known entry' };
