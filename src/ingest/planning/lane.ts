@@ -16,6 +16,8 @@ export interface LaneState {
   readonly entriesPerPage: number | undefined;
   /** Smaller after a response that was too large. */
   readonly pageLimit: number;
+  /** The smallest answer that was found cut. */
+  readonly cutEntries?: number | undefined;
   /** Failures in a row. */
   readonly failures: number;
   /** The window to come is the first one beside a hole. */
@@ -56,6 +58,7 @@ export interface KnownHole extends Pick<Hole, 'range' | 'pass' | 'reason'> {
 export const NARROWEST_MS = 1_000;
 /** Wider than all that Cloudflare keeps: no limit. */
 const WIDEST_MS = 800 * 86_400_000;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Between two looks far back at least: what the first one did not count is asked for in between. */
 const LOOK_BACK_PAUSE_MS = 20_000;
@@ -83,6 +86,7 @@ export const afterDone = (state: LaneState, walk: Walk): LaneState => {
     ...densityOf(state, walk),
     ...(lane === 'live' && { lookBack: lookBackAfter(state, walk) }),
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
+    cutEntries: state.cutEntries,
     failures: 0,
     ...(round && { round: afterScrub(state.round, round, claim) }),
   };
@@ -141,6 +145,12 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk, isInTheWay = t
     failures: state.failures + 1,
   };
 };
+
+/** The only page of the walk was cut. Not of the last minutes: there, an entry may appear between two answers. */
+export const withCut = (state: LaneState, { claim, pages, lastPageEntries }: Walk): LaneState =>
+  pages > 1 || lastPageEntries === 0 || widthOf(claim) <= HOUR_MS
+    ? state
+    : { ...state, cutEntries: Math.min(state.cutEntries ?? lastPageEntries, lastPageEntries) };
 
 /** The window begins again in smaller pages; undefined if they would hardly get smaller. */
 export const withSmallerPages = (state: LaneState): LaneState | undefined => {

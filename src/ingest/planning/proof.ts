@@ -25,10 +25,14 @@ export const OTHER_LIMIT = 997;
 /** All of the window, from its other side: what was cut off at the end comes first. */
 export const otherSide = (walk: Walk): ProofQuestion => ({ window: requestWindow(walk), ...otherWay(walk) });
 
-/** What lies before the first entry, and that entry: if something comes, what came of the newest first was cut. */
-export const olderOf = (walk: Walk): ProofQuestion => {
+/** The first entry and what lies before it, the last one and what lies after it: nothing else must come, whichever end of all is cut off. */
+export const outsideOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);
-  return { window: { fromMs, toMs: nextFullSecond((walk.oldestMs ?? toMs) + 1) }, ...otherWay(walk) };
+  const { oldestMs = toMs, newestMs = fromMs } = walk;
+  return [
+    { window: { fromMs, toMs: nextFullSecond(oldestMs + 1) }, ...otherWay(walk) },
+    { window: { fromMs: Math.floor(newestMs / 1_000) * 1_000 - 1, toMs }, ...otherWay(walk) },
+  ];
 };
 
 /** However an API chooses what it leaves out, a half smaller than pages that are cut is whole. Undefined if all is of

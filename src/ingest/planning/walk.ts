@@ -10,7 +10,7 @@ export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
 /** No cap is known to be smaller, and most pages are. */
 const LEAST_SUSPECTED = 50;
-const LEAST_SUSPECTED_OF_ALL = 10;
+export const LEAST_SUSPECTED_OF_ALL = 10;
 /** This many in a row, with cursors: then it is doubted that anything follows. */
 export const MAX_EMPTY_PAGES = 5;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
@@ -210,12 +210,13 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small. Then it is
- * the largest that any source has sent: caps are hardly ever a source's own. */
-export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
-  largestOfSource >= LEAST_SUSPECTED_OF_ALL
-    ? largestOfSource
-    : Math.min(LEAST_SUSPECTED, Math.max(LEAST_SUSPECTED_OF_ALL, largestOfAll));
+/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small, or cuts of
+ * any source are smaller: caps are hardly ever a source's own. */
+export const suspectedFrom = (largestOfSource: number, cutFrom: number): number =>
+  Math.max(
+    LEAST_SUSPECTED_OF_ALL,
+    Math.min(largestOfSource >= LEAST_SUSPECTED_OF_ALL ? largestOfSource : LEAST_SUSPECTED, cutFrom),
+  );
 
 /** As large as was asked for, as a known cap, or as pages are suspected from (suspectedFrom). */
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>

@@ -2,7 +2,7 @@ import type { Time } from '../../base/time.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
 import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
-import { MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
+import { LEAST_SUSPECTED_OF_ALL, MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
 /** How long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
@@ -20,6 +20,7 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
+  #smallestCut = Number.POSITIVE_INFINITY;
   /** How far before the end of a window an entry has come, and how far behind its beginning. */
   #shownBackMs = 0;
   #shownOnMs = 0;
@@ -37,8 +38,14 @@ export class WindowLimit {
     this.#largestPage = Math.max(this.#largestPage, entries);
   }
 
-  get largestPage(): number {
-    return this.#largestPage;
+  /** An answer of so many entries was found cut, now or before this process began. */
+  sawCut(entries = Number.POSITIVE_INFINITY): void {
+    this.#smallestCut = Math.min(this.#smallestCut, entries);
+  }
+
+  /** The largest page of all may be cut, and, as cuts vary, any from half of the smallest known one on. */
+  get cutFrom(): number {
+    return Math.min(this.#largestPage, Math.max(LEAST_SUSPECTED_OF_ALL, this.#smallestCut / 2));
   }
 
   /**

@@ -201,8 +201,7 @@ interface Reading {
   largestPage: number;
 }
 
-const suspicion = ({ largestPage, context }: Reading): number =>
-  suspectedFrom(largestPage, context.windows.largestPage);
+const suspicion = ({ largestPage, context }: Reading): number => suspectedFrom(largestPage, context.windows.cutFrom);
 
 /** Throws ApiError and UnprovenError. */
 const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stopped' | 'too_large'> => {
@@ -273,7 +272,7 @@ const isWhole = async (reading: Reading, doubtful: DoubtfulWalk): Promise<boolea
     take,
     storedBeside: async () => [],
     suspectedFrom: suspicion(reading),
-    largestOfAll: context.windows.largestPage,
+    cutFrom: context.windows.cutFrom,
     hasEndlessTails: context.windows.hasEndlessTails(result.source),
   };
   return await proveWith(prover, doubtful);

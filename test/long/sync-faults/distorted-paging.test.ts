@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
 import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
@@ -108,6 +109,31 @@ test.each([/=/, /action_type=delete/])(
     }
     expect(await expectStoredOrVisible(world.database.pool, world.simulator)).toBeGreaterThan(0);
     await expectClaimedImpliesStored(world.database.pool, world.simulator);
+  },
+);
+
+test.each(['the newest', 'the oldest', 'those that were asked for first'])(
+  'answers that are cut at 50 kB, without cursors, and keep %s: all is read, nothing else is claimed',
+  async (kept) => {
+    const options = { organizations: 4, entries: 900 * 4, historyMs: 4.5 * 86_400_000, pageCap: 1_000 };
+    await using world = await openWorld(options, { ORGTRAIL_HISTORY: '5d' });
+    await using front = await startDistortedApi(world.simulator.baseUrl);
+    front.distort((distortion) => {
+      const body = JSON.parse(distortion.answer.body.toString()) as Body;
+      const isTurned = kept === (distortion.url.searchParams.get('direction') === 'asc' ? 'the newest' : 'the oldest');
+      let leftBytes = 50_000;
+      const isKept = (entry: unknown) => {
+        leftBytes -= 500 + (crc32((entry as { id: string }).id) % 900);
+        return leftBytes >= 0;
+      };
+      const result = isTurned ? body.result.toReversed().filter(isKept).toReversed() : body.result.filter(isKept);
+      sendBody(distortion, { ...body, result, result_info: {} });
+    });
+    await using run = await world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+    await expectClaimedImpliesStored(world.database.pool, world.simulator);
+    expect(front.distorted).toBeLessThan(900);
   },
 );
 

@@ -75,7 +75,7 @@ const timeoutMs = ({ context }: Turn, walk: Walk): number | undefined => {
 };
 
 export const suspicion = ({ largestPage, context }: Turn): number =>
-  suspectedFrom(largestPage, context.windows.largestPage);
+  suspectedFrom(largestPage, context.windows.cutFrom);
 
 interface CommitMore {
   readonly claims?: readonly Coverage[];

@@ -4,8 +4,8 @@ import type { LaneState } from '../../planning/lane.ts';
 import {
   besideOf,
   halvesOf,
-  olderOf,
   otherSide,
+  outsideOf,
   type ProofQuestion,
   partsOf,
   secondQuestion,
@@ -43,7 +43,7 @@ interface Prover {
   /** Says how many of its entries were not known before. */
   take(page: Page): Promise<number>;
   readonly suspectedFrom: number;
-  readonly largestOfAll: number;
+  readonly cutFrom: number;
   /** The nearest stored entries of earlier and later seconds. */
   storedBeside(walk: Walk): Promise<readonly (Sentinel | undefined)[]>;
   /** Empty pages are known to follow the last entry of this source without end. */
@@ -89,7 +89,7 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     ]);
   },
   suspectedFrom: suspicion(turn),
-  largestOfAll: turn.context.windows.largestPage,
+  cutFrom: turn.context.windows.cutFrom,
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
@@ -108,7 +108,8 @@ const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<b
 /**
  * All of the window is asked for from the other side: all of its entries must come again, those of its last page among
  * them, in the other order, and nothing new. If the order does not turn, or its last page is as large as the largest of
- * all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry.
+ * all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry, nor
+ * after its last.
  * Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (
@@ -117,11 +118,15 @@ export const proveWith = async (
 ): Promise<boolean> => {
   for (const sentinel of missedSentinels(walk)) if (!(await isGone(prover, walk, sentinel))) return false;
   if (isLook) {
-    const reply = await ask(prover, olderOf(walk), walk);
-    return reply?.end === 'done' && reply.ids.size > 0 && [...reply.ids].every((id) => lastIds?.has(id));
+    for (const question of outsideOf(walk)) {
+      const reply = await ask(prover, question, walk);
+      if (reply?.end !== 'done' || reply.ids.size === 0 || ![...reply.ids].every((id) => lastIds?.has(id)))
+        return false;
+    }
+    return true;
   }
   let isByFailure = doubts.includes('failure');
-  const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.largestOfAll);
+  const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.cutFrom);
   if (!isAsLargeAsAny) {
     const reply = await ask(prover, otherSide(walk), walk);
     if (reply === undefined || reply.end === 'broken') return false;

@@ -104,6 +104,7 @@ const turnOf = (
 
 const walkInTurn = async (turn: Turn): Promise<TurnEnd> => {
   const { context, job, source } = turn;
+  for (const { cutEntries } of Object.values(turn.progress.lanes)) context.windows.sawCut(cutEntries);
   try {
     const walk = plannedNow(turn);
     if (walk !== undefined) {

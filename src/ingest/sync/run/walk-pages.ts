@@ -2,7 +2,15 @@ import { ApiError } from '../../../base/errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../base/time.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
 import type { Range } from '../../planning/coverage.ts';
-import { afterHole, grownHole, type Hole, narrowed, withoutLookBack, withSmallerPages } from '../../planning/lane.ts';
+import {
+  afterHole,
+  grownHole,
+  type Hole,
+  narrowed,
+  withCut,
+  withoutLookBack,
+  withSmallerPages,
+} from '../../planning/lane.ts';
 import { SILENT_LOOK_MS, silenceLimit } from '../../planning/planner.ts';
 import { SHORT_ANSWER } from '../../planning/proof.ts';
 import {
@@ -142,7 +150,7 @@ const endWalk = async (
   const isLook =
     isFirstLook(turn, step.walk) &&
     doubts.every((doubt) => doubt === 'size') &&
-    !mayBeCut(lastPageEntries, pageLimit, turn.context.windows.largestPage);
+    !mayBeCut(lastPageEntries, pageLimit, turn.context.windows.cutFrom);
   const read = isLook ? { ...step.walk, silenceMs: Number.POSITIVE_INFINITY } : step.walk;
   const isCredible =
     kind !== 'broken' && (await isProven(turn, { walk: step.walk, doubts, lastIds, isLook }, heldPage));
@@ -194,7 +202,7 @@ interface PageBefore {
 const dropLookBack = async (turn: Turn, walk: Walk, reason: string): Promise<void> => {
   const { context, job, source } = turn;
   await commitPart(turn, emptyPage, {
-    ...withoutLookBack(turn.state, turn.nowMs),
+    ...withoutLookBack(reason === 'cut' ? withCut(turn.state, walk) : turn.state, turn.nowMs),
     ...(isFirstLook(turn, walk) && walk.entries === 0 && { widthMs: SILENT_LOOK_MS }),
   });
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: requestWindow(walk), reason });
@@ -269,7 +277,8 @@ const halveWindow = async (turn: Turn, walk: Walk, reason: string, error?: ApiEr
     return await leaveHole(turn, { range, pass, reason, message }, walk.claim);
   }
   // Older history has no sentinel before this has been read, and its answers may be cut, too.
-  const state = narrowed(turn.state, walk, reason !== SHORT_ANSWER && reason !== 'cut');
+  const isCut = reason === SHORT_ANSWER || reason === 'cut';
+  const state = narrowed(isCut ? withCut(turn.state, walk) : turn.state, walk, !isCut);
   if (state === undefined && reason === SHORT_ANSWER) {
     // Its parts would look as whole, and have no sentinel.
     const hole = { range: walk.claim, pass, reason, message: 'the answer ends before a known entry' };

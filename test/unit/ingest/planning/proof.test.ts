@@ -45,7 +45,7 @@ const entries = times
 const apis: fc.Arbitrary<Api> = fc.record({
   entries,
   cap: fc.integer({ min: 50, max: 90 }),
-  cut: fc.constantFrom('direction', 'oldest', 'newest', 'storage', 'storage, by direction'),
+  cut: fc.constantFrom('direction', 'oldest', 'oldest, turned', 'newest', 'storage', 'storage, by direction'),
   tiesTurn: fc.boolean(),
   precisionMs: fc.constantFrom(1, 1_000),
   inclusive: fc.boolean(),
@@ -70,7 +70,7 @@ test('a doubt about an answer that speaks of a limit is not answered by another 
           fetch: async () => answer,
           take: async () => 0,
           suspectedFrom: 50,
-          largestOfAll: 50,
+          cutFrom: 50,
           hasEndlessTails: false,
           storedBeside: async () => [],
         },
@@ -83,7 +83,7 @@ test('a doubt about an answer that speaks of a limit is not answered by another 
 
 describe('an API that cuts pages and says nothing', () => {
   test('whatever it sorts by, at any size from 50: what is taken for whole is whole (invariant 8)', async () => {
-    await holds(apis, 3_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
+    await holds(apis, 3_000, (api, size) => ({ largestBefore: Math.min(size, api.cap), cutFrom: 0 }));
   });
 
   test('from one source alone, by the direction or without regard to it', async () => {
@@ -91,7 +91,7 @@ describe('an API that cuts pages and says nothing', () => {
     await holds(
       directed.filter(({ cap }) => cap !== 100),
       300,
-      () => ({ largestBefore: 0, largestOfAll: 1_000 }),
+      () => ({ largestBefore: 0, cutFrom: 1_000 }),
     );
   });
 
@@ -104,7 +104,7 @@ describe('an API that cuts pages and says nothing', () => {
       const order = [ascending[0]?.timeMs ?? 0, ascending.at(-1)?.timeMs ?? 0];
       fc.pre((order[0] ?? 0) > (order[1] ?? 0));
       const seen = new Set<string>();
-      const taken = await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 1_000 }, seen);
+      const taken = await isTakenForWhole(api, { largestBefore: 0, cutFrom: 1_000 }, seen);
       if (matching(api, begun).length > cap) cut += 1;
       if (taken !== 'unproven') expect(missingIn(api, seen)).toEqual([]);
     });
@@ -119,7 +119,7 @@ describe('an API that cuts pages and says nothing', () => {
     await forAllAsync([spread], 500, async (of) => {
       const api: Api = { ...of, cap: 1_000, cut: 'direction' };
       fc.pre(matching(api, begun).length === api.entries.length);
-      expect(await isTakenForWhole(api, { largestBefore: 0, largestOfAll: 0 }, new Set())).toBe('proven');
+      expect(await isTakenForWhole(api, { largestBefore: 0, cutFrom: 0 }, new Set())).toBe('proven');
     });
   });
 });
@@ -130,11 +130,11 @@ test('an API that refuses all cursors and goes in the direction that it is asked
   const drawn = fc
     .tuple(refusing, fc.integer({ min: 1, max: 40 }))
     .map(([of, cap]): Api => ({ ...of, cap, cut: 'direction', tiesTurn: true }));
-  await holds(drawn, 300, () => ({ largestBefore: 0, largestOfAll: 1_000 }));
+  await holds(drawn, 300, () => ({ largestBefore: 0, cutFrom: 1_000 }));
 });
 
 test('an API that refuses all cursors whatever it sorts by: a page is only taken for whole if it is smaller than pages that are cut (invariant 8)', async () => {
-  await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), largestOfAll: 0 }));
+  await holds(refusing, 300, (api, size) => ({ largestBefore: Math.min(size, api.cap), cutFrom: 0 }));
 });
 
 const read = (more: Partial<Walk> = {}): Walk => ({
@@ -189,10 +189,11 @@ test('what is asked halves and seconds of a window that fails', () => {
 test.each<[Cut, number, boolean]>([
   ['direction', 200, true],
   ['direction', 60, false],
+  ['oldest, turned', 60, false],
   ['newest', 60, false],
   ['storage, by direction', 60, false],
 ])(
-  'a look at all of history, %s of %i at most, is whole only if nothing comes before its first entry',
+  'a look at all of history, %s of %i at most, is whole only if nothing comes before its first entry or after its last',
   async (cut, cap, isWhole) => {
     const entries = Array.from({ length: 120 }, (_, id) => ({ id, timeMs: FROM_MS + 450 * id + 1_000 }));
     const api: Api = { entries, cap, cut, tiesTurn: true, precisionMs: 1, inclusive: true, refusesCursors: false };
@@ -206,7 +207,7 @@ test.each<[Cut, number, boolean]>([
       fetch: async (walk: Walk) => pageOf(shown(api, walk)),
       take: async (answer: Page) => [...idsOf(answer)].filter((id) => !lastIds.has(id)).length,
       suspectedFrom: suspectedFrom(lastIds.size, 1_000),
-      largestOfAll: 1_000,
+      cutFrom: 1_000,
       hasEndlessTails: false,
       storedBeside: async () => [],
     };
@@ -246,7 +247,7 @@ test('an error behind an entry is the end only if the cursor of each last page f
       walk = { ...afterPage(walk, page, 50).walk, cursor: page.nextCursor };
     }
     const storedBeside = async ({ newestMs = 0 }: Walk) => [all.find(({ timeMs }) => timeMs > newestMs + 999)];
-    const prover = { fetch, take, storedBeside, suspectedFrom: 50, largestOfAll: 50, hasEndlessTails: false };
+    const prover = { fetch, take, storedBeside, suspectedFrom: 50, cutFrom: 50, hasEndlessTails: false };
     if (!(await proveWith(prover, { walk, doubts: ['cursor', 'failure'], lastIds }))) return;
     proven += 1;
     expect(all.filter(({ id }) => !seen.has(id))).toEqual([]);
@@ -260,7 +261,7 @@ interface Entry {
 }
 
 /** How an API chooses what a page shows if there is more: after sorting, at the end that the direction says or always at the same; or before sorting. */
-type Cut = 'direction' | 'oldest' | 'newest' | 'storage' | 'storage, by direction';
+type Cut = 'direction' | 'oldest' | 'oldest, turned' | 'newest' | 'storage' | 'storage, by direction';
 
 interface Api {
   /** As they lie in the storage. */
@@ -296,6 +297,8 @@ const shown = (api: Api, walk: Walk): readonly Entry[] => {
       return (walk.direction === 'asc' ? sorted : reversed).slice(0, size);
     case 'oldest':
       return sorted.slice(0, size);
+    case 'oldest, turned':
+      return walk.direction === 'asc' ? sorted.slice(0, size) : sorted.slice(0, size).toReversed();
     case 'newest':
       return reversed.slice(0, size);
     case 'storage':
@@ -320,7 +323,7 @@ const pageOf = (
 /** Whether what a walk brought counts as all that there is, as a turn decides it. Fills `seen` with the ids of what came. */
 const isTakenForWhole = async (
   api: Api,
-  { largestBefore, largestOfAll }: { readonly largestBefore: number; readonly largestOfAll: number },
+  { largestBefore, cutFrom }: { readonly largestBefore: number; readonly cutFrom: number },
   seen: Set<string>,
 ): Promise<'done' | 'proven' | 'unproven'> => {
   const ask = (walk: Walk): Page => {
@@ -330,8 +333,9 @@ const isTakenForWhole = async (
   const page = ask(begun);
   for (const id of idsOf(page)) seen.add(id);
   const largestOfSource = Math.max(largestBefore, page.entries);
-  let step = afterPage(begun, page, suspectedFrom(largestBefore, largestOfAll));
-  if (step.kind === 'next') step = afterEnd(step.walk, suspectedFrom(largestOfSource, largestOfAll));
+  const suspected = suspectedFrom(largestOfSource, Math.max(largestOfSource, cutFrom));
+  let step = afterPage(begun, page, suspectedFrom(largestBefore, Math.max(largestBefore, cutFrom)));
+  if (step.kind === 'next') step = afterEnd(step.walk, suspected);
   if (step.kind !== 'doubtful') return step.kind === 'done' ? 'done' : 'unproven';
   // A page that may have been cut is not the last one because its cursor is refused (walk-pages.ts).
   if (api.refusesCursors && step.doubts.includes('size')) return 'unproven';
@@ -343,8 +347,8 @@ const isTakenForWhole = async (
       for (const id of idsOf(taken)) seen.add(id);
       return seen.size - before;
     },
-    suspectedFrom: suspectedFrom(largestOfSource, largestOfAll),
-    largestOfAll: Math.max(largestOfSource, largestOfAll),
+    suspectedFrom: suspected,
+    cutFrom: Math.max(largestOfSource, cutFrom),
     hasEndlessTails: false,
     storedBeside: async () => [],
   };
@@ -359,7 +363,7 @@ const missingIn = (api: Api, seen: ReadonlySet<string>): readonly Entry[] =>
 const holds = async (
   drawn: fc.Arbitrary<Api>,
   numRuns: number,
-  largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly largestOfAll: number },
+  largestOf: (api: Api, drawn: number) => { readonly largestBefore: number; readonly cutFrom: number },
 ): Promise<void> => {
   const counts = { done: 0, proven: 0, unproven: 0, cut: 0 };
   await forAllAsync([drawn, fc.nat(50)], numRuns, async (api, size) => {

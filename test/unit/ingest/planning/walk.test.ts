@@ -83,8 +83,9 @@ it.each<[string, number, number, number]>([
   ['the largest page of all sources, if those are small as well', 3, 40, 40],
   ['ten, if nothing is known', 0, 0, 10],
   ['ten, if there are only a few entries anywhere', 3, 8, 10],
-])('suspectedFrom %s', (_, largestOfSource, largestOfAll, expected) =>
-  expect(suspectedFrom(largestOfSource, largestOfAll)).toBe(expected),
+  ['what is smaller and was found cut', 250, 40, 40],
+])('suspectedFrom %s', (_, largestOfSource, cutFrom, expected) =>
+  expect(suspectedFrom(largestOfSource, cutFrom)).toBe(expected),
 );
 
 describe('afterPage', () => {
