@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 const command = fileURLToPath(new URL('../../../studies/chaos/chaos.ts', import.meta.url));
 const SEED = 11;
 
-test(`twenty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither (invariants 1, 3 and 6)`, async () => {
-  const args = `--for 20s --least-kills 9 --seed ${SEED} --lease 2s --settle 3s,8s --entries 8000 --json`;
+test(`twelve seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither (invariants 1, 3 and 6)`, async () => {
+  const args = `--for 12s --least-kills 6 --seed ${SEED} --lease 2s --settle 3s,8s --entries 5000 --json`;
   const { code, stdout, stderr } = await chaos(args.split(' '));
   const result = JSON.parse(stdout);
   expect(result, stderr).toMatchObject({
@@ -27,18 +27,10 @@ test(`twenty seconds of chaos (seed ${SEED}): replicas killed and stopped, Postg
   expect(result.rowsRead).toBe(result.expected);
   expect(result.http.events).toBe(result.expected);
   expect(result.http.cut + result.http.left, 'bodies that were not read to their end').toBeGreaterThanOrEqual(1);
-  expect(result.expected, 'new entries came while it ran').toBeGreaterThan(8_300);
-  expect(result.kills).toBeGreaterThanOrEqual(8);
-  expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(3);
+  expect(result.expected, 'new entries came while it ran').toBeGreaterThan(5_100);
+  expect(result.kills).toBeGreaterThanOrEqual(5);
+  expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(2);
   expect(result.postgresRestarts).toBeGreaterThanOrEqual(1);
-});
-
-test('a bad option is a sentence and exit code 2; --help has examples', async () => {
-  expect(await chaos(['--for', 'soon'])).toMatchObject({ code: 2, stderr: expect.stringContaining('40s, 10m or 1h') });
-  expect(await chaos(['--help'])).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(/Examples:[\s\S]*npm run chaos/),
-  });
 });
 
 /** Runs the command as `npm run chaos -- ARGS` would. */

@@ -13,12 +13,12 @@ import {
 describe.concurrent('replicas on one database', () => {
   test('five: never above the budget together, no source walked by two at once, all complete (invariant 11)', async () => {
     const n = 5;
-    // 3,000 in 5 minutes: 300 at once, then 8.9 a second.
-    const budget = 3_000;
+    // 2,000 in 5 minutes: 200 at once, then 5.9 a second.
+    const budget = 2_000;
     await using world = await openWorld({
       host: '0.0.0.0',
       organizations: 15,
-      entries: 6_000,
+      entries: 3_600,
       pageCap: 20,
       liveRate: 10,
       // They begin together, however long each takes to start.
@@ -30,7 +30,7 @@ describe.concurrent('replicas on one database', () => {
     );
     await Promise.all(daemons.map((daemon) => daemon.waitFor('orgtrail started')));
     world.simulator.faults.set({ listing_403: null });
-    await until('the history is stored', async () => (await world.compare()).stored >= 6_000);
+    await until('the history is stored', async () => (await world.compare()).stored >= 3_600);
     const all = world.simulator.requests();
     const audits = auditRequests(world.simulator);
     const timesMs = all.map(({ timeMs }) => timeMs).sort((a, b) => a - b);
@@ -41,7 +41,7 @@ describe.concurrent('replicas on one database', () => {
         budget / 10 + Math.ceil(seconds * perSecond) + 8 + 2 * n,
       );
     }
-    expect(timesMs.length, 'the budget was in use').toBeGreaterThan(300);
+    expect(timesMs.length, 'the budget was in use').toBeGreaterThan(200);
     expect(together(audits)).toEqual([]);
     expect(cursorsOfTwo(audits)).toEqual([]);
     const shares = Array.from(

@@ -93,6 +93,14 @@ const watchedPage = async (browser: Browser, url: string, options: BrowserContex
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
+  const goto = page.goto.bind(page);
+  page.goto = async (...to) => {
+    // On a busy machine a page may say that a read took too long, and to try again.
+    for (;;) {
+      const answer = await goto(...to);
+      if (answer?.status() !== 503) return answer;
+    }
+  };
   const faults = { foreignRequests: [] as string[], errors: [] as string[], dialogs: [] as string[] };
   context.on('request', (request) => {
     if (new URL(request.url()).origin !== url) faults.foreignRequests.push(request.url());
