@@ -25,7 +25,7 @@ export const OTHER_LIMIT = 997;
 /** All of the window, from its other side: what was cut off at the end comes first. */
 export const otherSide = (walk: Walk): ProofQuestion => ({ window: requestWindow(walk), ...otherWay(walk) });
 
-/** The first entry and what lies before it, the last one and what lies after it: nothing else must come, whichever end of all is cut off. */
+/** The first entry and what lies before it, the last one and what lies after it: nothing else must come. */
 export const outsideOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);
   const { oldestMs = toMs, newestMs = fromMs } = walk;

@@ -87,7 +87,7 @@ type MutableVerification = { -readonly [Key in keyof SourceVerification]: Source
 /**
  * Each section is read to a credible end, as the daemon does, but from its other side and with another page size, so
  * that it shares no mistake with the first reading. What is missing or changed was served, so broken paging cannot make
- * it up; what looks extra is asked for once more. Never throws for what Cloudflare does.
+ * it up; what looks extra is asked for once more, and in parts beside what was served. Never throws for what Cloudflare does.
  */
 const verifySource = async (
   context: VerifyContext,
@@ -176,6 +176,8 @@ const verifySection = async (
   const mostEntries = divisible ? OVERFULL * options.sectionEntries : Number.POSITIVE_INFINITY;
   const reading = { context, options, result, section, mostEntries, largestPage: source.largestPage };
   context.windows.sawPage(source.largestPage);
+  for (const { cutEntries } of Object.values(source.lanes)) context.windows.sawCut(cutEntries);
+  const comparedBefore = findings.compared;
   const outcome = await readAll(reading, section);
   if (outcome !== 'done') return outcome;
   let extra = await verifyStore.findUnserved(source, section, findings.seen, head);
@@ -188,6 +190,8 @@ const verifySection = async (
   const again = await readAll({ ...reading, mostEntries: Number.POSITIVE_INFINITY }, extra.within);
   if (again !== 'done') return again;
   extra = await verifyStore.findUnserved(source, section, findings.seen, head);
+  // The answer may have been cut: those of the halves lack less, or nothing.
+  if (extra.entries > 0 && divisible && findings.compared > comparedBefore) return 'too_large';
   findings.addExtra(extra);
   return 'done';
 };

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import type { SourceVerification, VerifyOptions } from '../../../src/ingest/verify/comparison.ts';
@@ -57,6 +58,23 @@ describe.concurrent('verifying', () => {
     expect(total).toEqual({ compared: 1_500, missing: 0, extra: 0, changed: 0 });
     expect(failures).toEqual([undefined]);
     expect(world.simulator.faults.fired().full_page_no_cursor).toBeGreaterThan(10);
+  });
+
+  test('what answers lack that are cut, at any size, is not called extra', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 600, pageCap: 1_000 });
+    await using front = await startDistortedApi(world.simulator.baseUrl);
+    await using run = await world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+    await run.cycle();
+    world.simulator.setClockOffset(600_000);
+    front.distort(({ url, answer, response }) => {
+      const envelope = JSON.parse(answer.body.toString('utf8')) as { result: unknown[] };
+      const result = envelope.result.slice(0, 30 + (crc32(url.search) % 20));
+      return sendTrue(response, {
+        ...answer,
+        body: Buffer.from(JSON.stringify({ ...envelope, result, result_info: {} })),
+      });
+    });
+    expect((await verify(run)).total).toEqual({ compared: 600, missing: 0, extra: 0, changed: 0 });
   });
 
   test('what one answer leaves out is asked for once more, not called extra; what no answer shows is extra', async () => {
