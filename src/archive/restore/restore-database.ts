@@ -90,9 +90,13 @@ const restore = async (context: RestoreContext, { without, ...asked }: Asked): P
 
 const openRestore = async ({ pool, store, logger, signal }: RestoreContext, asked: Omit<Asked, 'without'>) => {
   const open = await readOpenRestore(pool);
-  if (open !== undefined && open.archive !== store.name)
-    throw new OrgtrailError('usage', `this database is being restored from ${open.archive}, not from ${store.name}`);
-  if (open !== undefined) return { open, lines: await linesOf(store, open, await readFeedId(pool), signal) };
+  if (open !== undefined) {
+    const named = { archive: store.name, stateKey: asked.key ?? open.stateKey };
+    for (const what of ['archive', 'stateKey'] as const)
+      if (open[what] !== named[what])
+        throw new OrgtrailError('usage', `this database is being restored from ${open[what]}, not from ${named[what]}`);
+    return { open, lines: await linesOf(store, open, await readFeedId(pool), signal) };
+  }
   const state = await findState(store, asked, signal);
   const head = readStateHead(state.lines);
   const manifest = await fetchManifest(store, head.feed_id, signal);

@@ -132,6 +132,10 @@ describe('a lost database', () => {
       code: 1,
       stderr: expect.stringContaining('it is not there'),
     });
+    expect(await restoreInto(world, lost.url, '--state', 'none', '--feed', feed_id)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('not from none'),
+    });
     for (const args of [
       ['archive', 'run'],
       ['archive', 'thaw', '2024-02', '--for', '0s'],
