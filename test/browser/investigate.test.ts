@@ -292,7 +292,7 @@ describe('the page of what is new', () => {
     expect(new URL(page.url()).search).toBe('?result=failure');
     await page.getByText('result: failure').waitFor();
     expect(await page.locator('.news li').filter({ hasText: 'ci-of-the-case' }).count()).toBe(0);
-    await page.locator('.news').getByRole('link', { name: actor, exact: true }).waitFor();
+    await page.locator('.news').getByRole('link', { name: actor, exact: true }).first().waitFor();
     const response = await page.goto(`${console.url}/events/news?organization=none-of-this-name`);
     expect(response?.status()).toBe(400);
     await page.getByText(/none-of-this-name/).waitFor();

@@ -210,8 +210,8 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small, or cuts of
- * any source are smaller: caps are hardly ever a source's own. */
+/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small, or
+ * `cutFrom` is smaller: that of all sources, as caps are hardly ever a source's own. */
 export const suspectedFrom = (largestOfSource: number, cutFrom: number): number =>
   Math.max(
     LEAST_SUSPECTED_OF_ALL,

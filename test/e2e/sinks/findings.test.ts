@@ -212,6 +212,7 @@ test('an organization that refuses opens one incident, whatever locks a stranger
   expect(await failing()).toMatchObject({
     status: 'failing',
     state: 'failing',
+    dead_letters: 0,
     last_error: expect.stringContaining('alarms have not been noted'),
   });
   expect((await runInProcess(['status'], { ...world.ownerEnv, ...env })).stdout).toMatch(/oncall +failing/);

@@ -166,7 +166,7 @@ const planner = ({ pool }: TestDatabase, remembers: boolean, nowOfLoading: () =>
       jobs: jobs.map(({ lane, source, policy }) => ({ job: `${lane} ${source.id}`, policy })),
       due: planned?.due.map(keyOf),
       nearRetention: planned?.nearRetention.map(({ source, slackMs }) => `${source.id} ${slackMs}`),
-      largestPage: windows.cutFrom,
+      cutFrom: windows.cutFrom,
       loaded,
     };
   };

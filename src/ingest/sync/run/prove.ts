@@ -108,9 +108,8 @@ const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<b
 /**
  * All of the window is asked for from the other side: all of its entries must come again, those of its last page among
  * them, in the other order, and nothing new. If the order does not turn, or its last page is as large as the largest of
- * all, both halves must have all of it. A look at all of history is whole if nothing comes before its first entry, nor
- * after its last.
- * Throws ApiError if the API refuses to answer at all.
+ * all, or as half of a known cut, both halves must have all of it. A look at all of history is whole if nothing comes
+ * before its first entry, nor after its last. Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (
   prover: Prover,
