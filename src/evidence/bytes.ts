@@ -38,10 +38,6 @@ export class ByteReader {
     this.#what = what;
   }
 
-  get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length;
-  }
-
   bytes(length: number): Buffer {
     const start = this.#pass(length);
     return this.#bytes.subarray(start, this.#at);
@@ -81,7 +77,7 @@ export class ByteReader {
   }
 
   end(): void {
-    if (!this.isAtEnd) throw new EvidenceFault(`${this.#what} has bytes left over`);
+    if (this.#at < this.#bytes.length) throw new EvidenceFault(`${this.#what} has bytes left over`);
   }
 }
 

@@ -75,9 +75,8 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   }
   const [salt, position, receivedAtUs] = [reader.bytes(SALT_BYTES), reader.uint64(), reader.int64()];
   const actionTime = reader.int64();
-  const [sourceKind, sourceId, organizationId, id, defects] = Array.from({ length: 5 }, () =>
-    reader.textWithLength(),
-  ) as [string, string, string, string, string];
+  const [sourceKind, sourceId] = [reader.textWithLength(), reader.textWithLength()];
+  const [organizationId, id, defects] = [reader.textWithLength(), reader.textWithLength(), reader.textWithLength()];
   const leaf: EventLeaf = {
     salt,
     position,

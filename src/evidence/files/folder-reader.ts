@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
@@ -16,10 +17,16 @@ export const openFolder = (
 ): BundleReader => {
   let bytes = 0;
   const plain = async function* (path: string): AsyncGenerator<Buffer> {
-    for await (const piece of createReadStream(join(folder, path), { highWaterMark: PIECE_BYTES, signal })) {
-      bytes += (piece as Buffer).length;
+    await using file = await open(join(folder, path));
+    // One for all pieces: memory that is new costs more than the hashes.
+    const room = Buffer.allocUnsafe(PIECE_BYTES);
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(room);
+      if (bytesRead === 0) return;
+      bytes += bytesRead;
       onRead?.(bytes);
-      yield piece as Buffer;
+      yield room.subarray(0, bytesRead);
     }
   };
   return {
