@@ -5,49 +5,37 @@ import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { expectClaimedImpliesStored, expectComplete, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
 describe.concurrent('D2: cursors that are dead', () => {
-  test.each([410, 500])('every one, with %i: all is read, by windows of one page each', async (status) => {
-    await using world = await openLeastPrivileged({
-      organizations: 2,
-      entries: 400,
-      faults: { dead_cursor: { status } },
-    });
+  test('every one, with 500: all is read, by windows of one page each', async () => {
+    const faults = { dead_cursor: { status: 500 } };
+    await using world = await openLeastPrivileged({ organizations: 2, entries: 400, faults });
     await expectComplete(world);
     expect(world.simulator.faults.fired().dead_cursor).toBeGreaterThan(1);
   });
 
-  test.each([404, 500])(
-    'those of the first seconds, with %i, as after a restart of the API: the walk begins again',
-    async (status) => {
-      // Longer than a look at the table takes: the first 200 are seen while cursors of the others are still to come.
-      const faults: FaultPatch = { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 300 };
-      await using world = await openLeastPrivileged({ organizations: 2, entries: 1_200, faults });
-      await using daemon = await world.run();
-      await world.untilStored(200);
-      const issuedBefore = world.simulator.summary().nowMs;
-      world.simulator.faults.set({ slow_body: null, dead_cursor: { status, issuedBefore } });
-      world.generate(5);
-      await world.untilAllStored();
-      expect(world.simulator.faults.fired().dead_cursor).toBeGreaterThan(0);
-      expect(await daemon.stop()).toBe(143);
-      await world.expectExactTruth();
-      await expectClaimedImpliesStored(world.database.pool, world.simulator);
-    },
-  );
+  test('those of the first seconds, with 404, as after a restart of the API: the walk begins again', async () => {
+    // Longer than a look at the table takes: the first 200 are seen while cursors of the others are still to come.
+    const faults: FaultPatch = { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 300 };
+    await using world = await openLeastPrivileged({ organizations: 2, entries: 1_200, faults });
+    await using daemon = await world.run();
+    await world.untilStored(200);
+    const issuedBefore = world.simulator.summary().nowMs;
+    world.simulator.faults.set({ slow_body: null, dead_cursor: { status: 404, issuedBefore } });
+    world.generate(5);
+    await world.untilAllStored();
+    expect(world.simulator.faults.fired().dead_cursor).toBeGreaterThan(0);
+    expect(await daemon.stop()).toBe(143);
+    await world.expectExactTruth();
+    await expectClaimedImpliesStored(world.database.pool, world.simulator);
+  });
 });
 
-describe.concurrent('D9: cursors that go in a circle', () => {
-  test.each([2, 30])('of %i pages: noticed, and all is read', async (pages) => {
-    await using world = await openLeastPrivileged({
-      organizations: 1,
-      entries: 800,
-      pageCap: 10,
-      faults: { cursor_cycle: { pages } },
-    });
-    await expectComplete(world);
-    expect(world.simulator.faults.fired().cursor_cycle).toBeGreaterThan(0);
-    // A walk in a circle that is not noticed would ask without end.
-    expect(world.simulator.requestCount).toBeLessThan(3_000);
-  });
+test.concurrent('D9: cursors that go in a circle of 30 pages: noticed, and all is read', async () => {
+  const faults = { cursor_cycle: { pages: 30 } };
+  await using world = await openLeastPrivileged({ organizations: 1, entries: 800, pageCap: 10, faults });
+  await expectComplete(world);
+  expect(world.simulator.faults.fired().cursor_cycle).toBeGreaterThan(0);
+  // A walk in a circle that is not noticed would ask without end.
+  expect(world.simulator.requestCount).toBeLessThan(3_000);
 });
 
 /** What `verify` says of all the world's time. */
@@ -92,33 +80,30 @@ describe.concurrent('D4: pages in blocks, the newest first', () => {
 });
 
 describe.concurrent('D4: pages that are cut without a word', () => {
-  test.each([20, 250])('at %i entries', (size) => expectHonest({ page_cap: { size, cursors: 'none' } }));
+  test('at 20 entries', () => expectHonest({ page_cap: { size: 20, cursors: 'none' } }, 400));
   test('at 997 entries', () => expectHonest({ page_cap: { size: 997, cursors: 'none' } }, 2_600));
   test('at the newest entries, sorted afterwards as it was asked for', () =>
     expectHonest({ page_blocks: { direction: 'inside', cursors: 'none' }, page_cap: { size: 250 } }));
 });
 
 describe.concurrent('D4: a count that lies', () => {
-  test.each([1, -1])(
-    'by %i on every page: all is stored, and what cannot be proven stays a visible gap',
-    async (by) => {
-      await using world = await openLeastPrivileged({
-        organizations: 1,
-        entries: 200,
-        faults: { wrong_count: { by } },
-      });
-      const { database, simulator } = world;
-      await using daemon = await world.run();
-      await world.untilAllStored();
-      world.generate(5);
-      await world.untilAllStored();
-      expect(await daemon.stop()).toBe(143);
-      expect(await expectStoredOrVisible(database.pool, simulator)).toBe(0);
-      await expectClaimedImpliesStored(database.pool, simulator);
-      const verified = await verify(world);
-      expect(verified.code === 0 || verified.failed > 0, JSON.stringify(verified)).toBe(true);
-    },
-  );
+  test('by one too many on every page: all is stored, and what cannot be proven stays a visible gap', async () => {
+    await using world = await openLeastPrivileged({
+      organizations: 1,
+      entries: 60,
+      faults: { wrong_count: { by: 1 } },
+    });
+    const { database, simulator } = world;
+    await using daemon = await world.run();
+    await world.untilAllStored();
+    world.generate(5);
+    await world.untilAllStored();
+    expect(await daemon.stop()).toBe(143);
+    expect(await expectStoredOrVisible(database.pool, simulator)).toBe(0);
+    await expectClaimedImpliesStored(database.pool, simulator);
+    const verified = await verify(world);
+    expect(verified.code === 0 || verified.failed > 0, JSON.stringify(verified)).toBe(true);
+  });
 
   test('on pages that are cut, which the count alone gives away: nothing is claimed before it has come', async () => {
     await using world = await openLeastPrivileged({
@@ -144,10 +129,8 @@ type Short = Partial<Pick<SettingOf<'short_answer'>, 'size' | 'onPage'>>;
 
 describe.concurrent('answers about history that end too soon and look whole', () => {
   test.each<[string, Short]>([
-    ['7 entries of many, as if they were all', { size: 7 }],
     ['1 entry of many, as if it were the only one', { size: 1 }],
     ['30 of 40 entries on the second page of several', { size: 30, onPage: 2 }],
-    ['nothing on the second page of several', { size: 0, onPage: 2 }],
   ])('%s: noticed, and all is read', async (_, short) => {
     await using world = await openLeastPrivileged({ organizations: 2, entries: 1_000, pageCap: 40 });
     const { database, simulator, startMs } = world;

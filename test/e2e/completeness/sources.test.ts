@@ -36,20 +36,11 @@ test.concurrent('D2: an entry of 65 MiB, above the limit of a body: all around i
 
 const filtered = { ORGTRAIL_FILTERS: 'action_type.not=delete' };
 
-/**
- * Walks of many small pages that take their time: a restart comes in the middle of them. Ticks are rare, so that the daemon that follows
- * finds the listing of the one before and lists no organizations itself.
- */
-const openSlowWorld = (): Promise<LeastPrivilegedWorld> =>
-  openLeastPrivileged(
-    {
-      organizations: 2,
-      entries: 600,
-      pageCap: 20,
-      faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 100 },
-    },
-    { ORGTRAIL_SCHEDULE: '0 * * * * *' },
-  );
+/** Walks of many small pages that take their time: a restart comes in the middle of them. */
+const openSlowWorld = (env = {}): Promise<LeastPrivilegedWorld> => {
+  const slow = { slow_body: { probability: 1, operation: 'audit' as const }, slowBodyMs: 100 };
+  return openLeastPrivileged({ organizations: 2, entries: 600, pageCap: 20, faults: slow }, env);
+};
 
 const isDelete = (entry: TrueEntry): boolean => JSON.parse(entry.raw()).action.type === 'delete';
 
@@ -60,7 +51,8 @@ describe.concurrent('D3: another filter set', () => {
   test.each([7, 16])(
     'a filter that is removed by a restart after request %i: nothing is claimed that was not read',
     async (requests) => {
-      await using world = await openSlowWorld();
+      // The daemon that follows finds the listing of the one before and lists no organizations itself.
+      await using world = await openSlowWorld({ ORGTRAIL_SCHEDULE: '0 * * * * *' });
       const { simulator } = world;
       const daemon = await world.run(filtered);
       await until(`${requests} requests`, async () => simulator.requestCount >= requests);
