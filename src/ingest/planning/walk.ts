@@ -8,9 +8,8 @@ export type Filter = readonly [name: string, value: string];
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** No cap is known to be smaller, and most pages are. */
-const LEAST_SUSPECTED = 50;
-export const LEAST_SUSPECTED_OF_ALL = 10;
+/** No cap is known to be smaller. */
+export const LEAST_SUSPECTED = 10;
 /** This many in a row, with cursors: then it is doubted that anything follows. */
 export const MAX_EMPTY_PAGES = 5;
 /** A page of one entry may come again once by chance: an entry that is served twice. */
@@ -210,13 +209,10 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
-/** The page size from which a cut is suspected: the largest that the source has sent, unless that is small, or
- * `cutFrom` is smaller: that of all sources, as caps are hardly ever a source's own. */
+/** The page size from which a cut is suspected: the largest that the source has sent, unless `cutFrom` is smaller: that
+ * of all sources, as caps are hardly ever a source's own. */
 export const suspectedFrom = (largestOfSource: number, cutFrom: number): number =>
-  Math.max(
-    LEAST_SUSPECTED_OF_ALL,
-    Math.min(largestOfSource >= LEAST_SUSPECTED_OF_ALL ? largestOfSource : LEAST_SUSPECTED, cutFrom),
-  );
+  Math.max(LEAST_SUSPECTED, Math.min(largestOfSource, cutFrom));
 
 /** As large as was asked for, as a known cap, or as pages are suspected from (suspectedFrom). */
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>

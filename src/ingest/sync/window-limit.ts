@@ -2,7 +2,7 @@ import type { Time } from '../../base/time.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
 import { SHORT_REST } from '../planning/planner.ts';
 import { keyOf, type SourceKey } from '../planning/source.ts';
-import { LEAST_SUSPECTED_OF_ALL, MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
+import { LEAST_SUSPECTED, MAX_EMPTY_PAGES, requestWindow, type Walk } from '../planning/walk.ts';
 
 /** How long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;
@@ -45,7 +45,7 @@ export class WindowLimit {
 
   /** The largest page of all may be cut, and, as cuts vary, any from half of the smallest known one on. */
   get cutFrom(): number {
-    return Math.min(this.#largestPage, Math.max(LEAST_SUSPECTED_OF_ALL, this.#smallestCut / 2));
+    return Math.min(this.#largestPage, Math.max(LEAST_SUSPECTED, this.#smallestCut / 2));
   }
 
   /**

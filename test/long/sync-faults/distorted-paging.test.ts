@@ -112,16 +112,32 @@ test.each([/=/, /action_type=delete/])(
   },
 );
 
-test.each(['the newest', 'the oldest', 'those that were asked for first'])(
-  'answers that are cut at 50 kB, without cursors, and keep %s: all is read, nothing else is claimed',
-  async (kept) => {
+test.each([
+  ['the newest', 4, 50_000],
+  ['the oldest', 4, 50_000],
+  ['those that were asked for first', 4, 50_000],
+  // Pages of others are whole and larger. The first look shows some 35 entries, and no page after it as many.
+  ['the oldest', 1, 30_000],
+])(
+  'answers that are cut, and keep %s, of %i of 4 logs, without cursors, at %i bytes: all is read, nothing else is claimed',
+  async (kept, logs, bytes) => {
     const options = { organizations: 4, entries: 900 * 4, historyMs: 4.5 * 86_400_000, pageCap: 1_000 };
     await using world = await openWorld(options, { ORGTRAIL_HISTORY: '5d' });
     await using front = await startDistortedApi(world.simulator.baseUrl);
+    const cut = new Set(
+      world.simulator
+        .summary()
+        .organizations.map(({ id }) => id)
+        .slice(-logs),
+    );
+    const looked = new Set<string>();
     front.distort((distortion) => {
+      const id = organizationOf(distortion.url);
+      if (!cut.has(id)) return sendTrue(distortion.response, distortion.answer);
       const body = JSON.parse(distortion.answer.body.toString()) as Body;
       const isTurned = kept === (distortion.url.searchParams.get('direction') === 'asc' ? 'the newest' : 'the oldest');
-      let leftBytes = 50_000;
+      let leftBytes = bytes + (looked.has(id) ? 0 : 5_000);
+      looked.add(id);
       const isKept = (entry: unknown) => {
         leftBytes -= 500 + (crc32((entry as { id: string }).id) % 900);
         return leftBytes >= 0;

@@ -89,7 +89,8 @@ const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
     ]);
   },
   suspectedFrom: suspicion(turn),
-  cutFrom: turn.context.windows.cutFrom,
+  // Of answers that are cut by their bytes, hardly one is as large as the largest.
+  cutFrom: turn.context.windows.cutFrom / 2,
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source),
 });
 
@@ -107,8 +108,8 @@ const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<b
 
 /**
  * All of the window is asked for from the other side: all of its entries must come again, those of its last page among
- * them, in the other order, and nothing new. If the order does not turn, or its last page is as large as the largest of
- * all, or as half of a known cut, both halves must have all of it. A look at all of history is whole if nothing comes
+ * them, in the other order, and nothing new. If the order does not turn, or its last page is half as large as the
+ * largest of all, or a quarter of a known cut, both halves must have all of it. A look at all of history is whole if nothing comes
  * before its first entry, nor after its last. Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (

@@ -79,10 +79,8 @@ it.each<[string, boolean, number, number, number]>([
 it.each<[string, number, number, number]>([
   ['the largest page of the source', 250, 1_000, 250],
   ['a small one of the source, too', 12, 1_000, 12],
-  ['a size that is not small, if it has sent nothing', 0, 1_000, 50],
-  ['the largest page of all sources, if those are small as well', 3, 40, 40],
-  ['ten, if nothing is known', 0, 0, 10],
-  ['ten, if there are only a few entries anywhere', 3, 8, 10],
+  ['ten, if it has sent less', 3, 1_000, 10],
+  ['ten, if there are only a few entries anywhere', 30, 8, 10],
   ['what is smaller and was found cut', 250, 40, 40],
 ])('suspectedFrom %s', (_, largestOfSource, cutFrom, expected) =>
   expect(suspectedFrom(largestOfSource, cutFrom)).toBe(expected),
