@@ -18,6 +18,8 @@ const MOST_NAMED = 5;
 /** While other databases write it, too. */
 const MOST_ATTEMPTS = 5;
 const LOOK_EVERY_MS = 5_000;
+/** A database that names its state at the same time may overwrite this one's name. */
+const LOOKS_PER_NAME = 12;
 const RETRY_MS = 60_000;
 
 const pointed = z.object({
@@ -88,9 +90,9 @@ export const keepState = async (
   const { pool, time, logger, signal } = context;
   let written: string | undefined;
   let told: string | undefined;
-  while (!signal.aborted) {
+  for (let looks = 0; !signal.aborted; looks += 1) {
     try {
-      if ((await readRare(pool)) !== written)
+      if (looks % LOOKS_PER_NAME === 0 || (await readRare(pool)) !== written)
         written = (await writeState(context, signal, { ifRare: true })).rare_sha256;
       told = undefined;
     } catch (error) {
