@@ -25,6 +25,12 @@ export const OTHER_LIMIT = 997;
 /** All of the window, from its other side: what was cut off at the end comes first. */
 export const otherSide = (walk: Walk): ProofQuestion => ({ window: requestWindow(walk), ...otherWay(walk) });
 
+/** The same in three pages for the last one. No page ends where that one does: without a cursor it would look whole. */
+export const inPages = (walk: Walk): ProofQuestion => {
+  const question = otherSide(walk);
+  return { ...question, limit: Math.min(question.limit, Math.floor(walk.lastPageEntries / 3) + 1) };
+};
+
 /** The first entry and what lies before it, the last one and what lies after it: nothing else must come. */
 export const outsideOf = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);

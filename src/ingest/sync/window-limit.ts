@@ -43,6 +43,11 @@ export class WindowLimit {
     this.#smallestCut = Math.min(this.#smallestCut, entries);
   }
 
+  /** Infinity if none is known. */
+  get smallestCut(): number {
+    return this.#smallestCut;
+  }
+
   /** The largest page of all may be cut, and, as cuts vary, any from half of the smallest known one on. */
   get cutFrom(): number {
     return Math.min(this.#largestPage, Math.max(LEAST_SUSPECTED, this.#smallestCut / 2));

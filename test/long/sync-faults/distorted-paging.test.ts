@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
+import { valuesOf } from '../../support/postgres/rows.ts';
 import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
-import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
+import { afterADay, cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('paging that the documentation does not rule out', () => {
   test('a last page whose cursor leads to empty pages without end: all is read, claimed, and after the first time cheaply', async () => {
@@ -86,6 +87,41 @@ describe.concurrent('paging that the documentation does not rule out', () => {
     await world.expectExactTruth();
   });
 });
+
+test.each([
+  [true, []],
+  [false, ['cut']],
+])(
+  'a second of 120 entries that no filter splits, in a log whose pages were smaller (cursors %s): it is read, and claimed if it comes again in pages',
+  async (hasCursors, reasons) => {
+    await using world = await openWorld({
+      organizations: 6,
+      entries: 1_500,
+      distribution: 'zipf',
+      pageCap: 200,
+      ownClock: true,
+    });
+    await using front = await startDistortedApi(world.simulator.baseUrl);
+    front.distort((distortion) => {
+      const body = JSON.parse(distortion.answer.body.toString()) as Body;
+      sendBody(distortion, hasCursors ? body : { ...body, result_info: {} });
+    });
+    await using run = await world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+    await cycleUntilClean(world, run);
+    await afterADay(world);
+    const { organizations, nowMs } = world.simulator.summary();
+    const time = new Date(Math.ceil(nowMs / 1_000) * 1_000 + 5_400).toISOString();
+    const burst = Array.from({ length: 120 }, (_, n) =>
+      JSON.stringify({ id: `burst-${n}`, action: { time, type: 'create' } }),
+    );
+    world.simulator.append(organizations.at(-1)?.id ?? '', burst);
+    await world.setClocks(20_000);
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+    await expectClaimedImpliesStored(world.database.pool, world.simulator);
+    expect(await valuesOf(world.database.pool, 'select reason from coverage_holes')).toEqual(reasons);
+  },
+);
 
 test.each([/=/, /action_type=delete/])(
   'parts of a second that lack what the whole of it has shown (%s brings nothing) prove nothing',

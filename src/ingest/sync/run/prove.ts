@@ -4,6 +4,7 @@ import type { LaneState } from '../../planning/lane.ts';
 import {
   besideOf,
   halvesOf,
+  inPages,
   otherSide,
   outsideOf,
   type ProofQuestion,
@@ -56,6 +57,8 @@ export interface DoubtfulWalk {
   readonly lastIds: ReadonlySet<string> | undefined;
   /** A look at all of history, smaller than pages get; its size is the only doubt. */
   readonly isLook?: boolean;
+  /** Of a second that no filter splits further. */
+  readonly isUnsplit?: boolean;
 }
 
 /** Pages of an answer beyond twice those of what the question is about. */
@@ -110,11 +113,12 @@ const isGone = async (prover: Prover, walk: Walk, sentinel: Sentinel): Promise<b
  * All of the window is asked for from the other side: all of its entries must come again, those of its last page among
  * them, in the other order, and nothing new. If the order does not turn, or its last page is half as large as the
  * largest of all, or a quarter of a known cut, both halves must have all of it. A look at all of history is whole if nothing comes
- * before its first entry, nor after its last. Throws ApiError if the API refuses to answer at all.
+ * before its first entry, nor after its last. What no filter splits is whole if all of it comes again in smaller pages.
+ * Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (
   prover: Prover,
-  { walk, doubts, lastIds, isLook = false }: DoubtfulWalk,
+  { walk, doubts, lastIds, isLook = false, isUnsplit = false }: DoubtfulWalk,
 ): Promise<boolean> => {
   for (const sentinel of missedSentinels(walk)) if (!(await isGone(prover, walk, sentinel))) return false;
   if (isLook) {
@@ -125,6 +129,8 @@ export const proveWith = async (
     }
     return true;
   }
+  const isTooLarge = doubts.every((doubt) => doubt === 'size');
+  if (isUnsplit && isTooLarge && (await comesInPages(prover, walk, lastIds))) return true;
   let isByFailure = doubts.includes('failure');
   const isAsLargeAsAny = doubts.includes('size') && mayBeCut(walk.lastPageEntries, walk.pageLimit, prover.cutFrom);
   if (!isAsLargeAsAny) {
@@ -164,6 +170,17 @@ export const proveWith = async (
   if (new Set(failures).size > 1) return false;
   // Entries that an earlier try has stored count too: they are new to this walk.
   return ids.size === walk.entries;
+};
+
+/** An API that cuts its pages cuts these elsewhere, or has no cursors. */
+const comesInPages = async (prover: Prover, walk: Walk, lastIds: ReadonlySet<string> | undefined): Promise<boolean> => {
+  const question = inPages(walk);
+  const reply = await ask(prover, question, walk);
+  if (reply === undefined || reply.end === 'broken' || reply.doubts.includes('failure')) return false;
+  const isPaged = reply.walk.pages >= Math.ceil(walk.entries / question.limit);
+  return (
+    isPaged && reply.ids.size === walk.entries && lastIds !== undefined && [...lastIds].every((id) => reply.ids.has(id))
+  );
 };
 
 /** Of a page that is out of order, the first and the last entry say nothing. */

@@ -355,13 +355,13 @@ const readPart = async (
   depth: number,
 ): Promise<ReadonlySet<string> | undefined> => {
   const ids = new Set<string>();
-  const fault = await readPages(reading, filters, ids).catch((error: unknown) => {
+  const parts = reading.splits[depth];
+  const fault = await readPages(reading, filters, ids, parts === undefined).catch((error: unknown) => {
     if (error instanceof PageRefusedError) return error.error.failure;
     throw error;
   });
   if (fault === undefined) return ids;
   const fail = (): undefined => void reading.faults.push(fault);
-  const parts = reading.splits[depth];
   if (parts === undefined) return fail();
   const come = new Set<string>();
   let read = 0;
@@ -381,6 +381,7 @@ const readPages = async (
   reading: SecondReading,
   filters: readonly Filter[],
   ids: Set<string>,
+  isLastSplit: boolean,
 ): Promise<string | undefined> => {
   const { turn, claim } = reading;
   const { pageLimit } = turn.state;
@@ -406,7 +407,10 @@ const readPages = async (
     reading.readAtMs = Math.min(reading.readAtMs, walk.readAtMs);
     if (step.kind === 'broken') return step.fault;
     if (step.kind === 'done') return undefined;
-    if (step.kind === 'doubtful') return (await prove(turn, { ...step, lastIds })) ? undefined : 'cut';
+    if (step.kind === 'doubtful') {
+      const isUnsplit = isLastSplit && walk.entries < windows.smallestCut / 2;
+      return (await prove(turn, { ...step, lastIds, isUnsplit })) ? undefined : 'cut';
+    }
   }
   return 'too_many_pages';
 };

@@ -124,6 +124,53 @@ describe('an API that cuts pages and says nothing', () => {
   });
 });
 
+test('a second that no filter splits is whole if it comes again in smaller pages, whatever ends pages and walks (invariant 8)', async () => {
+  const drawn = fc.record({
+    count: fc.integer({ min: 10, max: 300 }),
+    cap: fc.integer({ min: 10, max: 300 }),
+    most: fc.constantFrom(1, 2, 3, 4, Number.POSITIVE_INFINITY),
+    losesCursorOf: fc.constantFrom('none', 'the cap', 'any'),
+    heedsDirection: fc.boolean(),
+    heedsLimit: fc.boolean(),
+  });
+  const counts = { whole: 0, cut: 0 };
+  await forAllAsync([drawn], 2_000, async ({ count, cap, most, losesCursorOf, heedsDirection, heedsLimit }) => {
+    const all = Array.from({ length: count }, (_, id) => ({ id, timeMs: FROM_MS + 5_400 }));
+    const fetch = async (walk: Walk) => {
+      const turned = heedsDirection && walk.direction === 'desc' ? all.toReversed() : all;
+      const begin = Number(walk.cursor ?? 0);
+      const size = Math.min(cap, heedsLimit ? walk.pageLimit : cap);
+      const isLost = losesCursorOf === 'any' || (losesCursorOf === 'the cap' && size === cap);
+      const isLast = begin + size >= count || isLost || walk.pages + 1 >= most;
+      return pageOf(turned.slice(begin, begin + size), isLast ? undefined : `${begin + size}`);
+    };
+    const seen = new Set<string>();
+    const take = async (page: Page) => -seen.size + [...idsOf(page)].reduce((ids, id) => ids.add(id), seen).size;
+    const readAll = async (walk: Walk): Promise<boolean> => {
+      const page = await fetch(walk);
+      await take(page);
+      const step = afterPage(walk, page, 10);
+      if (step.kind === 'next') return await readAll(step.walk);
+      if (step.kind !== 'doubtful') return false;
+      const prover = {
+        fetch,
+        take,
+        suspectedFrom: 10,
+        cutFrom: 10,
+        hasEndlessTails: false,
+        storedBeside: async () => [],
+      };
+      return await proveWith(prover, { ...step, lastIds: idsOf(page), isUnsplit: true });
+    };
+    const isProven = await readAll(begun);
+    if (isProven) expect(seen.size).toBe(count);
+    const isHonest = losesCursorOf === 'none' && most === Number.POSITIVE_INFINITY && heedsLimit;
+    if (isHonest && count < cap) expect(isProven).toBe(true);
+    counts[isProven ? 'whole' : 'cut'] += 1;
+  });
+  expect(Math.min(counts.whole, counts.cut)).toBeGreaterThan(200);
+});
+
 const refusing = apis.map((of): Api => ({ ...of, refusesCursors: true }));
 
 test('an API that refuses all cursors and goes in the direction that it is asked for: what is taken for whole is whole, whatever the size of pages', async () => {
